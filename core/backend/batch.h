@@ -1,0 +1,45 @@
+// What one forward pass works on. Text, image rows, chunked prefill and continuous batching are all this one
+// description.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace gwq {
+
+// The consecutive rows of one sequence in a batch.
+struct SequenceRows {
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  int64_t context = 0;              // tokens of the sequence that the KV cache holds already
+  std::span<const int32_t> blocks;  // its block table: covers context + rows tokens
+};
+
+// Row-major, rows = tokens of all sequences. All spans belong to the caller and outlive the pass.
+struct Batch {
+  int64_t rows = 0;
+  std::span<const int32_t> tokens;          // [rows]; may be empty where `embeddings` is given
+  std::span<const float> embeddings;        // [rows, hidden] instead of looking tokens up
+  int position_axes = 1;                    // 1 for text; 3 for M-RoPE (temporal, height, width)
+  std::span<const int32_t> positions;       // [position_axes, rows]; a rotary position, not a cache index
+  std::span<const SequenceRows> sequences;  // cover all rows in order
+  std::span<const int32_t> output_rows;     // rows whose logits are wanted, increasing
+};
+
+struct KvCacheShape {
+  int layers = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t block_tokens = 16;
+  int64_t blocks = 0;
+  friend bool operator==(const KvCacheShape&, const KvCacheShape&) = default;
+};
+
+// INVALID_ARGUMENT naming the field where sizes disagree, a block or output row is out of range, or rows are not
+// covered.
+[[nodiscard]] absl::Status CheckBatch(const Batch& batch, const KvCacheShape& cache);
+
+}  // namespace gwq

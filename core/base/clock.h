@@ -1,0 +1,34 @@
+// Injected time. Leases and deadlines use the monotonic reading, records shown to people the wall reading.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/mutex.h"
+
+namespace gwq {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  // Milliseconds of a clock that never goes back; the origin means nothing. Thread-safe.
+  [[nodiscard]] virtual int64_t MonotonicMillis() const = 0;
+  // Milliseconds since 1970-01-01 UTC. Thread-safe.
+  [[nodiscard]] virtual int64_t WallMillis() const = 0;
+};
+
+// The machine's clocks. Never destroyed.
+[[nodiscard]] const Clock& SystemClock();
+
+// A clock that moves only when told to. Thread-safe.
+class FakeClock final : public Clock {
+ public:
+  [[nodiscard]] int64_t MonotonicMillis() const override;
+  [[nodiscard]] int64_t WallMillis() const override;
+  void Advance(int64_t milliseconds);
+
+ private:
+  mutable Mutex mutex_;
+  int64_t elapsed_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace gwq

@@ -1,0 +1,58 @@
+#include "core/base/status.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "absl/strings/cord.h"
+
+namespace gwq {
+namespace {
+
+constexpr char kFieldUrl[] = "gwq/field-violations";
+constexpr char kRetryUrl[] = "gwq/retry-delay-ms";
+
+}  // namespace
+
+absl::Status InvalidField(std::string_view field, std::string_view description) {
+  absl::Status status = absl::InvalidArgumentError(fmt::format("{}: {}", field, description));
+  std::string payload(field);
+  payload.push_back('\0');
+  payload.append(description);
+  status.SetPayload(kFieldUrl, absl::Cord(payload));
+  return status;
+}
+
+std::vector<FieldViolation> FieldViolations(const absl::Status& status) {
+  auto payload = status.GetPayload(kFieldUrl);
+  if (!payload.has_value()) return {};
+  const std::string text(*payload);
+  const size_t cut = text.find('\0');
+  if (cut == std::string::npos) return {};
+  return {{text.substr(0, cut), text.substr(cut + 1)}};
+}
+
+absl::Status WithRetryDelay(absl::Status status, int64_t milliseconds) {
+  status.SetPayload(kRetryUrl, absl::Cord(std::to_string(milliseconds)));
+  return status;
+}
+
+int64_t RetryDelayMilliseconds(const absl::Status& status) {
+  auto payload = status.GetPayload(kRetryUrl);
+  if (!payload.has_value()) return -1;
+  const std::string text(*payload);
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() ? value : -1;
+}
+
+std::string_view MessageOf(const absl::Status& status) { return {status.message().data(), status.message().size()}; }
+
+absl::Status Annotate(const absl::Status& status, std::string_view context) {
+  if (status.ok()) return status;
+  absl::Status out(status.code(), fmt::format("{}: {}", context, MessageOf(status)));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
+  return out;
+}
+
+}  // namespace gwq

@@ -1,0 +1,65 @@
+// Threads for compute and for blocking calls.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/base/mutex.h"
+
+namespace gwq {
+
+// Runs posted tasks in order of posting on a fixed number of threads. The queue is bounded: Post answers
+// RESOURCE_EXHAUSTED when it is full. The destructor runs what was accepted, then joins. Thread-safe.
+class Executor {
+ public:
+  Executor(int threads, size_t max_queued);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  [[nodiscard]] absl::Status Post(std::function<void()> task);
+  [[nodiscard]] size_t queued() const;
+
+ private:
+  void Run();
+
+  const size_t max_queued_;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+// Splits index ranges over a fixed team of threads, the caller included. One ParallelFor at a time: calls from several
+// threads take turns. Workers spin briefly before they sleep, because decoding issues hundreds of short loops a token.
+class ComputeTeam {
+ public:
+  // `threads` >= 1 counts the caller.
+  explicit ComputeTeam(int threads);
+  ~ComputeTeam();
+  ComputeTeam(const ComputeTeam&) = delete;
+  ComputeTeam& operator=(const ComputeTeam&) = delete;
+
+  [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(begin, end, thread) over disjoint ranges that cover [0, count), `thread` in [0, threads()). Ranges are
+  // handed out statically: thread t gets the t-th of threads() nearly equal parts, rounded to `grain`. Returns when all
+  // parts are done. `body` must not throw.
+  void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body);
+
+ private:
+  struct State;
+  void Work(int thread);
+  void RunPart(int thread) const;
+
+  Mutex turn_;
+  State* const state_;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace gwq

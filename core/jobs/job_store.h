@@ -1,0 +1,70 @@
+// The jobs' life cycle as verbs. A call blocks on disk: run it on a store executor, never in a gRPC reaction.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/jobs/records.h"
+
+namespace gwq {
+
+// What a device offers to the next job.
+struct AcquireOffer {
+  std::string worker;  // unique per worker process
+  std::string device;  // "cpu:0", "fake:2"
+  uint64_t memory_bytes = 0;
+  std::vector<std::string> kinds;  // job kinds it runs; empty for all
+};
+
+// Thread-safe. State is durable when a call returns OK. Queue limits are per principal; fairness takes the principal
+// with the fewest running jobs first, then the oldest job that fits the offer.
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+
+  // Idempotent by (principal, request_id): the same spec gives the first job back, another spec is ALREADY_EXISTS.
+  // RESOURCE_EXHAUSTED with a retry delay past the queue limit.
+  [[nodiscard]] virtual absl::StatusOr<Job> Enqueue(Job job) = 0;
+  [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
+  // Newest first, by (created, id); `page_token` is opaque.
+  struct JobPage {
+    std::vector<Job> jobs;
+    std::string next_page_token;
+  };
+  [[nodiscard]] virtual absl::StatusOr<JobPage> List(const std::string& principal, int page_size,
+                                                     const std::string& page_token) = 0;
+
+  // NOT_FOUND where nothing fits.
+  [[nodiscard]] virtual absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) = 0;
+  // Extends the lease and stores progress and log lines. ABORTED where the token is not the current one (the worker
+  // stops at once). The answer tells whether a cancel was asked for.
+  [[nodiscard]] virtual absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token,
+                                                   const JobProgress& progress,
+                                                   const std::vector<std::string>& log_lines) = 0;
+  // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
+  [[nodiscard]] virtual absl::Status Commit(const std::string& id, uint64_t fencing_token,
+                                            const Publication& publication) = 0;
+  // A failed attempt: queued again while `retryable` and attempts are left, else failed.
+  [[nodiscard]] virtual absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error,
+                                          bool retryable) = 0;
+  // A queued job ends at once; a running one when its worker hears of it or its lease ends. Cancelling an ended job is
+  // OK.
+  [[nodiscard]] virtual absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) = 0;
+  // Returns leases that ran out to the queue (or fails them past max_attempts, or ends cancelled ones). Number of jobs
+  // changed.
+  [[nodiscard]] virtual absl::StatusOr<int> ExpireLeases() = 0;
+  [[nodiscard]] virtual absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal,
+                                                                     const std::string& id, uint64_t first_index,
+                                                                     int max_lines) = 0;
+  // Manifests, spec blobs and so on that live jobs need; for garbage collection.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;
+
+  // Called after every change of a job, outside any lock, on the thread of the change.
+  virtual void SetListener(std::function<void(const std::string& job_id)> listener) = 0;
+};
+
+}  // namespace gwq

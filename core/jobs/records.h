@@ -1,0 +1,83 @@
+// What the catalogue holds. A name is unique per principal and kind; ids are opaque and never used again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/sha256.h"
+
+namespace gwq {
+
+// "models/{name}" or "artifacts/{name}".
+struct CatalogueEntry {
+  std::string principal;
+  std::string kind;  // "model" or "artifact"
+  std::string name;  // [a-z0-9][a-z0-9._-]{0,62}
+  Digest manifest;
+  uint64_t stored_bytes = 0;
+  std::string architecture;
+  std::optional<Digest> source;  // artifacts: the model's manifest
+  std::string report_json;       // artifacts
+  std::string report_markdown;
+  std::string job;  // id of the job that made it
+  int64_t created_wall_millis = 0;
+};
+
+enum class JobState { kQueued, kRunning, kSucceeded, kFailed, kCancelled };
+[[nodiscard]] std::string_view JobStateName(JobState state);
+
+struct JobProgress {
+  std::string phase;
+  int64_t done = 0;
+  int64_t total = 0;
+  friend bool operator==(const JobProgress&, const JobProgress&) = default;
+};
+
+struct JobError {
+  int code = 0;  // absl::StatusCode
+  std::string message;
+  std::string field;  // the offending field where there is one
+};
+
+struct Job {
+  std::string id;  // "jobs/{id}" on the wire
+  std::string principal;
+  std::string kind;           // "import", "quantize", "export"
+  std::string spec_json;      // of the kind
+  std::string request_id;     // idempotency key, empty where none was given
+  uint64_t memory_bytes = 0;  // the plan's peak: what placement asks of a device
+  JobState state = JobState::kQueued;
+  JobProgress progress;
+  bool cancel_requested = false;
+  int attempt = 0;  // 1 for the first run
+  int max_attempts = 3;
+  std::optional<JobError> error;
+  std::string result_json;
+  std::string device;  // of the running attempt
+  int64_t created_wall_millis = 0, started_wall_millis = 0, finished_wall_millis = 0;
+  uint64_t version = 0;  // grows with every change; watchers wait for the next one
+};
+
+struct JobLogLine {
+  uint64_t index = 0;  // 0, 1, 2, ... within the job
+  int64_t wall_millis = 0;
+  std::string text;
+};
+
+// A worker's right to work on one attempt. The fencing token grows with every lease of the store: a write that carries
+// an old one is refused.
+struct Lease {
+  Job job;
+  uint64_t fencing_token = 0;
+  int64_t ttl_millis = 0;
+};
+
+// What a job's commit makes visible, in the same transaction.
+struct Publication {
+  std::optional<CatalogueEntry> entry;
+  std::string result_json;
+};
+
+}  // namespace gwq

@@ -1,0 +1,40 @@
+// What a recipe will do to a model, before any gradient is computed: sizes are exact, memory is an upper bound.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/manifest.h"
+#include "core/models/model.h"
+#include "core/quant/recipe.h"
+
+namespace gwq {
+
+struct PlannedModule {
+  std::string tensor;  // "model.layers.0.self_attn.q_proj.weight"
+  TensorKind kind = TensorKind::kLinear;
+  ModelPart part = ModelPart::kLanguage;
+  int stage = 0;
+  Method method = Method::kKeep;
+  PackedShape packed;  // where method is not kKeep
+  uint64_t weights = 0;
+  uint64_t stored_bytes = 0;  // packed blob, or the tensor as it is
+};
+
+struct Plan {
+  std::vector<PlannedModule> modules;  // every tensor of the model, by stage and then as the family lists them
+  uint64_t quantized_weights = 0;      // weights of packed matrices other than head and embedding
+  uint64_t quantized_bytes = 0;
+  uint64_t total_weights = 0;  // all tensors, a tied one once
+  uint64_t total_bytes = 0;
+  double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
+  double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
+  uint64_t peak_memory_bytes = 0;     // of the worker; docs/memory.md derives the formula
+};
+
+// INVALID_ARGUMENT where a rule matches nothing or gives a matrix a shape CheckPackedShape refuses (the field names the
+// rule).
+[[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe);
+
+}  // namespace gwq

@@ -1,0 +1,36 @@
+// The quantization job itself: calibrate block by block, pick outliers, pack, write blobs, evaluate, report.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/manifest.h"
+#include "core/base/progress.h"
+#include "core/quant/plan.h"
+#include "core/quant/recipe.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+struct QuantizeResult {
+  Digest artifact;  // digest of the artifact's manifest; the manifest and all its blobs are committed to the store
+  uint64_t stored_bytes = 0;
+  std::string report_json;  // docs/report.md lists its fields
+  std::string report_markdown;
+};
+
+// Runs `recipe` on the model whose manifest is the blob `source`. Memory stays within the plan's bound. The same source
+// and recipe give the same artifact digest. CANCELLED through `progress`. Blocks for minutes.
+[[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
+                                                           Progress& progress);
+
+struct ExportResult {
+  Digest model;  // manifest of a dequantized FP16 Hugging Face directory
+  uint64_t stored_bytes = 0;
+};
+// `format` is "hf-fp16".
+[[nodiscard]] absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& artifact,
+                                                          std::string_view format, Progress& progress);
+
+}  // namespace gwq

@@ -1,0 +1,91 @@
+// A quantization recipe: what the caller asks for, with one field table that validates it and that proto, JSON and
+// flags are held to by a round-trip test.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace gwq {
+
+// How one matrix is stored.
+enum class Method { kGwq, kRtn, kKeep };
+// Which |score| picks the outliers of kGwq. Magnitude and random are controls, not the method.
+enum class Select { kGradient, kMagnitude, kRandom };
+// kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
+enum class Loss { kLast, kAll };
+enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile };
+
+// Overrides for the modules it matches; unset fields keep the value of what came before. Rules apply in order, the last
+// wins.
+struct RecipeRule {
+  std::string pattern;  // glob on the module's name without ".weight": "*", "model.layers.0.*", "*.down_proj"
+  std::string part;     // "", "language", "vision" or "projector"
+  std::string kind;     // "", "linear", "head" or "embedding"
+  std::optional<Method> method;
+  std::optional<int> bits;
+  std::optional<int64_t> group_size;
+  std::optional<double> outlier_ratio;
+  friend bool operator==(const RecipeRule&, const RecipeRule&) = default;
+};
+
+struct ChatTurn {
+  std::string role;
+  std::string content;
+  friend bool operator==(const ChatTurn&, const ChatTurn&) = default;
+};
+
+struct Calibration {
+  CalibrationSource source = CalibrationSource::kGenerated;
+  std::string text;                // kText
+  std::vector<ChatTurn> messages;  // kChat, rendered with the model's own template
+  std::vector<int32_t> token_ids;  // kTokenIds
+  std::string blob;                // kFile: digest of an uploaded text
+  int64_t max_tokens = 512;        // the sample is cut to its first max_tokens, 2 to 8192
+  friend bool operator==(const Calibration&, const Calibration&) = default;
+};
+
+struct Recipe {
+  Method method = Method::kGwq;  // of every Linear that is not the head
+  int bits = 4;                  // 3, 4 or 8
+  int64_t group_size = 64;
+  double outlier_ratio = 0.01;  // floor(ratio * n) weights of each matrix, in [0, 0.5]
+  Select select = Select::kGradient;
+  int head_bits = 8;       // 8 (round to nearest) or 16 (kept); a tied head follows embedding_bits
+  int embedding_bits = 8;  // 8 or 16
+  Loss loss = Loss::kLast;
+  int threads = 2;  // of the calibration; part of what determines the bits
+  uint64_t seed = 0;
+  Calibration calibration;
+  std::vector<RecipeRule> rules;
+  // Evaluation for the report; not part of the artifact.
+  std::string evaluation_text;       // empty: a default text that ships with the service
+  int64_t evaluation_tokens = 2048;  // 0 skips, at most 1,000,000
+  int64_t evaluation_window = 512;   // tokens per window, 2 to 8192
+  friend bool operator==(const Recipe&, const Recipe&) = default;
+};
+
+// INVALID_ARGUMENT naming "recipe.<field>", the value, the limit and the remedy.
+[[nodiscard]] absl::Status CheckRecipe(const Recipe& recipe);
+// Every field, canonical (sorted keys, no spaces).
+[[nodiscard]] std::string RecipeJson(const Recipe& recipe);
+// Missing fields take their defaults; unknown fields and wrong types are INVALID_ARGUMENT naming them. Checks the
+// result.
+[[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json);
+// The part that determines an artifact's bytes (evaluation left out), canonical.
+[[nodiscard]] std::string BytesRecipeJson(const Recipe& recipe);
+
+// The field table: one line a field, in order, with its JSON type and help text. Flags, proto and documentation are
+// tested against it.
+struct RecipeField {
+  std::string_view name;  // "bits", "calibration.text", "rules.pattern"
+  std::string_view type;  // "enum", "int", "double", "string", "repeated"
+  std::string_view help;
+};
+[[nodiscard]] const std::vector<RecipeField>& RecipeFields();
+
+}  // namespace gwq

@@ -1,0 +1,49 @@
+# One way to declare a library, a program and a test, so that flags and layering stay in one place.
+
+add_library(gwq_flags INTERFACE)
+target_include_directories(gwq_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(gwq_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety>)
+if(GWQ_SANITIZE)
+  target_compile_options(gwq_flags INTERFACE -fsanitize=${GWQ_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(gwq_flags INTERFACE -fsanitize=${GWQ_SANITIZE})
+  if(GWQ_SANITIZE MATCHES undefined)
+    target_compile_options(gwq_flags INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+# gwq_library(NAME SOURCES... [DEPS target...]): a static library whose headers are included by their path from the root.
+function(gwq_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PUBLIC gwq_flags ${ARG_DEPS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE gwq_flags ${ARG_DEPS})
+  endif()
+endfunction()
+
+function(gwq_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
+# gwq_test(NAME SOURCES... [DEPS target...] [LABELS label...] [TIMEOUT seconds]): one gtest binary, one ctest entry.
+# The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers.
+function(gwq_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES
+    TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    ENVIRONMENT "GWQ_SOURCE_DIR=${CMAKE_SOURCE_DIR};GWQ_BIN_DIR=${CMAKE_BINARY_DIR}/bin;GWQ_DEPS=${GWQ_DEPS}")
+endfunction()
