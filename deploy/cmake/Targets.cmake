@@ -13,6 +13,11 @@ if(GWQ_SANITIZE)
   endif()
 endif()
 
+# Coverage of our own code is what steers the fuzzer.
+if(GWQ_BUILD_FUZZ)
+  target_compile_options(gwq_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # gwq_library(NAME SOURCES... [DEPS target...]): a static library whose headers are included by their path from the root.
 function(gwq_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
@@ -46,4 +51,13 @@ function(gwq_test name)
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "GWQ_SOURCE_DIR=${CMAKE_SOURCE_DIR};GWQ_BIN_DIR=${CMAKE_BINARY_DIR}/bin;GWQ_DEPS=${GWQ_DEPS}")
+endfunction()
+
+# gwq_fuzz(NAME SOURCES... [DEPS target...]): a libFuzzer binary under fuzz/ (clang, -DGWQ_BUILD_FUZZ=ON); tests/run --fuzz runs them all.
+function(gwq_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
 endfunction()
