@@ -1,0 +1,116 @@
+#include "core/models/config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/base/status.h"
+#include "core/models/config_reader.h"
+#include "core/models/family.h"
+#include "core/models/rope.h"
+
+namespace gwq {
+namespace {
+
+// No product of two of these, times 8 bytes and the blocks, comes near 2^62.
+constexpr int64_t kMaxVocabulary = int64_t{1} << 22;
+constexpr int64_t kMaxHidden = int64_t{1} << 17;
+constexpr int64_t kMaxIntermediate = int64_t{1} << 19;
+constexpr int64_t kMaxBlocks = 1024;
+constexpr int64_t kMaxHeads = 4096;
+constexpr int64_t kMaxHeadDim = 1024;
+constexpr int64_t kMaxPositions = int64_t{1} << 30;
+constexpr int64_t kMaxTokenId = kMaxVocabulary - 1;
+
+Gate ReadGate(ConfigReader& json) {
+  struct Name {
+    std::string_view name;
+    Gate gate;
+  };
+  constexpr std::array<Name, 5> kNames = {{{"silu", Gate::kSilu},
+                                           {"swish", Gate::kSilu},
+                                           {"gelu", Gate::kGelu},
+                                           {"gelu_new", Gate::kGeluTanh},
+                                           {"gelu_pytorch_tanh", Gate::kGeluTanh}}};
+  const std::string text = json.StringOr("hidden_act", "silu");
+  for (const Name& known : kNames) {
+    if (known.name == text) return known.gate;
+  }
+  json.Unsupported("hidden_act", fmt::format("'{}' is not supported; known are silu, gelu, gelu_new and "
+                                             "gelu_pytorch_tanh",
+                                             text.substr(0, 40)));
+  return Gate::kSilu;
+}
+
+AttentionShape ReadAttention(ConfigReader& json, int64_t hidden) {
+  AttentionShape shape;
+  shape.heads = json.Int("num_attention_heads", 1, kMaxHeads);
+  shape.kv_heads = json.IntOr("num_key_value_heads", shape.heads, 1, kMaxHeads);
+  if (shape.heads % shape.kv_heads != 0) {
+    json.Invalid("num_key_value_heads",
+                 fmt::format("is {}, must divide num_attention_heads, which is {}", shape.kv_heads, shape.heads));
+  }
+  if (!json.Has("head_dim") && hidden % shape.heads != 0) {
+    json.Invalid("num_attention_heads", fmt::format("is {}, must divide hidden_size, which is {}, where there is no "
+                                                    "head_dim",
+                                                    shape.heads, hidden));
+  }
+  shape.head_dim = json.IntOr("head_dim", hidden / shape.heads, 2, kMaxHeadDim);
+  if (shape.head_dim < 2 || shape.head_dim > kMaxHeadDim || shape.head_dim % 2 != 0) {
+    json.Invalid("head_dim", fmt::format("is {}, must be even and from 2 to {}", shape.head_dim, kMaxHeadDim));
+    shape.head_dim = 2;
+  }
+  shape.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim));
+  return shape;
+}
+
+void ReadTokens(ConfigReader& json, ModelConfig& config) {
+  for (const int64_t id : json.Ints("eos_token_id", 0, kMaxTokenId)) {
+    config.eos_token_ids.push_back(static_cast<int32_t>(id));
+  }
+  config.bos_token_id = static_cast<int32_t>(json.IntOr("bos_token_id", -1, 0, kMaxTokenId));
+}
+
+void ReadCommon(ConfigReader& json, ModelConfig& config) {
+  config.vocab_size = json.Int("vocab_size", 1, kMaxVocabulary);
+  config.hidden_size = json.Int("hidden_size", 1, kMaxHidden);
+  config.intermediate_size = json.Int("intermediate_size", 1, kMaxIntermediate);
+  config.blocks = static_cast<int>(json.Int("num_hidden_layers", 1, kMaxBlocks));
+  config.attention = ReadAttention(json, config.hidden_size);
+  config.norm_epsilon = static_cast<float>(json.NumberOr("rms_norm_eps", 1e-6, 0, 1));
+  config.gate = ReadGate(json);
+  config.tied_head = json.BoolOr("tie_word_embeddings", false);
+  config.max_positions = json.Int("max_position_embeddings", 1, kMaxPositions);
+  config.rope = ReadRope(json, config.attention.head_dim, config.max_positions);
+  ReadTokens(json, config);
+  if (json.Has("quantization_config")) {
+    json.Unsupported("quantization_config", "the model is quantized already; start from its full-precision original");
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
+  const nlohmann::json parsed = nlohmann::json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) return InvalidField("config", "config.json is no JSON object");
+  ConfigReader json(parsed, "config");
+  const std::vector<std::string> architectures = json.Strings("architectures");
+  GWQ_RETURN_IF_ERROR(json.status());
+  if (architectures.size() != 1) {
+    return InvalidField("config.architectures", fmt::format("has {} entries, must name the one architecture of the "
+                                                            "model",
+                                                            architectures.size()));
+  }
+  const Family* family = FindFamily(architectures[0]);
+  if (family == nullptr) return UnknownArchitecture(architectures[0]);
+  ModelConfig config;
+  config.architecture = architectures[0];
+  ReadCommon(json, config);
+  family->read_config(json, config);
+  GWQ_RETURN_IF_ERROR(json.status());
+  return config;
+}
+
+}  // namespace gwq

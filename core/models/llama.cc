@@ -1,0 +1,18 @@
+// Llama 1 to 3 and what follows their layout (TinyLlama, SmolLM2). Source: transformers 5.23, models/llama.
+#include "core/models/decoder.h"
+#include "core/models/family.h"
+
+namespace gwq {
+namespace {
+
+void ReadLlama(ConfigReader& json, ModelConfig& config) {
+  config.attention_bias = json.BoolOr("attention_bias", false);
+  config.output_bias = config.attention_bias;
+  config.mlp_bias = json.BoolOr("mlp_bias", false);
+}
+
+}  // namespace
+
+const Family kLlamaFamily = {"LlamaForCausalLM", ReadLlama, CreateDecoder};
+
+}  // namespace gwq
