@@ -1,0 +1,12 @@
+// Patterns on module names.
+#pragma once
+
+#include <string_view>
+
+namespace gwq {
+
+// True where `pattern` matches all of `text`: '*' stands for any text (dots included), '?' for one character,
+// everything else for itself. Linear in memory, at most |pattern| * |text| steps.
+[[nodiscard]] bool GlobMatches(std::string_view pattern, std::string_view text);
+
+}  // namespace gwq

@@ -1,0 +1,50 @@
+// Asymmetric quantization of a matrix in groups along its rows, with outliers left out. docs/method.md derives it.
+//
+// For a group of one row, over its weights w that are no outliers (an outlier counts as 0):
+//   low = min(0, min w)    high = max(0, max w)    top = 2^bits - 1
+//   scale = max(half((high - low) / top), 2^-24)         FP16; the rounded value is used from here on
+//   zero  = clamp(round(-low / scale), 0, top)           round half to even, as everywhere here
+//   code  = clamp(round(w / scale) + zero, 0, top)
+// The weight becomes (code - zero) * scale. An outlier's slot holds the code `zero`, so that it is exactly 0, and its
+// value is stored beside the codes. All arithmetic is in single precision.
+//
+// Beyond the reference: a scale above 65504 becomes 65504 and an outlier's value past the FP16 range becomes the
+// largest finite FP16 of its sign; both are counted as saturated. A group of outliers only gets scale 2^-24, zero 0,
+// codes 0.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "core/base/tensor_view.h"
+#include "core/base/thread_pool.h"
+#include "core/format/packed_matrix.h"
+
+namespace gwq {
+
+// Scale, zero point and codes of one group. codes.size() == weights.size(); outliers in it are given as 0.
+struct GroupCodes {
+  uint16_t scale = 0;  // FP16 bits
+  uint8_t zero = 0;
+  bool saturated = false;
+};
+[[nodiscard]] GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes);
+
+struct QuantizedMatrix {
+  PackedContent content;
+  int64_t saturated = 0;  // scales and outlier values that FP16 cannot hold
+  double error = 0;       // sum of (w - w')^2
+  double norm = 0;        // sum of w^2
+};
+
+// Quantizes `weights` [shape.rows, shape.cols], F32, F16 or BF16. `outliers` holds shape.outliers flat positions in
+// increasing order. `shape` must pass CheckPackedShape. The result does not depend on the team's size. Holds the
+// content and a row of floats per thread. FAILED_PRECONDITION naming `tensor` and the position of a weight that is not
+// finite.
+[[nodiscard]] absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
+                                                             std::span<const int64_t> outliers, std::string_view tensor,
+                                                             ComputeTeam& team);
+
+}  // namespace gwq

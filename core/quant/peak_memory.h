@@ -1,0 +1,14 @@
+// How much memory a quantization job takes at most.
+#pragma once
+
+#include <cstdint>
+
+#include "core/quant/plan.h"
+
+namespace gwq {
+
+// An upper bound of the worker's resident memory in bytes; docs/memory.md derives the terms. `plan.modules` must be
+// filled.
+[[nodiscard]] uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe);
+
+}  // namespace gwq

@@ -1,0 +1,161 @@
+#include "core/quant/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "core/base/status.h"
+#include "core/quant/glob.h"
+#include "core/quant/outliers.h"
+#include "core/quant/peak_memory.h"
+#include "core/quant/recipe_names.h"
+
+namespace gwq {
+namespace {
+
+constexpr int64_t kPolicyGroup = 64;  // of head and embedding
+
+bool IsMatrix(TensorKind kind) {
+  return kind == TensorKind::kLinear || kind == TensorKind::kHead || kind == TensorKind::kEmbedding;
+}
+
+std::string_view ModuleName(std::string_view tensor) {
+  constexpr std::string_view kSuffix = ".weight";
+  return tensor.ends_with(kSuffix) ? tensor.substr(0, tensor.size() - kSuffix.size()) : tensor;
+}
+
+// How one matrix is to be stored, and which field of the recipe said so last.
+struct Choice {
+  Method method = Method::kKeep;
+  int bits = 8;
+  int64_t group_size = kPolicyGroup;
+  double outlier_ratio = 0;
+  std::string method_field, bits_field, group_field;
+};
+
+Choice DefaultFor(TensorKind kind, const Recipe& recipe) {
+  Choice choice;
+  if (kind == TensorKind::kLinear) {
+    choice = {recipe.method,   recipe.bits,   recipe.group_size,  recipe.outlier_ratio,
+              "recipe.method", "recipe.bits", "recipe.group_size"};
+  } else {
+    const bool head = kind == TensorKind::kHead;
+    choice.method = (head ? recipe.head_bits : recipe.embedding_bits) == 16 ? Method::kKeep : Method::kRtn;
+    choice.outlier_ratio = recipe.outlier_ratio;
+    choice.bits_field = choice.method_field = choice.group_field = head ? "recipe.head_bits" : "recipe.embedding_bits";
+  }
+  return choice;
+}
+
+bool Applies(const RecipeRule& rule, const TensorSpec& spec) {
+  return (rule.kind.empty() || rule.kind == TensorKindName(spec.kind)) &&
+         (rule.part.empty() || rule.part == ModelPartName(spec.part)) &&
+         GlobMatches(rule.pattern, ModuleName(spec.name));
+}
+
+void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
+  const std::string path = fmt::format("recipe.rules[{}]", index);
+  if (rule.method) {
+    choice.method = *rule.method;
+    choice.method_field = path + ".method";
+  }
+  if (rule.bits) {
+    choice.bits = *rule.bits;
+    choice.bits_field = path + ".bits";
+  }
+  if (rule.group_size) {
+    choice.group_size = *rule.group_size;
+    choice.group_field = path + ".group_size";
+  }
+  if (rule.outlier_ratio) choice.outlier_ratio = *rule.outlier_ratio;
+}
+
+absl::Status Settle(const TensorSpec& spec, const Choice& choice, PlannedModule& module) {
+  module.method = choice.method;
+  if (choice.method == Method::kKeep) return absl::OkStatus();
+  if (choice.method == Method::kGwq && spec.kind != TensorKind::kLinear) {
+    return InvalidField(choice.method_field,
+                        fmt::format("asks for gwq on {}, but gradients are taken of Linear weights only; set the "
+                                    "rule's kind to 'linear', or method rtn or keep",
+                                    spec.name));
+  }
+  module.packed.rows = spec.shape[0];
+  module.packed.cols = spec.shape[1];
+  module.packed.bits = choice.bits;
+  // A group longer than the row is one group a row; cut here so that equal contents get equal bytes.
+  module.packed.group_size = std::min(choice.group_size, (spec.shape[1] + 7) / 8 * 8);
+  if (choice.method == Method::kGwq) {
+    module.packed.outliers = OutlierCount(choice.outlier_ratio, spec.shape[0] * spec.shape[1]);
+  }
+  if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
+    return InvalidField(choice.group_field,
+                        fmt::format("gives {} a shape that cannot be stored: {}", spec.name, MessageOf(status)));
+  }
+  module.stored_bytes = LayoutOf(module.packed).total;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const Manifest& source, const Recipe& recipe,
+                                         std::vector<bool>& rule_used) {
+  const ManifestTensor* stored = source.FindTensor(spec.name);
+  if (stored == nullptr) {
+    return absl::NotFoundError(fmt::format("the model has no tensor {}, which its architecture needs", spec.name));
+  }
+  if (stored->shape != spec.shape) {
+    return absl::InvalidArgumentError(fmt::format("{} is {}, but config.json makes it {}", spec.name,
+                                                  ShapeString(stored->shape), ShapeString(spec.shape)));
+  }
+  PlannedModule module;
+  module.tensor = spec.name;
+  module.kind = spec.kind;
+  module.part = spec.part;
+  module.stage = spec.stage;
+  GWQ_ASSIGN_OR_RETURN(const int64_t weights, ElementCount(spec.shape));
+  module.weights = static_cast<uint64_t>(weights);
+  module.stored_bytes = stored->size;
+  if (!IsMatrix(spec.kind) || spec.shape.size() != 2) return module;
+  Choice choice = DefaultFor(spec.kind, recipe);
+  for (size_t i = 0; i < recipe.rules.size(); ++i) {
+    if (!Applies(recipe.rules[i], spec)) continue;
+    rule_used[i] = true;
+    Apply(recipe.rules[i], i, choice);
+  }
+  GWQ_RETURN_IF_ERROR(Settle(spec, choice, module));
+  return module;
+}
+
+double BitsPerWeight(uint64_t bytes, uint64_t weights) {
+  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
+}
+
+}  // namespace
+
+absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe) {
+  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  Plan plan;
+  std::vector<bool> rule_used(recipe.rules.size(), false);
+  for (const TensorSpec& spec : model.tensors()) {
+    GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, source, recipe, rule_used));
+    plan.total_weights += module.weights;
+    plan.total_bytes += module.stored_bytes;
+    if (module.kind == TensorKind::kLinear && module.method != Method::kKeep) {
+      plan.quantized_weights += module.weights;
+      plan.quantized_bytes += module.stored_bytes;
+    }
+    plan.modules.push_back(std::move(module));
+  }
+  for (size_t i = 0; i < rule_used.size(); ++i) {
+    if (rule_used[i]) continue;
+    return InvalidField(fmt::format("recipe.rules[{}].pattern", i),
+                        fmt::format("'{}'{}{} matches no matrix of this model; norms and biases are always kept",
+                                    recipe.rules[i].pattern, recipe.rules[i].kind.empty() ? "" : " with its kind",
+                                    recipe.rules[i].part.empty() ? "" : " with its part"));
+  }
+  plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
+  plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
+  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe);
+  return plan;
+}
+
+}  // namespace gwq
