@@ -1,0 +1,169 @@
+// The three shapes of an RPC handler on gRPC's callback API. One class per RPC derives from one of them:
+//
+//   class GetJob final : public BlockingHandler<v1::GetJobRequest, v1::Job> {
+//     absl::Status Run() override { ... request() ... response() ... }
+//   };
+//   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context, const Request* request, Response* response)
+//   {
+//     return StartCall<GetJobHandler>(environment_, "JobService/GetJob", context, request, response, state_...);
+//   }
+//
+// Reactions only post and write; the work runs on the environment's executor or wherever a handler takes it, and ends
+// with one End.
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "server/common/call.h"
+
+namespace gwq {
+
+// One request, one response, which End with OK sends. Derived classes override Start and may End later, from any thread
+// that holds a shared_ptr to the call.
+template <class Request, class Response>
+class UnaryHandler : public grpc::ServerUnaryReactor, public Call {
+ public:
+  UnaryHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+               const Request* request, Response* response)
+      : Call(environment, method, context), request_(request), response_(response) {}
+
+ protected:
+  [[nodiscard]] const Request& request() const { return *request_; }
+  [[nodiscard]] Response& response() const { return *response_; }
+
+ private:
+  void FinishReactor(const grpc::Status& status) final { grpc::ServerUnaryReactor::Finish(status); }
+  void OnCancel() final { HandleCancel(); }
+  void OnDone() final { HandleDone(); }
+
+  const Request* const request_;
+  Response* const response_;
+};
+
+// A unary handler whose whole work is one blocking function on the executor.
+template <class Request, class Response>
+class BlockingHandler : public UnaryHandler<Request, Response> {
+ public:
+  using UnaryHandler<Request, Response>::UnaryHandler;
+
+ protected:
+  [[nodiscard]] virtual absl::Status Run() = 0;
+
+ private:
+  void Start() final { this->End(Run()); }
+  // The work is not interrupted: its end is the call's.
+  void Cancelled() final {}
+};
+
+// One request, a stream of responses. Messages are queued by Send and written one at a time.
+template <class Request, class Response>
+class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Call {
+ public:
+  ServerStreamHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+                      const Request* request)
+      : Call(environment, method, context), request_(request) {}
+
+  // Queues a message; false once the call ended or broke. Messages are written in order of Send. A producer bounds what
+  // it queues: by Drained (pull) or by queued() (push). Thread-safe.
+  bool Send(Response message) {
+    if (ended() || cancelled()) return false;
+    Hold();
+    {
+      MutexLock lock(queue_mutex_);
+      queue_.push_back(std::move(message));
+      if (queue_.size() > 1) {  // a write is in flight and goes on with this message
+        Call::Release();
+        return true;
+      }
+    }
+    WriteFront();
+    return true;
+  }
+  [[nodiscard]] size_t queued() const {
+    MutexLock lock(queue_mutex_);
+    return queue_.size();
+  }
+
+ protected:
+  [[nodiscard]] const Request& request() const { return *request_; }
+  // Everything sent so far was written. On the executor.
+  virtual void Drained() {}
+
+ private:
+  void WriteFront() {
+    const Response* front;
+    {
+      MutexLock lock(queue_mutex_);
+      front = &queue_.front();
+    }
+    this->StartWrite(front);
+  }
+  void OnWriteDone(bool ok) final {
+    bool more;
+    {
+      MutexLock lock(queue_mutex_);
+      queue_.pop_front();
+      if (!ok) queue_.clear();
+      more = !queue_.empty();
+    }
+    if (more) return WriteFront();
+    if (ok && !ended()) this->Post([this] { Drained(); });
+    if (!ok) End(absl::CancelledError("the stream broke"));
+    Release();  // the write that Send began
+  }
+  void FinishReactor(const grpc::Status& status) final { grpc::ServerWriteReactor<Response>::Finish(status); }
+  void OnCancel() final { HandleCancel(); }
+  void OnDone() final { HandleDone(); }
+
+  const Request* const request_;
+  mutable Mutex queue_mutex_;
+  std::deque<Response> queue_ ABSL_GUARDED_BY(queue_mutex_);
+};
+
+// A stream of requests, one response. The next message is read only when Message has returned.
+template <class Request, class Response>
+class ClientStreamHandler : public grpc::ServerReadReactor<Request>, public Call {
+ public:
+  ClientStreamHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+                      Response* response)
+      : Call(environment, method, context), response_(response) {}
+
+ protected:
+  [[nodiscard]] Response& response() const { return *response_; }
+  // On the executor, one at a time.
+  virtual void Message(Request& message) = 0;
+  // The client sent all it had. On the executor; ends the call.
+  virtual void Closed() = 0;
+
+ private:
+  void Start() final { this->StartRead(&message_); }
+  void OnReadDone(bool ok) final {
+    if (ended()) return;
+    this->Post([this, ok] {
+      if (!ok) return Closed();
+      Message(message_);
+      if (!ended()) this->StartRead(&message_);
+    });
+  }
+  void FinishReactor(const grpc::Status& status) final { grpc::ServerReadReactor<Request>::Finish(status); }
+  void OnCancel() final { HandleCancel(); }
+  void OnDone() final { HandleDone(); }
+
+  Response* const response_;
+  Request message_;
+};
+
+// Makes the handler and begins the call; what gRPC wants returned.
+template <class Handler, class... Arguments>
+[[nodiscard]] Handler* StartCall(Arguments&&... arguments) {
+  auto handler = std::make_shared<Handler>(std::forward<Arguments>(arguments)...);
+  Handler* const raw = handler.get();
+  raw->Begin();
+  return raw;
+}
+
+}  // namespace gwq

@@ -1,0 +1,93 @@
+#include "server/common/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+namespace gwq {
+namespace {
+
+constexpr char kVersion[] = "gwq 0.1.0";
+
+std::string Variable(std::string_view name) {
+  std::string out = "GWQ_";
+  for (const char c : name) out.push_back(c == '-' ? '_' : static_cast<char>(std::toupper(c)));
+  return out;
+}
+
+}  // namespace
+
+struct Options::Impl {
+  Impl(std::string_view program, std::string_view description) : app(std::string(description), std::string(program)) {
+    app.set_version_flag("--version", kVersion);
+    app.set_config("--config", "", "file with the settings below (TOML or INI, keys without dashes in front)");
+    app.allow_config_extras(CLI::config_extras_mode::error);
+    names.push_back("config");
+  }
+  std::string Flag(std::string_view name, std::string_view help, std::string& text) {
+    names.emplace_back(name);
+    text = std::string(help) + " [" + Variable(name) + "]";
+    return "--" + std::string(name);
+  }
+
+  CLI::App app;
+  std::vector<std::string> names;
+};
+
+Options::Options(std::string_view program, std::string_view description)
+    : impl_(std::make_unique<Impl>(program, description)) {}
+Options::~Options() = default;
+
+void Options::Add(std::string_view name, std::string& value, std::string_view help) {
+  std::string text;
+  const std::string flag = impl_->Flag(name, help, text);
+  impl_->app.add_option(flag, value, text)->capture_default_str();
+}
+
+void Options::Add(std::string_view name, int64_t& value, int64_t least, int64_t most, std::string_view help) {
+  std::string text;
+  const std::string flag = impl_->Flag(name, help, text);
+  impl_->app.add_option(flag, value, text)->capture_default_str()->check(CLI::Range(least, most));
+}
+
+void Options::Add(std::string_view name, bool& value, std::string_view help) {
+  std::string text;
+  const std::string flag = impl_->Flag(name, help, text);
+  impl_->app.add_flag(flag, value, text);
+}
+
+bool Options::Parse(int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  // CLI11 would let the file win over the environment, so the environment becomes flags that were not given.
+  for (const std::string& name : impl_->names) {
+    const std::string flag = "--" + name;
+    const bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+      return argument == flag || argument.starts_with(flag + "=");
+    });
+    const char* const value = std::getenv(Variable(name).c_str());
+    if (!given && value != nullptr) arguments.push_back(flag + "=" + value);
+  }
+  std::reverse(arguments.begin(), arguments.end());  // the order CLI11 takes a vector in
+  try {
+    impl_->app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    exit_code_ = impl_->app.exit(error);
+    return false;
+  }
+  return true;
+}
+
+void AddServiceSettings(Options& options, ServiceSettings& settings) {
+  options.Add("listen", settings.listen, "HOST:PORT to serve gRPC on; port 0 takes a free one");
+  options.Add("port-file", settings.port_file, "file that gets the bound HOST:PORT once the service is ready");
+  options.Add("metrics-listen", settings.metrics_listen, "HOST:PORT of GET /metrics; empty for none");
+  options.Add("tokens", settings.tokens, "file of 'TOKEN PRINCIPAL' lines; without it everybody is 'local'");
+  options.Add("log-level", settings.log_level, "debug, info, warning or error");
+  options.Add("drain-seconds", settings.drain_seconds, 0, 3600, "time that running calls get after SIGTERM");
+  options.Add("max-message-mib", settings.max_message_mib, 1, 256, "largest message accepted, in MiB");
+  options.Add("threads", settings.threads, 1, 256, "threads for blocking work of calls");
+  options.Add("max-queued-calls", settings.max_queued_calls, 1, 1'000'000, "work that may wait for those threads");
+}
+
+}  // namespace gwq

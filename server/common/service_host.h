@@ -1,0 +1,47 @@
+// A gRPC server with what both services have: health, reflection, limits, a port file, an orderly end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/common/options.h"
+
+namespace grpc {
+class Server;
+class Service;
+}  // namespace grpc
+
+namespace gwq {
+
+class ServiceHost {
+ public:
+  // Serves `services` (which outlive the host) without transport security: TLS ends at a proxy. Health answers SERVING
+  // once this returned; the port file is written last, atomically.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<ServiceHost>> Start(const ServiceSettings& settings,
+                                                                          const std::vector<grpc::Service*>& services);
+  // As Drain without time for running calls.
+  ~ServiceHost();
+
+  // HOST:PORT with the port that was bound.
+  [[nodiscard]] const std::string& address() const { return address_; }
+  // Health says NOT_SERVING, no new call is taken, running calls get the drain time, then are cancelled. Returns when
+  // all have ended.
+  void Drain();
+
+ private:
+  ServiceHost() = default;
+  void Stop(int64_t seconds);
+
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+  std::string port_file_;
+  int64_t drain_seconds_ = 0;
+};
+
+// The Authenticator that `settings` asks for.
+class Authenticator;
+[[nodiscard]] absl::StatusOr<Authenticator> LoadAuthenticator(const ServiceSettings& settings);
+
+}  // namespace gwq
