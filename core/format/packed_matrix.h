@@ -1,5 +1,5 @@
 // The canonical stored form of a quantized matrix: packed codes plus a sparse set of FP16 outliers.
-// docs/artifact-format.md describes it to the byte with a worked example; backends repack it when they load it.
+// docs/packed-format.md describes it to the byte with a worked example; backends repack it when they load it.
 #pragma once
 
 #include <cstddef>
