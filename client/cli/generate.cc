@@ -1,0 +1,126 @@
+// gwq generate MODEL
+#include "client/library/generate.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include "client/cli/command.h"
+#include "client/cli/table.h"
+
+namespace gwq::cli {
+namespace {
+
+constexpr size_t kMaxPromptBytes = 4 << 20;
+
+struct Arguments {
+  std::string model;
+  std::string prompt, message, system;
+  std::vector<int32_t> token_ids, stop_ids;
+  std::vector<std::string> stop;
+  int32_t max_tokens = 256;
+  double temperature = 0;
+  int32_t top_k = 0;
+  std::optional<double> top_p;
+  std::optional<uint64_t> seed;
+  bool ignore_eos = false;
+  bool load = true;
+};
+
+absl::StatusOr<std::string> StandardInput() {
+  std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  if (text.size() > kMaxPromptBytes) {
+    return absl::InvalidArgumentError(
+        fmt::format("standard input has {} bytes, the limit is {}", text.size(), kMaxPromptBytes));
+  }
+  return text;
+}
+
+absl::StatusOr<v1::GenerateRequest> RequestOf(const Arguments& arguments) {
+  v1::GenerateRequest request;
+  request.set_model(arguments.model);
+  const int inputs = static_cast<int>(!arguments.prompt.empty()) + static_cast<int>(!arguments.message.empty()) +
+                     static_cast<int>(!arguments.token_ids.empty());
+  if (inputs != 1)
+    return absl::InvalidArgumentError("give exactly one of --message, --prompt and --ids ('-' reads standard input)");
+  if (!arguments.prompt.empty()) {
+    request.set_prompt(arguments.prompt);
+    if (arguments.prompt == "-") {
+      GWQ_ASSIGN_OR_RETURN(*request.mutable_prompt(), StandardInput());
+    }
+  } else if (!arguments.message.empty()) {
+    std::string content = arguments.message;
+    if (content == "-") {
+      GWQ_ASSIGN_OR_RETURN(content, StandardInput());
+    }
+    const auto add = [&](const std::string& role, const std::string& text) {
+      v1::ChatMessage* message = request.mutable_chat()->add_messages();
+      message->set_role(role);
+      message->set_content(text);
+    };
+    if (!arguments.system.empty()) add("system", arguments.system);
+    add("user", content);
+  } else {
+    request.mutable_tokens()->mutable_ids()->Assign(arguments.token_ids.begin(), arguments.token_ids.end());
+  }
+  request.set_max_tokens(arguments.max_tokens);
+  v1::Sampling& sampling = *request.mutable_sampling();
+  sampling.set_temperature(arguments.temperature);
+  sampling.set_top_k(arguments.top_k);
+  if (arguments.top_p.has_value()) sampling.set_top_p(*arguments.top_p);
+  if (arguments.seed.has_value()) sampling.set_seed(*arguments.seed);
+  for (const std::string& stop : arguments.stop) request.add_stop(stop);
+  for (const int32_t id : arguments.stop_ids) request.add_stop_ids(id);
+  request.set_ignore_eos(arguments.ignore_eos);
+  return request;
+}
+
+absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
+  GWQ_ASSIGN_OR_RETURN(const v1::GenerateRequest request, RequestOf(arguments));
+  if (arguments.load)
+    GWQ_RETURN_IF_ERROR(client::EnsureLoaded(session.infer(), arguments.model, session.canceller()).status());
+  GWQ_ASSIGN_OR_RETURN(const v1::GenerateChunk last, client::Generate(session.infer(), request, session.canceller(),
+                                                                      [&](const v1::GenerateChunk& chunk) {
+                                                                        if (session.json()) {
+                                                                          PrintJson(chunk);
+                                                                        } else {
+                                                                          fmt::print("{}", chunk.text());
+                                                                        }
+                                                                        std::fflush(stdout);
+                                                                      }));
+  if (!session.json()) {
+    fmt::print("\n");
+    session.terminal().Note(fmt::format(
+        "[{} prompt tokens at {:.1f} token/s, {} generated at {:.1f} token/s, ended by {}]",
+        last.usage().prompt_tokens(), last.timings().prefill_tokens_per_second(), last.usage().generated_tokens(),
+        last.timings().decode_tokens_per_second(), last.finish_reason() == v1::STOP ? "stop" : "length"));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App& app, Selected& selected) {
+  CLI::App* command = app.add_subcommand("generate", "stream an answer");
+  auto to = std::make_shared<Arguments>();
+  command->add_option("model", to->model, "artifact or model")->required();
+  command->add_option("--message,-m", to->message,
+                      "a user's message, in the model's own chat template; - reads standard input");
+  command->add_option("--system", to->system, "a system message before it");
+  command->add_option("--prompt,-p", to->prompt, "a bare prompt; - reads standard input");
+  command->add_option("--ids", to->token_ids, "token ids")->delimiter(',');
+  command->add_option("--max-tokens,-n", to->max_tokens)->capture_default_str();
+  command->add_option("--temperature,-t", to->temperature, "0 is greedy")->capture_default_str();
+  command->add_option("--top-k", to->top_k, "0 is off")->capture_default_str();
+  command->add_option("--top-p", to->top_p);
+  command->add_option("--seed", to->seed);
+  command->add_option("--stop", to->stop, "end before this text; may be repeated");
+  command->add_option("--stop-id", to->stop_ids, "end at this token");
+  command->add_flag("--ignore-eos", to->ignore_eos);
+  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded");
+  command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
+}
+
+}  // namespace gwq::cli

@@ -1,0 +1,41 @@
+#include "client/cli/session.h"
+
+namespace gwq::cli {
+namespace {
+
+client::Endpoint EndpointOf(const Settings& settings, const std::string& address) {
+  return {.address = address,
+          .token = settings.token,
+          .timeout_millis = static_cast<int64_t>(settings.timeout_seconds * 1000)};
+}
+
+}  // namespace
+
+Session::Session(const Settings& settings)
+    : json_(settings.json),
+      jobs_(EndpointOf(settings, settings.jobs)),
+      infer_(EndpointOf(settings, settings.infer)),
+      terminal_(settings.quiet || settings.json) {}
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kExitOk;
+    case absl::StatusCode::kNotFound:
+      return kExitNotFound;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+      return kExitInvalid;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+      return kExitUnavailable;
+    case absl::StatusCode::kCancelled:
+      return kExitInterrupted;
+    default:
+      return kExitFailure;
+  }
+}
+
+}  // namespace gwq::cli

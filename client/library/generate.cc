@@ -1,0 +1,41 @@
+#include "client/library/generate.h"
+
+#include "core/base/status.h"
+#include "gwq/v1/inference.grpc.pb.h"
+
+namespace gwq::client {
+
+absl::StatusOr<v1::GenerateChunk> Generate(const Connection& infer, const v1::GenerateRequest& request,
+                                           Canceller& canceller,
+                                           const std::function<void(const v1::GenerateChunk&)>& chunk) {
+  const auto stub = v1::InferenceService::NewStub(infer.channel());
+  grpc::ClientContext context;
+  infer.PrepareStream(context);
+  const Canceller::Attachment attachment(canceller, context);
+  auto reader = stub->Generate(&context, request);
+  v1::GenerateChunk part, last;
+  while (reader->Read(&part)) {
+    chunk(part);
+    last = part;
+  }
+  const grpc::Status status = reader->Finish();
+  if (!status.ok()) return FromGrpc(status, infer);
+  if (last.finish_reason() == v1::FINISH_REASON_UNSPECIFIED)
+    return absl::DataLossError("the answer ended without a finish reason");
+  return last;
+}
+
+absl::StatusOr<v1::LoadedModel> EnsureLoaded(const Connection& infer, const std::string& name, Canceller& canceller) {
+  const auto stub = v1::InferenceService::NewStub(infer.channel());
+  grpc::ClientContext context;
+  infer.PrepareStream(context);
+  const Canceller::Attachment attachment(canceller, context);
+  v1::LoadModelRequest request;
+  request.set_name(name);
+  v1::LoadedModel model;
+  const grpc::Status status = stub->LoadModel(&context, request, &model);
+  if (!status.ok()) return FromGrpc(status, infer);
+  return model;
+}
+
+}  // namespace gwq::client

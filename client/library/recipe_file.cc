@@ -1,0 +1,69 @@
+#include "client/library/recipe_file.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/base/status.h"
+
+namespace gwq::client {
+namespace {
+
+// The proto's JSON reader wants enum names as they are declared: upper case.
+void UpperCaseEnums(nlohmann::json& node) {
+  if (node.is_array()) {
+    for (nlohmann::json& item : node) UpperCaseEnums(item);
+  }
+  if (!node.is_object()) return;
+  for (auto& [key, value] : node.items()) {
+    const bool is_enum = key == "method" || key == "select" || key == "loss" || key == "source";
+    if (is_enum && value.is_string()) {
+      std::string name = value.get<std::string>();
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+      value = name;
+    } else {
+      UpperCaseEnums(value);
+    }
+  }
+}
+
+absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) {
+    return InvalidField("rule", fmt::format("'{}' has no ':'; write PATTERN:key=value[,key=value...]", text));
+  }
+  nlohmann::json object = {{"pattern", text.substr(0, colon)}};
+  for (size_t at = colon + 1; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string pair = text.substr(at, end - at);
+    const size_t equals = pair.find('=');
+    if (equals == std::string::npos) return InvalidField("rule", fmt::format("'{}' is no key=value", pair));
+    object[pair.substr(0, equals)] = pair.substr(equals + 1);
+    at = end + 1;
+  }
+  UpperCaseEnums(object);
+  const auto status = google::protobuf::util::JsonStringToMessage(object.dump(), &rule);
+  if (!status.ok()) return InvalidField("rule", fmt::format("'{}': {}", text, std::string(status.message())));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json) {
+  nlohmann::json tree = nlohmann::json::parse(json, nullptr, false);
+  if (!tree.is_object()) return absl::InvalidArgumentError("the recipe is no JSON object");
+  UpperCaseEnums(tree);
+  v1::Recipe recipe;
+  const auto status = google::protobuf::util::JsonStringToMessage(tree.dump(), &recipe);
+  if (!status.ok()) return absl::InvalidArgumentError(fmt::format("recipe: {}", std::string(status.message())));
+  return recipe;
+}
+
+absl::Status AddRule(std::string_view text, v1::Recipe& recipe) {
+  return ParseRule(std::string(text), *recipe.add_rules());
+}
+
+}  // namespace gwq::client

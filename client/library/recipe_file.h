@@ -1,0 +1,18 @@
+// Recipes as people write them: a JSON file with the field names of core/quant/recipe.h, and one-line rules.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "gwq/v1/jobs.pb.h"
+
+namespace gwq::client {
+
+// Enum values are the lower-case names ("gwq", "last", ...) or the proto's. INVALID_ARGUMENT names what is unknown.
+[[nodiscard]] absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json);
+
+// "PATTERN:bits=3,group_size=64,method=rtn,outlier_ratio=0.02,kind=linear,part=vision".
+[[nodiscard]] absl::Status AddRule(std::string_view text, v1::Recipe& recipe);
+
+}  // namespace gwq::client

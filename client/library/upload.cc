@@ -1,0 +1,195 @@
+#include "client/library/upload.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/io/file_system.h"
+#include "gwq/v1/models.grpc.pb.h"
+
+namespace gwq::client {
+namespace {
+
+constexpr size_t kPartBytes = 1 << 20;
+// Keeps a page of the manifest well below gRPC's default limit of 4 MiB.
+constexpr int kCutsPerPage = 4000;
+
+class Pusher {
+ public:
+  Pusher(const Connection& jobs, const LocalModel& model, const UploadOptions& options, ProgressSink& progress)
+      : jobs_(jobs),
+        stub_(v1::ModelService::NewStub(jobs.channel())),
+        model_(model),
+        options_(options),
+        progress_(progress) {}
+
+  absl::StatusOr<UploadSummary> Run() {
+    GWQ_RETURN_IF_ERROR(Create());
+    GWQ_RETURN_IF_ERROR(SendManifest());
+    GWQ_RETURN_IF_ERROR(SendMissing());
+    v1::CommitUploadRequest request;
+    request.set_name(upload_);
+    request.set_request_id(upload_);
+    GWQ_ASSIGN_OR_RETURN(summary_.operation, Call(jobs_, *stub_, &v1::ModelService::Stub::CommitUpload, request));
+    summary_.total_bytes = model_.total_bytes;
+    return summary_;
+  }
+
+ private:
+  absl::Status Create() {
+    v1::CreateUploadRequest request;
+    request.set_model_id(options_.model_id);
+    request.set_total_bytes(model_.total_bytes);
+    request.set_request_id(fmt::format("{}-{}", options_.model_id, model_.fingerprint.Hex().substr(0, 32)));
+    GWQ_ASSIGN_OR_RETURN(const v1::Upload upload, Call(jobs_, *stub_, &v1::ModelService::Stub::CreateUpload, request));
+    upload_ = upload.name();
+    return absl::OkStatus();
+  }
+
+  absl::Status SendManifest() {
+    std::vector<v1::AddUploadFilesRequest> pages(1);
+    int cuts_in_page = 0;
+    for (const LocalFile& file : model_.files) {
+      v1::FileEntry* entry = AddEntry(pages.back(), file);
+      for (const LocalCut& cut : file.cuts) {
+        if (++cuts_in_page > kCutsPerPage) {
+          entry = AddEntry(pages.emplace_back(), file);
+          cuts_in_page = 1;
+        }
+        v1::TensorCut* to = entry->add_cuts();
+        to->set_tensor(cut.tensor);
+        to->set_offset(cut.blob.offset);
+        to->set_size(cut.blob.size);
+        to->set_sha256(cut.blob.digest.Hex());
+      }
+      ++cuts_in_page;
+    }
+    for (size_t i = 0; i < pages.size(); ++i) {
+      pages[i].set_upload(upload_);
+      pages[i].set_page(static_cast<int>(i));
+      pages[i].set_last(i + 1 == pages.size());
+      GWQ_RETURN_IF_ERROR(Call(jobs_, *stub_, &v1::ModelService::Stub::AddUploadFiles, pages[i]).status());
+    }
+    return absl::OkStatus();
+  }
+
+  static v1::FileEntry* AddEntry(v1::AddUploadFilesRequest& page, const LocalFile& file) {
+    v1::FileEntry* entry = page.add_files();
+    entry->set_path(file.name);
+    entry->set_size(file.size);
+    entry->set_sha256(file.head.digest.Hex());
+    entry->set_header_size(file.cuts.empty() ? 0 : file.head.size);
+    return entry;
+  }
+
+  absl::Status SendMissing() {
+    std::map<std::string, const LocalBlob*> blobs;
+    for (const LocalFile& file : model_.files) {
+      blobs.emplace(file.head.digest.Hex(), &file.head);
+      for (const LocalCut& cut : file.cuts) blobs.emplace(cut.blob.digest.Hex(), &cut.blob);
+    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<v1::MissingBlob> missing, ListMissing());
+    for (const v1::MissingBlob& blob : missing) to_send_ += blob.size() - blob.received_bytes();
+    for (const v1::MissingBlob& blob : missing) {
+      const auto found = blobs.find(blob.sha256());
+      if (found == blobs.end()) {
+        return absl::InternalError(
+            fmt::format("the server asks for blob {}, which this model does not have", blob.sha256()));
+      }
+      GWQ_RETURN_IF_ERROR(SendBlob(*found->second, blob.received_bytes()));
+    }
+    progress_.Update("upload", to_send_, to_send_, "B");
+    progress_.Done();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<v1::MissingBlob>> ListMissing() {
+    std::vector<v1::MissingBlob> missing;
+    v1::ListMissingBlobsRequest request;
+    request.set_upload(upload_);
+    do {
+      GWQ_ASSIGN_OR_RETURN(const v1::ListMissingBlobsResponse page,
+                           Call(jobs_, *stub_, &v1::ModelService::Stub::ListMissingBlobs, request));
+      missing.insert(missing.end(), page.blobs().begin(), page.blobs().end());
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty());
+    return missing;
+  }
+
+  absl::Status SendBlob(const LocalBlob& blob, uint64_t offset) {
+    absl::Status last;
+    for (int attempt = 0; attempt < options_.max_attempts; ++attempt) {
+      auto response = StreamBlob(blob, offset);
+      if (response.ok() && response->complete()) return absl::OkStatus();
+      if (response.ok()) {
+        offset = response->persisted_bytes();
+        last = absl::DataLossError(
+            fmt::format("blob {} ended after {} of {} bytes", blob.digest.Hex(), offset, blob.size));
+        continue;
+      }
+      last = response.status();
+      if (last.code() != absl::StatusCode::kUnavailable && last.code() != absl::StatusCode::kDeadlineExceeded)
+        return last;
+      GWQ_ASSIGN_OR_RETURN(const auto missing, ListMissing());
+      bool still_missing = false;
+      for (const v1::MissingBlob& entry : missing) {
+        if (entry.sha256() != blob.digest.Hex()) continue;
+        offset = entry.received_bytes();
+        still_missing = true;
+      }
+      if (!still_missing) return absl::OkStatus();
+    }
+    return Annotate(last, fmt::format("{} attempts", options_.max_attempts));
+  }
+
+  absl::StatusOr<v1::WriteBlobResponse> StreamBlob(const LocalBlob& blob, uint64_t offset) {
+    grpc::ClientContext context;
+    jobs_.PrepareStream(context);
+    v1::WriteBlobResponse response;
+    auto writer = stub_->WriteBlob(&context, &response);
+    v1::WriteBlobRequest request;
+    request.set_upload(upload_);
+    request.set_sha256(blob.digest.Hex());
+    request.set_offset(offset);
+    do {
+      const size_t part = static_cast<size_t>(std::min<uint64_t>(kPartBytes, blob.size - offset));
+      request.mutable_data()->resize(part);
+      const absl::Status read = LocalFileSystem().Read(blob.path, blob.offset + offset,
+                                                       std::as_writable_bytes(std::span(*request.mutable_data())));
+      if (!read.ok()) {
+        context.TryCancel();
+        (void)writer->Finish();
+        return Annotate(read, "the file changed while it was sent");
+      }
+      if (!writer->Write(request)) break;
+      offset += part;
+      summary_.sent_bytes += part;
+      progress_.Update("upload", std::min(summary_.sent_bytes, to_send_), to_send_, "B");
+      request.Clear();
+    } while (offset < blob.size);
+    writer->WritesDone();
+    const grpc::Status status = writer->Finish();
+    if (!status.ok()) return FromGrpc(status, jobs_);
+    return response;
+  }
+
+  const Connection& jobs_;
+  const std::unique_ptr<v1::ModelService::Stub> stub_;
+  const LocalModel& model_;
+  const UploadOptions& options_;
+  ProgressSink& progress_;
+  std::string upload_;
+  uint64_t to_send_ = 0;
+  UploadSummary summary_;
+};
+
+}  // namespace
+
+absl::StatusOr<UploadSummary> PushModel(const Connection& jobs, const LocalModel& model, const UploadOptions& options,
+                                        ProgressSink& progress) {
+  return Pusher(jobs, model, options, progress).Run();
+}
+
+}  // namespace gwq::client

@@ -1,0 +1,31 @@
+// gwq models push: manifest, missing blobs, commit.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/library/connection.h"
+#include "client/library/local_model.h"
+#include "client/library/progress_sink.h"
+#include "google/longrunning/operations_proto.pb.h"
+
+namespace gwq::client {
+
+struct UploadOptions {
+  std::string model_id;
+  // Attempts at one blob whose stream breaks; each goes on where the server's disk ends.
+  int max_attempts = 5;
+};
+
+struct UploadSummary {
+  uint64_t total_bytes = 0;
+  uint64_t sent_bytes = 0;                   // what the server lacked
+  google::longrunning::Operation operation;  // of the import
+};
+
+// Sends what the server lacks, one part at a time, and commits. Calling it again after a cut goes on with the same
+// upload. Blocks until the last byte is safe on the server's disk.
+[[nodiscard]] absl::StatusOr<UploadSummary> PushModel(const Connection& jobs, const LocalModel& model,
+                                                      const UploadOptions& options, ProgressSink& progress);
+
+}  // namespace gwq::client
