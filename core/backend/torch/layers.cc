@@ -1,0 +1,110 @@
+#include "core/backend/torch/layers.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+
+#include <cmath>
+#include <optional>
+
+namespace gwq {
+namespace {
+
+const at::Tensor& ValuesOf(const Weight* weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(weight);
+  TORCH_CHECK(own != nullptr, "a weight of another backend, or none, was passed");
+  return own->values();
+}
+
+// The axis whose position turns each frequency.
+std::vector<int> AxisOfFrequency(const Batch& batch, const Rope& rope) {
+  const size_t half = rope.inverse_frequencies.size();
+  std::vector<int> axes;
+  for (size_t axis = 0; axis < rope.sections.size(); ++axis) {
+    axes.insert(axes.end(), static_cast<size_t>(rope.sections[axis]), static_cast<int>(axis));
+  }
+  if (rope.sections.empty()) axes.assign(half, 0);
+  TORCH_CHECK(axes.size() == half, "rotary sections cover ", axes.size(), " of ", half, " frequencies");
+  TORCH_CHECK(static_cast<int>(rope.sections.size()) <= batch.position_axes, "the batch has ", batch.position_axes,
+              " position axes, the model's rotary embedding ", rope.sections.size());
+  return axes;
+}
+
+// Key and value heads are repeated for the query heads of their group: [1, heads, tokens, head_dim].
+at::Tensor ForHeads(const at::Tensor& x, int64_t heads) {
+  const int64_t tokens = x.size(0), kv_heads = x.size(1), head_dim = x.size(2);
+  return x.transpose(0, 1)
+      .unsqueeze(1)
+      .expand({kv_heads, heads / kv_heads, tokens, head_dim})
+      .reshape({1, heads, tokens, head_dim});
+}
+
+// Row i sees the context before the rows, the rows before it and itself.
+at::Tensor CausalMask(int64_t rows, int64_t tokens) {
+  at::Tensor mask = at::empty({rows, tokens}, at::TensorOptions(at::kBool));
+  bool* next = mask.mutable_data_ptr<bool>();
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t token = 0; token < tokens; ++token) *next++ = token <= tokens - rows + row;
+  }
+  return mask;
+}
+
+}  // namespace
+
+at::Tensor RmsNorm(const at::Tensor& x, const Norm& norm) {
+  const at::Tensor scale = at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true).add(norm.epsilon));
+  return x.mul(scale).mul(ValuesOf(norm.weight));
+}
+
+at::Tensor Apply(const at::Tensor& x, const Linear& linear) {
+  std::optional<at::Tensor> bias;
+  if (linear.bias != nullptr) bias = ValuesOf(linear.bias);
+  return at::linear(x, ValuesOf(linear.weight), bias);
+}
+
+at::Tensor ApplyGate(const at::Tensor& x, Gate gate) {
+  if (gate == Gate::kSilu) return at::silu(x);
+  return at::gelu(x, gate == Gate::kGelu ? "none" : "tanh");
+}
+
+RotaryTables MakeRotaryTables(const Batch& batch, const Rope& rope) {
+  const std::vector<int> axes = AxisOfFrequency(batch, rope);
+  const auto half = static_cast<int64_t>(axes.size());
+  RotaryTables tables{EmptyFloats({batch.rows, 1, 2 * half}), EmptyFloats({batch.rows, 1, 2 * half})};
+  auto* cosine = tables.cosine.mutable_data_ptr<float>();
+  auto* sine = tables.sine.mutable_data_ptr<float>();
+  for (int64_t row = 0; row < batch.rows; ++row) {
+    for (int64_t i = 0; i < half; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const int32_t position = batch.positions[static_cast<size_t>(axes[at] * batch.rows + row)];
+      const float angle = static_cast<float>(position) * rope.inverse_frequencies[at];
+      const int64_t to = row * 2 * half + i;
+      cosine[to] = cosine[to + half] = std::cos(angle) * rope.attention_factor;
+      sine[to] = sine[to + half] = std::sin(angle) * rope.attention_factor;
+    }
+  }
+  return tables;
+}
+
+at::Tensor Rotate(const at::Tensor& x, const RotaryTables& tables) {
+  const int64_t half = x.size(-1) / 2;
+  const at::Tensor turned = at::cat({-x.narrow(-1, half, half), x.narrow(-1, 0, half)}, -1);
+  return x.mul(tables.cosine).add(turned.mul(tables.sine));
+}
+
+at::Tensor CausalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, float scale) {
+  const int64_t rows = queries.size(0), heads = queries.size(1), tokens = keys.size(0);
+  const bool whole = rows == tokens;
+  std::optional<at::Tensor> mask;
+  if (!whole && rows > 1) mask = CausalMask(rows, tokens);
+  const at::Tensor attended = at::scaled_dot_product_attention(
+      queries.transpose(0, 1).unsqueeze(0), ForHeads(keys, heads), ForHeads(values, heads), mask,
+      /*dropout_p=*/0.0, /*is_causal=*/whole && rows > 1, static_cast<double>(scale));
+  return attended.squeeze(0).transpose(0, 1).reshape({rows, heads * queries.size(2)});
+}
+
+}  // namespace gwq

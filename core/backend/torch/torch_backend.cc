@@ -1,0 +1,154 @@
+#include "core/backend/torch/torch_backend.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/backend/torch/seam.h"
+#include "core/backend/torch/tensors.h"
+#include "core/backend/torch/torch_pass.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+// What CheckBatch asks, without a cache: sequences from their start.
+absl::Status CheckWithoutCache(const Batch& batch) {
+  int64_t next = 0;
+  for (const SequenceRows& sequence : batch.sequences) {
+    if (sequence.first_row != next || sequence.rows < 1) {
+      return InvalidField("batch.sequences", fmt::format("a sequence has {} rows from row {}, must begin at row {}",
+                                                         sequence.rows, sequence.first_row, next));
+    }
+    if (sequence.context != 0) {
+      return InvalidField("batch.sequences", fmt::format("a context of {} tokens needs a cache", sequence.context));
+    }
+    next += sequence.rows;
+  }
+  if (next != batch.rows || batch.rows < 1) {
+    return InvalidField("batch.rows", fmt::format("is {}, the sequences have {} rows", batch.rows, next));
+  }
+  const auto rows = static_cast<size_t>(batch.rows);
+  if (!batch.tokens.empty() && batch.tokens.size() != rows) {
+    return InvalidField("batch.tokens", fmt::format("has {} entries for {} rows", batch.tokens.size(), rows));
+  }
+  if (batch.position_axes < 1 || batch.positions.size() != rows * static_cast<size_t>(batch.position_axes)) {
+    return InvalidField("batch.positions", fmt::format("has {} entries for {} rows and {} axes", batch.positions.size(),
+                                                       rows, batch.position_axes));
+  }
+  int64_t last = -1;
+  for (const int32_t row : batch.output_rows) {
+    if (row <= last || row >= batch.rows) {
+      return InvalidField("batch.output_rows",
+                          fmt::format("has {} after {}, must increase and be below {}", row, last, batch.rows));
+    }
+    last = row;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TorchBackend>> TorchBackend::Create(const TorchOptions& options) {
+  if (options.threads < 1 || options.threads > kMaxThreads) {
+    return InvalidField("threads", fmt::format("is {}, must be from 1 to {}", options.threads, kMaxThreads));
+  }
+  return std::unique_ptr<TorchBackend>(new TorchBackend(options));
+}
+
+absl::StatusOr<std::unique_ptr<Weight>> TorchBackend::LoadDense(const TensorView& view) {
+  if (!IsWeightType(view.type) || view.shape.empty() || view.shape.size() > 2) {
+    return absl::InvalidArgumentError(
+        fmt::format("a weight must be F32, F16 or BF16 with one or two dimensions, is {} "
+                    "{}",
+                    DTypeName(view.type), ShapeString(view.shape)));
+  }
+  GWQ_ASSIGN_OR_RETURN(const int64_t elements, ElementCount(view.shape));
+  if (elements != view.elements()) {
+    return absl::InvalidArgumentError(
+        fmt::format("shape {} needs {} elements, there are {}", ShapeString(view.shape), elements, view.elements()));
+  }
+  std::unique_ptr<Weight> weight;
+  GWQ_RETURN_IF_ERROR(Guarded([&] {
+    at::Tensor values = EmptyFloats(view.shape);
+    ToFloat(view, 0, {values.mutable_data_ptr<float>(), static_cast<size_t>(elements)});
+    weight = std::make_unique<TorchWeight>(std::move(values));
+    return absl::OkStatus();
+  }));
+  return weight;
+}
+
+absl::StatusOr<std::unique_ptr<Weight>> TorchBackend::LoadPacked(const PackedView& view) {
+  std::unique_ptr<Weight> weight;
+  GWQ_RETURN_IF_ERROR(Guarded([&] {
+    at::Tensor values = EmptyFloats({view.shape().rows, view.shape().cols});
+    view.DequantizeAll({values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())});
+    weight = std::make_unique<TorchWeight>(std::move(values));
+    return absl::OkStatus();
+  }));
+  return weight;
+}
+
+absl::StatusOr<std::unique_ptr<KvCache>> TorchBackend::CreateKvCache(const KvCacheShape& shape) {
+  GWQ_RETURN_IF_ERROR(
+      ElementCount({shape.layers, shape.blocks, shape.block_tokens, shape.kv_heads, shape.head_dim, 8}).status());
+  std::unique_ptr<KvCache> cache;
+  GWQ_RETURN_IF_ERROR(Guarded([&] {
+    std::vector<TorchKvCache::Layer> layers;
+    for (int i = 0; i < shape.layers; ++i) {
+      const auto zeros = [&] {
+        return at::zeros({shape.blocks * shape.block_tokens, shape.kv_heads, shape.head_dim},
+                         at::TensorOptions(at::kFloat));
+      };
+      layers.push_back({zeros(), zeros()});
+    }
+    cache = std::make_unique<TorchKvCache>(shape, std::move(layers));
+    return absl::OkStatus();
+  }));
+  return cache;
+}
+
+absl::StatusOr<std::unique_ptr<Pass>> TorchBackend::Begin(const Batch& batch, KvCache* cache) {
+  auto* own = dynamic_cast<TorchKvCache*>(cache);
+  if (own == nullptr && cache != nullptr) return absl::InvalidArgumentError("the cache is not of this backend");
+  GWQ_RETURN_IF_ERROR(own != nullptr ? CheckBatch(batch, own->shape()) : CheckWithoutCache(batch));
+  at::set_num_threads(options_.threads);
+  return std::make_unique<TorchPass>(batch, own, /*recording=*/false);
+}
+
+absl::StatusOr<std::unique_ptr<GradientPass>> TorchBackend::BeginGradient(const Batch& batch) {
+  GWQ_RETURN_IF_ERROR(CheckWithoutCache(batch));
+  at::set_num_threads(options_.threads);
+  return std::make_unique<TorchPass>(batch, nullptr, /*recording=*/true);
+}
+
+absl::Status TorchBackend::WantGradient(const Weight& weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own == nullptr) return absl::InvalidArgumentError("the weight is not of this backend");
+  return Guarded([&] {
+    own->values().set_requires_grad(true);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::span<const float>> TorchBackend::GradientOf(const Weight& weight) const {
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own == nullptr) return absl::InvalidArgumentError("the weight is not of this backend");
+  const at::Tensor& gradient = own->values().grad();
+  if (!gradient.defined()) {
+    return absl::FailedPreconditionError("no gradient was computed for this weight: ask with WantGradient first");
+  }
+  // Autograd lays a leaf's gradient out as the leaf itself.
+  if (!gradient.is_contiguous()) return absl::InternalError("LibTorch: a gradient is not laid out as its weight");
+  return std::span<const float>(gradient.const_data_ptr<float>(), static_cast<size_t>(gradient.numel()));
+}
+
+void TorchBackend::DropGradient(const Weight& weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own != nullptr) own->values().mutable_grad() = at::Tensor();
+}
+
+}  // namespace gwq

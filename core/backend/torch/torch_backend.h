@@ -1,0 +1,77 @@
+// Reference and gradients: runs a model on LibTorch's CPU kernels in single precision, with autograd where asked.
+//
+// This header includes nothing of LibTorch; its exceptions end inside the implementation: RESOURCE_EXHAUSTED where
+// memory cannot be had, INTERNAL otherwise.
+//
+// Rows: LibTorch's matrix products pick their blocking by the number of rows, so a row's result agrees with the same
+// row in another batch or chunking within 1e-5 of the largest logit, not to the bit. With one thread count the same
+// pass gives the same bits again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/backend/backend.h"
+
+namespace gwq {
+
+struct TorchOptions {
+  // Threads of LibTorch's own pool, 1 to 1024. Part of what determines gradients to the bit.
+  int threads = 1;
+};
+
+// A pass that records what it does, over sequences that start at context 0, without a cache. Used for one stage at a
+// time, so that a walk backwards holds one stage: give the stage's stored input, run the stage, go backwards.
+//
+//   pass = backend.BeginGradient(batch)
+//   out = stage.Run(*pass, layer, pass->DifferentiableInput(input, hidden))
+//   pass->Backward(std::move(out), output_gradient)       -> gradients of the weights asked for
+//   pass->InputGradient(input_gradient)                   -> output_gradient of the stage before
+class GradientPass : public Pass {
+ public:
+  // Like Input, and its gradient is kept. At most once a pass.
+  [[nodiscard]] virtual Activation DifferentiableInput(std::span<const float> values, int64_t width) = 0;
+  // Goes back from `output`, the gradient of the loss with respect to it being `output_gradient` [rows, width]. Frees
+  // the record: once a pass.
+  [[nodiscard]] virtual absl::Status Backward(Activation output, std::span<const float> output_gradient) = 0;
+  // Cross-entropy of each output row against its own largest logit (ties: the lowest token), summed and divided by
+  // `positions`; goes back from it and returns it. `positions` is the number of rows of the loss over the whole sample,
+  // so that the head may be walked over the rows in parts: the gradients add up. Once a pass.
+  [[nodiscard]] virtual absl::StatusOr<double> LossBackward(Activation logits, int64_t positions) = 0;
+  // The gradient of DifferentiableInput, after going back; `out` has its elements.
+  [[nodiscard]] virtual absl::Status InputGradient(std::span<float> out) = 0;
+};
+
+// A pass must stay on the thread that began it: LibTorch keeps the number of threads and the grad mode by thread.
+class TorchBackend final : public Backend {
+ public:
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<TorchBackend>> Create(const TorchOptions& options);
+
+  [[nodiscard]] std::string_view name() const override { return "torch"; }
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) override;
+  // Holds the dequantized matrix: a reference to compare kernels with.
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) override;
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<KvCache>> CreateKvCache(const KvCacheShape& shape) override;
+  // With a null cache every sequence starts at context 0 and its block table is not looked at.
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<Pass>> Begin(const Batch& batch, KvCache* cache) override;
+
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<GradientPass>> BeginGradient(const Batch& batch);
+
+  // From now on passes that record add up the gradient of `weight`, which is one of this backend's. The others cost
+  // neither time nor memory.
+  [[nodiscard]] absl::Status WantGradient(const Weight& weight);
+  // Row-major, valid until DropGradient or the weight's end. FAILED_PRECONDITION where none was computed.
+  [[nodiscard]] absl::StatusOr<std::span<const float>> GradientOf(const Weight& weight) const;
+  // Frees the gradient; a later pass starts from zero.
+  void DropGradient(const Weight& weight);
+
+ private:
+  explicit TorchBackend(const TorchOptions& options) : options_(options) {}
+  const TorchOptions options_;
+};
+
+}  // namespace gwq

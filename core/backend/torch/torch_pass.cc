@@ -1,0 +1,228 @@
+#include "core/backend/torch/torch_pass.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/backend/torch/layers.h"
+#include "core/backend/torch/seam.h"
+
+namespace gwq {
+namespace {
+
+// Cache rows of tokens [begin, end) of a sequence.
+std::vector<int64_t> TokenSlots(const SequenceRows& sequence, int64_t begin, int64_t end, int64_t block_tokens) {
+  std::vector<int64_t> slots;
+  for (int64_t token = begin; token < end; ++token) {
+    const int64_t block = sequence.blocks[static_cast<size_t>(token / block_tokens)];
+    slots.push_back(block * block_tokens + token % block_tokens);
+  }
+  return slots;
+}
+
+// Turns a row of logits into the gradient of its cross-entropy against its largest logit, over `positions`, and returns
+// that cross-entropy.
+double LossOfRow(std::span<float> row, double positions) {
+  const auto label = static_cast<size_t>(std::ranges::max_element(row) - row.begin());
+  const double top = row[label];
+  double sum = 0;
+  for (const float logit : row) sum += std::exp(logit - top);
+  for (float& logit : row) logit = static_cast<float>(std::exp(logit - top) / sum / positions);
+  row[label] = static_cast<float>((1 / sum - 1) / positions);
+  return std::log(sum) / positions;
+}
+
+}  // namespace
+
+const at::Tensor& TorchPass::At(const Activation& activation) const {
+  TORCH_CHECK(activation.valid(), "an activation was used after it was consumed");
+  return slots_[static_cast<size_t>(activation.slot())];
+}
+
+void TorchPass::Release(int slot) {
+  slots_[static_cast<size_t>(slot)] = at::Tensor();
+  free_slots_.push_back(slot);
+}
+
+template <class Body>
+Activation TorchPass::Do(int64_t width, Body&& body) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<int>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const int slot = free_slots_.back();
+  free_slots_.pop_back();
+  if (status_.ok()) {
+    status_ = Guarded([&] {
+      const c10::AutoGradMode grad_mode(recording_);
+      slots_[static_cast<size_t>(slot)] = body();
+      return absl::OkStatus();
+    });
+  }
+  return {this, slot, width};
+}
+
+Activation TorchPass::Embed(const Weight& table) {
+  const int64_t width = table.shape()[1];
+  if (batch_.tokens.empty()) return Input(batch_.embeddings, width);
+  return Do(width, [&] {
+    const at::Tensor& values = dynamic_cast<const TorchWeight&>(table).values();
+    return at::index_select(values, 0, IndicesOf({batch_.tokens.begin(), batch_.tokens.end()}));
+  });
+}
+
+Activation TorchPass::Input(std::span<const float> values, int64_t width) {
+  return Do(width, [&] {
+    TORCH_CHECK(static_cast<int64_t>(values.size()) == batch_.rows * width, "an input of ", values.size(),
+                " floats for ", batch_.rows, " rows of ", width);
+    return FloatsOf(values, {batch_.rows, width});
+  });
+}
+
+Activation TorchPass::DifferentiableInput(std::span<const float> values, int64_t width) {
+  Activation input = Input(values, width);
+  if (status_.ok()) input_ = At(input).set_requires_grad(true);
+  return input;
+}
+
+Activation TorchPass::Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q, const Linear& k,
+                              const Linear& v, const Rope& rope, const AttentionShape& shape) {
+  return Do(shape.heads * shape.head_dim, [&] {
+    const at::Tensor normed = RmsNorm(At(x), norm);
+    const RotaryTables tables = MakeRotaryTables(batch_, rope);
+    const auto heads = [&](const Linear& linear, int64_t count) {
+      return Apply(normed, linear).view({batch_.rows, count, shape.head_dim});
+    };
+    StoreKeysValues(cache_layer, Rotate(heads(k, shape.kv_heads), tables), heads(v, shape.kv_heads));
+    return Rotate(heads(q, shape.heads), tables).view({batch_.rows, shape.heads * shape.head_dim});
+  });
+}
+
+void TorchPass::StoreKeysValues(int cache_layer, at::Tensor keys, at::Tensor values) {
+  if (cache_ == nullptr) {
+    own_layers_[cache_layer] = {std::move(keys), std::move(values)};
+    return;
+  }
+  TORCH_CHECK(cache_layer >= 0 && cache_layer < cache_->shape().layers, "cache layer ", cache_layer, " of ",
+              cache_->shape().layers);
+  std::vector<int64_t> slots;
+  for (const SequenceRows& sequence : batch_.sequences) {
+    const std::vector<int64_t> part =
+        TokenSlots(sequence, sequence.context, sequence.context + sequence.rows, cache_->shape().block_tokens);
+    slots.insert(slots.end(), part.begin(), part.end());
+  }
+  const at::Tensor index = IndicesOf(slots);
+  TorchKvCache::Layer& layer = cache_->layer(cache_layer);
+  layer.keys.index_copy_(0, index, keys);
+  layer.values.index_copy_(0, index, values);
+}
+
+TorchPass::KeysValues TorchPass::LoadKeysValues(int cache_layer, const SequenceRows& sequence) const {
+  if (cache_ == nullptr) {
+    const auto found = own_layers_.find(cache_layer);
+    TORCH_CHECK(found != own_layers_.end(), "attention in layer ", cache_layer, " before its keys were computed");
+    return {found->second.keys.narrow(0, sequence.first_row, sequence.rows),
+            found->second.values.narrow(0, sequence.first_row, sequence.rows)};
+  }
+  const at::Tensor index =
+      IndicesOf(TokenSlots(sequence, 0, sequence.context + sequence.rows, cache_->shape().block_tokens));
+  const TorchKvCache::Layer& layer = cache_->layer(cache_layer);
+  return {at::index_select(layer.keys, 0, index), at::index_select(layer.values, 0, index)};
+}
+
+Activation TorchPass::Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) {
+  return Do(queries.width(), [&] {
+    const at::Tensor heads = At(queries).view({batch_.rows, shape.heads, shape.head_dim});
+    std::vector<at::Tensor> parts;
+    for (const SequenceRows& sequence : batch_.sequences) {
+      const auto [keys, values] = LoadKeysValues(cache_layer, sequence);
+      parts.push_back(CausalAttention(heads.narrow(0, sequence.first_row, sequence.rows), keys, values, shape.scale));
+    }
+    own_layers_.erase(cache_layer);
+    return parts.size() == 1 ? parts[0] : at::cat(parts, 0);
+  });
+}
+
+Activation TorchPass::AddLinear(Activation residual, const Activation& x, const Linear& linear) {
+  return Do(residual.width(), [&] { return At(residual).add(Apply(At(x), linear)); });
+}
+
+Activation TorchPass::GatedUp(const Activation& x, const Norm& norm, const Linear& gate, const Linear& up, Gate kind) {
+  return Do(up.weight->shape()[0], [&] {
+    const at::Tensor normed = RmsNorm(At(x), norm);
+    return ApplyGate(Apply(normed, gate), kind).mul(Apply(normed, up));
+  });
+}
+
+Activation TorchPass::Head(const Activation& x, const Norm& norm, const Linear& head) {
+  return Do(head.weight->shape()[0], [&] {
+    at::Tensor rows = At(x);
+    if (static_cast<int64_t>(batch_.output_rows.size()) != batch_.rows) {
+      rows = at::index_select(rows, 0, IndicesOf({batch_.output_rows.begin(), batch_.output_rows.end()}));
+    }
+    return Apply(RmsNorm(rows, norm), head);
+  });
+}
+
+absl::Status TorchPass::Read(const Activation& from, std::span<float> out) {
+  if (!status_.ok()) return status_;
+  return Guarded([&] {
+    const at::Tensor values = At(from).detach().contiguous();
+    TORCH_CHECK(values.numel() == static_cast<int64_t>(out.size()), "reading ", values.numel(), " floats into ",
+                out.size());
+    std::copy_n(values.const_data_ptr<float>(), out.size(), out.data());
+    return absl::OkStatus();
+  });
+}
+
+absl::Status TorchPass::Backward(Activation output, std::span<const float> output_gradient) {
+  if (!status_.ok()) return status_;
+  return Guarded([&] {
+    const at::Tensor& values = At(output);
+    TORCH_CHECK(values.numel() == static_cast<int64_t>(output_gradient.size()), "a gradient of ",
+                output_gradient.size(), " floats for an output of ", values.numel());
+    values.backward(FloatsOf(output_gradient, values.sizes()));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<double> TorchPass::LossBackward(Activation logits, int64_t positions) {
+  if (!status_.ok()) return status_;
+  double loss = 0;
+  const absl::Status status = Guarded([&] {
+    const at::Tensor& values = At(logits);
+    // Becomes the gradient in place, so that only one copy of the logits is made.
+    at::Tensor gradient = values.detach().clone();
+    const auto width = static_cast<size_t>(gradient.size(1));
+    auto* row = gradient.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < gradient.size(0); ++i, row += width) {
+      loss += LossOfRow({row, width}, static_cast<double>(positions));
+    }
+    values.backward(gradient);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return loss;
+}
+
+absl::Status TorchPass::InputGradient(std::span<float> out) {
+  if (!status_.ok()) return status_;
+  return Guarded([&] {
+    if (!input_.defined() || !input_.grad().defined()) {
+      return absl::FailedPreconditionError(
+          "the pass has no input gradient: give DifferentiableInput and go back first");
+    }
+    const at::Tensor gradient = input_.grad().contiguous();
+    TORCH_CHECK(gradient.numel() == static_cast<int64_t>(out.size()), "reading ", gradient.numel(), " floats into ",
+                out.size());
+    std::copy_n(gradient.const_data_ptr<float>(), out.size(), out.data());
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace gwq
