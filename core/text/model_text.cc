@@ -1,0 +1,134 @@
+#include "core/text/model_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+using nlohmann::json;
+using Files = std::map<std::string, std::string>;
+
+// The JSON object in a file; an empty one where the file is absent.
+absl::StatusOr<json> ReadObject(const Files& files, const std::string& name) {
+  const auto file = files.find(name);
+  if (file == files.end()) return json::object();
+  json value = json::parse(file->second, nullptr, /*allow_exceptions=*/false);
+  if (!value.is_object()) return InvalidField(name, "is not a JSON object");
+  return value;
+}
+
+// A token is written as a text or as an object with its text in "content".
+std::optional<std::string> TokenText(const json& config, const char* key) {
+  const auto entry = config.find(key);
+  if (entry == config.end()) return std::nullopt;
+  if (entry->is_string()) return entry->get<std::string>();
+  if (entry->is_object() && entry->contains("content") && (*entry)["content"].is_string()) {
+    return (*entry)["content"].get<std::string>();
+  }
+  return std::nullopt;
+}
+
+TemplateTokens ReadTokens(const json& config, const json& special_tokens) {
+  const auto token = [&](const char* key) {
+    auto text = TokenText(config, key);
+    return text.has_value() || config.contains(key) ? text : TokenText(special_tokens, key);
+  };
+  return {token("bos_token"), token("eos_token"), token("pad_token"), token("unk_token")};
+}
+
+absl::StatusOr<std::string> DefaultTemplate(const json& named) {
+  constexpr char kField[] = "tokenizer_config.json: chat_template";
+  for (const json& entry : named) {
+    if (!entry.is_object() || !entry.contains("template") || !entry["template"].is_string()) {
+      return InvalidField(kField, "is a list whose entries are not all {name, template}");
+    }
+    if (named.size() == 1 || entry.value("name", json()) == "default") return entry["template"].get<std::string>();
+  }
+  return InvalidField(kField, fmt::format("is a list of {} templates without one named default", named.size()));
+}
+
+// The source; empty where the model has none.
+absl::StatusOr<std::string> ReadTemplate(const Files& files, const json& config) {
+  if (const auto file = files.find("chat_template.jinja"); file != files.end()) return file->second;
+  const auto entry = config.find("chat_template");
+  if (entry == config.end() || entry->is_null()) return std::string();
+  if (entry->is_string()) return entry->get<std::string>();
+  if (entry->is_array()) return DefaultTemplate(*entry);
+  return InvalidField("tokenizer_config.json: chat_template", "is neither a text nor a list of named texts");
+}
+
+absl::Status AppendIds(const json& value, const std::string& field, std::vector<int32_t>& out) {
+  if (value.is_null()) return absl::OkStatus();
+  for (const json& id : value.is_array() ? value : json::array({value})) {
+    if (!id.is_number_integer() || id < 0 || id > std::numeric_limits<int32_t>::max()) {
+      return InvalidField(field, fmt::format("is not a token id or a list of them: {}", id.dump().substr(0, 40)));
+    }
+    out.push_back(id.get<int32_t>());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int32_t>> ConfiguredStops(const Files& files) {
+  GWQ_ASSIGN_OR_RETURN(const json generation, ReadObject(files, "generation_config.json"));
+  GWQ_ASSIGN_OR_RETURN(const json config, ReadObject(files, "config.json"));
+  std::vector<int32_t> ids;
+  GWQ_RETURN_IF_ERROR(AppendIds(generation.value("eos_token_id", json()), "generation_config.json: eos_token_id", ids));
+  if (!ids.empty()) return ids;
+  GWQ_RETURN_IF_ERROR(AppendIds(config.value("eos_token_id", json()), "config.json: eos_token_id", ids));
+  const json text_config = config.value("text_config", json::object());
+  if (!ids.empty() || !text_config.is_object()) return ids;
+  GWQ_RETURN_IF_ERROR(
+      AppendIds(text_config.value("eos_token_id", json()), "config.json: text_config.eos_token_id", ids));
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Load(const Files& files,
+                                                                 const TokenizerLimits& tokenizer_limits,
+                                                                 const TemplateLimits& template_limits) {
+  const auto tokenizer_json = files.find("tokenizer.json");
+  if (tokenizer_json == files.end()) {
+    return InvalidField("tokenizer.json", "is missing; save the model's tokenizer with transformers to get one");
+  }
+  GWQ_ASSIGN_OR_RETURN(const json config, ReadObject(files, "tokenizer_config.json"));
+  GWQ_ASSIGN_OR_RETURN(const json special_tokens, ReadObject(files, "special_tokens_map.json"));
+  const TemplateTokens tokens = ReadTokens(config, special_tokens);
+
+  std::unique_ptr<ModelText> text(new ModelText());
+  GWQ_ASSIGN_OR_RETURN(text->tokenizer_, Tokenizer::Load(tokenizer_json->second, tokenizer_limits));
+  GWQ_ASSIGN_OR_RETURN(const std::string source, ReadTemplate(files, config));
+  if (!source.empty()) {
+    GWQ_ASSIGN_OR_RETURN(text->chat_template_, ChatTemplate::Compile(source, tokens, template_limits));
+  }
+  GWQ_ASSIGN_OR_RETURN(text->stop_ids_, ConfiguredStops(files));
+  if (tokens.eos_token.has_value()) {
+    if (const auto id = text->tokenizer_->TokenToId(*tokens.eos_token)) text->stop_ids_.push_back(*id);
+  }
+  std::sort(text->stop_ids_.begin(), text->stop_ids_.end());
+  text->stop_ids_.erase(std::unique(text->stop_ids_.begin(), text->stop_ids_.end()), text->stop_ids_.end());
+
+  if (tokens.bos_token.has_value()) text->bos_id_ = text->tokenizer_->TokenToId(*tokens.bos_token);
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int32_t> empty, text->tokenizer_->Encode("", true));
+  text->adds_bos_ = text->bos_id_.has_value() && !empty.empty() && empty.front() == *text->bos_id_;
+  return std::unique_ptr<const ModelText>(std::move(text));
+}
+
+absl::StatusOr<std::vector<int32_t>> ModelText::EncodeChat(std::span<const ChatMessage> messages,
+                                                           const RenderOptions& options) const {
+  if (chat_template_ == nullptr) {
+    return absl::FailedPreconditionError("the model has no chat template: send a prompt or token ids");
+  }
+  GWQ_ASSIGN_OR_RETURN(const std::string rendered, chat_template_->Render(messages, options));
+  return tokenizer_->Encode(rendered, /*add_special_tokens=*/false);
+}
+
+}  // namespace gwq
