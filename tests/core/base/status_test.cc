@@ -1,0 +1,47 @@
+#include "core/base/status.h"
+
+#include <gtest/gtest.h>
+
+namespace gwq {
+namespace {
+
+absl::StatusOr<int> Half(int value) {
+  if (value % 2 != 0) return InvalidField("value", "is odd; give an even one");
+  return value / 2;
+}
+
+absl::StatusOr<int> Quarter(int value) {
+  GWQ_ASSIGN_OR_RETURN(const int half, Half(value));
+  GWQ_ASSIGN_OR_RETURN(const int quarter, Half(half));
+  return quarter;
+}
+
+TEST(StatusTest, AnInvalidFieldCarriesItsPathAndDescription) {
+  const absl::Status status = InvalidField("recipe.bits", "5 is none of 3, 4, 8");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(MessageOf(status), "recipe.bits: 5 is none of 3, 4, 8");
+  const auto violations = FieldViolations(status);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "recipe.bits");
+  EXPECT_EQ(violations[0].description, "5 is none of 3, 4, 8");
+  EXPECT_TRUE(FieldViolations(absl::OkStatus()).empty());
+  EXPECT_TRUE(FieldViolations(absl::InternalError("x")).empty());
+}
+
+TEST(StatusTest, AnnotateKeepsCodeAndPayloads) {
+  const absl::Status status = Annotate(WithRetryDelay(InvalidField("f", "d"), 250), "while reading");
+  EXPECT_EQ(MessageOf(status), "while reading: f: d");
+  EXPECT_EQ(FieldViolations(status).size(), 1u);
+  EXPECT_EQ(RetryDelayMilliseconds(status), 250);
+  EXPECT_TRUE(Annotate(absl::OkStatus(), "x").ok());
+  EXPECT_EQ(RetryDelayMilliseconds(absl::InternalError("x")), -1);
+}
+
+TEST(StatusTest, AssignOrReturnHandsTheFirstErrorUp) {
+  EXPECT_EQ(*Quarter(8), 2);
+  EXPECT_EQ(FieldViolations(Quarter(6).status()).size(), 1u);
+  EXPECT_FALSE(Quarter(7).ok());
+}
+
+}  // namespace
+}  // namespace gwq

@@ -1,0 +1,91 @@
+#include "core/base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <numeric>
+
+namespace gwq {
+namespace {
+
+TEST(ExecutorTest, RunsWhatWasAcceptedBeforeItGoes) {
+  std::atomic<int> ran{0};
+  {
+    Executor executor(2, 1000);
+    for (int i = 0; i < 500; ++i) ASSERT_TRUE(executor.Post([&] { ran.fetch_add(1); }).ok());
+  }
+  EXPECT_EQ(ran.load(), 500);
+}
+
+TEST(ExecutorTest, AFullQueueRefusesAndSaysTheLimit) {
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  std::promise<void> started;
+  {
+    Executor executor(1, 2);
+    ASSERT_TRUE(executor
+                    .Post([&] {
+                      started.set_value();
+                      released.wait();
+                    })
+                    .ok());
+    started.get_future().wait();
+    ASSERT_TRUE(executor.Post([] {}).ok());
+    ASSERT_TRUE(executor.Post([] {}).ok());
+    const absl::Status full = executor.Post([] {});
+    EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_NE(full.message().find("limit is 2"), absl::string_view::npos);
+    release.set_value();
+  }
+}
+
+class ComputeTeamTest : public testing::TestWithParam<int> {};
+
+TEST_P(ComputeTeamTest, CoversEveryIndexOnceWhateverTheGrain) {
+  ComputeTeam team(GetParam());
+  EXPECT_EQ(team.threads(), GetParam());
+  for (const int64_t count : {0, 1, 5, 16, 17, 1000}) {
+    for (const int64_t grain : {1, 3, 16, 64}) {
+      std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
+      team.ParallelFor(count, grain, [&](int64_t begin, int64_t end, int thread) {
+        EXPECT_GE(thread, 0);
+        EXPECT_LT(thread, team.threads());
+        EXPECT_EQ(begin % grain, 0);
+        for (int64_t i = begin; i < end; ++i) seen[static_cast<size_t>(i)].fetch_add(1);
+      });
+      for (const auto& times : seen) ASSERT_EQ(times.load(), 1) << count << " " << grain;
+    }
+  }
+}
+
+TEST_P(ComputeTeamTest, ManyShortLoopsSeeEachOthersWrites) {
+  ComputeTeam team(GetParam());
+  std::vector<int64_t> values(64, 0);
+  for (int round = 0; round < 2000; ++round) {
+    team.ParallelFor(64, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) values[static_cast<size_t>(i)] += 1;
+    });
+  }
+  EXPECT_EQ(std::accumulate(values.begin(), values.end(), int64_t{0}), 64 * 2000);
+}
+
+TEST_P(ComputeTeamTest, CallersFromSeveralThreadsTakeTurns) {
+  ComputeTeam team(GetParam());
+  std::atomic<int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        team.ParallelFor(10, 1, [&](int64_t begin, int64_t end, int) { sum.fetch_add(end - begin); });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(sum.load(), 4 * 200 * 10);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, ComputeTeamTest, testing::Values(1, 2, 3));
+
+}  // namespace
+}  // namespace gwq
