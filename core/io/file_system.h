@@ -33,6 +33,17 @@ class MappedFile {
   virtual void DropPages() const = 0;
 };
 
+struct FileInfo {
+  uint64_t size = 0;
+  int64_t modified_wall_millis = 0;
+};
+
+// Held until destroyed, also against other processes; the kernel releases it when the process dies.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
 // Paths are absolute or relative to the working directory. All calls are thread-safe and may block. NOT_FOUND,
 // ALREADY_EXISTS, RESOURCE_EXHAUSTED (no space) and PERMISSION_DENIED are told apart; everything else is INTERNAL with
 // errno's text.
@@ -46,7 +57,12 @@ class FileSystem {
   // Fills all of `out` from `offset`, or OUT_OF_RANGE where the file is shorter.
   [[nodiscard]] virtual absl::Status Read(const std::string& path, uint64_t offset, std::span<std::byte> out) = 0;
   [[nodiscard]] virtual absl::StatusOr<uint64_t> Size(const std::string& path) = 0;
+  [[nodiscard]] virtual absl::StatusOr<FileInfo> Stat(const std::string& path) = 0;
   [[nodiscard]] virtual bool Exists(const std::string& path) = 0;
+  // Sets the time that Stat tells.
+  [[nodiscard]] virtual absl::Status SetModified(const std::string& path, int64_t wall_millis) = 0;
+  // Cuts the file to `size` bytes and syncs it.
+  [[nodiscard]] virtual absl::Status Truncate(const std::string& path, uint64_t size) = 0;
   // Replaces `to` atomically; durable once the folder is synced.
   [[nodiscard]] virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual absl::Status Remove(const std::string& path) = 0;
@@ -54,6 +70,9 @@ class FileSystem {
   [[nodiscard]] virtual absl::Status SyncFolder(const std::string& path) = 0;
   // Names (not paths) of the folder's entries, sorted.
   [[nodiscard]] virtual absl::StatusOr<std::vector<std::string>> List(const std::string& path) = 0;
+  // Waits for the lock that the file `path`, created where it is missing, stands for: many shared holders or one
+  // exclusive one, over all threads and processes.
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path, bool exclusive) = 0;
 };
 
 // The machine's file system. Never destroyed.

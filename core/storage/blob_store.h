@@ -33,9 +33,11 @@ class BlobWriter {
   [[nodiscard]] virtual absl::Status Append(std::span<const std::byte> bytes) = 0;
   // Makes what was appended survive a crash; it is then found again by Begin.
   [[nodiscard]] virtual absl::Status Sync() = 0;
-  // Durable and visible on OK (written, fsynced, renamed, folder fsynced). The digest of what was appended.
+  // Durable and visible on OK (written, fsynced, renamed, folder fsynced): the digest of what was appended. DATA_LOSS,
+  // and the partial bytes dropped, where size or digest differ from what was declared at Begin. Ends the writer either
+  // way; after another error a new writer goes on from what was synced.
   [[nodiscard]] virtual absl::StatusOr<Digest> Commit() = 0;
-  // As Commit, but DATA_LOSS and the partial bytes dropped where size or digest differ from what was declared at Begin.
+  // Ends the writer and drops the partial bytes, synced ones too.
   virtual void Discard() = 0;
 };
 

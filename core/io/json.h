@@ -1,0 +1,27 @@
+// JSON from outside, read strictly: what nlohmann's parser lets pass (duplicate keys, any depth) is refused here.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace gwq {
+
+struct JsonLimits {
+  size_t max_bytes = size_t{16} << 20;
+  int max_depth = 32;
+  size_t max_values = 2'000'000;  // keys and values together: bounds the memory of the parsed tree
+};
+
+// INVALID_ARGUMENT at the field `field` for malformed JSON or UTF-8, a duplicate key, or more than `limits` allow.
+[[nodiscard]] absl::StatusOr<nlohmann::json> ParseJson(std::string_view field, std::string_view text,
+                                                       const JsonLimits& limits = {});
+
+// Sorted keys, no spaces, UTF-8: equal values give equal text. Invalid UTF-8 becomes U+FFFD.
+[[nodiscard]] std::string CanonicalJson(const nlohmann::json& value);
+
+[[nodiscard]] bool IsValidUtf8(std::string_view text);
+
+}  // namespace gwq

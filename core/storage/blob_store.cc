@@ -1,0 +1,26 @@
+#include "core/storage/blob_store.h"
+
+#include <fmt/format.h>
+
+#include "core/base/status.h"
+
+namespace gwq {
+
+absl::StatusOr<Digest> PutBlob(BlobStore& store, std::span<const std::byte> bytes) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, store.BeginUnnamed());
+  GWQ_RETURN_IF_ERROR(writer->Append(bytes));
+  return writer->Commit();
+}
+
+absl::StatusOr<std::string> ReadBlob(BlobStore& store, const Digest& digest, uint64_t limit) {
+  GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store.Stat(digest));
+  if (info.size > limit) {
+    return absl::ResourceExhaustedError(
+        fmt::format("blob {} has {} bytes, at most {} are read", digest.Hex(), info.size, limit));
+  }
+  std::string text(info.size, '\0');
+  GWQ_RETURN_IF_ERROR(store.Read(digest, 0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
+}  // namespace gwq

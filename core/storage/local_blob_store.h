@@ -1,0 +1,27 @@
+// A BlobStore in one folder of this machine.
+//
+//   blobs/ab/abcd...   a blob, named by its digest, in the folder of the digest's first byte
+//   partial/KEY        a named blob being written, KEY percent-encoded, and KEY.sync beside it (partial_file.h)
+//   temporary/ID       an unnamed blob being written
+//   lock               shared by a commit, exclusive for each removal of the garbage collector
+//
+// A commit syncs the bytes, renames them into blobs/ab and syncs that folder. A blob that is there already is replaced
+// by its equal, which renews its time; a mapping of the old file stays valid.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/base/clock.h"
+#include "core/io/file_system.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+// Creates the folders. `files` and `clock` outlive the store; `clock` gives stored_wall_millis. Besides blobs,
+// CollectGarbage removes temporary files that nobody wrote to since its time limit: it must lie further back than a
+// writer may sit idle.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(FileSystem& files, const std::string& root,
+                                                                            const Clock& clock);
+
+}  // namespace gwq
