@@ -1,8 +1,7 @@
 #include "core/quant/recipe.h"
 
-#include <set>
-
 #include "core/base/sha256.h"
+#include "core/io/json.h"
 #include "core/quant/recipe_table.h"
 
 namespace gwq {
@@ -13,7 +12,6 @@ using recipe_table::Limits;
 using recipe_table::Table;
 
 constexpr size_t kMaxTextBytes = size_t{4} << 20;
-constexpr size_t kMaxJsonBytes = size_t{16} << 20;
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxRules = 1000;
 constexpr size_t kMaxTurns = 1000;
@@ -105,8 +103,6 @@ const Table<Recipe>& RecipeTable() {
   return table;
 }
 
-std::string Canonical(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 // A source's own field must be there, another source's must not: it would silently be ignored.
 absl::Status CheckCalibration(const Calibration& calibration) {
   const CalibrationSource source = calibration.source;
@@ -157,21 +153,6 @@ absl::Status CheckRules(const std::vector<RecipeRule>& rules) {
   return absl::OkStatus();
 }
 
-// The parser keeps the last of two equal keys; which one the caller meant is unknown, so both are refused.
-struct DuplicateKeys {
-  std::vector<std::set<std::string>> open;
-  std::string found;
-
-  bool operator()(int, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start) open.emplace_back();
-    if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key && !open.back().insert(value.get<std::string>()).second && found.empty()) {
-      found = value.get<std::string>();
-    }
-    return true;
-  }
-};
-
 }  // namespace
 
 absl::Status CheckRecipe(const Recipe& recipe) {
@@ -180,20 +161,14 @@ absl::Status CheckRecipe(const Recipe& recipe) {
   return CheckRules(recipe.rules);
 }
 
-std::string RecipeJson(const Recipe& recipe) { return Canonical(recipe_table::PrintRecord(RecipeTable(), recipe)); }
+std::string RecipeJson(const Recipe& recipe) { return CanonicalJson(recipe_table::PrintRecord(RecipeTable(), recipe)); }
 
-std::string BytesRecipeJson(const Recipe& recipe) { return Canonical(recipe_table::PrintRecord(BytesTable(), recipe)); }
+std::string BytesRecipeJson(const Recipe& recipe) {
+  return CanonicalJson(recipe_table::PrintRecord(BytesTable(), recipe));
+}
 
 absl::StatusOr<Recipe> ParseRecipe(std::string_view json) {
-  if (json.size() > kMaxJsonBytes) {
-    return InvalidField("recipe", fmt::format("has {} bytes, the limit is {}", json.size(), kMaxJsonBytes));
-  }
-  DuplicateKeys duplicates;
-  const Json parsed = Json::parse(json, std::ref(duplicates), /*allow_exceptions=*/false);
-  if (parsed.is_discarded()) return InvalidField("recipe", "is not valid JSON");
-  if (!duplicates.found.empty()) {
-    return InvalidField("recipe", fmt::format("the key '{}' is given twice in one object", duplicates.found));
-  }
+  GWQ_ASSIGN_OR_RETURN(const Json parsed, ParseJson("recipe", json));
   Recipe recipe;
   GWQ_RETURN_IF_ERROR(recipe_table::ParseRecord(RecipeTable(), parsed, "recipe", recipe));
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
@@ -212,31 +187,3 @@ const std::vector<RecipeField>& RecipeFields() {
 }
 
 }  // namespace gwq
-
-namespace gwq::recipe_table {
-
-bool IsUtf8(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  for (size_t i = 0; i < text.size();) {
-    const unsigned char first = at(i);
-    const size_t length = first < 0x80   ? 1
-                          : first < 0xC2 ? 0
-                          : first < 0xE0 ? 2
-                          : first < 0xF0 ? 3
-                          : first < 0xF5 ? 4
-                                         : 0;
-    if (length == 0 || i + length > text.size()) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((at(i + k) & 0xC0) != 0x80) return false;
-    }
-    // Over-long forms, surrogates and what lies past U+10FFFF.
-    if (first == 0xE0 && at(i + 1) < 0xA0) return false;
-    if (first == 0xED && at(i + 1) >= 0xA0) return false;
-    if (first == 0xF0 && at(i + 1) < 0x90) return false;
-    if (first == 0xF4 && at(i + 1) >= 0x90) return false;
-    i += length;
-  }
-  return true;
-}
-
-}  // namespace gwq::recipe_table

@@ -26,10 +26,10 @@ struct RecipeRule {
   std::string pattern;  // glob on the module's name without ".weight": "*", "model.layers.0.*", "*.down_proj"
   std::string part;     // "", "language", "vision" or "projector"
   std::string kind;     // "", "linear", "head" or "embedding"
-  std::optional<Method> method;
-  std::optional<int> bits;
-  std::optional<int64_t> group_size;
-  std::optional<double> outlier_ratio;
+  std::optional<Method> method = {};
+  std::optional<int> bits = {};
+  std::optional<int64_t> group_size = {};
+  std::optional<double> outlier_ratio = {};
   friend bool operator==(const RecipeRule&, const RecipeRule&) = default;
 };
 

@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/status.h"
+#include "core/io/json.h"
 #include "core/quant/recipe_names.h"
 
 namespace gwq::recipe_table {
@@ -57,8 +58,6 @@ struct Bare<std::optional<T>> {
 };
 template <class T>
 inline constexpr bool kIsOptional = !std::is_same_v<T, typename Bare<T>::type>;
-
-[[nodiscard]] bool IsUtf8(std::string_view text);
 
 template <class T>
 absl::Status CheckNumber(T value, const Limits& limits, std::string_view path) {
@@ -177,7 +176,7 @@ Field<S> Text(std::string_view name, std::string S::* member, size_t max_bytes, 
     if (text.size() > max_bytes) {
       return InvalidField(path, fmt::format("has {} bytes, the limit is {}", text.size(), max_bytes));
     }
-    if (!IsUtf8(text)) return InvalidField(path, "is not valid UTF-8");
+    if (!IsValidUtf8(text)) return InvalidField(path, "is not valid UTF-8");
     if (choices.empty()) return absl::OkStatus();
     for (const std::string_view one : choices) {
       if (text == one) return absl::OkStatus();
