@@ -1,0 +1,75 @@
+"""A 1.1B-parameter Llama through upload, GWQ and generation: peak memory of every process against its bound.
+
+usage: memory_1b.py [--model DIR] [--keep]      DIR is written by tests/models/make_random_llama.py where it does not exist
+environment: GWQ_BIN_DIR, GWQ_DEPS
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import services  # noqa: E402
+
+MIB = 1 << 20
+SMALL_PROCESS_LIMIT = 200_000_000  # bytes, client and gwq-jobs
+INFER_MARGIN = 300_000_000
+
+
+def run_measured(arguments):
+    """Runs a command and returns (seconds, peak resident bytes, standard output)."""
+    reader, writer = os.pipe()
+    start = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(writer, 1)
+        os.close(reader)
+        os.execv(str(arguments[0]), [str(a) for a in arguments])
+    os.close(writer)
+    with os.fdopen(reader) as output:
+        text = output.read()
+    _, status, usage = os.wait4(pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"{arguments} failed")
+    return time.monotonic() - start, usage.ru_maxrss * 1024, text
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=Path("/tmp/gwq-random-1b"))
+    parser.add_argument("--calibration-tokens", type=int, default=512)
+    parser.add_argument("--evaluation-tokens", type=int, default=512)
+    args = parser.parse_args()
+    if not (args.model / "config.json").exists():
+        subprocess.run([sys.executable, HERE.parent / "models/make_random_llama.py", args.model], check=True)
+    rows = []
+    with services.Services(infer_arguments=["--cache-tokens", "2048"]) as running:
+        gwq = [services.BIN / "gwq", "--jobs", running.jobs.address, "--infer", running.infer.address]
+        seconds, peak, _ = run_measured([*gwq, "models", "push", args.model, "--name", "random-1b"])
+        size = sum(f.stat().st_size for f in args.model.glob("*.safetensors"))
+        print(f"push: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
+        rows.append(("gwq models push", peak, SMALL_PROCESS_LIMIT))
+        flags = ["--bits", "4", "--calibration-tokens", str(args.calibration_tokens), "--evaluation-tokens", str(args.evaluation_tokens)]
+        _, _, plan = run_measured([*gwq, "--json", "quantize", "random-1b", *flags, "--plan"])
+        bound = int(json.loads(plan)["peak_memory_bytes"])
+        seconds, peak, _ = run_measured([*gwq, "quantize", "random-1b", "--name", "small-1b", *flags, "--wait"])
+        print(f"quantize: {seconds:.1f} s")
+        report = json.loads(run_measured([*gwq, "--json", "artifacts", "show", "small-1b", "--report"])[2])
+        rows.append(("gwq-worker", max(phase["peak_memory_bytes"] for phase in report["phases"]), bound))
+        seconds, peak, _ = run_measured([*gwq, "generate", "small-1b", "--message", "hello", "--max-tokens", "32"])
+        loaded = json.loads(run_measured([*gwq, "--json", "serve", "list"])[2].splitlines()[0])
+        rows.append(("gwq generate", peak, SMALL_PROCESS_LIMIT))
+        rows.append(("gwq-jobs", running.jobs.peak_memory_bytes(), SMALL_PROCESS_LIMIT))
+        rows.append(("gwq-infer", running.infer.peak_memory_bytes(), int(loaded["weight_bytes"]) + int(loaded["cache_bytes"]) + INFER_MARGIN))
+    print(f"{'process':<18}{'peak MB':>10}{'bound MB':>10}")
+    for name, peak, limit in rows:
+        print(f"{name:<18}{peak / 1e6:>10.1f}{limit / 1e6:>10.1f}  {'ok' if peak <= limit else 'ABOVE'}")
+    return 0 if all(peak <= limit for _, peak, limit in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
