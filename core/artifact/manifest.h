@@ -16,7 +16,7 @@
 namespace gwq {
 
 struct ManifestFile {
-  std::string path;  // relative, '/'-separated, no "..", no empty part
+  std::string path;  // see CheckRelativePath
   uint64_t size = 0;
   Digest digest;
 };
