@@ -26,11 +26,17 @@ class Service:
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while not (port_file.exists() and port_file.read_text().strip()):
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.ended_within(0.02):
                 raise RuntimeError(f"{self.name} did not start:\n" + self.tail())
-            time.sleep(0.02)
         self.address = "127.0.0.1:" + port_file.read_text().strip().rsplit(":", 1)[-1]
         return self
+
+    def ended_within(self, seconds):
+        try:
+            self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def tail(self):
         return (self.folder / f"{self.name}.log").read_text(errors="replace")[-4000:]
