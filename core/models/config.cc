@@ -4,9 +4,9 @@
 
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 #include "core/models/config_reader.h"
 #include "core/models/family.h"
 #include "core/models/rope.h"
@@ -93,7 +93,7 @@ void ReadCommon(ConfigReader& json, ModelConfig& config) {
 }  // namespace
 
 absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
-  const nlohmann::json parsed = nlohmann::json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  GWQ_ASSIGN_OR_RETURN(const nlohmann::json parsed, ParseJson("config", config_json));
   if (!parsed.is_object()) return InvalidField("config", "config.json is no JSON object");
   ConfigReader json(parsed, "config");
   const std::vector<std::string> architectures = json.Strings("architectures");

@@ -29,7 +29,8 @@ if(GWQ_BUILD_SERVICES)
     message(FATAL_ERROR "LibTorch not found under GWQ_DEPS='${GWQ_DEPS}': run deploy/setup first and pass the folder it prints")
   endif()
   add_library(gwq_libtorch INTERFACE)
-  target_include_directories(gwq_libtorch SYSTEM INTERFACE ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
+  # After the system's folders: the wheel holds a newer fmt and protobuf, whose libraries it does not.
+  target_compile_options(gwq_libtorch INTERFACE "SHELL:-idirafter ${torch_root}/include")
   target_link_libraries(gwq_libtorch INTERFACE
     ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libc10.so
     -Wl,-rpath,${torch_root}/lib -Wl,-rpath-link,${GWQ_DEPS}/site/nvidia/cu13/lib)

@@ -15,41 +15,6 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-// What CheckBatch asks, without a cache: sequences from their start.
-absl::Status CheckWithoutCache(const Batch& batch) {
-  int64_t next = 0;
-  for (const SequenceRows& sequence : batch.sequences) {
-    if (sequence.first_row != next || sequence.rows < 1) {
-      return InvalidField("batch.sequences", fmt::format("a sequence has {} rows from row {}, must begin at row {}",
-                                                         sequence.rows, sequence.first_row, next));
-    }
-    if (sequence.context != 0) {
-      return InvalidField("batch.sequences", fmt::format("a context of {} tokens needs a cache", sequence.context));
-    }
-    next += sequence.rows;
-  }
-  if (next != batch.rows || batch.rows < 1) {
-    return InvalidField("batch.rows", fmt::format("is {}, the sequences have {} rows", batch.rows, next));
-  }
-  const auto rows = static_cast<size_t>(batch.rows);
-  if (!batch.tokens.empty() && batch.tokens.size() != rows) {
-    return InvalidField("batch.tokens", fmt::format("has {} entries for {} rows", batch.tokens.size(), rows));
-  }
-  if (batch.position_axes < 1 || batch.positions.size() != rows * static_cast<size_t>(batch.position_axes)) {
-    return InvalidField("batch.positions", fmt::format("has {} entries for {} rows and {} axes", batch.positions.size(),
-                                                       rows, batch.position_axes));
-  }
-  int64_t last = -1;
-  for (const int32_t row : batch.output_rows) {
-    if (row <= last || row >= batch.rows) {
-      return InvalidField("batch.output_rows",
-                          fmt::format("has {} after {}, must increase and be below {}", row, last, batch.rows));
-    }
-    last = row;
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TorchBackend>> TorchBackend::Create(const TorchOptions& options) {
@@ -114,13 +79,13 @@ absl::StatusOr<std::unique_ptr<KvCache>> TorchBackend::CreateKvCache(const KvCac
 absl::StatusOr<std::unique_ptr<Pass>> TorchBackend::Begin(const Batch& batch, KvCache* cache) {
   auto* own = dynamic_cast<TorchKvCache*>(cache);
   if (own == nullptr && cache != nullptr) return absl::InvalidArgumentError("the cache is not of this backend");
-  GWQ_RETURN_IF_ERROR(own != nullptr ? CheckBatch(batch, own->shape()) : CheckWithoutCache(batch));
+  GWQ_RETURN_IF_ERROR(CheckBatch(batch, own != nullptr ? own->shape() : KvCacheShape()));
   at::set_num_threads(options_.threads);
   return std::make_unique<TorchPass>(batch, own, /*recording=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<GradientPass>> TorchBackend::BeginGradient(const Batch& batch) {
-  GWQ_RETURN_IF_ERROR(CheckWithoutCache(batch));
+  GWQ_RETURN_IF_ERROR(CheckBatch(batch, KvCacheShape()));
   at::set_num_threads(options_.threads);
   return std::make_unique<TorchPass>(batch, nullptr, /*recording=*/true);
 }
