@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "absl/hash/hash.h"
+#include "core/artifact/limits.h"
 #include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/gguf.h"
@@ -21,7 +22,6 @@ namespace {
 constexpr size_t kMaxPathBytes = 255;
 constexpr size_t kMaxNameBytes = 1024;
 constexpr size_t kMaxFiles = 10'000;
-constexpr uint64_t kMaxSmallFile = uint64_t{64} << 20;
 constexpr uint64_t kMaxShardBytes = uint64_t{1} << 50;
 constexpr uint64_t kMaxGgufPadding = 65536;  // the largest alignment that core/io/gguf reads
 
@@ -124,7 +124,7 @@ absl::Status CheckRole(const std::string& field, const ManifestTensor& tensor) {
   constexpr std::array kKinds = {TensorKind::kEmbedding, TensorKind::kNorm, TensorKind::kBias, TensorKind::kLinear,
                                  TensorKind::kHead};
   constexpr std::array kParts = {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector};
-  if (std::ranges::find(kKinds, tensor.kind, TensorKindName) == kKinds.end()) {
+  if (tensor.kind != kExtraKind && std::ranges::find(kKinds, tensor.kind, TensorKindName) == kKinds.end()) {
     return InvalidField(field + ".kind", fmt::format("'{}' is no kind of tensor", tensor.kind.substr(0, 64)));
   }
   if (std::ranges::find(kParts, tensor.part, ModelPartName) == kParts.end()) {
@@ -244,9 +244,9 @@ absl::Status CheckFiles(const Manifest& manifest, PathSet& paths, BlobSizes& siz
     const std::string field = fmt::format("files[{}]", i);
     GWQ_RETURN_IF_ERROR(paths.Add(field + ".path", file.path));
     GWQ_RETURN_IF_ERROR(CheckFileType(field + ".path", file.path));
-    if (file.size > kMaxSmallFile) {
+    if (file.size > kMaxSmallFileBytes) {
       return InvalidField(field + ".size",
-                          fmt::format("{} bytes; a small file has at most {}", file.size, kMaxSmallFile));
+                          fmt::format("{} bytes; a small file has at most {}", file.size, kMaxSmallFileBytes));
     }
     GWQ_RETURN_IF_ERROR(sizes.Add(field + ".size", file.digest, file.size));
   }

@@ -1,0 +1,145 @@
+#include "core/artifact/writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/status.h"
+#include "core/io/safetensors.h"
+
+namespace gwq {
+namespace {
+
+ManifestTensor Stored(std::string_view name, DType dtype, const Shape& shape, uint64_t size, const Digest& digest) {
+  ManifestTensor tensor;
+  tensor.name = name;
+  tensor.dtype = DTypeName(dtype);
+  tensor.shape = shape;
+  tensor.size = size;
+  tensor.digest = digest;
+  return tensor;
+}
+
+}  // namespace
+
+absl::StatusOr<ManifestShard> MakeSingleShard(BlobStore& store, std::vector<ManifestTensor> tensors) {
+  std::ranges::sort(tensors, {}, &ManifestTensor::name);
+  ManifestShard shard;
+  shard.path = kSingleShardPath;
+  std::vector<SafetensorsTensor> described;
+  uint64_t offset = 0;
+  for (ManifestTensor& tensor : tensors) {
+    tensor.offset = offset;
+    offset += tensor.size;
+    GWQ_ASSIGN_OR_RETURN(const DType dtype, ParseDType(tensor.dtype));
+    described.push_back({tensor.name, dtype, tensor.shape, tensor.offset, tensor.size});
+  }
+  // "format" is what transformers asks for before it loads a file.
+  const std::string header = WriteSafetensorsHeader(described, {{"format", "pt"}});
+  GWQ_ASSIGN_OR_RETURN(shard.header, PutBlob(store, std::as_bytes(std::span(header))));
+  shard.header_size = header.size();
+  shard.size = header.size() + offset;
+  shard.tensors = std::move(tensors);
+  return shard;
+}
+
+absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix) {
+  const std::vector<TensorSpec>& specs = source_.model()->tensors();
+  const auto spec = std::ranges::find(specs, tensor.name, &TensorSpec::name);
+  if (spec == specs.end()) {
+    return absl::InvalidArgumentError(fmt::format("the model has no tensor {}", tensor.name));
+  }
+  if (matrix != spec->shape) {
+    return absl::InvalidArgumentError(
+        fmt::format("tensor {} is {}, not {}", tensor.name, ShapeString(spec->shape), ShapeString(matrix)));
+  }
+  tensor.kind = TensorKindName(spec->kind);
+  tensor.part = ModelPartName(spec->part);
+  if (tensors_.contains(tensor.name)) {
+    return absl::InvalidArgumentError(fmt::format("tensor {} was added twice", tensor.name));
+  }
+  std::string name = tensor.name;
+  tensors_.emplace(std::move(name), std::move(tensor));
+  return absl::OkStatus();
+}
+
+absl::Status ArtifactWriter::Keep(std::string_view tensor) {
+  const ManifestTensor* const found = source_.Find(tensor);
+  if (found == nullptr) return absl::InvalidArgumentError(fmt::format("the source has no tensor {}", tensor));
+  return Add(*found, found->packed ? Shape{found->packed->rows, found->packed->cols} : found->shape);
+}
+
+absl::Status ArtifactWriter::AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes) {
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, bytes));
+  return AddDenseBlob(tensor, dtype, digest);
+}
+
+absl::Status ArtifactWriter::AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest) {
+  const std::vector<TensorSpec>& specs = source_.model()->tensors();
+  const auto spec = std::ranges::find(specs, tensor, &TensorSpec::name);
+  const Shape shape = spec == specs.end() ? Shape{} : spec->shape;
+  GWQ_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
+  GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store_.Stat(digest));
+  const uint64_t size = static_cast<uint64_t>(count) * DTypeSize(dtype);
+  if (spec != specs.end() && info.size != size) {
+    return absl::InvalidArgumentError(fmt::format("tensor {}: {} {} has {} bytes, {} were given", tensor,
+                                                  DTypeName(dtype), ShapeString(shape), size, info.size));
+  }
+  return Add(Stored(tensor, dtype, shape, info.size, digest), shape);
+}
+
+absl::Status ArtifactWriter::AddPacked(std::string_view tensor, std::span<const std::byte> packed) {
+  const absl::StatusOr<PackedView> view = PackedView::Open(packed);
+  if (!view.ok()) return Annotate(view.status(), tensor);
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, packed));
+  const auto bytes = static_cast<int64_t>(packed.size());
+  ManifestTensor stored = Stored(tensor, DType::kU8, {bytes}, packed.size(), digest);
+  stored.packed = view->shape();
+  return Add(std::move(stored), {view->shape().rows, view->shape().cols});
+}
+
+absl::Status ArtifactWriter::SetFile(std::string_view path, std::string_view content) {
+  GWQ_RETURN_IF_ERROR(CheckRelativePath("path", path));
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, std::as_bytes(std::span(content))));
+  replaced_files_[std::string(path)] = {std::string(path), content.size(), digest};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Digest> ArtifactWriter::Finish(Manifest manifest) {
+  manifest.architecture = source_.manifest().architecture;
+  std::map<std::string, ManifestFile, std::less<>> files = replaced_files_;
+  for (const ManifestFile& file : source_.manifest().files) {
+    if (!file.path.ends_with(".safetensors.index.json")) files.try_emplace(file.path, file);
+  }
+  for (const auto& [path, file] : files) manifest.files.push_back(file);
+  std::vector<ManifestTensor> tensors;
+  for (const TensorSpec& spec : source_.model()->tensors()) {
+    const auto found = tensors_.find(spec.name);
+    if (found == tensors_.end()) {
+      return absl::FailedPreconditionError(fmt::format("tensor {} was not added", spec.name));
+    }
+    tensors.push_back(found->second);
+  }
+  GWQ_ASSIGN_OR_RETURN(ManifestShard shard, MakeSingleShard(store_, std::move(tensors)));
+  manifest.shards.push_back(std::move(shard));
+  GWQ_RETURN_IF_ERROR(CheckManifest(manifest));
+  const std::string text = ManifestJson(manifest);
+  return PutBlob(store_, std::as_bytes(std::span(text)));
+}
+
+absl::StatusOr<Digest> ArtifactWriter::FinishArtifact(std::string recipe_json, std::string producer_json) {
+  Manifest manifest;
+  manifest.kind = "artifact";
+  manifest.source = source_.digest();
+  manifest.recipe_json = std::move(recipe_json);
+  manifest.producer_json = std::move(producer_json);
+  return Finish(std::move(manifest));
+}
+
+absl::StatusOr<Digest> ArtifactWriter::FinishModel() {
+  Manifest manifest;
+  manifest.kind = "model";
+  return Finish(std::move(manifest));
+}
+
+}  // namespace gwq

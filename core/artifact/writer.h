@@ -1,0 +1,63 @@
+// Puts a new model or artifact together from a stored one, tensor by tensor.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/manifest.h"
+#include "core/artifact/stored_model.h"
+#include "core/models/model.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+inline constexpr std::string_view kSingleShardPath = "model.safetensors";
+
+// Sorts the tensors by name, lays them out as one safetensors file and stores its header. The tensors' blobs are in the
+// store already; offsets are set here.
+[[nodiscard]] absl::StatusOr<ManifestShard> MakeSingleShard(BlobStore& store, std::vector<ManifestTensor> tensors);
+
+// The result holds every tensor of the source's family once, in one file model.safetensors, and the source's small
+// files without a shard index. The same tensors and files give the same digest, in whatever order they were added. Not
+// thread-safe; nothing is visible before a Finish.
+class ArtifactWriter {
+ public:
+  // Both must outlive the writer.
+  ArtifactWriter(BlobStore& store, const StoredModel& source) : store_(store), source_(source) {}
+
+  // Each stores or names one tensor; INVALID_ARGUMENT where it was added before, is unknown to the family or has
+  // another shape.
+  //   as the source holds it, without copying
+  [[nodiscard]] absl::Status Keep(std::string_view tensor);
+  //   from memory
+  [[nodiscard]] absl::Status AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes);
+  //   of a blob that is in the store (a large tensor, written through BlobStore::BeginUnnamed)
+  [[nodiscard]] absl::Status AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest);
+  //   packed bytes as EncodePacked gives them
+  [[nodiscard]] absl::Status AddPacked(std::string_view tensor, std::span<const std::byte> packed);
+
+  // Replaces or adds a small file.
+  [[nodiscard]] absl::Status SetFile(std::string_view path, std::string_view content);
+
+  // Stores the manifest of an artifact made from the source; both texts are canonical JSON objects.
+  // FAILED_PRECONDITION naming a tensor that was not added.
+  [[nodiscard]] absl::StatusOr<Digest> FinishArtifact(std::string recipe_json, std::string producer_json);
+  // Stores the manifest of a model; every tensor must be dense.
+  [[nodiscard]] absl::StatusOr<Digest> FinishModel();
+
+ private:
+  [[nodiscard]] absl::Status Add(ManifestTensor tensor, const Shape& matrix);
+  [[nodiscard]] absl::StatusOr<Digest> Finish(Manifest manifest);
+
+  BlobStore& store_;
+  const StoredModel& source_;
+  std::map<std::string, ManifestTensor, std::less<>> tensors_;
+  std::map<std::string, ManifestFile, std::less<>> replaced_files_;
+};
+
+}  // namespace gwq
