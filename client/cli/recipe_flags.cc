@@ -1,0 +1,126 @@
+#include "client/cli/recipe_flags.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "client/library/recipe_file.h"
+#include "core/base/status.h"
+#include "core/io/file_system.h"
+#include "core/quant/recipe.h"
+
+namespace gwq::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr uint64_t kMaxTextBytes = 2ULL << 20;
+
+// Rules and dialogues are no scalars: they have flags of their own.
+bool HasOwnFlag(const RecipeField& field) {
+  return !field.name.starts_with("rules") && !field.name.starts_with("calibration.messages");
+}
+
+absl::StatusOr<std::string> ReadText(const std::string& path) {
+  return ReadSmallFile(LocalFileSystem(), path, kMaxTextBytes);
+}
+
+absl::StatusOr<Json> ValueOf(const RecipeField& field, const std::string& text) {
+  if (field.type == "string" || field.type == "enum") return Json(text);
+  Json value = Json::parse(field.type == "repeated" ? "[" + text + "]" : text, nullptr, false);
+  if (value.is_discarded() || (field.type != "repeated" && !value.is_number())) {
+    return InvalidField(field.name,
+                        fmt::format("'{}' is no {}", text, field.type == "repeated" ? "list of numbers" : "number"));
+  }
+  return value;
+}
+
+void SetPath(Json& tree, std::string_view path, Json value) {
+  std::string pointer = "/" + std::string(path);
+  std::replace(pointer.begin(), pointer.end(), '.', '/');
+  tree[Json::json_pointer(pointer)] = std::move(value);
+}
+
+absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
+  if (!arguments.calibration_file.empty()) {
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_file));
+    SetPath(tree, "calibration.text", text);
+  }
+  if (!arguments.calibration_chat_file.empty()) {
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_chat_file));
+    const Json turns = Json::parse(text, nullptr, false);
+    if (!turns.is_array())
+      return InvalidField("calibration.messages", "the file holds no JSON array of {\"role\", \"content\"}");
+    SetPath(tree, "calibration.messages", turns);
+  }
+  if (!arguments.evaluation_file.empty()) {
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.evaluation_file));
+    SetPath(tree, "evaluation_text", text);
+  }
+  return absl::OkStatus();
+}
+
+// Giving a sample says what its source is.
+void InferSource(Json& tree) {
+  if (!tree.contains("calibration") || tree["calibration"].contains("source")) return;
+  const Json& calibration = tree["calibration"];
+  for (const auto& [field, source] :
+       {std::pair("text", "text"), {"messages", "chat"}, {"token_ids", "token_ids"}, {"blob", "file"}}) {
+    if (calibration.contains(field)) tree["calibration"]["source"] = source;
+  }
+}
+
+}  // namespace
+
+std::string RecipeFlagName(std::string_view field) {
+  std::string name = "--" + std::string(field);
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+  return name;
+}
+
+void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
+  command.add_option("--recipe", arguments.recipe_file, "recipe as JSON; the flags below override it")
+      ->check(CLI::ExistingFile);
+  for (const RecipeField& field : RecipeFields()) {
+    if (!HasOwnFlag(field)) continue;
+    command.add_option_function<std::string>(
+        RecipeFlagName(field.name),
+        [&arguments, name = std::string(field.name)](const std::string& text) { arguments.fields[name] = text; },
+        std::string(field.help));
+  }
+  command.add_option("--calibration-file", arguments.calibration_file, "file with the sample's text")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--calibration-messages", arguments.calibration_chat_file,
+                  "JSON file with a dialogue: [{\"role\", \"content\"}]")
+      ->check(CLI::ExistingFile);
+  command.add_option("--evaluation-file", arguments.evaluation_file, "file with the text for the report's figures")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--rule", arguments.rules,
+                  "PATTERN:key=value[,key=value...], in order; for example '*.down_proj:bits=8'")
+      ->allow_extra_args(false);
+}
+
+absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments) {
+  Json tree = Json::object();
+  if (!arguments.recipe_file.empty()) {
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file));
+    tree = Json::parse(text, nullptr, false);
+    if (!tree.is_object()) return InvalidField("recipe", fmt::format("{} holds no JSON object", arguments.recipe_file));
+  }
+  for (const RecipeField& field : RecipeFields()) {
+    const auto given = arguments.fields.find(std::string(field.name));
+    if (given == arguments.fields.end()) continue;
+    GWQ_ASSIGN_OR_RETURN(Json value, ValueOf(field, given->second));
+    SetPath(tree, field.name, std::move(value));
+  }
+  GWQ_RETURN_IF_ERROR(SetFiles(arguments, tree));
+  InferSource(tree);
+  GWQ_ASSIGN_OR_RETURN(v1::Recipe recipe, client::ParseRecipeFile(tree.dump()));
+  for (const std::string& rule : arguments.rules) GWQ_RETURN_IF_ERROR(client::AddRule(rule, recipe));
+  return recipe;
+}
+
+}  // namespace gwq::cli

@@ -1,0 +1,32 @@
+// The recipe's flags, made from core's field table: a field added there is a flag here.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gwq/v1/jobs.pb.h"
+
+namespace gwq::cli {
+
+// What was given on the command line, as text.
+struct RecipeArguments {
+  std::string recipe_file;
+  std::map<std::string, std::string> fields;  // by the table's name: "bits", "calibration.max_tokens"
+  std::string calibration_file, calibration_chat_file, evaluation_file;
+  std::vector<std::string> rules;
+};
+
+// "calibration.max_tokens" -> "--calibration-max-tokens".
+[[nodiscard]] std::string RecipeFlagName(std::string_view field);
+
+// One flag a scalar field, --rule for the rules, and files for texts and dialogues. `arguments` outlives the app's
+// parse.
+void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments);
+
+// The recipe file with the flags laid over it. INVALID_ARGUMENT names the flag's field.
+[[nodiscard]] absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments);
+
+}  // namespace gwq::cli

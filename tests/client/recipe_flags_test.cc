@@ -1,0 +1,78 @@
+#include "client/cli/recipe_flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/status.h"
+#include "core/quant/recipe.h"
+
+namespace gwq::cli {
+namespace {
+
+absl::StatusOr<v1::Recipe> Parse(std::vector<std::string> flags) {
+  CLI::App app;
+  RecipeArguments arguments;
+  AddRecipeFlags(app, arguments);
+  std::reverse(flags.begin(), flags.end());
+  try {
+    app.parse(flags);
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  return RecipeOf(arguments);
+}
+
+TEST(RecipeFlagsTest, EveryFieldOfTheTableHasAFlag) {
+  CLI::App app;
+  RecipeArguments arguments;
+  AddRecipeFlags(app, arguments);
+  for (const RecipeField& field : RecipeFields()) {
+    std::string flag = RecipeFlagName(field.name);
+    if (flag.starts_with("--rules")) flag = "--rule";
+    if (flag.starts_with("--calibration-messages")) flag = "--calibration-messages";
+    EXPECT_NE(app.get_option_no_throw(flag), nullptr) << flag;
+  }
+}
+
+TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
+  const auto recipe =
+      Parse({"--method", "rtn", "--bits", "3", "--group-size", "128", "--outlier-ratio", "0.02", "--loss", "all",
+             "--calibration-token-ids", "5,6,7", "--calibration-max-tokens", "64", "--evaluation-tokens", "0"});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->method(), v1::RTN);
+  EXPECT_EQ(recipe->bits(), 3);
+  EXPECT_EQ(recipe->group_size(), 128);
+  EXPECT_DOUBLE_EQ(recipe->outlier_ratio(), 0.02);
+  EXPECT_EQ(recipe->loss(), v1::ALL);
+  EXPECT_EQ(recipe->calibration().source(), v1::Calibration::TOKEN_IDS);
+  EXPECT_THAT(recipe->calibration().token_ids(), testing::ElementsAre(5, 6, 7));
+  EXPECT_EQ(recipe->calibration().max_tokens(), 64);
+  EXPECT_TRUE(recipe->has_evaluation_tokens());
+  EXPECT_FALSE(recipe->has_threads());
+}
+
+TEST(RecipeFlagsTest, RulesKeepTheirOrder) {
+  const auto recipe = Parse({"--rule", "*.down_proj:bits=8,group_size=32", "--rule", "model.layers.0.*:method=keep"});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  ASSERT_EQ(recipe->rules_size(), 2);
+  EXPECT_EQ(recipe->rules(0).pattern(), "*.down_proj");
+  EXPECT_EQ(recipe->rules(0).bits(), 8);
+  EXPECT_EQ(recipe->rules(0).group_size(), 32);
+  EXPECT_EQ(recipe->rules(1).method(), v1::KEEP);
+}
+
+TEST(RecipeFlagsTest, WhatIsNoValueIsRefusedByItsField) {
+  for (const auto& [flag, value] : {std::pair("--bits", "four"),
+                                    {"--outlier-ratio", "1e"},
+                                    {"--method", "gptq"},
+                                    {"--calibration-token-ids", "1,x"},
+                                    {"--rule", "no-colon"},
+                                    {"--rule", "a:b"},
+                                    {"--rule", "*:colour=3"}}) {
+    const auto recipe = Parse({flag, value});
+    EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << flag << " " << value;
+  }
+}
+
+}  // namespace
+}  // namespace gwq::cli
