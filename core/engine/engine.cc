@@ -1,0 +1,193 @@
+#include "core/engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/base/mutex.h"
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+// How often parked requests are looked at when nothing else happens: their limits are in seconds.
+constexpr std::chrono::milliseconds kParkedPoll{50};
+constexpr int64_t kMinRetryMillis = 100;
+constexpr int64_t kMaxRetryMillis = 30'000;
+
+RequestLimits LimitsOf(const StepModel& model, const EngineOptions& options) {
+  RequestLimits limits;
+  limits.vocab_size = model.vocab_size();
+  const int64_t cache_tokens = model.cache_shape().blocks * model.cache_shape().block_tokens;
+  limits.max_context_tokens =
+      options.max_context_tokens > 0 ? std::min(options.max_context_tokens, cache_tokens) : cache_tokens;
+  limits.max_prompt_tokens = options.max_prompt_tokens > 0
+                                 ? std::min(options.max_prompt_tokens, limits.max_context_tokens - 1)
+                                 : limits.max_context_tokens - 1;
+  return limits;
+}
+
+}  // namespace
+
+struct Engine::Door {
+  mutable Mutex mutex;
+  CondVar changed;  // something for the thread to do
+  CondVar idle;     // nothing is left
+  std::vector<std::unique_ptr<Sequence>> inbox ABSL_GUARDED_BY(mutex);
+  bool open ABSL_GUARDED_BY(mutex) = true;
+  bool exiting ABSL_GUARDED_BY(mutex) = false;
+  bool poked ABSL_GUARDED_BY(mutex) = false;
+  absl::Status abort ABSL_GUARDED_BY(mutex);
+  SchedulerStats stats ABSL_GUARDED_BY(mutex);
+  int64_t submitted ABSL_GUARDED_BY(mutex) = 0;
+  int64_t first_submit_millis ABSL_GUARDED_BY(mutex) = 0;
+
+  void Poke() {
+    {
+      MutexLock lock(mutex);
+      poked = true;
+    }
+    changed.NotifyOne();
+  }
+  [[nodiscard]] bool Busy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return stats.finished < submitted; }
+  // The mean time a request has taken of the whole engine, for each that waits.
+  [[nodiscard]] int64_t RetryMillis(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (stats.finished == 0) return 1000;
+    return std::clamp((now - first_submit_millis) / stats.finished, kMinRetryMillis, kMaxRetryMillis);
+  }
+};
+
+class Engine::Handle final : public GenerationHandle {
+ public:
+  explicit Handle(std::shared_ptr<Door> door) : door_(std::move(door)) {}
+  void Cancel() override {
+    cancelled_->store(true, std::memory_order_relaxed);
+    door_->Poke();
+  }
+  void Resume() override { door_->Poke(); }
+  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> cancelled() const { return cancelled_; }
+
+ private:
+  const std::shared_ptr<Door> door_;
+  const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+Engine::Engine(std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock,
+               EngineObserver* observer)
+    : model_(std::move(model)),
+      options_(options),
+      clock_(clock),
+      limits_(LimitsOf(*model_, options)),
+      scheduler_(*model_, options.scheduler, clock, observer),
+      door_(std::make_shared<Door>()) {
+  {
+    MutexLock lock(door_->mutex);
+    door_->stats = scheduler_.stats();
+  }
+  thread_ = std::thread([this] { Run(); });
+}
+
+Engine::~Engine() {
+  {
+    MutexLock lock(door_->mutex);
+    door_->open = false;
+    door_->exiting = true;
+    if (door_->abort.ok()) door_->abort = absl::UnavailableError("the model is being unloaded; ask again elsewhere");
+  }
+  door_->changed.NotifyOne();
+  thread_.join();
+}
+
+absl::StatusOr<std::shared_ptr<GenerationHandle>> Engine::Submit(GenerationRequest request,
+                                                                 std::shared_ptr<GenerationSink> sink) {
+  GWQ_RETURN_IF_ERROR(CheckRequest(request, limits_));
+  auto handle = std::make_shared<Handle>(door_);
+  const int64_t now = clock_.MonotonicMillis();
+  auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink), handle->cancelled(),
+                                             limits_.max_context_tokens, now);
+  {
+    MutexLock lock(door_->mutex);
+    if (!door_->open) return absl::UnavailableError("the model takes no more requests: it is being unloaded");
+    const auto queued = std::ssize(door_->inbox) + door_->stats.queued;
+    if (queued >= options_.max_queued) {
+      return WithRetryDelay(absl::ResourceExhaustedError(fmt::format(
+                                "{} requests wait, the limit is {}; try again later", queued, options_.max_queued)),
+                            door_->RetryMillis(now));
+    }
+    if (door_->submitted++ == 0) door_->first_submit_millis = now;
+    door_->inbox.push_back(std::move(sequence));
+  }
+  door_->changed.NotifyOne();
+  return std::shared_ptr<GenerationHandle>(std::move(handle));
+}
+
+void Engine::Publish() {
+  MutexLock lock(door_->mutex);
+  door_->stats = scheduler_.stats();
+  if (!door_->Busy()) door_->idle.NotifyAll();
+}
+
+void Engine::Run() {
+  bool ran = false;
+  for (;;) {
+    std::vector<std::unique_ptr<Sequence>> arrived;
+    absl::Status abort;
+    bool exiting = false;
+    Publish();
+    {
+      MutexLock lock(door_->mutex);
+      while (!ran && door_->inbox.empty() && !door_->poked && !door_->exiting &&
+             (door_->abort.ok() || !door_->Busy())) {
+        if (door_->stats.parked == 0) {
+          door_->changed.Wait(door_->mutex);
+        } else if (!door_->changed.WaitUntil(door_->mutex, std::chrono::steady_clock::now() + kParkedPoll)) {
+          break;
+        }
+      }
+      door_->poked = false;
+      arrived.swap(door_->inbox);
+      // Counted as queued until the scheduler has decided, so that Submit sees them.
+      door_->stats.queued += static_cast<int>(arrived.size());
+      abort = door_->abort;
+      exiting = door_->exiting;
+    }
+    for (auto& sequence : arrived) scheduler_.Add(std::move(sequence));
+    if (!abort.ok()) scheduler_.FailAll(abort);
+    if (exiting) return;
+    ran = scheduler_.Schedule();
+    Publish();
+    if (ran) scheduler_.Run();
+  }
+}
+
+void Engine::StopAccepting() {
+  MutexLock lock(door_->mutex);
+  door_->open = false;
+}
+
+bool Engine::WaitUntilIdle(std::chrono::steady_clock::time_point until) {
+  MutexLock lock(door_->mutex);
+  while (door_->Busy()) {
+    if (!door_->idle.WaitUntil(door_->mutex, until)) return !door_->Busy();
+  }
+  return true;
+}
+
+void Engine::Abort(const absl::Status& status) {
+  MutexLock lock(door_->mutex);
+  door_->open = false;
+  door_->abort = status;
+  door_->changed.NotifyOne();
+  while (door_->Busy()) door_->idle.Wait(door_->mutex);
+}
+
+SchedulerStats Engine::stats() const {
+  MutexLock lock(door_->mutex);
+  return door_->stats;
+}
+
+int64_t Engine::cache_tokens() const { return model_->cache_shape().blocks * model_->cache_shape().block_tokens; }
+
+}  // namespace gwq

@@ -1,0 +1,76 @@
+// Serves one model: a thread that steps the scheduler, and the door through which requests come in.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/engine/request.h"
+#include "core/engine/scheduler.h"
+#include "core/engine/step_model.h"
+
+namespace gwq {
+
+struct EngineOptions {
+  int64_t max_context_tokens = 0;  // prompt and answer of one request; 0: whatever the cache holds. Cut to the cache.
+  int64_t max_prompt_tokens = 0;   // 0: all of the context but one token
+  int max_queued = 256;            // requests that wait; at least 1
+  SchedulerOptions scheduler = {};
+};
+
+// What a submitter keeps. Thread-safe; may outlive the engine, and then does nothing.
+class GenerationHandle {
+ public:
+  virtual ~GenerationHandle() = default;
+  // The request leaves at the next step with CANCELLED. Harmless afterwards.
+  virtual void Cancel() = 0;
+  // The sink's unread tokens became fewer: a parked request may go on.
+  virtual void Resume() = 0;
+};
+
+// Thread-safe. Sinks are called on the engine's thread.
+class Engine {
+ public:
+  // Clock and observer (may be null) must outlive the engine.
+  Engine(std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock, EngineObserver* observer);
+  // Requests that are left end with UNAVAILABLE.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Never blocks. INVALID_ARGUMENT naming the field; RESOURCE_EXHAUSTED with a retry delay where the queue is full;
+  // UNAVAILABLE once draining. After an error the sink is not called.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<GenerationHandle>> Submit(GenerationRequest request,
+                                                                         std::shared_ptr<GenerationSink> sink);
+  // From now on Submit refuses. What was accepted goes on.
+  void StopAccepting();
+  // Blocks until nothing is left or `until` has passed; true where nothing is left.
+  [[nodiscard]] bool WaitUntilIdle(std::chrono::steady_clock::time_point until);
+  // Ends everything that is left with `status`; blocks until it has ended. Implies StopAccepting.
+  void Abort(const absl::Status& status);
+
+  [[nodiscard]] SchedulerStats stats() const;
+  [[nodiscard]] const RequestLimits& limits() const { return limits_; }
+  [[nodiscard]] int64_t cache_tokens() const;
+  [[nodiscard]] uint64_t cache_bytes() const { return model_->cache_bytes(); }
+
+ private:
+  struct Door;
+  class Handle;
+  void Run();
+  void Publish();
+
+  const std::unique_ptr<StepModel> model_;
+  const EngineOptions options_;
+  const Clock& clock_;
+  const RequestLimits limits_;
+  Scheduler scheduler_;               // the thread's own
+  const std::shared_ptr<Door> door_;  // shared with the handles
+  std::thread thread_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,58 @@
+#include "core/engine/request.h"
+
+#include <fmt/format.h>
+
+#include "core/base/status.h"
+#include "core/engine/stop_matcher.h"
+
+namespace gwq {
+namespace {
+
+constexpr size_t kMaxStopIds = 256;
+
+absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& limits) {
+  const auto size = static_cast<int64_t>(request.prompt.size());
+  if (size == 0) return InvalidField(request.input_field, "has no tokens; a request needs at least one");
+  if (size > limits.max_prompt_tokens || size >= limits.max_context_tokens) {
+    return InvalidField(request.input_field,
+                        fmt::format("has {} tokens, the limit is {} (context of {} tokens, one left for the answer); "
+                                    "shorten it or load the model with more context",
+                                    size, std::min(limits.max_prompt_tokens, limits.max_context_tokens - 1),
+                                    limits.max_context_tokens));
+  }
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t token = request.prompt[static_cast<size_t>(i)];
+    if (token < 0 || token >= limits.vocab_size) {
+      return InvalidField(fmt::format("{}[{}]", request.input_field, i),
+                          fmt::format("token {} is outside [0, {})", token, limits.vocab_size));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits) {
+  GWQ_RETURN_IF_ERROR(CheckPrompt(request, limits));
+  if (request.max_tokens < 1) {
+    return InvalidField("max_tokens", fmt::format("{} is below 1; leave it out for 256", request.max_tokens));
+  }
+  GWQ_RETURN_IF_ERROR(CheckSampling(request.sampling));
+  GWQ_RETURN_IF_ERROR(CheckStopStrings(request.stop));
+  if (!request.stop.empty() && request.decoder == nullptr) {
+    return InvalidField("stop", "needs text, and this request asks for token ids alone");
+  }
+  if (request.stop_ids.size() > kMaxStopIds) {
+    return InvalidField("stop_ids", fmt::format("{} ids, the limit is {}", request.stop_ids.size(), kMaxStopIds));
+  }
+  for (size_t i = 0; i < request.stop_ids.size(); ++i) {
+    const int32_t token = request.stop_ids[i];
+    if (token < 0 || token >= limits.vocab_size) {
+      return InvalidField(fmt::format("stop_ids[{}]", i),
+                          fmt::format("token {} is outside [0, {})", token, limits.vocab_size));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gwq

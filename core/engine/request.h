@@ -1,0 +1,79 @@
+// What is asked of an engine, and how it answers.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/engine/sampler.h"
+
+namespace gwq {
+
+// Turns the generated ids of one request into text, one at a time. The pieces are whole UTF-8 characters. Used by one
+// thread at a time.
+class TokenDecoder {
+ public:
+  virtual ~TokenDecoder() = default;
+  [[nodiscard]] virtual absl::StatusOr<std::string> Push(int32_t token) = 0;
+  // What is left when no token follows.
+  [[nodiscard]] virtual absl::StatusOr<std::string> Flush() = 0;
+};
+
+struct GenerationRequest {
+  std::vector<int32_t> prompt;
+  std::string input_field = "prompt";  // what an error calls the prompt
+  int64_t max_tokens = 256;            // fewer where the context is full before
+  SamplingOptions sampling;
+  std::vector<std::string> stop;
+  std::vector<int32_t> stop_ids;  // end-of-sequence ids included, unless they are to be ignored
+  int64_t deadline_millis = std::numeric_limits<int64_t>::max();  // of the engine's monotonic clock
+  std::unique_ptr<TokenDecoder> decoder;                          // null: no text, ids only
+};
+
+struct RequestLimits {
+  int64_t vocab_size = 0;
+  int64_t max_context_tokens = 0;  // prompt and answer together
+  int64_t max_prompt_tokens = 0;   // below max_context_tokens
+};
+
+// INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does.
+[[nodiscard]] absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits);
+
+enum class FinishReason { kStop, kLength };
+
+struct GeneratedChunk {
+  std::string text;             // whole UTF-8 characters; may be empty while a stop string may follow
+  std::vector<int32_t> tokens;  // the token that ended the answer is among them, its text is not
+};
+
+struct RequestTimings {
+  int64_t queue_millis = 0;    // until it was first admitted
+  int64_t prefill_millis = 0;  // from then to the first token
+  int64_t decode_millis = 0;   // from the first token to the last
+};
+
+struct GenerationResult {
+  FinishReason reason = FinishReason::kStop;
+  std::string stop_match;  // the stop string that ended it
+  int64_t prompt_tokens = 0;
+  int64_t generated_tokens = 0;
+  uint64_t seed = 0;
+  RequestTimings timings;
+};
+
+// Where an answer goes. OnChunk and OnDone are called on the engine's thread, in order, OnDone exactly once and last;
+// they must not block and must not call the engine's destructor.
+class GenerationSink {
+ public:
+  virtual ~GenerationSink() = default;
+  virtual void OnChunk(GeneratedChunk chunk) = 0;
+  // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (nobody read the answer), UNAVAILABLE (shut down) or INTERNAL.
+  virtual void OnDone(const absl::StatusOr<GenerationResult>& result) = 0;
+  // Tokens taken over and not yet sent on. Above a limit the request is parked. Thread-safe.
+  [[nodiscard]] virtual int64_t unread_tokens() const = 0;
+};
+
+}  // namespace gwq

@@ -1,0 +1,242 @@
+#include "core/engine/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/status.h"
+#include "core/engine/batch_rows.h"
+
+namespace gwq {
+
+Scheduler::Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer)
+    : model_(model),
+      options_(options),
+      clock_(clock),
+      observer_(observer),
+      pool_(model.cache_shape().blocks, model.cache_shape().block_tokens) {}
+
+void Scheduler::InsertByArrival(Sequences& sequences, std::unique_ptr<Sequence> sequence) {
+  const auto place = std::upper_bound(sequences.begin(), sequences.end(), sequence->arrival(),
+                                      [](uint64_t arrival, const auto& other) { return arrival < other->arrival(); });
+  sequences.insert(place, std::move(sequence));
+}
+
+void Scheduler::Add(std::unique_ptr<Sequence> sequence) {
+  sequence->Number(++arrivals_);
+  waiting_.push_back(std::move(sequence));
+}
+
+bool Scheduler::Schedule() {
+  const int64_t now = clock_.MonotonicMillis();
+  Reap(now);
+  Unpark();
+  GrowDecodes();
+  Admit(now);
+  return !running_.empty();
+}
+
+void Scheduler::Run() {
+  const std::vector<Part> parts = PlanStep();
+  ++totals_.steps;
+  if (const absl::Status status = RunPass(parts); !status.ok()) return FailParts(parts, status);
+  const int64_t now = clock_.MonotonicMillis();
+  Deliver(parts, now);
+  ParkSlow(now);
+}
+
+bool Scheduler::Step() {
+  if (!Schedule()) return false;
+  Run();
+  return true;
+}
+
+void Scheduler::Fail(Sequence& sequence, const absl::Status& status) {
+  sequence.Fail(status);
+  if (observer_ != nullptr) observer_->OnFinished(status.code());
+  ++totals_.finished;
+}
+
+void Scheduler::Reap(int64_t now) {
+  ReapFrom(running_, now);
+  ReapFrom(waiting_, now);
+  ReapParked(now);
+}
+
+void Scheduler::ReapFrom(Sequences& sequences, int64_t now) {
+  std::erase_if(sequences, [&](const std::unique_ptr<Sequence>& sequence) {
+    const absl::Status status = sequence->Check(now);
+    if (!status.ok()) Fail(*sequence, status);
+    return !status.ok();
+  });
+}
+
+void Scheduler::ReapParked(int64_t now) {
+  std::erase_if(parked_, [&](const Parked& parked) {
+    absl::Status status = parked.sequence->Check(now);
+    if (status.ok() && now - parked.since >= options_.slow_client_millis) {
+      status = absl::ResourceExhaustedError(
+          fmt::format("the client left {} tokens unread for {} ms, the limit is {} ms; read faster or use GenerateOnce",
+                      parked.sequence->unread_tokens(), now - parked.since, options_.slow_client_millis));
+    }
+    if (!status.ok()) Fail(*parked.sequence, status);
+    return !status.ok();
+  });
+}
+
+void Scheduler::Unpark() {
+  for (auto it = parked_.begin(); it != parked_.end();) {
+    if (it->sequence->unread_tokens() > options_.max_unread_tokens / 2) {
+      ++it;
+      continue;
+    }
+    InsertByArrival(waiting_, std::move(it->sequence));
+    it = parked_.erase(it);
+  }
+}
+
+// In order of arrival and never past one that does not fit, or a long prompt would wait for ever.
+void Scheduler::Admit(int64_t now) {
+  size_t admitted = 0;
+  for (; admitted < waiting_.size() && std::ssize(running_) < options_.max_running; ++admitted) {
+    std::unique_ptr<Sequence>& next = waiting_[admitted];
+    // A block to spare for each that runs: else the newcomer would be evicted within a few steps.
+    if (pool_.free() < pool_.BlocksFor(next->size()) + std::ssize(running_) && !running_.empty()) break;
+    BlockTable blocks(pool_);
+    if (!blocks.Cover(next->size())) break;
+    next->Admit(std::move(blocks), now);
+    InsertByArrival(running_, std::move(next));
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(admitted));
+}
+
+void Scheduler::EvictYoungest() {
+  std::unique_ptr<Sequence> youngest = std::move(running_.back());
+  running_.pop_back();
+  youngest->Evict();
+  ++totals_.evictions;
+  InsertByArrival(waiting_, std::move(youngest));
+}
+
+// The oldest first: it always finds room, because its size limit fits the cache, so something always moves on.
+void Scheduler::GrowDecodes() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    while (i < running_.size() && !running_[i]->blocks().Cover(running_[i]->size())) EvictYoungest();
+  }
+}
+
+std::vector<Scheduler::Part> Scheduler::PlanStep() const {
+  std::vector<Part> parts;
+  int64_t budget = options_.step_tokens;
+  for (const auto& sequence : running_) {
+    if (sequence->decoding() && budget > 0) {
+      parts.push_back({sequence.get(), 1});
+      --budget;
+    }
+  }
+  if (!parts.empty()) budget = std::min(budget, options_.prefill_tokens_beside_decodes);
+  for (const auto& sequence : running_) {
+    if (sequence->decoding() || budget <= 0) continue;
+    const int64_t rows = std::min(budget, sequence->uncached());
+    parts.push_back({sequence.get(), rows});
+    budget -= rows;
+  }
+  return parts;
+}
+
+absl::Status Scheduler::RunPass(const std::vector<Part>& parts) {
+  BatchRows rows;
+  for (const Part& part : parts) {
+    rows.Add(
+        part.sequence->tokens().subspan(static_cast<size_t>(part.sequence->cached()), static_cast<size_t>(part.rows)),
+        part.sequence->cached(), part.sequence->blocks().blocks(), part.rows == part.sequence->uncached());
+  }
+  const Batch batch = rows.View();
+  logits_.resize(batch.output_rows.size() * static_cast<size_t>(model_.vocab_size()));
+  return model_.Forward(batch, logits_);
+}
+
+void Scheduler::FailParts(const std::vector<Part>& parts, const absl::Status& status) {
+  for (const Part& part : parts) {
+    Fail(*part.sequence, status);
+    Remove(part.sequence);
+  }
+}
+
+void Scheduler::Remove(const Sequence* over) {
+  std::erase_if(running_, [over](const auto& sequence) { return sequence.get() == over; });
+}
+
+void Scheduler::Deliver(const std::vector<Part>& parts, int64_t now) {
+  const auto vocab = static_cast<size_t>(model_.vocab_size());
+  size_t output = 0;
+  for (const Part& part : parts) {
+    Sequence& sequence = *part.sequence;
+    if (!sequence.decoding()) totals_.prompt_tokens += part.rows;
+    sequence.Advance(part.rows);
+    if (sequence.uncached() > 0) continue;
+    const auto logits = std::span<const float>(logits_).subspan(output++ * vocab, vocab);
+    if (AcceptToken(sequence, logits, now)) Remove(&sequence);
+  }
+}
+
+bool Scheduler::AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now) {
+  const int64_t previous = sequence.last_token_millis();
+  const absl::StatusOr<bool> last = sequence.Accept(logits, now);
+  if (!last.ok()) {
+    Fail(sequence, last.status());
+    return true;
+  }
+  ++totals_.generated_tokens;
+  if (observer_ != nullptr) {
+    if (sequence.generated() == 1) {
+      observer_->OnFirstToken(now - sequence.arrived_millis());
+    } else {
+      observer_->OnNextToken(now - previous);
+    }
+  }
+  if (!*last) return false;
+  ++totals_.finished;
+  if (observer_ != nullptr) observer_->OnFinished(absl::StatusCode::kOk);
+  sequence.Finish();
+  return true;
+}
+
+void Scheduler::ParkSlow(int64_t now) {
+  for (size_t i = 0; i < running_.size();) {
+    if (running_[i]->unread_tokens() <= options_.max_unread_tokens) {
+      ++i;
+      continue;
+    }
+    running_[i]->Evict();
+    parked_.push_back({std::move(running_[i]), now});
+    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  while (std::ssize(parked_) > options_.max_parked) {
+    Fail(*parked_.front().sequence, absl::ResourceExhaustedError(fmt::format(
+                                        "more than {} clients do not read their answers", options_.max_parked)));
+    parked_.pop_front();
+  }
+}
+
+void Scheduler::FailAll(const absl::Status& status) {
+  for (auto* sequences : {&running_, &waiting_}) {
+    for (const auto& sequence : *sequences) Fail(*sequence, status);
+    sequences->clear();
+  }
+  for (const Parked& parked : parked_) Fail(*parked.sequence, status);
+  parked_.clear();
+}
+
+SchedulerStats Scheduler::stats() const {
+  SchedulerStats stats = totals_;
+  stats.queued = static_cast<int>(waiting_.size());
+  stats.running = static_cast<int>(running_.size());
+  stats.parked = static_cast<int>(parked_.size());
+  stats.blocks = pool_.total();
+  stats.free_blocks = pool_.free();
+  return stats;
+}
+
+}  // namespace gwq

@@ -1,0 +1,112 @@
+// Continuous batching: which rows go into the next pass, and who leaves.
+//
+// Blocks are given as a sequence grows and not reserved for the worst case. Where they run out, the youngest sequence
+// gives all of its own back and is computed again later; results do not depend on batch or chunking, so its answer does
+// not change. docs/decisions tells why.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/engine/block_pool.h"
+#include "core/engine/sequence.h"
+#include "core/engine/step_model.h"
+
+namespace gwq {
+
+struct SchedulerOptions {
+  int max_running = 32;                        // sequences in one pass
+  int64_t step_tokens = 256;                   // rows of one pass
+  int64_t prefill_tokens_beside_decodes = 64;  // so that a long prompt does not hold up streams that flow already
+  int64_t max_unread_tokens = 1024;            // above, a sequence is parked: no blocks, no slot
+  int64_t slow_client_millis = 60'000;         // parked this long, it is ended
+  int max_parked = 256;                        // above, whoever was parked first is ended
+};
+
+// Called on the engine's thread; must not block.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  virtual void OnFirstToken(int64_t millis_since_arrival) = 0;
+  virtual void OnNextToken(int64_t millis_since_last) = 0;
+  virtual void OnFinished(absl::StatusCode code) = 0;
+};
+
+struct SchedulerStats {
+  int queued = 0;  // waiting for blocks or a slot, evicted ones included
+  int running = 0;
+  int parked = 0;
+  int64_t blocks = 0;
+  int64_t free_blocks = 0;
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0;  // rows computed for prompts, recomputation included
+  int64_t generated_tokens = 0;
+  int64_t evictions = 0;
+  int64_t finished = 0;
+};
+
+// Not thread-safe. Model, clock and observer must outlive it.
+class Scheduler {
+ public:
+  Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer);
+  // Sequences that are left must have been failed.
+  ~Scheduler() = default;
+
+  // The sequence's size limit must fit the cache, or it could never end.
+  void Add(std::unique_ptr<Sequence> sequence);
+  // Lets go who is cancelled or late and admits who waits. False where there is nothing to run.
+  [[nodiscard]] bool Schedule();
+  // Runs one pass over what was scheduled and hands the tokens on.
+  void Run();
+  // Both. False where there was nothing to run.
+  bool Step();
+  // Ends everything with `status`.
+  void FailAll(const absl::Status& status);
+  [[nodiscard]] SchedulerStats stats() const;
+
+ private:
+  using Sequences = std::vector<std::unique_ptr<Sequence>>;
+  struct Parked {
+    std::unique_ptr<Sequence> sequence;
+    int64_t since = 0;
+  };
+  struct Part {
+    Sequence* sequence = nullptr;
+    int64_t rows = 0;
+  };
+
+  void Reap(int64_t now);
+  void ReapFrom(Sequences& sequences, int64_t now);
+  void ReapParked(int64_t now);
+  void Unpark();
+  void Admit(int64_t now);
+  void GrowDecodes();
+  void EvictYoungest();
+  [[nodiscard]] std::vector<Part> PlanStep() const;
+  [[nodiscard]] absl::Status RunPass(const std::vector<Part>& parts);
+  void FailParts(const std::vector<Part>& parts, const absl::Status& status);
+  void Remove(const Sequence* over);
+  void Deliver(const std::vector<Part>& parts, int64_t now);
+  // True where the sequence is over.
+  [[nodiscard]] bool AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now);
+  void ParkSlow(int64_t now);
+  void Fail(Sequence& sequence, const absl::Status& status);
+  static void InsertByArrival(Sequences& sequences, std::unique_ptr<Sequence> sequence);
+
+  StepModel& model_;
+  const SchedulerOptions options_;
+  const Clock& clock_;
+  EngineObserver* const observer_;
+  BlockPool pool_;
+  uint64_t arrivals_ = 0;
+  Sequences waiting_;  // by arrival
+  Sequences running_;  // by arrival; each holds blocks for all of its tokens
+  std::deque<Parked> parked_;
+  std::vector<float> logits_;
+  SchedulerStats totals_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,96 @@
+#include "core/engine/sequence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace gwq {
+
+Sequence::Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> sink,
+                   std::shared_ptr<const std::atomic<bool>> cancelled, int64_t max_context_tokens, int64_t now)
+    : sink_(std::move(sink)),
+      cancelled_(std::move(cancelled)),
+      decoder_(std::move(request.decoder)),
+      stop_ids_(std::move(request.stop_ids)),
+      prompt_size_(static_cast<int64_t>(request.prompt.size())),
+      size_limit_(prompt_size_ + std::min(request.max_tokens, max_context_tokens - prompt_size_)),
+      deadline_(request.deadline_millis),
+      seed_(request.sampling.seed),
+      arrived_(now),
+      sampler_(request.sampling),
+      matcher_(std::move(request.stop)),
+      tokens_(std::move(request.prompt)) {}
+
+void Sequence::Admit(BlockTable blocks, int64_t now) {
+  blocks_ = std::move(blocks);
+  if (!admitted_.has_value()) admitted_ = now;
+}
+
+void Sequence::Evict() {
+  blocks_.Clear();
+  cached_ = 0;
+}
+
+absl::StatusOr<std::string> Sequence::TextOf(int32_t token, bool last) {
+  std::string text;
+  if (decoder_ == nullptr) return text;
+  // The token that stopped the answer is no part of its text.
+  if (!last || reason_ == FinishReason::kLength) {
+    GWQ_ASSIGN_OR_RETURN(const std::string piece, decoder_->Push(token));
+    text = matcher_.Push(piece);
+  }
+  if (last && !matcher_.stopped()) {
+    GWQ_ASSIGN_OR_RETURN(const std::string rest, decoder_->Flush());
+    text += matcher_.Push(rest);
+  }
+  if (last && !matcher_.stopped()) text += matcher_.Flush();
+  return text;
+}
+
+absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now) {
+  GWQ_ASSIGN_OR_RETURN(const int32_t token, sampler_.Sample(logits, generated()));
+  tokens_.push_back(token);
+  if (generated() == 1) first_token_ = now;
+  last_token_ = now;
+
+  const bool stop_id = std::find(stop_ids_.begin(), stop_ids_.end(), token) != stop_ids_.end();
+  if (stop_id) reason_ = FinishReason::kStop;
+  const bool last = stop_id || size() >= size_limit_;
+  GWQ_ASSIGN_OR_RETURN(std::string text, TextOf(token, last));
+  if (matcher_.stopped()) reason_ = FinishReason::kStop;
+  sink_->OnChunk({std::move(text), {token}});
+  return last || matcher_.stopped();
+}
+
+absl::Status Sequence::Check(int64_t now) const {
+  if (cancelled_->load(std::memory_order_relaxed)) {
+    return absl::CancelledError(fmt::format("cancelled after {} generated tokens", generated()));
+  }
+  if (now >= deadline_) {
+    return absl::DeadlineExceededError(
+        fmt::format("the deadline passed after {} generated tokens; allow more time or ask for fewer", generated()));
+  }
+  return absl::OkStatus();
+}
+
+void Sequence::Finish() {
+  GenerationResult result;
+  result.reason = reason_;
+  result.stop_match = matcher_.match();
+  result.prompt_tokens = prompt_size_;
+  result.generated_tokens = generated();
+  result.seed = seed_;
+  result.timings = {*admitted_ - arrived_, first_token_ - *admitted_, last_token_ - first_token_};
+  Evict();
+  sink_->OnDone(result);
+}
+
+void Sequence::Fail(const absl::Status& status) {
+  Evict();
+  sink_->OnDone(status);
+}
+
+}  // namespace gwq

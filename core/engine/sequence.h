@@ -1,0 +1,86 @@
+// One request in progress: its tokens, its place in the cache, and the way from logits to the client.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/engine/block_pool.h"
+#include "core/engine/request.h"
+#include "core/engine/sampler.h"
+#include "core/engine/stop_matcher.h"
+
+namespace gwq {
+
+// Used by the engine's thread alone; only `cancelled` may be set from others.
+class Sequence {
+ public:
+  // `request` has passed CheckRequest. Times are monotonic milliseconds; `now` is when the request was submitted.
+  Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> sink,
+           std::shared_ptr<const std::atomic<bool>> cancelled, int64_t max_context_tokens, int64_t now);
+
+  // Orders sequences: the scheduler counts up.
+  void Number(uint64_t arrival) { arrival_ = arrival; }
+  [[nodiscard]] uint64_t arrival() const { return arrival_; }
+  [[nodiscard]] int64_t arrived_millis() const { return arrived_; }
+
+  // Prompt and generated tokens.
+  [[nodiscard]] std::span<const int32_t> tokens() const { return tokens_; }
+  [[nodiscard]] int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
+  // How many of them the cache holds.
+  [[nodiscard]] int64_t cached() const { return cached_; }
+  [[nodiscard]] int64_t uncached() const { return size() - cached_; }
+  void Advance(int64_t rows) { cached_ += rows; }
+  // Whether the next pass is the one row of the token generated last.
+  [[nodiscard]] bool decoding() const { return generated() > 0 && uncached() == 1; }
+  [[nodiscard]] int64_t generated() const { return size() - prompt_size_; }
+  [[nodiscard]] int64_t prompt_size() const { return prompt_size_; }
+
+  void Admit(BlockTable blocks, int64_t now);
+  // Gives the blocks back; all tokens are to be computed again, with the same result.
+  void Evict();
+  [[nodiscard]] BlockTable& blocks() { return blocks_; }
+
+  // Chooses the next token from the logits of the last row and hands it on. True when it was the last one. An error
+  // ends the sequence.
+  [[nodiscard]] absl::StatusOr<bool> Accept(std::span<const float> logits, int64_t now);
+  // CANCELLED or DEADLINE_EXCEEDED once the request should leave.
+  [[nodiscard]] absl::Status Check(int64_t now) const;
+  // Tells the sink; the sequence is over.
+  void Finish();
+  void Fail(const absl::Status& status);
+
+  [[nodiscard]] int64_t unread_tokens() const { return sink_->unread_tokens(); }
+  [[nodiscard]] int64_t last_token_millis() const { return last_token_; }
+
+ private:
+  [[nodiscard]] absl::StatusOr<std::string> TextOf(int32_t token, bool last);
+
+  const std::shared_ptr<GenerationSink> sink_;
+  const std::shared_ptr<const std::atomic<bool>> cancelled_;
+  const std::unique_ptr<TokenDecoder> decoder_;
+  const std::vector<int32_t> stop_ids_;
+  const int64_t prompt_size_;
+  const int64_t size_limit_;
+  const int64_t deadline_;
+  const uint64_t seed_;
+  const int64_t arrived_;
+  Sampler sampler_;
+  StopMatcher matcher_;
+
+  std::vector<int32_t> tokens_;
+  int64_t cached_ = 0;
+  BlockTable blocks_;
+  FinishReason reason_ = FinishReason::kLength;
+
+  uint64_t arrival_ = 0;
+  std::optional<int64_t> admitted_;
+  int64_t first_token_ = 0;
+  int64_t last_token_ = 0;
+};
+
+}  // namespace gwq

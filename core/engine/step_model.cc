@@ -1,0 +1,49 @@
+#include "core/engine/step_model.h"
+
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+class BackendModel final : public StepModel {
+ public:
+  BackendModel(std::shared_ptr<const LoadedModel> model, Backend& backend, Turnstile& turnstile,
+               std::unique_ptr<KvCache> cache)
+      : model_(std::move(model)), backend_(backend), turnstile_(turnstile), cache_(std::move(cache)) {}
+
+  int64_t vocab_size() const override { return model_->model().config().vocab_size; }
+  const KvCacheShape& cache_shape() const override { return cache_->shape(); }
+  uint64_t cache_bytes() const override { return cache_->bytes(); }
+
+  absl::Status Forward(const Batch& batch, std::span<float> logits) override {
+    const Turnstile::Turn turn(turnstile_);
+    return model_->Forward(backend_, batch, cache_.get(), logits);
+  }
+
+ private:
+  const std::shared_ptr<const LoadedModel> model_;
+  Backend& backend_;
+  Turnstile& turnstile_;
+  const std::unique_ptr<KvCache> cache_;
+};
+
+}  // namespace
+
+KvCacheShape CacheShapeFor(const ModelConfig& config, int64_t tokens) {
+  KvCacheShape shape;
+  shape.layers = config.blocks;
+  shape.kv_heads = config.attention.kv_heads;
+  shape.head_dim = config.attention.head_dim;
+  shape.blocks = (tokens + shape.block_tokens - 1) / shape.block_tokens;
+  return shape;
+}
+
+absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model, Backend& backend,
+                                                         Turnstile& turnstile, int64_t cache_tokens) {
+  GWQ_ASSIGN_OR_RETURN(auto cache, backend.CreateKvCache(CacheShapeFor(model->model().config(), cache_tokens)));
+  return std::make_unique<BackendModel>(std::move(model), backend, turnstile, std::move(cache));
+}
+
+}  // namespace gwq

@@ -1,0 +1,36 @@
+// What the scheduler drives: a model with its cache, one batch at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "absl/status/status.h"
+#include "core/backend/backend.h"
+#include "core/engine/turnstile.h"
+#include "core/models/model.h"
+
+namespace gwq {
+
+// One thread at a time. The seam for a fake model in tests.
+class StepModel {
+ public:
+  virtual ~StepModel() = default;
+  [[nodiscard]] virtual int64_t vocab_size() const = 0;
+  [[nodiscard]] virtual const KvCacheShape& cache_shape() const = 0;
+  // Bytes of keys and values.
+  [[nodiscard]] virtual uint64_t cache_bytes() const = 0;
+  // Appends the batch's rows to the cache and writes logits [output_rows, vocab_size].
+  [[nodiscard]] virtual absl::Status Forward(const Batch& batch, std::span<float> logits) = 0;
+};
+
+// The shape of a cache for `model` that holds at least `tokens` tokens.
+[[nodiscard]] KvCacheShape CacheShapeFor(const ModelConfig& config, int64_t tokens);
+
+// `model` on `backend` with a new cache. Takes a turn for each pass, because the models of one backend share it.
+// Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache cannot be had.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model,
+                                                                       Backend& backend, Turnstile& turnstile,
+                                                                       int64_t cache_tokens);
+
+}  // namespace gwq
