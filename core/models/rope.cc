@@ -12,6 +12,7 @@ namespace gwq {
 namespace {
 
 constexpr double kMaxFactor = 1e6;
+constexpr double kMaxTheta = 1e12;
 constexpr int64_t kMaxPositions = int64_t{1} << 30;
 
 // Single precision and this order of operations, because transformers computes so: at long positions an angle shows the
@@ -98,21 +99,22 @@ void ScaleYarn(ConfigReader& scaling, double theta, int64_t max_positions, Rope&
 Rope ReadRope(ConfigReader& config, int64_t head_dim, int64_t max_positions) {
   const bool version5 = config.Has("rope_parameters");
   std::optional<ConfigReader> scaling = config.Object(version5 ? "rope_parameters" : "rope_scaling");
-  double theta = config.NumberOr("rope_theta", 10000.0, 1.001, 1e12);
+  double theta = config.NumberOr("rope_theta", 10000.0, 1.001, kMaxTheta);
+  double rotated = config.NumberOr("partial_rotary_factor", 1, 0, 1);
   Rope rope;
-  if (!scaling.has_value()) {
-    rope.inverse_frequencies = PlainFrequencies(head_dim, static_cast<float>(theta));
-    return rope;
+  if (scaling.has_value()) {
+    if (scaling->HasNestedObject()) {
+      config.Unsupported("rope_parameters", "separate rotary parameters for each layer type are not supported");
+      return rope;
+    }
+    theta = scaling->NumberOr("rope_theta", theta, 1.001, kMaxTheta);
+    rotated = scaling->NumberOr("partial_rotary_factor", rotated, 0, 1);
   }
-  if (scaling->HasNestedObject()) {
-    config.Unsupported("rope_parameters", "separate rotary parameters for each layer type are not supported");
-    return rope;
-  }
-  theta = scaling->NumberOr("rope_theta", theta, 1.001, 1e12);
-  if (scaling->NumberOr("partial_rotary_factor", config.NumberOr("partial_rotary_factor", 1, 0, 1), 0, 1) != 1) {
-    scaling->Unsupported("partial_rotary_factor", "only a rotary embedding over the whole head is supported");
+  if (rotated != 1) {
+    config.Unsupported("partial_rotary_factor", "only a rotary embedding over the whole head is supported");
   }
   rope.inverse_frequencies = PlainFrequencies(head_dim, static_cast<float>(theta));
+  if (!scaling.has_value()) return rope;
   const std::string type = scaling->StringOr("rope_type", scaling->StringOr("type", "default"));
   if (type == "linear") {
     ScaleLinear(*scaling, rope);
