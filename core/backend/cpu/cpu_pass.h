@@ -1,0 +1,88 @@
+// One pass of CpuBackend: checks what it is given, plans buffers, splits outputs over the team.
+#pragma once
+
+#include <vector>
+
+#include "core/backend/backend.h"
+#include "core/backend/cpu/arena.h"
+#include "core/backend/cpu/cpu_kv_cache.h"
+#include "core/backend/cpu/cpu_weight.h"
+#include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/rope_table.h"
+#include "core/base/thread_pool.h"
+
+namespace gwq {
+
+class CpuPass final : public Pass {
+ public:
+  // Everything outlives the pass. `batch` has passed CheckBatch; `cache` may be null.
+  CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ComputeTeam& team, Arena& arena);
+  ~CpuPass() override;
+  CpuPass(const CpuPass&) = delete;
+  CpuPass& operator=(const CpuPass&) = delete;
+
+  const Batch& batch() const override { return batch_; }
+  Activation Embed(const Weight& table) override;
+  Activation Input(std::span<const float> values, int64_t width) override;
+  Activation Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q, const Linear& k,
+                     const Linear& v, const Rope& rope, const AttentionShape& shape) override;
+  Activation Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) override;
+  Activation AddLinear(Activation residual, const Activation& x, const Linear& linear) override;
+  Activation GatedUp(const Activation& x, const Norm& norm, const Linear& gate, const Linear& up, Gate kind) override;
+  Activation Head(const Activation& x, const Norm& norm, const Linear& head) override;
+  absl::Status Read(const Activation& from, std::span<float> out) override;
+  absl::Status Finish() override { return status_; }
+
+ private:
+  // Rows of floats; each row is padded with zeros to a multiple of kRowPad.
+  struct Rows {
+    AlignedBuffer<float> buffer;
+    int64_t rows = 0;
+    int64_t width = 0;
+    int64_t stride = 0;
+    [[nodiscard]] float* row(int64_t i) const { return buffer.data() + i * stride; }
+  };
+  // One product of a fused operation.
+  struct Product {
+    const MatrixTiles* weight = nullptr;
+    const float* bias = nullptr;
+    const float* sums = nullptr;
+    const Rows* out = nullptr;
+    const Rows* residual = nullptr;
+  };
+
+  void Release(int slot) override;
+  void Fail(absl::Status status);
+  [[nodiscard]] bool failed() const { return !status_.ok(); }
+  // Contents undefined except for the padding. Fails the pass where the memory cannot be had.
+  Rows TakeRows(int64_t rows, int64_t width);
+  Activation Adopt(Rows rows);
+  // Null, with the pass failed, where the activation is not a live one of this pass.
+  const Rows* RowsOf(const Activation& activation, std::string_view what);
+
+  // Checks the shapes of a product; false, with the pass failed, where they do not fit.
+  bool Describe(const Linear& linear, int64_t in, std::string_view what, Product& product);
+  // RMS norm of the given rows of x (all where `only` is empty).
+  bool Normalize(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out);
+  // Computes the block sums that the products need into sums_.
+  void SumBlocks(const Rows& x, std::span<Product> products);
+  // Runs all products over x, outputs split over the team.
+  void Multiply(const Rows& x, std::span<Product> products);
+  MatMulArgs ArgsOf(const Rows& x, const Product& product, int64_t tile_begin, int64_t tile_end) const;
+
+  void StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, const Rows& v, const AttentionShape& shape);
+  bool CheckAttention(int cache_layer, const AttentionShape& shape);
+
+  const Batch& batch_;
+  CpuKvCache* const cache_;
+  const Kernels& kernels_;
+  ComputeTeam& team_;
+  Arena& arena_;
+  absl::Status status_;
+  std::vector<Rows> slots_;
+  std::vector<int> free_slots_;
+  std::vector<std::vector<float>> sums_;  // block sums of one input, one a distinct block structure
+  RopeTable rope_;
+};
+
+}  // namespace gwq

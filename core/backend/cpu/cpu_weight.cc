@@ -1,0 +1,210 @@
+#include "core/backend/cpu/cpu_weight.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+absl::Status NoMemory(uint64_t bytes) {
+  return absl::ResourceExhaustedError(fmt::format("no memory for a weight of {} bytes", bytes));
+}
+
+// Where the code of column `col` of a unit of three words stands: word and shift; the last two columns are split.
+void PutTriple(uint8_t* unit, int64_t lane, int64_t col, uint32_t code) {
+  uint32_t words[3];
+  for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
+  if (col < 30) {
+    words[col / 10] |= code << (3 * (col % 10));
+  } else {
+    words[col == 30 ? 0 : 2] |= (code & 3u) << 30;
+    words[1] |= (code >> 2) << col;
+  }
+  for (int w = 0; w < 3; ++w) std::memcpy(unit + w * 64 + lane * 4, &words[w], 4);
+}
+
+uint32_t GetTriple(const uint8_t* unit, int64_t lane, int64_t col) {
+  uint32_t words[3];
+  for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
+  if (col < 30) return (words[col / 10] >> (3 * (col % 10))) & 7u;
+  return (words[col == 30 ? 0 : 2] >> 30) | ((words[1] >> col) & 1u) << 2;
+}
+
+int64_t BlocksOf(const MatrixTiles& tiles) {
+  const int64_t full = RoundUp(tiles.group, kBlockCols) / kBlockCols;
+  const int64_t last = tiles.padded_cols - (tiles.groups - 1) * tiles.group;
+  return (tiles.groups - 1) * full + RoundUp(last, kBlockCols) / kBlockCols;
+}
+
+// Sizes that follow from the encoding, the dimensions and the group.
+void DescribeTiles(MatrixTiles& tiles) {
+  const int64_t unit = UnitCols(tiles.encoding);
+  tiles.tiles = RoundUp(tiles.rows, kTileRows) / kTileRows;
+  if (tiles.group == 0) {
+    tiles.group = RoundUp(tiles.cols, unit);
+    tiles.groups = 1;
+  } else {
+    tiles.groups = RoundUp(tiles.cols, tiles.group) / tiles.group;
+  }
+  const int64_t before_last = (tiles.groups - 1) * tiles.group;
+  tiles.padded_cols = before_last + RoundUp(tiles.cols - before_last, unit);
+  tiles.blocks = BlocksOf(tiles);
+  tiles.tile_bytes = tiles.padded_cols / unit * UnitBytes(tiles.encoding);
+}
+
+Encoding DenseEncoding(DType type) {
+  if (type == DType::kF16) return Encoding::kF16;
+  return type == DType::kBF16 ? Encoding::kBF16 : Encoding::kF32;
+}
+
+// Units of 32 three-bit codes must not straddle groups; other group sizes take four bits a code in memory.
+Encoding PackedEncoding(const PackedShape& shape) {
+  if (shape.bits == 8) return Encoding::kByte;
+  return shape.bits == 3 && shape.group_size % 32 == 0 ? Encoding::kTriple : Encoding::kNibble;
+}
+
+}  // namespace
+
+uint64_t CpuWeight::bytes() const { return codes_.bytes() + grid_.bytes() + vector_.bytes() + sparse_.bytes(); }
+
+absl::Status CpuWeight::AllocateTiles() {
+  DescribeTiles(tiles_);
+  const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.tile_bytes);
+  codes_ = AlignedBuffer<uint8_t>::Allocate(bytes);
+  if (codes_.data() == nullptr) return NoMemory(bytes);
+  std::memset(codes_.data(), 0, bytes);
+  tiles_.codes = codes_.data();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromDense(const TensorView& view) {
+  GWQ_ASSIGN_OR_RETURN(const int64_t elements, ElementCount(view.shape));
+  if (!IsWeightType(view.type) || view.shape.empty() || view.shape.size() > 2 || elements == 0 ||
+      view.elements() != elements) {
+    return absl::InvalidArgumentError(
+        fmt::format("a {} tensor of shape {} and {} bytes is no weight; F32, F16 or BF16 of one or two dimensions is",
+                    DTypeName(view.type), ShapeString(view.shape), view.data.size()));
+  }
+  std::unique_ptr<CpuWeight> weight(new CpuWeight(view.shape));
+  if (view.shape.size() == 1) {
+    const auto padded = static_cast<size_t>(RoundUp(elements, kRowPad));
+    weight->vector_ = AlignedBuffer<float>::Allocate(padded);
+    if (weight->vector_.data() == nullptr) return NoMemory(padded * sizeof(float));
+    std::fill_n(weight->vector_.data(), padded, 0.0F);
+    ToFloat(view, 0, {weight->vector_.data(), static_cast<size_t>(elements)});
+    return weight;
+  }
+  weight->tiles_.encoding = DenseEncoding(view.type);
+  weight->tiles_.rows = view.shape[0];
+  weight->tiles_.cols = view.shape[1];
+  GWQ_RETURN_IF_ERROR(weight->AllocateTiles());
+  weight->FillDense(view);
+  return weight;
+}
+
+void CpuWeight::FillDense(const TensorView& view) {
+  const auto size = DTypeSize(view.type);
+  const auto cols = static_cast<size_t>(tiles_.cols);
+  for (int64_t row = 0; row < tiles_.rows; ++row) {
+    const std::byte* from = view.data.data() + static_cast<size_t>(row) * cols * size;
+    uint8_t* to = codes_.data() + row / kTileRows * tiles_.tile_bytes + static_cast<size_t>(row % kTileRows) * size;
+    for (size_t col = 0; col < cols; ++col) std::memcpy(to + col * kTileRows * size, from + col * size, size);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromPacked(const PackedView& view) {
+  const PackedShape& shape = view.shape();
+  std::unique_ptr<CpuWeight> weight(new CpuWeight({shape.rows, shape.cols}));
+  MatrixTiles& tiles = weight->tiles_;
+  tiles.encoding = PackedEncoding(shape);
+  tiles.rows = shape.rows;
+  tiles.cols = shape.cols;
+  tiles.group = shape.group_size;
+  GWQ_RETURN_IF_ERROR(weight->AllocateTiles());
+  const auto grid_bytes = static_cast<size_t>(tiles.tiles * tiles.groups * kGridBytes);
+  weight->grid_ = AlignedBuffer<uint8_t>::Allocate(grid_bytes);
+  if (weight->grid_.data() == nullptr) return NoMemory(grid_bytes);
+  std::memset(weight->grid_.data(), 0, grid_bytes);
+  tiles.grid = weight->grid_.data();
+  weight->FillPacked(view);
+  weight->sparse_ = BuildSparseLists(view);
+  weight->sparse_.Describe(tiles);
+  return weight;
+}
+
+void CpuWeight::FillPacked(const PackedView& view) {
+  std::vector<uint8_t> codes(static_cast<size_t>(tiles_.cols));
+  std::vector<uint8_t> zeros(static_cast<size_t>(tiles_.groups));
+  std::vector<float> scales(zeros.size());
+  const int64_t unit = UnitCols(tiles_.encoding);
+  for (int64_t row = 0; row < tiles_.rows; ++row) {
+    const int64_t lane = row % kTileRows;
+    view.UnpackCodes(row, codes);
+    view.UnpackZeros(row, zeros);
+    view.UnpackScales(row, scales);
+    uint8_t* tile = codes_.data() + row / kTileRows * tiles_.tile_bytes;
+    for (int64_t col = 0; col < tiles_.cols; ++col) {
+      const uint8_t code = codes[static_cast<size_t>(col)];
+      uint8_t* at = tile + col / unit * UnitBytes(tiles_.encoding);
+      switch (tiles_.encoding) {
+        case Encoding::kNibble:
+          at[lane * 4 + col % unit / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
+          break;
+        case Encoding::kTriple:
+          PutTriple(at, lane, col % unit, code);
+          break;
+        default:
+          at[col % unit * kTileRows + lane] = code;
+      }
+    }
+    uint8_t* grid = grid_.data() + row / kTileRows * tiles_.groups * kGridBytes;
+    for (size_t group = 0; group < zeros.size(); ++group, grid += kGridBytes) {
+      const uint16_t half = FloatToHalf(scales[group]);
+      std::memcpy(grid + lane * 2, &half, sizeof(half));
+      grid[32 + lane] = zeros[group];
+    }
+  }
+}
+
+float CpuWeight::ElementOf(int64_t row, int64_t col) const {
+  const int64_t lane = row % kTileRows;
+  const int64_t unit = UnitCols(tiles_.encoding);
+  const int64_t in_unit = col % unit;
+  const uint8_t* at = tiles_.codes + row / kTileRows * tiles_.tile_bytes + col / unit * UnitBytes(tiles_.encoding);
+  const auto element = [&]<class T>(T value) {
+    std::memcpy(&value, at + (in_unit * kTileRows + lane) * static_cast<int64_t>(sizeof(T)), sizeof(T));
+    return value;
+  };
+  uint32_t code = 0;
+  switch (tiles_.encoding) {
+    case Encoding::kF32:
+      return element(float{});
+    case Encoding::kF16:
+      return HalfToFloat(element(uint16_t{}));
+    case Encoding::kBF16:
+      return BFloat16ToFloat(element(uint16_t{}));
+    case Encoding::kNibble:
+      code = (at[lane * 4 + in_unit / 2] >> (in_unit % 2 * 4)) & 15u;
+      break;
+    case Encoding::kTriple:
+      code = GetTriple(at, lane, in_unit);
+      break;
+    case Encoding::kByte:
+      code = element(uint8_t{});
+  }
+  const uint8_t* grid = tiles_.grid + (row / kTileRows * tiles_.groups + col / tiles_.group) * kGridBytes;
+  uint16_t scale;
+  std::memcpy(&scale, grid + lane * 2, sizeof(scale));
+  return static_cast<float>(static_cast<int>(code) - grid[32 + lane]) * HalfToFloat(scale);
+}
+
+void CpuWeight::Row(int64_t row, float* out) const {
+  for (int64_t col = 0; col < tiles_.cols; ++col) out[col] = ElementOf(row, col);
+  PutOutliersOfRow(tiles_, row, out);
+}
+
+}  // namespace gwq

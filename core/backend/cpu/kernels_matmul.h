@@ -1,0 +1,274 @@
+// Matrix product over tiles, written once over a SIMD trait. Included by one source an instruction set; nothing here
+// has external linkage and nothing from the standard library is called, so that no code compiled for one instruction
+// set can be linked into another's path.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "core/backend/cpu/kernels.h"
+
+namespace gwq {
+namespace {
+
+template <int J>
+using Index = std::integral_constant<int, J>;
+
+// Calls sink(Index<J>, column J) for the columns of one unit.
+template <class V, Encoding E>
+struct Unit;
+
+template <class V>
+struct Unit<V, Encoding::kNibble> {
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    const auto words = V::LoadWords(from);
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), V::template Nibble<J>(words)), ...);
+    }(std::make_integer_sequence<int, 8>());
+  }
+};
+
+template <class V>
+struct Unit<V, Encoding::kTriple> {
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    const auto a = V::LoadWords(from);
+    const auto b = V::LoadWords(from + 64);
+    const auto c = V::LoadWords(from + 128);
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), V::template Triple<J>(a)), ...);
+      (sink(Index<J + 10>(), V::template Triple<J>(b)), ...);
+      (sink(Index<J + 20>(), V::template Triple<J>(c)), ...);
+    }(std::make_integer_sequence<int, 10>());
+    sink(Index<30>(), V::template Split<30>(a, b));
+    sink(Index<31>(), V::template Split<31>(c, b));
+  }
+};
+
+template <class V, Encoding E>
+struct Unit {
+  template <int J>
+  static inline __attribute__((always_inline)) auto Column(const uint8_t* from) {
+    if constexpr (E == Encoding::kByte) return V::Bytes(from + 16 * J);
+    if constexpr (E == Encoding::kF16) return V::Halves(from + 32 * J);
+    if constexpr (E == Encoding::kBF16) return V::Brains(from + 32 * J);
+    if constexpr (E == Encoding::kF32) return V::Floats(from + 64 * J);
+  }
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), Column<J>(from)), ...);
+    }(std::make_integer_sequence<int, 8>());
+  }
+};
+
+// Sums of one block for R rows.
+template <class V, Encoding E, int R>
+inline __attribute__((always_inline)) void SumBlock(const uint8_t* codes, const float* x, int64_t x_stride,
+                                                    int64_t cols, typename V::F (&sums)[R]) {
+  typename V::F partial[R][4];
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < 4; ++p) partial[r][p] = V::Zero();
+  }
+  for (int64_t col = 0; col < cols; col += UnitCols(E), codes += UnitBytes(E)) {
+    const float* at = x + col;
+    Unit<V, E>::Each(codes, [&](auto j, typename V::F w) __attribute__((always_inline)) {
+      constexpr int kColumn = decltype(j)::value;
+      for (int r = 0; r < R; ++r) {
+        partial[r][kColumn & 3] = V::Fma(w, V::Broadcast(at[r * x_stride + kColumn]), partial[r][kColumn & 3]);
+      }
+    });
+  }
+  for (int r = 0; r < R; ++r) {
+    sums[r] = V::Add(V::Add(partial[r][0], partial[r][1]), V::Add(partial[r][2], partial[r][3]));
+  }
+}
+
+struct Block {
+  const uint8_t* codes;
+  const uint8_t* grid;  // null where dense
+  int64_t index;
+  int64_t col;
+  int64_t cols;  // padded to units
+};
+
+// Visits the blocks of a tile in order.
+template <Encoding E, class Visit>
+inline __attribute__((always_inline)) void ForEachBlock(const MatrixTiles& w, int64_t tile, const Visit& visit) {
+  Block block{w.codes + tile * w.tile_bytes, nullptr, 0, 0, 0};
+  const uint8_t* grid = w.grid == nullptr ? nullptr : w.grid + tile * w.groups * kGridBytes;
+  for (int64_t group = 0; group < w.groups; ++group) {
+    const int64_t end = group + 1 == w.groups ? w.padded_cols : (group + 1) * w.group;
+    block.grid = grid == nullptr ? nullptr : grid + group * kGridBytes;
+    while (block.col < end) {
+      block.cols = end - block.col < kBlockCols ? end - block.col : kBlockCols;
+      visit(block);
+      block.codes += block.cols / UnitCols(E) * UnitBytes(E);
+      block.col += block.cols;
+      ++block.index;
+    }
+  }
+}
+
+template <class V>
+inline __attribute__((always_inline)) typename V::F AddBlock(const Block& block, typename V::F scale,
+                                                             typename V::F zero, float x_sum, typename V::F sum,
+                                                             typename V::F total) {
+  if (block.grid == nullptr) return V::Add(total, sum);
+  return V::Fma(scale, V::Fnma(zero, V::Broadcast(x_sum), sum), total);
+}
+
+// Sum of a row's outliers for the 16 outputs of a tile.
+template <class V>
+inline typename V::F SumOutliers(const MatrixTiles& w, int64_t tile, const float* x) {
+  alignas(64) float sum[16] = {};
+  for (int64_t segment = 0; segment < w.segments; ++segment) {
+    const int64_t list = tile * w.segments + segment;
+    const uint32_t* entry = w.entries + w.first_entry[list];
+    const float* at = x + segment * kSparseSegment;
+    for (uint32_t rank = w.first_mask[list]; rank < w.first_mask[list + 1]; ++rank) {
+      for (uint32_t mask = w.masks[rank]; mask != 0; mask &= mask - 1, ++entry) {
+        const int lane = __builtin_ctz(mask);
+        const float value = V::Half(static_cast<uint16_t>(*entry >> 16));
+        sum[lane] = __builtin_fmaf(value, at[*entry & 0xffffu], sum[lane]);
+      }
+    }
+  }
+  return V::Load(sum);
+}
+
+template <class V>
+inline void Finish(const MatMulArgs& args, int64_t tile, int64_t row, typename V::F total) {
+  if (args.weight->segments > 0) {
+    total = V::Add(total, SumOutliers<V>(*args.weight, tile, args.x + row * args.x_stride));
+  }
+  const int64_t col = tile * kTileRows;
+  if (args.bias != nullptr) total = V::Add(total, V::Load(args.bias + col));
+  if (args.residual != nullptr) total = V::Add(V::Load(args.residual + row * args.residual_stride + col), total);
+  V::Store(args.out + row * args.out_stride + col, total);
+}
+
+// R rows straight from the codes: decoding, where a weight is used too rarely to be kept unpacked.
+template <class V, Encoding E, int R>
+void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
+  const MatrixTiles& w = *args.weight;
+  const float* x = args.x + first_row * args.x_stride;
+  const float* x_sums = args.sums + first_row * w.blocks;
+  typename V::F totals[R];
+  for (int r = 0; r < R; ++r) totals[r] = V::Zero();
+  ForEachBlock<E>(w, tile, [&](const Block& block) __attribute__((always_inline)) {
+    typename V::F sums[R];
+    SumBlock<V, E, R>(block.codes, x + block.col, args.x_stride, block.cols, sums);
+    typename V::F scale = V::Zero();
+    typename V::F zero = V::Zero();
+    if (block.grid != nullptr) {
+      scale = V::Halves(block.grid);
+      zero = V::Bytes(block.grid + 32);
+    }
+    for (int r = 0; r < R; ++r) {
+      const float x_sum = block.grid == nullptr ? 0.0F : x_sums[r * w.blocks + block.index];
+      totals[r] = AddBlock<V>(block, scale, zero, x_sum, sums[r], totals[r]);
+    }
+  });
+  for (int r = 0; r < R; ++r) Finish<V>(args, tile, first_row + r, totals[r]);
+}
+
+// Rows whose totals are kept beside an unpacked block: fits the first-level cache.
+inline constexpr int64_t kChunkRows = 64;
+
+template <class V, int R>
+void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked, int64_t row, typename V::F scale,
+               typename V::F zero, float* totals) {
+  typename V::F sums[R];
+  SumBlock<V, Encoding::kF32, R>(reinterpret_cast<const uint8_t*>(unpacked), args.x + row * args.x_stride + block.col,
+                                 args.x_stride, block.cols, sums);
+  for (int r = 0; r < R; ++r) {
+    const float x_sum = block.grid == nullptr ? 0.0F : args.sums[(row + r) * args.weight->blocks + block.index];
+    V::Store(totals + 16 * r, AddBlock<V>(block, scale, zero, x_sum, sums[r], V::Load(totals + 16 * r)));
+  }
+}
+
+// Many rows: each block is unpacked once and all rows of the chunk run over it.
+template <class V, Encoding E>
+void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t rows) {
+  alignas(64) float unpacked[kBlockCols * kTileRows];
+  alignas(64) float totals[kChunkRows * kTileRows];
+  for (int64_t i = 0; i < rows * kTileRows; ++i) totals[i] = 0.0F;
+  ForEachBlock<E>(*args.weight, tile, [&](const Block& block) {
+    float* to = unpacked;
+    for (int64_t col = 0; col < block.cols; col += UnitCols(E), to += UnitCols(E) * kTileRows) {
+      Unit<V, E>::Each(block.codes + col / UnitCols(E) * UnitBytes(E),
+                       [&](auto j, typename V::F w) { V::Store(to + decltype(j)::value * kTileRows, w); });
+    }
+    typename V::F scale = V::Zero();
+    typename V::F zero = V::Zero();
+    if (block.grid != nullptr) {
+      scale = V::Halves(block.grid);
+      zero = V::Bytes(block.grid + 32);
+    }
+    int64_t row = 0;
+    for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
+      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+    }
+    for (; row < rows; ++row) {
+      BlockRows<V, 1>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+    }
+  });
+  for (int64_t row = 0; row < rows; ++row) Finish<V>(args, tile, first_row + row, V::Load(totals + 16 * row));
+}
+
+template <class V, Encoding E>
+void MatMulTile(const MatMulArgs& args, int64_t tile) {
+  if (args.rows <= V::kDirectRows) {
+    int64_t row = 0;
+    for (; row + 2 <= args.rows; row += 2) TileDirect<V, E, 2>(args, tile, row);
+    for (; row < args.rows; ++row) TileDirect<V, E, 1>(args, tile, row);
+    return;
+  }
+  for (int64_t row = 0; row < args.rows; row += kChunkRows) {
+    TileChunk<V, E>(args, tile, row, args.rows - row < kChunkRows ? args.rows - row : kChunkRows);
+  }
+}
+
+template <class V, Encoding E>
+void MatMulTiles(const MatMulArgs& args) {
+  for (int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) MatMulTile<V, E>(args, tile);
+}
+
+template <class V>
+void MatMul(const MatMulArgs& args) {
+  switch (args.weight->encoding) {
+    case Encoding::kNibble:
+      return MatMulTiles<V, Encoding::kNibble>(args);
+    case Encoding::kTriple:
+      return MatMulTiles<V, Encoding::kTriple>(args);
+    case Encoding::kByte:
+      return MatMulTiles<V, Encoding::kByte>(args);
+    case Encoding::kF16:
+      return MatMulTiles<V, Encoding::kF16>(args);
+    case Encoding::kBF16:
+      return MatMulTiles<V, Encoding::kBF16>(args);
+    case Encoding::kF32:
+      return MatMulTiles<V, Encoding::kF32>(args);
+  }
+}
+
+// Octets first, so that the adds of one octet do not wait for those of another.
+void BlockSums(const MatrixTiles& w, const float* x, float* sums) {
+  int64_t index = 0;
+  for (int64_t group = 0; group < w.groups; ++group) {
+    const int64_t end = group + 1 == w.groups ? w.padded_cols : (group + 1) * w.group;
+    for (int64_t col = group * w.group; col < end; col += kBlockCols, ++index) {
+      const int64_t cols = end - col < kBlockCols ? end - col : kBlockCols;
+      float sum = 0;
+      for (const float* at = x + col; at < x + col + cols; at += 8) {
+        sum += ((at[0] + at[4]) + (at[2] + at[6])) + ((at[1] + at[5]) + (at[3] + at[7]));
+      }
+      sums[index] = sum;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gwq

@@ -1,0 +1,192 @@
+// Kernels over single rows: exponential, gates, RMS norm, attention. See kernels_matmul.h for why all is internal.
+#pragma once
+
+#include <cstdint>
+
+#include "core/backend/cpu/kernels.h"
+
+namespace gwq {
+namespace {
+
+// e^x to about 1e-7 relative, zero below -87.3: x = n ln 2 + r, e^r by its Taylor series on [-ln 2 / 2, ln 2 / 2].
+template <class V>
+inline typename V::F Exp(typename V::F x) {
+  using F = typename V::F;
+  const F low = V::Broadcast(-87.33F);
+  const F clamped = V::Min(V::Broadcast(88.37F), V::Max(low, x));
+  // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
+  const F magic = V::Broadcast(12582912.0F);
+  const F shifted = V::Fma(clamped, V::Broadcast(1.44269504F), magic);
+  const F n = V::Sub(shifted, magic);
+  F r = V::Fnma(n, V::Broadcast(0.693145751953125F), clamped);
+  r = V::Fnma(n, V::Broadcast(1.42860677e-6F), r);
+  F p = V::Broadcast(1.0F / 5040);
+  const float series[] = {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F};
+  for (float c : series) p = V::Fma(p, r, V::Broadcast(c));
+  return V::ZeroBelow(V::AddExponent(p, shifted), x, low);
+}
+
+// x / (1 + e^-y)
+template <class V>
+inline typename V::F TimesSigmoid(typename V::F x, typename V::F y) {
+  const auto one = V::Broadcast(1.0F);
+  return V::Div(x, V::Add(one, Exp<V>(V::Sub(V::Zero(), y))));
+}
+
+// x * Phi(x) = max(x, 0) - |x| * erfc(|x| / sqrt 2) / 2, with erfc from Abramowitz and Stegun 7.1.26 (error 1.5e-7).
+template <class V>
+inline typename V::F Gelu(typename V::F x) {
+  using F = typename V::F;
+  const F magnitude = V::Abs(x);
+  const F z = V::Mul(magnitude, V::Broadcast(0.70710678F));
+  const F t = V::Div(V::Broadcast(1.0F), V::Fma(z, V::Broadcast(0.3275911F), V::Broadcast(1.0F)));
+  F p = V::Broadcast(1.061405429F);
+  const float series[] = {-1.453152027F, 1.421413741F, -0.284496736F, 0.254829592F};
+  for (float c : series) p = V::Fma(p, t, V::Broadcast(c));
+  const F tail = V::Mul(V::Mul(p, t), Exp<V>(V::Sub(V::Zero(), V::Mul(z, z))));
+  return V::Fnma(V::Mul(magnitude, V::Broadcast(0.5F)), tail, V::Max(V::Zero(), x));
+}
+
+// 0.5 x (1 + tanh u) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+template <class V>
+inline typename V::F GeluTanh(typename V::F x) {
+  using F = typename V::F;
+  const F cubic = V::Fma(V::Mul(V::Mul(x, x), x), V::Broadcast(0.044715F), x);
+  return TimesSigmoid<V>(x, V::Mul(cubic, V::Broadcast(2 * 0.79788456F)));
+}
+
+template <class V>
+void GateRow(GateKernel kind, const float* g, const float* u, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const auto x = V::Load(g + i);
+    typename V::F gated;
+    switch (kind) {
+      case GateKernel::kSilu:
+        gated = TimesSigmoid<V>(x, x);
+        break;
+      case GateKernel::kGelu:
+        gated = Gelu<V>(x);
+        break;
+      case GateKernel::kGeluTanh:
+        gated = GeluTanh<V>(x);
+        break;
+    }
+    V::Store(out + i, V::Mul(gated, V::Load(u + i)));
+  }
+}
+
+// Lanes i and i + 8, then i + 4, i + 2, i + 1.
+template <class V>
+inline float SumLanes(typename V::F value) {
+  alignas(64) float lanes[16];
+  V::Store(lanes, value);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+template <class V>
+inline float MaxLanes(typename V::F value) {
+  alignas(64) float lanes[16];
+  V::Store(lanes, value);
+  float top = lanes[0];
+  for (int i = 1; i < 16; ++i) top = top > lanes[i] ? top : lanes[i];
+  return top;
+}
+
+template <class V>
+void RmsNorm(const float* x, const float* weight, int64_t width, float epsilon, float* out) {
+  const int64_t padded = RoundUp(width, kRowPad);
+  auto even = V::Zero();
+  auto odd = V::Zero();
+  for (int64_t i = 0; i < padded; i += 32) {
+    even = V::Fma(V::Load(x + i), V::Load(x + i), even);
+    odd = V::Fma(V::Load(x + i + 16), V::Load(x + i + 16), odd);
+  }
+  const float mean = SumLanes<V>(V::Add(even, odd)) / static_cast<float>(width);
+  const auto inverse = V::Broadcast(1.0F / __builtin_sqrtf(mean + epsilon));
+  for (int64_t i = 0; i < padded; i += 16) {
+    V::Store(out + i, V::Mul(V::Mul(V::Load(x + i), inverse), V::Load(weight + i)));
+  }
+}
+
+// Scaled scores of one head; slots without a token hold minus infinity. Partial sums by dimension modulo 4.
+template <class V>
+void Scores(const AttendArgs& args, const float* query, float* scores) {
+  const int64_t groups = RoundUp(args.block_tokens, 16) / 16;
+  const auto scale = V::Broadcast(args.scale);
+  int64_t first = 0;  // token at the start of the block
+  for (int64_t b = 0; first < args.tokens; ++b, first += args.block_tokens) {
+    const float* keys = args.keys + args.blocks[b] * args.key_block_stride;
+    const int64_t in_block = args.tokens - first < args.block_tokens ? args.tokens - first : args.block_tokens;
+    for (int64_t g = 0; g < groups; ++g, keys += args.head_dim * 16, scores += 16) {
+      typename V::F partial[4] = {V::Zero(), V::Zero(), V::Zero(), V::Zero()};
+      int64_t d = 0;
+      for (; d + 4 <= args.head_dim; d += 4) {
+        for (int p = 0; p < 4; ++p) {
+          partial[p] = V::Fma(V::Broadcast(query[d + p]), V::Load(keys + (d + p) * 16), partial[p]);
+        }
+      }
+      for (; d < args.head_dim; ++d) {
+        partial[d & 3] = V::Fma(V::Broadcast(query[d]), V::Load(keys + d * 16), partial[d & 3]);
+      }
+      const auto sum = V::Add(V::Add(partial[0], partial[1]), V::Add(partial[2], partial[3]));
+      V::Store(scores, V::Mul(sum, scale));
+      for (int64_t lane = in_block - g * 16 < 0 ? 0 : in_block - g * 16; lane < 16; ++lane) {
+        scores[lane] = -__builtin_inff();
+      }
+    }
+  }
+}
+
+// Turns scores into exponentials of their distance from the top; returns their sum.
+template <class V>
+float SoftmaxRow(float* scores, int64_t count) {
+  auto top = V::Load(scores);
+  for (int64_t i = 16; i < count; i += 16) top = V::Max(top, V::Load(scores + i));
+  const auto highest = V::Broadcast(MaxLanes<V>(top));
+  auto sum = V::Zero();
+  for (int64_t i = 0; i < count; i += 16) {
+    const auto e = Exp<V>(V::Sub(V::Load(scores + i), highest));
+    V::Store(scores + i, e);
+    sum = V::Add(sum, e);
+  }
+  return SumLanes<V>(sum);
+}
+
+// Sum of the values weighted by `weights`, token by token; D vectors of 16 dimensions at a time.
+template <class V, int D>
+void MixValues(const AttendArgs& args, const float* weights, int64_t dim, float* out) {
+  typename V::F sums[D];
+  for (int d = 0; d < D; ++d) sums[d] = V::Zero();
+  const int64_t slots = RoundUp(args.block_tokens, 16);
+  int64_t first = 0;
+  for (int64_t b = 0; first < args.tokens; ++b, first += args.block_tokens, weights += slots) {
+    const float* values = args.values + args.blocks[b] * args.value_block_stride + dim;
+    const int64_t in_block = args.tokens - first < args.block_tokens ? args.tokens - first : args.block_tokens;
+    for (int64_t t = 0; t < in_block; ++t, values += args.value_stride) {
+      const auto weight = V::Broadcast(weights[t]);
+      for (int d = 0; d < D; ++d) sums[d] = V::Fma(weight, V::Load(values + 16 * d), sums[d]);
+    }
+  }
+  for (int d = 0; d < D; ++d) V::Store(out + dim + 16 * d, sums[d]);
+}
+
+template <class V>
+void Attend(const AttendArgs& args) {
+  const int64_t slots = AttendScores(args.tokens, args.block_tokens);
+  for (int64_t head = 0; head < args.heads; ++head) {
+    float* scores = args.scores + head * slots;
+    float* mixed = args.mixed + head * args.value_stride;
+    Scores<V>(args, args.queries + head * args.head_dim, scores);
+    const float sum = SoftmaxRow<V>(scores, slots);
+    int64_t dim = 0;
+    for (; dim + 64 <= args.value_stride; dim += 64) MixValues<V, 4>(args, scores, dim, mixed);
+    for (; dim < args.value_stride; dim += 16) MixValues<V, 1>(args, scores, dim, mixed);
+    for (int64_t d = 0; d < args.head_dim; ++d) args.out[head * args.head_dim + d] = mixed[d] / sum;
+  }
+}
+
+}  // namespace
+}  // namespace gwq

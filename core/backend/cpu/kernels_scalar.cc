@@ -1,0 +1,13 @@
+#include "core/backend/cpu/kernels_matmul.h"
+#include "core/backend/cpu/kernels_rows.h"
+#include "core/backend/cpu/simd_scalar.h"
+
+namespace gwq {
+
+const Kernels& ScalarKernels() {
+  static constexpr Kernels kKernels = {MatMul<ScalarSimd>, BlockSums, RmsNorm<ScalarSimd>, GateRow<ScalarSimd>,
+                                       Attend<ScalarSimd>};
+  return kKernels;
+}
+
+}  // namespace gwq

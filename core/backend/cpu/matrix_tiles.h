@@ -1,0 +1,66 @@
+// How CpuBackend holds a matrix: tiles of 16 output channels, so that a SIMD lane is one output and never shares a sum.
+// Plain data, read by the kernels of every instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace gwq {
+
+enum class Encoding : uint8_t { kNibble, kTriple, kByte, kF16, kBF16, kF32 };
+
+inline constexpr int64_t kTileRows = 16;
+inline constexpr int64_t kBlockCols = 64;  // columns summed before the sum is scaled and added to the total
+inline constexpr int64_t kRowPad = 32;     // activations are padded with zeros to a multiple of this
+inline constexpr int64_t kGridBytes = 48;  // of a group of a tile: 16 FP16 scales, then 16 zero points of a byte
+// Outliers carry 16-bit columns, so a wider matrix has a list a segment of this many columns.
+inline constexpr int64_t kSparseSegment = 65536;
+
+// Columns come in units (8; 32 for kTriple); groups are whole numbers of units except the last, which is padded up.
+//   kNibble  a unit is 16 little-endian words, one an output: code j at bits [4j, 4j + 4)
+//   kTriple  a unit is 3 x 16 words a, b, c: codes 0-9 in a, 10-19 in b, 20-29 in c, 3 bits each from bit 0 up;
+//            code 30 is a >> 30 | (b >> 30 & 1) << 2, code 31 is c >> 30 | (b >> 31) << 2
+//   kByte, kF16, kBF16, kF32  a column is 16 elements, one an output
+struct MatrixTiles {
+  Encoding encoding = Encoding::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t tiles = 0;
+  int64_t group = 0;   // columns per scale; dense matrices are one group of all columns
+  int64_t groups = 0;  // a row
+  int64_t padded_cols = 0;
+  int64_t blocks = 0;  // a row
+  const uint8_t* codes = nullptr;
+  int64_t tile_bytes = 0;         // of codes
+  const uint8_t* grid = nullptr;  // [tiles, groups, kGridBytes]; null where dense
+
+  // Outliers of list (tile * segments + segment): rank by rank, rank r holding the r-th outlier of each row that has
+  // one. A mask tells the rows of a rank; entries follow in order of rows: column | FP16 bits << 16.
+  int64_t segments = 0;  // 0 where there are no outliers
+  const uint32_t* first_mask = nullptr;
+  const uint64_t* first_entry = nullptr;
+  const uint16_t* masks = nullptr;
+  const uint32_t* entries = nullptr;
+};
+
+constexpr int64_t UnitCols(Encoding encoding) { return encoding == Encoding::kTriple ? 32 : 8; }
+
+constexpr int64_t UnitBytes(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kNibble:
+      return 64;
+    case Encoding::kTriple:
+      return 192;
+    case Encoding::kByte:
+      return 128;
+    case Encoding::kF16:
+    case Encoding::kBF16:
+      return 256;
+    case Encoding::kF32:
+      return 512;
+  }
+  return 0;
+}
+
+constexpr int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+}  // namespace gwq
