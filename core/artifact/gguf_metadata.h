@@ -1,0 +1,71 @@
+// Typed access to a GGUF file's metadata with errors that name the key.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/status.h"
+#include "core/io/gguf.h"
+
+namespace gwq {
+
+// Every call answers INVALID_ARGUMENT at "metadata[KEY]" where the key has another type. `header` must outlive it.
+class MetadataReader {
+ public:
+  explicit MetadataReader(const GgufHeader& header) : header_(header) {}
+
+  [[nodiscard]] absl::StatusOr<std::optional<int64_t>> OptionalInt(std::string_view key) const {
+    return Optional<int64_t>(key, "an integer");
+  }
+  [[nodiscard]] absl::StatusOr<std::optional<bool>> OptionalBool(std::string_view key) const {
+    return Optional<bool>(key, "a boolean");
+  }
+  [[nodiscard]] absl::StatusOr<std::optional<double>> OptionalDouble(std::string_view key) const {
+    return Optional<double>(key, "a floating-point number");
+  }
+  [[nodiscard]] absl::StatusOr<std::string> StringOr(std::string_view key, std::string_view missing) const {
+    GWQ_ASSIGN_OR_RETURN(const std::optional<std::string> text, Optional<std::string>(key, "a string"));
+    return text.value_or(std::string(missing));
+  }
+  // From `least` to `most`; missing is an error.
+  [[nodiscard]] absl::StatusOr<int64_t> Int(std::string_view key, int64_t least, int64_t most) const {
+    GWQ_ASSIGN_OR_RETURN(const std::optional<int64_t> value, OptionalInt(key));
+    if (!value.has_value()) return Wrong(key, "missing");
+    if (*value < least || *value > most) {
+      return Wrong(key, fmt::format("{}: {} to {} are read", *value, least, most));
+    }
+    return *value;
+  }
+  // Empty where the key is missing.
+  template <class T>
+  [[nodiscard]] absl::StatusOr<std::vector<T>> Array(std::string_view key) const {
+    GWQ_ASSIGN_OR_RETURN(const std::optional<GgufArray> array, Optional<GgufArray>(key, "an array"));
+    if (!array.has_value()) return std::vector<T>();
+    const auto* const values = std::get_if<std::vector<T>>(&*array);
+    if (values == nullptr) return Wrong(key, "an array of another element type was expected");
+    return *values;
+  }
+
+  [[nodiscard]] static absl::Status Wrong(std::string_view key, std::string_view text) {
+    return InvalidField(fmt::format("metadata[{}]", key), text);
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] absl::StatusOr<std::optional<T>> Optional(std::string_view key, std::string_view type) const {
+    const auto found = header_.metadata.find(std::string(key));
+    if (found == header_.metadata.end()) return std::optional<T>();
+    if (const T* const value = std::get_if<T>(&found->second)) return std::optional<T>(*value);
+    return Wrong(key, fmt::format("of the wrong type: {} was expected", type));
+  }
+
+  const GgufHeader& header_;
+};
+
+}  // namespace gwq
