@@ -19,6 +19,7 @@ struct BackendCase {
   double tolerance = 1e-5;  // of FP32 results, relative to the largest magnitude
   bool has_cache = true;    // false where keys and values live in the pass: every sequence starts at context 0
   bool bitwise_rows = true;
+  double max_bits_over_stored = 1.5;  // a weight, in memory, over the bits of its codes or elements
 };
 
 inline void PrintTo(const BackendCase& backend, std::ostream* out) { *out << backend.name; }
