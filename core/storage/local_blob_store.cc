@@ -37,6 +37,7 @@ struct Shared {
   const std::string root;
   Mutex mutex;
   std::set<std::string> live_keys ABSL_GUARDED_BY(mutex);
+  std::set<std::string> durable_folders ABSL_GUARDED_BY(mutex);  // known to be there after a crash
 
   [[nodiscard]] std::string BlobsFolder() const { return root + "/blobs"; }
   [[nodiscard]] std::string PartialFolder() const { return root + "/partial"; }
@@ -51,15 +52,24 @@ struct Shared {
     return files.Lock(root + "/lock", exclusive);
   }
 
+  // Once a folder and process, also where it exists: whoever made it may have crashed before its name was synced.
+  [[nodiscard]] absl::Status MakeDurable(const std::string& folder) {
+    {
+      MutexLock lock(mutex);
+      if (durable_folders.contains(folder)) return absl::OkStatus();
+    }
+    GWQ_RETURN_IF_ERROR(files.CreateFolders(folder));
+    GWQ_RETURN_IF_ERROR(files.SyncFolder(ParentFolder(folder)));
+    MutexLock lock(mutex);
+    durable_folders.insert(folder);
+    return absl::OkStatus();
+  }
+
   // Durable and visible on OK. `path` is synced and closed.
-  [[nodiscard]] absl::Status Publish(const std::string& path, const Digest& digest) const {
+  [[nodiscard]] absl::Status Publish(const std::string& path, const Digest& digest) {
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, Lock(/*exclusive=*/false));
     const std::string folder = BlobFolder(digest);
-    if (!files.Exists(folder)) {
-      GWQ_RETURN_IF_ERROR(files.CreateFolders(folder));
-    }
-    // Also where the folder exists: whoever made it may have crashed before this.
-    GWQ_RETURN_IF_ERROR(files.SyncFolder(BlobsFolder()));
+    GWQ_RETURN_IF_ERROR(MakeDurable(folder));
     GWQ_RETURN_IF_ERROR(files.SetModified(path, clock.WallMillis()));
     GWQ_RETURN_IF_ERROR(files.Rename(path, BlobPath(digest)));
     return files.SyncFolder(folder);
