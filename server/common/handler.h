@@ -59,7 +59,8 @@ class BlockingHandler : public UnaryHandler<Request, Response> {
   void Cancelled() final {}
 };
 
-// One request, a stream of responses. Messages are queued by Send and written one at a time.
+// One request, a stream of responses. Messages are queued by Send and written one at a time. A producer bounds what it
+// queues: it sends a few messages in Open and in each Drained (pull), or looks at queued() (push).
 template <class Request, class Response>
 class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Call {
  public:
@@ -67,61 +68,75 @@ class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Ca
                       const Request* request)
       : Call(environment, method, context), request_(request) {}
 
-  // Queues a message; false once the call ended or broke. Messages are written in order of Send. A producer bounds what
-  // it queues: by Drained (pull) or by queued() (push). Thread-safe.
+  // Queues a message; false once the call ended or broke. Thread-safe; messages are written in order of Send.
   bool Send(Response message) {
     if (ended() || cancelled()) return false;
-    Hold();
+    Hold();  // until the chain of writes that this message starts or joins is through
+    bool first;
+    const Response* front;
     {
-      MutexLock lock(queue_mutex_);
+      MutexLock lock(mutex_);
       queue_.push_back(std::move(message));
-      if (queue_.size() > 1) {  // a write is in flight and goes on with this message
-        Call::Release();
-        return true;
-      }
+      sent_ = true;
+      first = queue_.size() == 1;
+      front = &queue_.front();
     }
-    WriteFront();
+    first ? this->StartWrite(front) : Release();
     return true;
   }
   [[nodiscard]] size_t queued() const {
-    MutexLock lock(queue_mutex_);
+    MutexLock lock(mutex_);
     return queue_.size();
   }
 
  protected:
   [[nodiscard]] const Request& request() const { return *request_; }
-  // Everything sent so far was written. On the executor.
+  // The work's beginning, once. On the executor.
+  virtual void Open() = 0;
+  // Everything sent was written. On the executor, never beside Open or another Drained.
   virtual void Drained() {}
 
  private:
-  void WriteFront() {
-    const Response* front;
-    {
-      MutexLock lock(queue_mutex_);
-      front = &queue_.front();
+  void Start() final { Produce(/*first=*/true); }
+  void Produce(bool first) {
+    for (;; first = false) {
+      first ? Open() : Drained();
+      MutexLock lock(mutex_);
+      if (!sent_ || !queue_.empty()) {
+        producing_ = false;
+        return;
+      }
+      sent_ = false;  // it was written already: nobody else will ask for more
     }
-    this->StartWrite(front);
   }
   void OnWriteDone(bool ok) final {
-    bool more;
+    const Response* next = nullptr;
+    bool produce = false;
     {
-      MutexLock lock(queue_mutex_);
+      MutexLock lock(mutex_);
       queue_.pop_front();
       if (!ok) queue_.clear();
-      more = !queue_.empty();
+      if (!queue_.empty()) {
+        next = &queue_.front();
+      } else if (ok && !producing_) {
+        produce = producing_ = true;
+        sent_ = false;
+      }
     }
-    if (more) return WriteFront();
-    if (ok && !ended()) this->Post([this] { Drained(); });
+    if (next != nullptr) return this->StartWrite(next);
     if (!ok) End(absl::CancelledError("the stream broke"));
-    Release();  // the write that Send began
+    if (produce) this->Post([this] { Produce(/*first=*/false); });
+    Release();
   }
   void FinishReactor(const grpc::Status& status) final { grpc::ServerWriteReactor<Response>::Finish(status); }
   void OnCancel() final { HandleCancel(); }
   void OnDone() final { HandleDone(); }
 
   const Request* const request_;
-  mutable Mutex queue_mutex_;
-  std::deque<Response> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  mutable Mutex mutex_;
+  std::deque<Response> queue_ ABSL_GUARDED_BY(mutex_);
+  bool producing_ ABSL_GUARDED_BY(mutex_) = true;  // Open or Drained runs or is posted
+  bool sent_ ABSL_GUARDED_BY(mutex_) = false;      // since they last looked
 };
 
 // A stream of requests, one response. The next message is read only when Message has returned.
