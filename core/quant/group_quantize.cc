@@ -28,39 +28,34 @@ struct RowResult {
   int64_t bad_column = -1;
   double error = 0;
   double norm = 0;
+  double weighted_error = 0;
+  double weighted_norm = 0;
 };
 
 class RowQuantizer {
  public:
-  RowQuantizer(const TensorView& weights, std::span<const int64_t> outliers, PackedContent& content)
-      : weights_(weights), outliers_(outliers), content_(content), row_(static_cast<size_t>(content.shape.cols)) {}
+  RowQuantizer(const TensorView& weights, std::span<const int64_t> outliers, std::span<const float> gradient,
+               PackedContent& content)
+      : weights_(weights),
+        outliers_(outliers),
+        gradient_(gradient),
+        content_(content),
+        whole_(static_cast<size_t>(content.shape.cols)),
+        row_(whole_.size()),
+        lost_(whole_.size()) {}
 
   RowResult Run(int64_t row) {
-    const PackedShape& shape = content_.shape;
     RowResult result;
-    ToFloat(weights_, row * shape.cols, row_);
-    for (int64_t col = 0; col < shape.cols; ++col) {
-      const double weight = row_[static_cast<size_t>(col)];
-      if (!std::isfinite(weight) && result.bad_column < 0) result.bad_column = col;
-      result.norm += weight * weight;
+    ToFloat(weights_, row * content_.shape.cols, whole_);
+    for (size_t col = 0; col < whole_.size() && result.bad_column < 0; ++col) {
+      if (!std::isfinite(whole_[col])) result.bad_column = static_cast<int64_t>(col);
     }
+    if (result.bad_column >= 0) return result;
+    row_ = whole_;
+    std::fill(lost_.begin(), lost_.end(), 0.0F);
     TakeOutliers(row, result);
-    const std::span<const float> inner(row_);
-    const std::span<uint8_t> codes(content_.codes.data() + row * shape.cols, static_cast<size_t>(shape.cols));
-    for (int64_t group = 0; group < shape.groups_per_row(); ++group) {
-      const auto begin = static_cast<size_t>(group * shape.group_size);
-      const size_t count = std::min(static_cast<size_t>(shape.group_size), row_.size() - begin);
-      const GroupCodes made = QuantizeGroup(inner.subspan(begin, count), shape.bits, codes.subspan(begin, count));
-      const auto slot = static_cast<size_t>(row * shape.groups_per_row() + group);
-      content_.scales[slot] = made.scale;
-      content_.zeros[slot] = made.zero;
-      if (made.saturated) ++result.saturated;
-      const float scale = HalfToFloat(made.scale);
-      for (size_t i = begin; i < begin + count; ++i) {
-        const double lost = inner[i] - static_cast<float>(codes[i] - made.zero) * scale;
-        result.error += lost * lost;
-      }
-    }
+    for (int64_t group = 0; group < content_.shape.groups_per_row(); ++group) TakeGroup(row, group, result);
+    AddErrors(row, result);
     return result;
   }
 
@@ -74,17 +69,49 @@ class RowQuantizer {
       bool saturated = false;
       const uint16_t half = SaturatedHalf(weight, saturated);
       if (saturated) ++result.saturated;
-      const double lost = weight - HalfToFloat(half);
-      result.error += lost * lost;
+      lost_[static_cast<size_t>(*at - row * cols)] = weight - HalfToFloat(half);
       content_.outlier_values[static_cast<size_t>(at - outliers_.begin())] = half;
       weight = 0.0F;
     }
   }
 
+  void TakeGroup(int64_t row, int64_t group, RowResult& result) {
+    const PackedShape& shape = content_.shape;
+    const auto begin = static_cast<size_t>(group * shape.group_size);
+    const size_t count = std::min(static_cast<size_t>(shape.group_size), row_.size() - begin);
+    const std::span<uint8_t> codes(content_.codes.data() + static_cast<size_t>(row * shape.cols) + begin, count);
+    const GroupCodes made = QuantizeGroup(std::span<const float>(row_).subspan(begin, count), shape.bits, codes);
+    const auto slot = static_cast<size_t>(row * shape.groups_per_row() + group);
+    content_.scales[slot] = made.scale;
+    content_.zeros[slot] = made.zero;
+    if (made.saturated) ++result.saturated;
+    const float scale = HalfToFloat(made.scale);
+    for (size_t i = 0; i < count; ++i) {
+      lost_[begin + i] += row_[begin + i] - static_cast<float>(codes[i] - made.zero) * scale;
+    }
+  }
+
+  void AddErrors(int64_t row, RowResult& result) const {
+    const size_t first = static_cast<size_t>(row) * whole_.size();
+    for (size_t i = 0; i < whole_.size(); ++i) {
+      const double weight = whole_[i];
+      const double lost = lost_[i];
+      result.norm += weight * weight;
+      result.error += lost * lost;
+      if (gradient_.empty()) continue;
+      const double gradient = gradient_[first + i];
+      result.weighted_norm += gradient * weight * gradient * weight;
+      result.weighted_error += gradient * lost * gradient * lost;
+    }
+  }
+
   const TensorView& weights_;
   const std::span<const int64_t> outliers_;
+  const std::span<const float> gradient_;
   PackedContent& content_;
-  std::vector<float> row_;
+  std::vector<float> whole_;  // the row
+  std::vector<float> row_;    // the row, its outliers 0
+  std::vector<float> lost_;   // w - w'
 };
 
 }  // namespace
@@ -111,8 +138,8 @@ GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uin
 }
 
 absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
-                                               std::span<const int64_t> outliers, std::string_view tensor,
-                                               ComputeTeam& team) {
+                                               std::span<const int64_t> outliers, std::span<const float> gradient,
+                                               std::string_view tensor, ComputeTeam& team) {
   QuantizedMatrix out;
   PackedContent& content = out.content;
   content.shape = shape;
@@ -123,7 +150,7 @@ absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const 
   content.outlier_values.resize(outliers.size());
   std::vector<RowResult> rows(static_cast<size_t>(shape.rows));
   team.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
-    RowQuantizer quantizer(weights, outliers, content);
+    RowQuantizer quantizer(weights, outliers, gradient, content);
     for (int64_t row = begin; row < end; ++row) rows[static_cast<size_t>(row)] = quantizer.Run(row);
   });
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -136,6 +163,8 @@ absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const 
     out.saturated += rows[row].saturated;
     out.error += rows[row].error;
     out.norm += rows[row].norm;
+    out.weighted_error += rows[row].weighted_error;
+    out.weighted_norm += rows[row].weighted_norm;
   }
   return out;
 }

@@ -34,17 +34,20 @@ struct GroupCodes {
 
 struct QuantizedMatrix {
   PackedContent content;
-  int64_t saturated = 0;  // scales and outlier values that FP16 cannot hold
-  double error = 0;       // sum of (w - w')^2
-  double norm = 0;        // sum of w^2
+  int64_t saturated = 0;      // scales and outlier values that FP16 cannot hold
+  double error = 0;           // sum of (w - w')^2
+  double norm = 0;            // sum of w^2
+  double weighted_error = 0;  // sum of (g (w - w'))^2 over the gradient g
+  double weighted_norm = 0;   // sum of (g w)^2
 };
 
 // Quantizes `weights` [shape.rows, shape.cols], F32, F16 or BF16. `outliers` holds shape.outliers flat positions in
-// increasing order. `shape` must pass CheckPackedShape. The result does not depend on the team's size. Holds the
-// content and a row of floats per thread. FAILED_PRECONDITION naming `tensor` and the position of a weight that is not
-// finite.
+// increasing order; `gradient` weights the error and may be empty. `shape` must pass CheckPackedShape. The result does
+// not depend on the team's size. Holds the content and a row of floats per thread. FAILED_PRECONDITION naming `tensor`
+// and the position of a weight that is not finite.
 [[nodiscard]] absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
-                                                             std::span<const int64_t> outliers, std::string_view tensor,
+                                                             std::span<const int64_t> outliers,
+                                                             std::span<const float> gradient, std::string_view tensor,
                                                              ComputeTeam& team);
 
 }  // namespace gwq

@@ -1,0 +1,35 @@
+// How far an artifact is from the model it was made of, on a text.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "core/backend/backend.h"
+#include "core/base/progress.h"
+#include "core/base/thread_pool.h"
+#include "core/models/model.h"
+
+namespace gwq {
+
+// Over all predicted positions: every token of every window but the first.
+struct Evaluation {
+  int64_t window = 0;  // tokens in a window
+  int64_t windows = 0;
+  int64_t positions = 0;           // windows * (window - 1)
+  double original_perplexity = 0;  // exp(mean negative log likelihood of the text's next token)
+  double artifact_perplexity = 0;
+  double mean_kl = 0;    // of KL(original || artifact) in nats
+  double p99_kl = 0;     // the smallest value that 99 % of the positions do not exceed
+  double same_top1 = 0;  // share of the positions where both have the same largest logit (ties: the lowest token)
+};
+
+// Cuts `tokens` into windows of `window` that do not overlap (what is left over is not used) and walks both models over
+// all of them, one stage at a time: the hidden states of all windows are held, the weights of one stage. Both loaders
+// give weights of `backend`, and must not keep them alive. INVALID_ARGUMENT where there is no whole window or a window
+// is shorter than 2. Reports phase "evaluate" by stages.
+[[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
+                                                  Backend& backend, std::span<const int32_t> tokens, int64_t window,
+                                                  ComputeTeam& team, Progress& progress);
+
+}  // namespace gwq

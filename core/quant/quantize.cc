@@ -1,0 +1,240 @@
+#include "core/quant/quantize.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <torch/headeronly/version.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "core/artifact/stored_model.h"
+#include "core/artifact/writer.h"
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/backend/torch/torch_backend.h"
+#include "core/base/status.h"
+#include "core/base/thread_pool.h"
+#include "core/io/json.h"
+#include "core/quant/calibration.h"
+#include "core/quant/evaluate.h"
+#include "core/quant/generate.h"
+#include "core/quant/packer.h"
+#include "core/quant/phase_meter.h"
+#include "core/quant/report.h"
+#include "core/quant/sample.h"
+
+namespace gwq {
+namespace {
+
+// Grows when the same recipe begins to give other bytes.
+constexpr int kMethodVersion = 1;
+
+class Job {
+ public:
+  Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, Progress& progress)
+      : store_(store),
+        source_(source),
+        model_(*source.model()),
+        recipe_(recipe),
+        progress_(progress),
+        meter_(SystemClock()),
+        team_(recipe.threads),
+        writer_(store, source),
+        packer_(source, recipe, writer_, team_) {}
+
+  absl::StatusOr<QuantizeResult> Run() {
+    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_));
+    GWQ_RETURN_IF_ERROR(ReadTexts());
+    if (needs_gradient()) GWQ_RETURN_IF_ERROR(Calibrate());
+    GWQ_RETURN_IF_ERROR(PackRest());
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> artifact, StoredModel::Open(store_, digest));
+    GWQ_RETURN_IF_ERROR(Measure(*artifact));
+    if (!evaluation_tokens_.empty()) GWQ_RETURN_IF_ERROR(RunEvaluation(*artifact));
+    meter_.End();
+    return Result(*artifact);
+  }
+
+ private:
+  [[nodiscard]] bool needs_gradient() const {
+    return std::any_of(plan_.modules.begin(), plan_.modules.end(),
+                       [&](const PlannedModule& module) { return NeedsGradient(module, recipe_); });
+  }
+  [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
+    for (const PlannedModule& module : plan_.modules) {
+      if (module.tensor == tensor) return &module;
+    }
+    return nullptr;
+  }
+
+  // Both samples, so that the tokenizer's memory is gone before the weights come.
+  absl::Status ReadTexts() {
+    meter_.Begin("sample");
+    const CalibrationSource from = recipe_.calibration.source;
+    const bool speaks = from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds;
+    std::unique_ptr<const ModelText> text;
+    if (recipe_.evaluation_tokens > 0 || (needs_gradient() && speaks)) {
+      GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
+      GWQ_ASSIGN_OR_RETURN(text, ModelText::Load(files));
+    }
+    if (recipe_.evaluation_tokens > 0) GWQ_RETURN_IF_ERROR(ReadEvaluationText(text->tokenizer()));
+    if (!needs_gradient()) return absl::OkStatus();
+    const auto generate = [&](int64_t count) { return Generate(count); };
+    GWQ_ASSIGN_OR_RETURN(sample_,
+                         CalibrationTokens(recipe_.calibration, model_.config(), text.get(), store_, generate));
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadEvaluationText(const Tokenizer& tokenizer) {
+    const std::string_view text =
+        recipe_.evaluation_text.empty() ? DefaultEvaluationText() : std::string_view(recipe_.evaluation_text);
+    GWQ_ASSIGN_OR_RETURN(evaluation_tokens_, FirstTokens(tokenizer, text, recipe_.evaluation_tokens));
+    if (evaluation_tokens_.size() < 2) {
+      return InvalidField(
+          "recipe.evaluation_text",
+          fmt::format("gives {} tokens; at least two are needed, or evaluation_tokens 0", evaluation_tokens_.size()));
+    }
+    for (const int32_t token : evaluation_tokens_) {
+      if (token >= model_.config().vocab_size) {
+        return absl::InvalidArgumentError(fmt::format("the tokenizer makes token {}, the model's vocabulary has {}",
+                                                      token, model_.config().vocab_size));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count) {
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
+    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
+    const ModelConfig& config = model_.config();
+    const std::vector<int32_t>& ends = config.eos_token_ids;
+    const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
+    const bool resident = plan_.total_weights * sizeof(uint16_t) <= kGenerateResidentBytes;
+    return GenerateSample(model_, *loader, *backend, first, count, ends, resident, progress_);
+  }
+
+  absl::Status Calibrate() {
+    meter_.Begin("calibrate");
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<TorchBackend> backend, TorchBackend::Create({recipe_.threads}));
+    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
+    CalibrationWalk walk;
+    walk.tokens = sample_;
+    walk.loss = recipe_.loss;
+    walk.wanted = [&](std::string_view tensor) {
+      const PlannedModule* module = Planned(tensor);
+      return module != nullptr && NeedsGradient(*module, recipe_);
+    };
+    walk.sink = [&](std::string_view tensor, std::span<const float> gradient) {
+      return packer_.Pack(*Planned(tensor), gradient);
+    };
+    GWQ_ASSIGN_OR_RETURN(const double loss, WalkGradients(model_, *loader, *backend, walk, progress_));
+    report_.calibration_loss = loss;
+    report_.calibration_tokens = static_cast<int64_t>(sample_.size());
+    progress_.Log(fmt::format("calibrated on {} tokens, loss {:.4f}", sample_.size(), loss));
+    return absl::OkStatus();
+  }
+
+  absl::Status PackRest() {
+    meter_.Begin("pack");
+    const auto total = static_cast<int64_t>(plan_.modules.size());
+    for (int64_t i = 0; i < total; ++i) {
+      const PlannedModule& module = plan_.modules[static_cast<size_t>(i)];
+      GWQ_RETURN_IF_ERROR(progress_.Check());
+      progress_.Step("pack", i, total);
+      if (packer_.packed(module.tensor)) continue;
+      GWQ_RETURN_IF_ERROR(module.method == Method::kKeep ? writer_.Keep(module.tensor) : packer_.Pack(module, {}));
+    }
+    progress_.Step("pack", total, total);
+    return absl::OkStatus();
+  }
+
+  // What determines the artifact's bytes besides source and recipe. Only gradients depend on the machine.
+  [[nodiscard]] std::string Producer() const {
+    nlohmann::json out = {{"method_version", kMethodVersion}};
+    if (needs_gradient()) {
+      out["calibration_threads"] = recipe_.threads;
+      out["isa"] = std::string(IsaLevelName(BestIsaLevel()));
+      out["libtorch"] = TORCH_VERSION;
+    }
+    return CanonicalJson(out);
+  }
+
+  // Adds up what was stored, and holds it to the plan.
+  absl::Status Measure(const StoredModel& artifact) {
+    report_.modules = packer_.Reports(plan_);
+    for (const PlannedModule& module : plan_.modules) {
+      const ManifestTensor* stored = artifact.Find(module.tensor);
+      const ManifestTensor* before = source_.Find(module.tensor);
+      if (stored == nullptr || stored->size != module.stored_bytes) {
+        return absl::InternalError(fmt::format("{} was planned with {} bytes and stored with {}", module.tensor,
+                                               module.stored_bytes, stored == nullptr ? 0 : stored->size));
+      }
+      report_.total_weights += module.weights;
+      report_.total_bytes += stored->size;
+      report_.source_bytes += before == nullptr ? 0 : before->size;
+      if (module.kind != TensorKind::kLinear || !stored->packed) continue;
+      report_.quantized_weights += module.weights;
+      report_.quantized_bytes += stored->size;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RunEvaluation(const StoredModel& artifact) {
+    malloc_trim(0);
+    meter_.Begin("evaluate");
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
+    const std::unique_ptr<WeightLoader> before = MakeWeightLoader(source_, *backend);
+    const std::unique_ptr<WeightLoader> after = MakeWeightLoader(artifact, *backend);
+    const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));
+    GWQ_ASSIGN_OR_RETURN(report_.evaluation,
+                         Evaluate(model_, *before, *after, *backend, evaluation_tokens_, window, team_, progress_));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<QuantizeResult> Result(const StoredModel& artifact) {
+    report_.source = source_.digest();
+    report_.artifact = artifact.digest();
+    report_.architecture = model_.config().architecture;
+    report_.recipe = recipe_;
+    report_.planned_memory_bytes = plan_.peak_memory_bytes;
+    report_.phases = meter_.phases();
+    report_.isa = std::string(IsaLevelName(BestIsaLevel()));
+    report_.threads = recipe_.threads;
+    QuantizeResult result;
+    result.artifact = artifact.digest();
+    result.stored_bytes = artifact.manifest().StoredBytes();
+    result.report_json = ReportJson(report_);
+    result.report_markdown = ReportMarkdown(report_);
+    return result;
+  }
+
+  BlobStore& store_;
+  const StoredModel& source_;
+  const Model& model_;
+  const Recipe& recipe_;
+  Progress& progress_;
+  PhaseMeter meter_;
+  ComputeTeam team_;
+  ArtifactWriter writer_;
+  Packer packer_;
+  Plan plan_;
+  std::vector<int32_t> sample_;
+  std::vector<int32_t> evaluation_tokens_;
+  Report report_;
+};
+
+}  // namespace
+
+absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
+                                             Progress& progress) {
+  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
+  if (model->manifest().kind != "model") {
+    return absl::FailedPreconditionError(
+        fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
+  }
+  return Job(store, *model, recipe, progress).Run();
+}
+
+}  // namespace gwq

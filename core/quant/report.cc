@@ -1,0 +1,134 @@
+#include "core/quant/report.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/io/json.h"
+#include "core/quant/recipe_names.h"
+
+namespace gwq {
+namespace {
+
+using Json = nlohmann::json;
+
+double BitsPerWeight(uint64_t bytes, uint64_t weights) {
+  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
+}
+
+Json ModuleJson(const ReportModule& module) {
+  Json out = {{"tensor", module.tensor},
+              {"method", std::string(EnumText(module.method))},
+              {"rows", module.packed.rows},
+              {"cols", module.packed.cols},
+              {"bits", module.packed.bits},
+              {"group_size", module.packed.group_size},
+              {"outliers", module.packed.outliers},
+              {"weights", module.weights},
+              {"stored_bytes", module.stored_bytes},
+              {"bits_per_weight", BitsPerWeight(module.stored_bytes, module.weights)},
+              {"relative_error", module.relative_error},
+              {"saturated", module.saturated}};
+  if (module.weighted_error) out["weighted_error"] = *module.weighted_error;
+  return out;
+}
+
+Json EvaluationJson(const Evaluation& evaluation) {
+  return {{"window", evaluation.window},
+          {"windows", evaluation.windows},
+          {"positions", evaluation.positions},
+          {"original_perplexity", evaluation.original_perplexity},
+          {"artifact_perplexity", evaluation.artifact_perplexity},
+          {"mean_kl", evaluation.mean_kl},
+          {"p99_kl", evaluation.p99_kl},
+          {"same_top1", evaluation.same_top1}};
+}
+
+std::string MiB(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+std::string SizeTable(const Report& report) {
+  std::string out = "| what | weights | bytes | bits per weight |\n|---|---:|---:|---:|\n";
+  out += fmt::format("| quantized matrices | {} | {} | {:.4f} |\n", report.quantized_weights, report.quantized_bytes,
+                     report.matrix_bits_per_weight());
+  out += fmt::format("| whole model | {} | {} | {:.4f} |\n", report.total_weights, report.total_bytes,
+                     report.model_bits_per_weight());
+  out += fmt::format("| the model as it came | {} | {} | {:.4f} |\n", report.total_weights, report.source_bytes,
+                     BitsPerWeight(report.source_bytes, report.total_weights));
+  return out;
+}
+
+std::string EvaluationTable(const Evaluation& evaluation) {
+  std::string out = "| quality | original | artifact |\n|---|---:|---:|\n";
+  out += fmt::format("| perplexity | {:.3f} | {:.3f} |\n\n", evaluation.original_perplexity,
+                     evaluation.artifact_perplexity);
+  out += fmt::format("KL divergence: mean {:.5f}, 99th percentile {:.5f} nats. Same most likely token: {:.2f} %.\n",
+                     evaluation.mean_kl, evaluation.p99_kl, evaluation.same_top1 * 100);
+  out += fmt::format("Measured on {} positions: {} windows of {} tokens.\n", evaluation.positions, evaluation.windows,
+                     evaluation.window);
+  return out;
+}
+
+std::string ModuleTable(const Report& report) {
+  std::string out =
+      "| tensor | method | bits | group | outliers | bits per weight | relative error | gradient-weighted error |\n"
+      "|---|---|---:|---:|---:|---:|---:|---:|\n";
+  for (const ReportModule& module : report.modules) {
+    out += fmt::format("| {} | {} | {} | {} | {} | {:.3f} | {:.5f} | {} |\n", module.tensor, EnumText(module.method),
+                       module.packed.bits, module.packed.group_size, module.packed.outliers,
+                       BitsPerWeight(module.stored_bytes, module.weights), module.relative_error,
+                       module.weighted_error ? fmt::format("{:.5f}", *module.weighted_error) : "-");
+  }
+  return out;
+}
+
+}  // namespace
+
+double Report::matrix_bits_per_weight() const { return BitsPerWeight(quantized_bytes, quantized_weights); }
+double Report::model_bits_per_weight() const { return BitsPerWeight(total_bytes, total_weights); }
+
+std::string ReportJson(const Report& report) {
+  Json out = {{"source", report.source.Hex()},
+              {"artifact", report.artifact.Hex()},
+              {"architecture", report.architecture},
+              {"recipe", Json::parse(RecipeJson(report.recipe), nullptr, false)},
+              {"source_bytes", report.source_bytes},
+              {"quantized_weights", report.quantized_weights},
+              {"quantized_bytes", report.quantized_bytes},
+              {"matrix_bits_per_weight", report.matrix_bits_per_weight()},
+              {"total_weights", report.total_weights},
+              {"total_bytes", report.total_bytes},
+              {"model_bits_per_weight", report.model_bits_per_weight()},
+              {"planned_memory_bytes", report.planned_memory_bytes},
+              {"calibration_tokens", report.calibration_tokens},
+              {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
+  if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
+  if (report.evaluation) out["evaluation"] = EvaluationJson(*report.evaluation);
+  out["modules"] = Json::array();
+  for (const ReportModule& module : report.modules) out["modules"].push_back(ModuleJson(module));
+  out["phases"] = Json::array();
+  for (const ReportPhase& phase : report.phases) {
+    out["phases"].push_back(
+        {{"name", phase.name}, {"seconds", phase.seconds}, {"peak_memory_bytes", phase.peak_memory_bytes}});
+  }
+  return CanonicalJson(out);
+}
+
+std::string ReportMarkdown(const Report& report) {
+  std::string out = fmt::format("# Quantization report\n\nModel `{}` ({})\nArtifact `{}`\n\n", report.source.Hex(),
+                                report.architecture, report.artifact.Hex());
+  const Recipe& recipe = report.recipe;
+  out += fmt::format("{}, {} bits, groups of {}, {:.3g} % outliers by {}, loss {}, {} calibration tokens.\n\n",
+                     EnumText(recipe.method), recipe.bits, recipe.group_size, recipe.outlier_ratio * 100,
+                     EnumText(recipe.select), EnumText(recipe.loss), report.calibration_tokens);
+  out += SizeTable(report) + "\n";
+  if (report.evaluation) out += EvaluationTable(*report.evaluation) + "\n";
+  out += "| phase | seconds | peak memory |\n|---|---:|---:|\n";
+  for (const ReportPhase& phase : report.phases) {
+    out += fmt::format("| {} | {:.1f} | {} |\n", phase.name, phase.seconds, MiB(phase.peak_memory_bytes));
+  }
+  out += fmt::format("\nPlanned peak memory: {}. Kernels: {}, {} threads.\n\n", MiB(report.planned_memory_bytes),
+                     report.isa, report.threads);
+  return out + ModuleTable(report);
+}
+
+}  // namespace gwq

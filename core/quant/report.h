@@ -1,0 +1,60 @@
+// What a quantization job found out, for people and for programs. docs/report.md lists the fields.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/sha256.h"
+#include "core/quant/evaluate.h"
+#include "core/quant/plan.h"
+#include "core/quant/recipe.h"
+
+namespace gwq {
+
+// One tensor that is stored in another form than it came in.
+struct ReportModule {
+  std::string tensor;
+  Method method = Method::kKeep;
+  PackedShape packed;
+  uint64_t weights = 0;
+  uint64_t stored_bytes = 0;
+  double relative_error = 0;  // |W - W'| / |W|, Frobenius norms
+  // The same with every weight multiplied by its gradient; unset where there was none.
+  std::optional<double> weighted_error;
+  int64_t saturated = 0;  // scales and outliers past the range of FP16
+};
+
+struct ReportPhase {
+  std::string name;  // "sample", "calibrate", "pack", "evaluate"
+  double seconds = 0;
+  uint64_t peak_memory_bytes = 0;  // of the process, resident, during the phase
+};
+
+struct Report {
+  Digest source;
+  Digest artifact;
+  std::string architecture;
+  Recipe recipe;
+  uint64_t source_bytes = 0;                            // of all tensors as they came
+  uint64_t quantized_weights = 0, quantized_bytes = 0;  // measured on what was stored
+  uint64_t total_weights = 0, total_bytes = 0;
+  uint64_t planned_memory_bytes = 0;
+  int64_t calibration_tokens = 0;  // 0 where no gradient was needed
+  std::optional<double> calibration_loss;
+  std::vector<ReportModule> modules;  // in the model's order
+  std::optional<Evaluation> evaluation;
+  std::vector<ReportPhase> phases;
+  std::string isa;  // of the evaluation's kernels
+  int threads = 0;
+
+  [[nodiscard]] double matrix_bits_per_weight() const;
+  [[nodiscard]] double model_bits_per_weight() const;
+};
+
+// Canonical JSON; numbers that are not finite become null.
+[[nodiscard]] std::string ReportJson(const Report& report);
+[[nodiscard]] std::string ReportMarkdown(const Report& report);
+
+}  // namespace gwq
