@@ -54,13 +54,17 @@ void Executor::Run() {
   }
 }
 
+// A loop is published by storing its number of parts in `unclaimed`. A thread takes a part by counting it down, and
+// reads the loop's fields only then: they stay until every part is done, so a thread that comes late finds zero and
+// touches nothing.
 struct ComputeTeam::State {
-  std::atomic<uint64_t> round{0};
-  std::atomic<int> running{0};
+  alignas(64) std::atomic<int64_t> unclaimed{0};
+  alignas(64) std::atomic<int64_t> undone{0};
+  alignas(64) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   int64_t count = 0;
   int64_t grain = 1;
-  int parts = 1;
+  int64_t parts = 1;
   const std::function<void(int64_t, int64_t, int)>* body = nullptr;
   std::mutex mutex;
   std::condition_variable started;
@@ -74,41 +78,48 @@ ComputeTeam::~ComputeTeam() {
   {
     std::lock_guard<std::mutex> lock(state_->mutex);
     state_->stop.store(true);
-    state_->round.fetch_add(1);
   }
   state_->started.notify_all();
   for (std::thread& worker : workers_) worker.join();
   delete state_;
 }
 
-void ComputeTeam::RunPart(int thread) const {
-  const int64_t units = (state_->count + state_->grain - 1) / state_->grain;
-  const int64_t begin = units * thread / state_->parts * state_->grain;
-  const int64_t end = std::min(state_->count, units * (thread + 1) / state_->parts * state_->grain);
-  if (begin < end) (*state_->body)(begin, end, thread);
+bool ComputeTeam::Waiting() const { return state_->unclaimed.load() <= 0 && !state_->stop.load(); }
+
+void ComputeTeam::RunParts(int thread) const {
+  for (;;) {
+    int64_t left = state_->unclaimed.load(std::memory_order_acquire);
+    while (left > 0 && !state_->unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel)) {
+    }
+    if (left <= 0) return;
+    const int64_t part = state_->parts - left;
+    const int64_t units = (state_->count + state_->grain - 1) / state_->grain;
+    const int64_t begin = units * part / state_->parts * state_->grain;
+    const int64_t end = std::min(state_->count, units * (part + 1) / state_->parts * state_->grain);
+    (*state_->body)(begin, end, thread);
+    state_->undone.fetch_sub(1, std::memory_order_release);
+  }
 }
 
 void ComputeTeam::Work(int thread) {
-  constexpr int kSpins = 20000;
-  uint64_t seen = 0;
+  // About a fifth of a millisecond: longer than the gaps between the loops of one token, shorter than those between
+  // requests.
+  constexpr int kSpins = 4000;
   for (;;) {
-    int spins = 0;
-    while (state_->round.load(std::memory_order_acquire) == seen) {
-      if (++spins < kSpins) {
-        __builtin_ia32_pause();
-        continue;
-      }
+    for (int spins = 0; spins < kSpins && Waiting(); ++spins) __builtin_ia32_pause();
+    if (Waiting()) {
       std::unique_lock<std::mutex> lock(state_->mutex);
-      state_->started.wait(lock, [&] { return state_->round.load() != seen; });
+      state_->sleepers.fetch_add(1);
+      state_->started.wait(lock, [&] { return !Waiting(); });
+      state_->sleepers.fetch_sub(1);
     }
-    seen = state_->round.load(std::memory_order_acquire);
     if (state_->stop.load()) return;
-    RunPart(thread);
-    state_->running.fetch_sub(1, std::memory_order_release);
+    RunParts(thread);
   }
 }
 
 void ComputeTeam::ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body) {
+  constexpr int64_t kPartsPerThread = 4;
   if (count <= 0) return;
   if (workers_.empty() || count <= grain) {
     body(0, count, 0);
@@ -117,18 +128,19 @@ void ComputeTeam::ParallelFor(int64_t count, int64_t grain, const std::function<
   MutexLock turn(turn_);
   state_->count = count;
   state_->grain = grain;
-  state_->parts = threads();
+  state_->parts = std::min((count + grain - 1) / grain, kPartsPerThread * threads());
   state_->body = &body;
-  state_->running.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  {
+  state_->undone.store(state_->parts);
+  state_->unclaimed.store(state_->parts);
+  // Sequentially consistent, like the sleeper's count and look: either it sees the parts or we see it.
+  if (state_->sleepers.load() > 0) {
     std::lock_guard<std::mutex> lock(state_->mutex);
-    state_->round.fetch_add(1, std::memory_order_release);
+    state_->started.notify_all();
   }
-  state_->started.notify_all();
-  RunPart(0);
+  RunParts(0);
   // Yielding keeps the loop fair where there are more threads than processors.
-  for (int spins = 0; state_->running.load(std::memory_order_acquire) != 0; ++spins) {
-    if (spins < 4096) {
+  for (int spins = 0; state_->undone.load(std::memory_order_acquire) != 0; ++spins) {
+    if (spins < 256) {
       __builtin_ia32_pause();
     } else {
       std::this_thread::yield();

@@ -47,15 +47,16 @@ class ComputeTeam {
 
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(begin, end, thread) over disjoint ranges that cover [0, count), `thread` in [0, threads()). Ranges are
-  // handed out statically: thread t gets the t-th of threads() nearly equal parts, rounded to `grain`. Returns when all
-  // parts are done. `body` must not throw.
+  // Calls body(begin, end, thread) over disjoint ranges that cover [0, count), multiples of `grain` long except the
+  // last, `thread` in [0, threads()). Threads take ranges as they come, a few each, so that one that is not scheduled
+  // holds nobody up; the caller takes part. Returns when all ranges are done. `body` must not throw.
   void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body);
 
  private:
   struct State;
   void Work(int thread);
-  void RunPart(int thread) const;
+  void RunParts(int thread) const;
+  [[nodiscard]] bool Waiting() const;
 
   Mutex turn_;
   State* const state_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -305,11 +304,8 @@ Activation CpuPass::Attend(int cache_layer, const Activation& queries, const Att
   }
   const int64_t heads_a_key = shape.heads / shape.kv_heads;
   for (const SequenceRows& sequence : batch_.sequences) {
-    // Later rows see more keys: taken one by one, in whatever order threads come.
-    std::atomic<int64_t> next{0};
-    const int64_t tasks = sequence.rows * shape.heads;
-    team_.ParallelFor(tasks, 1, [&](int64_t, int64_t, int thread) {
-      for (int64_t task = next++; task < tasks; task = next++) {
+    team_.ParallelFor(sequence.rows * shape.heads, 1, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t task = begin; task < end; ++task) {
         const int64_t row = task / shape.heads;
         const int64_t head = task % shape.heads;
         AttendArgs args;
