@@ -11,14 +11,10 @@
 #include <cmath>
 #include <optional>
 
+#include "core/backend/torch/seam.h"
+
 namespace gwq {
 namespace {
-
-const at::Tensor& ValuesOf(const Weight* weight) {
-  const auto* own = dynamic_cast<const TorchWeight*>(weight);
-  TORCH_CHECK(own != nullptr, "a weight of another backend, or none, was passed");
-  return own->values();
-}
 
 // The axis whose position turns each frequency.
 std::vector<int> AxisOfFrequency(const Batch& batch, const Rope& rope) {
@@ -28,9 +24,9 @@ std::vector<int> AxisOfFrequency(const Batch& batch, const Rope& rope) {
     axes.insert(axes.end(), static_cast<size_t>(rope.sections[axis]), static_cast<int>(axis));
   }
   if (rope.sections.empty()) axes.assign(half, 0);
-  TORCH_CHECK(axes.size() == half, "rotary sections cover ", axes.size(), " of ", half, " frequencies");
-  TORCH_CHECK(static_cast<int>(rope.sections.size()) <= batch.position_axes, "the batch has ", batch.position_axes,
-              " position axes, the model's rotary embedding ", rope.sections.size());
+  Require(axes.size() == half, "rope: sections cover {} of {} frequencies", axes.size(), half);
+  Require(static_cast<int>(rope.sections.size()) <= batch.position_axes, "rope: {} sections, the batch has {} axes",
+          rope.sections.size(), batch.position_axes);
   return axes;
 }
 
@@ -55,15 +51,30 @@ at::Tensor CausalMask(int64_t rows, int64_t tokens) {
 
 }  // namespace
 
+const at::Tensor& ValuesOf(const Weight* weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(weight);
+  Require(own != nullptr, "a weight of another backend, or none, was given");
+  return own->values();
+}
+
 at::Tensor RmsNorm(const at::Tensor& x, const Norm& norm) {
+  const at::Tensor& weight = ValuesOf(norm.weight);
+  Require(weight.sizes() == x.sizes().slice(1), "norm: {} weights for rows of {}", weight.numel(), x.size(1));
   const at::Tensor scale = at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true).add(norm.epsilon));
-  return x.mul(scale).mul(ValuesOf(norm.weight));
+  return x.mul(scale).mul(weight);
 }
 
 at::Tensor Apply(const at::Tensor& x, const Linear& linear) {
+  const at::Tensor& weight = ValuesOf(linear.weight);
+  Require(weight.dim() == 2 && weight.size(1) == x.size(1), "linear: rows of {} times a matrix {}", x.size(1),
+          ShapeString(weight.sizes().vec()));
   std::optional<at::Tensor> bias;
-  if (linear.bias != nullptr) bias = ValuesOf(linear.bias);
-  return at::linear(x, ValuesOf(linear.weight), bias);
+  if (linear.bias != nullptr) {
+    bias = ValuesOf(linear.bias);
+    Require(bias->dim() == 1 && bias->size(0) == weight.size(0), "linear: {} biases for {} outputs", bias->numel(),
+            weight.size(0));
+  }
+  return at::linear(x, weight, bias);
 }
 
 at::Tensor ApplyGate(const at::Tensor& x, Gate gate) {

@@ -8,6 +8,8 @@
 
 namespace gwq {
 
+// The weight's floats; StatusError where it is null or another backend's.
+[[nodiscard]] const at::Tensor& ValuesOf(const Weight* weight);
 // x / sqrt(mean(x^2) + epsilon) * weight over the last dimension.
 [[nodiscard]] at::Tensor RmsNorm(const at::Tensor& x, const Norm& norm);
 // x W^T + b.

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <c10/util/Exception.h>
+#include <fmt/format.h>
 
 #include <exception>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "core/base/status.h"
@@ -21,11 +23,29 @@ namespace gwq {
   return absl::InternalError("LibTorch: " + text);
 }
 
+// How the functions below the seam tell that an argument is wrong: LibTorch throws there anyway.
+class StatusError final : public std::exception {
+ public:
+  explicit StatusError(absl::Status status) : status_(std::move(status)) {}
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+
+ private:
+  absl::Status status_;
+};
+
+// Throws INVALID_ARGUMENT with the formatted text unless `good`.
+template <class... Arguments>
+void Require(bool good, fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+  if (!good) throw StatusError(absl::InvalidArgumentError(fmt::format(text, std::forward<Arguments>(arguments)...)));
+}
+
 // Runs `body`, which returns a Status, and turns what it throws into one.
 template <class Body>
 [[nodiscard]] absl::Status Guarded(Body&& body) {
   try {
     return body();
+  } catch (const StatusError& error) {
+    return error.status();
   } catch (const c10::Error& error) {
     return TorchError(error.what_without_backtrace());
   } catch (const std::bad_alloc&) {

@@ -40,7 +40,7 @@ double LossOfRow(std::span<float> row, double positions) {
 }  // namespace
 
 const at::Tensor& TorchPass::At(const Activation& activation) const {
-  TORCH_CHECK(activation.valid(), "an activation was used after it was consumed");
+  Require(activation.valid(), "the activation is empty");
   return slots_[static_cast<size_t>(activation.slot())];
 }
 
@@ -50,38 +50,49 @@ void TorchPass::Release(int slot) {
 }
 
 template <class Body>
-Activation TorchPass::Do(int64_t width, Body&& body) {
+Activation TorchPass::Do(Body&& body) {
+  if (!status_.ok()) return {};
+  at::Tensor result;
+  status_ = Guarded([&] {
+    const c10::AutoGradMode grad_mode(recording_);
+    result = body();
+    return absl::OkStatus();
+  });
+  if (!status_.ok()) return {};
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<int>(slots_.size()));
     slots_.emplace_back();
   }
   const int slot = free_slots_.back();
   free_slots_.pop_back();
-  if (status_.ok()) {
-    status_ = Guarded([&] {
-      const c10::AutoGradMode grad_mode(recording_);
-      slots_[static_cast<size_t>(slot)] = body();
-      return absl::OkStatus();
-    });
-  }
+  const int64_t width = result.size(1);
+  slots_[static_cast<size_t>(slot)] = std::move(result);
   return {this, slot, width};
 }
 
 Activation TorchPass::Embed(const Weight& table) {
-  const int64_t width = table.shape()[1];
-  if (batch_.tokens.empty()) return Input(batch_.embeddings, width);
-  return Do(width, [&] {
-    const at::Tensor& values = dynamic_cast<const TorchWeight&>(table).values();
+  return Do([&] {
+    const at::Tensor& values = ValuesOf(&table);
+    Require(values.dim() == 2, "embed: the table is no matrix");
+    if (batch_.tokens.empty()) return InputTensor(batch_.embeddings, values.size(1));
+    for (size_t i = 0; i < batch_.tokens.size(); ++i) {
+      const int32_t token = batch_.tokens[i];
+      if (token >= 0 && token < values.size(0)) continue;
+      throw StatusError(InvalidField(fmt::format("batch.tokens[{}]", i),
+                                     fmt::format("{} is outside the vocabulary of {}", token, values.size(0))));
+    }
     return at::index_select(values, 0, IndicesOf({batch_.tokens.begin(), batch_.tokens.end()}));
   });
 }
 
+at::Tensor TorchPass::InputTensor(std::span<const float> values, int64_t width) const {
+  Require(static_cast<int64_t>(values.size()) == batch_.rows * width, "input: {} floats for {} rows of {}",
+          values.size(), batch_.rows, width);
+  return FloatsOf(values, {batch_.rows, width});
+}
+
 Activation TorchPass::Input(std::span<const float> values, int64_t width) {
-  return Do(width, [&] {
-    TORCH_CHECK(static_cast<int64_t>(values.size()) == batch_.rows * width, "an input of ", values.size(),
-                " floats for ", batch_.rows, " rows of ", width);
-    return FloatsOf(values, {batch_.rows, width});
-  });
+  return Do([&] { return InputTensor(values, width); });
 }
 
 Activation TorchPass::DifferentiableInput(std::span<const float> values, int64_t width) {
@@ -92,7 +103,7 @@ Activation TorchPass::DifferentiableInput(std::span<const float> values, int64_t
 
 Activation TorchPass::Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q, const Linear& k,
                               const Linear& v, const Rope& rope, const AttentionShape& shape) {
-  return Do(shape.heads * shape.head_dim, [&] {
+  return Do([&] {
     const at::Tensor normed = RmsNorm(At(x), norm);
     const RotaryTables tables = MakeRotaryTables(batch_, rope);
     const auto heads = [&](const Linear& linear, int64_t count) {
@@ -108,8 +119,8 @@ void TorchPass::StoreKeysValues(int cache_layer, at::Tensor keys, at::Tensor val
     own_layers_[cache_layer] = {std::move(keys), std::move(values)};
     return;
   }
-  TORCH_CHECK(cache_layer >= 0 && cache_layer < cache_->shape().layers, "cache layer ", cache_layer, " of ",
-              cache_->shape().layers);
+  Require(cache_layer >= 0 && cache_layer < cache_->shape().layers, "queries: cache layer {} of {}", cache_layer,
+          cache_->shape().layers);
   std::vector<int64_t> slots;
   for (const SequenceRows& sequence : batch_.sequences) {
     const std::vector<int64_t> part =
@@ -125,7 +136,7 @@ void TorchPass::StoreKeysValues(int cache_layer, at::Tensor keys, at::Tensor val
 TorchPass::KeysValues TorchPass::LoadKeysValues(int cache_layer, const SequenceRows& sequence) const {
   if (cache_ == nullptr) {
     const auto found = own_layers_.find(cache_layer);
-    TORCH_CHECK(found != own_layers_.end(), "attention in layer ", cache_layer, " before its keys were computed");
+    Require(found != own_layers_.end(), "attend: the keys of layer {} were not computed", cache_layer);
     return {found->second.keys.narrow(0, sequence.first_row, sequence.rows),
             found->second.values.narrow(0, sequence.first_row, sequence.rows)};
   }
@@ -136,7 +147,7 @@ TorchPass::KeysValues TorchPass::LoadKeysValues(int cache_layer, const SequenceR
 }
 
 Activation TorchPass::Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) {
-  return Do(queries.width(), [&] {
+  return Do([&] {
     const at::Tensor heads = At(queries).view({batch_.rows, shape.heads, shape.head_dim});
     std::vector<at::Tensor> parts;
     for (const SequenceRows& sequence : batch_.sequences) {
@@ -149,18 +160,18 @@ Activation TorchPass::Attend(int cache_layer, const Activation& queries, const A
 }
 
 Activation TorchPass::AddLinear(Activation residual, const Activation& x, const Linear& linear) {
-  return Do(residual.width(), [&] { return At(residual).add(Apply(At(x), linear)); });
+  return Do([&] { return At(residual).add(Apply(At(x), linear)); });
 }
 
 Activation TorchPass::GatedUp(const Activation& x, const Norm& norm, const Linear& gate, const Linear& up, Gate kind) {
-  return Do(up.weight->shape()[0], [&] {
+  return Do([&] {
     const at::Tensor normed = RmsNorm(At(x), norm);
     return ApplyGate(Apply(normed, gate), kind).mul(Apply(normed, up));
   });
 }
 
 Activation TorchPass::Head(const Activation& x, const Norm& norm, const Linear& head) {
-  return Do(head.weight->shape()[0], [&] {
+  return Do([&] {
     at::Tensor rows = At(x);
     if (static_cast<int64_t>(batch_.output_rows.size()) != batch_.rows) {
       rows = at::index_select(rows, 0, IndicesOf({batch_.output_rows.begin(), batch_.output_rows.end()}));
@@ -173,8 +184,7 @@ absl::Status TorchPass::Read(const Activation& from, std::span<float> out) {
   if (!status_.ok()) return status_;
   return Guarded([&] {
     const at::Tensor values = At(from).detach().contiguous();
-    TORCH_CHECK(values.numel() == static_cast<int64_t>(out.size()), "reading ", values.numel(), " floats into ",
-                out.size());
+    Require(values.numel() == static_cast<int64_t>(out.size()), "read: {} floats into {}", values.numel(), out.size());
     std::copy_n(values.const_data_ptr<float>(), out.size(), out.data());
     return absl::OkStatus();
   });
@@ -184,8 +194,8 @@ absl::Status TorchPass::Backward(Activation output, std::span<const float> outpu
   if (!status_.ok()) return status_;
   return Guarded([&] {
     const at::Tensor& values = At(output);
-    TORCH_CHECK(values.numel() == static_cast<int64_t>(output_gradient.size()), "a gradient of ",
-                output_gradient.size(), " floats for an output of ", values.numel());
+    Require(values.numel() == static_cast<int64_t>(output_gradient.size()), "backward: a gradient of {} for {} values",
+            output_gradient.size(), values.numel());
     values.backward(FloatsOf(output_gradient, values.sizes()));
     return absl::OkStatus();
   });
@@ -218,8 +228,8 @@ absl::Status TorchPass::InputGradient(std::span<float> out) {
           "the pass has no input gradient: give DifferentiableInput and go back first");
     }
     const at::Tensor gradient = input_.grad().contiguous();
-    TORCH_CHECK(gradient.numel() == static_cast<int64_t>(out.size()), "reading ", gradient.numel(), " floats into ",
-                out.size());
+    Require(gradient.numel() == static_cast<int64_t>(out.size()), "read: {} floats into {}", gradient.numel(),
+            out.size());
     std::copy_n(gradient.const_data_ptr<float>(), out.size(), out.data());
     return absl::OkStatus();
   });

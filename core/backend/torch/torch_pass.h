@@ -42,9 +42,10 @@ class TorchPass final : public GradientPass {
   };
 
   void Release(int slot) override;
-  // Runs `body`, which returns a tensor [rows, width], unless an error is kept; keeps its error.
+  // The activation of the matrix that `body` returns; an empty one where an error is kept or it throws one.
   template <class Body>
-  Activation Do(int64_t width, Body&& body);
+  Activation Do(Body&& body);
+  [[nodiscard]] at::Tensor InputTensor(std::span<const float> values, int64_t width) const;
   // The tensor of an activation of this pass. Throws.
   [[nodiscard]] const at::Tensor& At(const Activation& activation) const;
   void StoreKeysValues(int cache_layer, at::Tensor keys, at::Tensor values);

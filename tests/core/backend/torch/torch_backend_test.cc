@@ -162,29 +162,6 @@ TEST(TorchBackend, RefusesWeightsThatAreNoMatrices) {
   EXPECT_EQ(backend->LoadDense(ViewOf(integers, {4}, DType::kI32)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(TorchBackend, AnExceptionOfLibTorchBecomesAStatusAndThePassKeepsIt) {
-  const auto backend = NewBackend();
-  const std::vector<float> values(8, 1.0F);
-  const auto square = backend->LoadDense(ViewOf(values, {4, 2}));
-  ASSERT_TRUE(square.ok());
-  const std::vector<int32_t> token = {100};  // beyond the table of 4
-  const std::vector<SequenceRows> rows = {{0, 1, 0, {}}};
-  Batch batch;
-  batch.rows = 1;
-  batch.tokens = token;
-  batch.positions = token;
-  batch.sequences = rows;
-  const auto pass = backend->Begin(batch, nullptr);
-  ASSERT_TRUE(pass.ok());
-  const Activation embedded = (*pass)->Embed(**square);
-  const Activation after = (*pass)->AddLinear((*pass)->Input(std::vector<float>(2), 2), embedded, {square->get()});
-  std::vector<float> out(2);
-  const absl::Status status = (*pass)->Read(after, out);
-  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("index out of range"));
-  EXPECT_EQ((*pass)->Finish(), status);
-}
-
 TEST(TorchBackend, MemoryThatCannotBeHadIsResourceExhausted) {
   const auto backend = NewBackend();
   const int64_t blocks = int64_t{1} << 40;
