@@ -118,6 +118,7 @@ def write_directory(gguf_path, out):
 def write_goldens(directory, out, count=64):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(directory)
     runs = []
