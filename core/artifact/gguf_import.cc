@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "core/io/gguf.h"
 #include "core/models/model.h"
+#include "core/storage/commit_group.h"
 
 namespace gwq {
 namespace {
@@ -78,7 +79,8 @@ class Converter {
  public:
   Converter(BlobStore& store, const GgufHeader& header) : store_(store), header_(header) {}
 
-  [[nodiscard]] absl::StatusOr<Digest> Convert(const TensorSpec& spec, const Source& source) {
+  // The tensor's bytes, written and not yet committed.
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<BlobWriter>> Convert(const TensorSpec& spec, const Source& source) {
     const int64_t cols = spec.shape.size() == 1 ? 1 : spec.shape.back();
     const int64_t rows = spec.shape.front();
     const int64_t heads = PairedHeads(header_, spec.name);
@@ -89,7 +91,7 @@ class Converter {
     // A vector's elements may share blocks, so it is taken as one row; its elements are the rows to reorder.
     const bool vector = spec.shape.size() == 1;
     GWQ_ASSIGN_OR_RETURN(const std::shared_ptr<const PinnedBlob> blob, Pin(store_, source));
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, store_.BeginUnnamed());
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, store_.BeginUnnamed());
     if (vector) {
       std::vector<float> values(static_cast<size_t>(rows));
       DequantizeGgml(source.info->type, blob->bytes(), values);
@@ -100,7 +102,7 @@ class Converter {
       GWQ_RETURN_IF_ERROR(ConvertMatrix(source, *blob, rows, cols, heads, *writer));
     }
     blob->DropPages();
-    return writer->Commit();
+    return writer;
   }
 
  private:
@@ -170,6 +172,8 @@ absl::StatusOr<std::vector<ManifestTensor>> ConvertTensors(BlobStore& store, con
   }
   Converter converter(store, header);
   std::vector<ManifestTensor> tensors;
+  tensors.reserve(model.tensors().size());  // the commits write into the elements
+  CommitGroup commits;
   int64_t done = 0;
   for (const TensorSpec& spec : model.tensors()) {
     GWQ_RETURN_IF_ERROR(progress.Check());
@@ -182,11 +186,13 @@ absl::StatusOr<std::vector<ManifestTensor>> ConvertTensors(BlobStore& store, con
     tensor.size = static_cast<uint64_t>(count) * 2;
     tensor.kind = TensorKindName(spec.kind);
     tensor.part = ModelPartName(spec.part);
-    GWQ_ASSIGN_OR_RETURN(tensor.digest, converter.Convert(spec, source));
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, converter.Convert(spec, source));
     tensors.push_back(std::move(tensor));
+    commits.Commit(std::move(writer), &tensors.back().digest);
     done += static_cast<int64_t>(source.info->size);
     progress.Step("import", done, total);
   }
+  GWQ_RETURN_IF_ERROR(commits.Finish());
   return tensors;
 }
 

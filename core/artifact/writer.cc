@@ -20,6 +20,11 @@ ManifestTensor Stored(std::string_view name, DType dtype, const Shape& shape, ui
   return tensor;
 }
 
+absl::Status WrongSize(std::string_view tensor, DType dtype, const Shape& shape, uint64_t bytes) {
+  return absl::InvalidArgumentError(
+      fmt::format("tensor {}: {} bytes are no {} {}", tensor, bytes, DTypeName(dtype), ShapeString(shape)));
+}
+
 }  // namespace
 
 absl::StatusOr<ManifestShard> MakeSingleShard(BlobStore& store, std::vector<ManifestTensor> tensors) {
@@ -43,7 +48,20 @@ absl::StatusOr<ManifestShard> MakeSingleShard(BlobStore& store, std::vector<Mani
   return shard;
 }
 
-absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix) {
+absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix, std::span<const std::byte> bytes) {
+  GWQ_ASSIGN_OR_RETURN(ManifestTensor* const added, Add(std::move(tensor), matrix));
+  absl::StatusOr<std::unique_ptr<BlobWriter>> writer = store_.BeginUnnamed();
+  absl::Status status = writer.status();
+  if (status.ok()) status = (*writer)->Append(bytes);
+  if (!status.ok()) {
+    tensors_.erase(added->name);
+    return status;
+  }
+  commits_.Commit(*std::move(writer), &added->digest);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ManifestTensor*> ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix) {
   const std::vector<TensorSpec>& specs = source_.model()->tensors();
   const auto spec = std::ranges::find(specs, tensor.name, &TensorSpec::name);
   if (spec == specs.end()) {
@@ -59,19 +77,24 @@ absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix) {
     return absl::InvalidArgumentError(fmt::format("tensor {} was added twice", tensor.name));
   }
   std::string name = tensor.name;
-  tensors_.emplace(std::move(name), std::move(tensor));
-  return absl::OkStatus();
+  return &tensors_.emplace(std::move(name), std::move(tensor)).first->second;
 }
 
 absl::Status ArtifactWriter::Keep(std::string_view tensor) {
   const ManifestTensor* const found = source_.Find(tensor);
   if (found == nullptr) return absl::InvalidArgumentError(fmt::format("the source has no tensor {}", tensor));
-  return Add(*found, found->packed ? Shape{found->packed->rows, found->packed->cols} : found->shape);
+  return Add(*found, found->packed ? Shape{found->packed->rows, found->packed->cols} : found->shape).status();
 }
 
 absl::Status ArtifactWriter::AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes) {
-  GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, bytes));
-  return AddDenseBlob(tensor, dtype, digest);
+  const std::vector<TensorSpec>& specs = source_.model()->tensors();
+  const auto spec = std::ranges::find(specs, tensor, &TensorSpec::name);
+  const Shape shape = spec == specs.end() ? Shape{} : spec->shape;
+  GWQ_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
+  if (spec != specs.end() && bytes.size() != static_cast<uint64_t>(count) * DTypeSize(dtype)) {
+    return WrongSize(tensor, dtype, shape, bytes.size());
+  }
+  return Add(Stored(tensor, dtype, shape, bytes.size(), {}), shape, bytes);
 }
 
 absl::Status ArtifactWriter::AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest) {
@@ -82,20 +105,18 @@ absl::Status ArtifactWriter::AddDenseBlob(std::string_view tensor, DType dtype, 
   GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store_.Stat(digest));
   const uint64_t size = static_cast<uint64_t>(count) * DTypeSize(dtype);
   if (spec != specs.end() && info.size != size) {
-    return absl::InvalidArgumentError(fmt::format("tensor {}: {} {} has {} bytes, {} were given", tensor,
-                                                  DTypeName(dtype), ShapeString(shape), size, info.size));
+    return WrongSize(tensor, dtype, shape, info.size);
   }
-  return Add(Stored(tensor, dtype, shape, info.size, digest), shape);
+  return Add(Stored(tensor, dtype, shape, info.size, digest), shape).status();
 }
 
 absl::Status ArtifactWriter::AddPacked(std::string_view tensor, std::span<const std::byte> packed) {
   const absl::StatusOr<PackedView> view = PackedView::Open(packed);
   if (!view.ok()) return Annotate(view.status(), tensor);
-  GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, packed));
   const auto bytes = static_cast<int64_t>(packed.size());
-  ManifestTensor stored = Stored(tensor, DType::kU8, {bytes}, packed.size(), digest);
+  ManifestTensor stored = Stored(tensor, DType::kU8, {bytes}, packed.size(), {});
   stored.packed = view->shape();
-  return Add(std::move(stored), {view->shape().rows, view->shape().cols});
+  return Add(std::move(stored), {view->shape().rows, view->shape().cols}, packed);
 }
 
 absl::Status ArtifactWriter::SetFile(std::string_view path, std::string_view content) {
@@ -106,6 +127,7 @@ absl::Status ArtifactWriter::SetFile(std::string_view path, std::string_view con
 }
 
 absl::StatusOr<Digest> ArtifactWriter::Finish(Manifest manifest) {
+  GWQ_RETURN_IF_ERROR(commits_.Finish());
   manifest.architecture = source_.manifest().architecture;
   std::map<std::string, ManifestFile, std::less<>> files = replaced_files_;
   for (const ManifestFile& file : source_.manifest().files) {

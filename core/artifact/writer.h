@@ -13,6 +13,7 @@
 #include "core/artifact/stored_model.h"
 #include "core/models/model.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/commit_group.h"
 
 namespace gwq {
 
@@ -34,7 +35,7 @@ class ArtifactWriter {
   // another shape.
   //   as the source holds it, without copying
   [[nodiscard]] absl::Status Keep(std::string_view tensor);
-  //   from memory
+  //   from memory, committed in the background: a Finish tells whether that failed
   [[nodiscard]] absl::Status AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes);
   //   of a blob that is in the store (a large tensor, written through BlobStore::BeginUnnamed)
   [[nodiscard]] absl::Status AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest);
@@ -51,13 +52,15 @@ class ArtifactWriter {
   [[nodiscard]] absl::StatusOr<Digest> FinishModel();
 
  private:
-  [[nodiscard]] absl::Status Add(ManifestTensor tensor, const Shape& matrix);
+  [[nodiscard]] absl::StatusOr<ManifestTensor*> Add(ManifestTensor tensor, const Shape& matrix);
+  [[nodiscard]] absl::Status Add(ManifestTensor tensor, const Shape& matrix, std::span<const std::byte> bytes);
   [[nodiscard]] absl::StatusOr<Digest> Finish(Manifest manifest);
 
   BlobStore& store_;
   const StoredModel& source_;
   std::map<std::string, ManifestTensor, std::less<>> tensors_;
   std::map<std::string, ManifestFile, std::less<>> replaced_files_;
+  CommitGroup commits_;  // last: it writes digests into tensors_
 };
 
 }  // namespace gwq

@@ -12,6 +12,7 @@
 #include "core/io/gguf.h"
 #include "core/io/safetensors.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/commit_group.h"
 
 namespace gwq::testing {
 
@@ -59,14 +60,21 @@ class UploadBuilder {
     shard.size = bytes.size();
     shard.header_size = header_size;
     shard.header = Put(bytes.substr(0, header_size));
-    for (const auto& described : tensors) {
-      ManifestTensor tensor;
+    shard.tensors.resize(tensors.size());
+    CommitGroup commits;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const auto& described = tensors[i];
+      ManifestTensor& tensor = shard.tensors[i];
       tensor.name = described.name;
       tensor.offset = described.offset;
       tensor.size = described.size;
-      tensor.digest = Put(bytes.substr(header_size + described.offset, described.size));
-      shard.tensors.push_back(std::move(tensor));
+      auto writer = store_.BeginUnnamed();
+      ASSERT_TRUE(writer.ok()) << writer.status();
+      const std::string_view data = bytes.substr(header_size + described.offset, described.size);
+      ASSERT_TRUE((*writer)->Append(std::as_bytes(std::span(data))).ok());
+      commits.Commit(*std::move(writer), &tensor.digest);
     }
+    ASSERT_TRUE(commits.Finish().ok());
     manifest_.shards.push_back(std::move(shard));
   }
 
