@@ -79,6 +79,7 @@ Engine::Engine(std::unique_ptr<StepModel> model, const EngineOptions& options, c
     : model_(std::move(model)),
       options_(options),
       clock_(clock),
+      observer_(observer),
       limits_(LimitsOf(*model_, options)),
       scheduler_(*model_, options.scheduler, clock, observer),
       door_(std::make_shared<Door>()) {
@@ -124,8 +125,10 @@ absl::StatusOr<std::shared_ptr<GenerationHandle>> Engine::Submit(GenerationReque
 }
 
 void Engine::Publish() {
+  const SchedulerStats stats = scheduler_.stats();
+  if (observer_ != nullptr) observer_->OnStats(stats);
   MutexLock lock(door_->mutex);
-  door_->stats = scheduler_.stats();
+  door_->stats = stats;
   if (!door_->Busy()) door_->idle.NotifyAll();
 }
 

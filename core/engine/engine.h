@@ -67,6 +67,7 @@ class Engine {
   const std::unique_ptr<StepModel> model_;
   const EngineOptions options_;
   const Clock& clock_;
+  EngineObserver* const observer_;
   const RequestLimits limits_;
   Scheduler scheduler_;               // the thread's own
   const std::shared_ptr<Door> door_;  // shared with the handles

@@ -26,15 +26,6 @@ struct SchedulerOptions {
   int max_parked = 256;                        // above, whoever was parked first is ended
 };
 
-// Called on the engine's thread; must not block.
-class EngineObserver {
- public:
-  virtual ~EngineObserver() = default;
-  virtual void OnFirstToken(int64_t millis_since_arrival) = 0;
-  virtual void OnNextToken(int64_t millis_since_last) = 0;
-  virtual void OnFinished(absl::StatusCode code) = 0;
-};
-
 struct SchedulerStats {
   int queued = 0;  // waiting for blocks or a slot, evicted ones included
   int running = 0;
@@ -46,6 +37,17 @@ struct SchedulerStats {
   int64_t generated_tokens = 0;
   int64_t evictions = 0;
   int64_t finished = 0;
+};
+
+// Called on the engine's thread; must not block.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  virtual void OnFirstToken(int64_t millis_since_arrival) = 0;
+  virtual void OnNextToken(int64_t millis_since_last) = 0;
+  virtual void OnFinished(absl::StatusCode code) = 0;
+  // After every change of who waits and runs.
+  virtual void OnStats(const SchedulerStats& stats) = 0;
 };
 
 // Not thread-safe. Model, clock and observer must outlive it.

@@ -1,0 +1,39 @@
+// What Prometheus learns of one served model.
+#pragma once
+
+#include <string>
+
+#include "core/engine/scheduler.h"
+#include "server/common/metrics.h"
+
+namespace gwq {
+
+// Called on the engine's thread.
+class EngineMetrics final : public EngineObserver {
+ public:
+  // `metrics` must outlive this object. `model` becomes the label of that name.
+  EngineMetrics(Metrics& metrics, const std::string& model);
+  // Sets the gauges to zero: the model is gone.
+  ~EngineMetrics() override;
+
+  void OnFirstToken(int64_t millis_since_arrival) override;
+  void OnNextToken(int64_t millis_since_last) override;
+  void OnFinished(absl::StatusCode code) override;
+  void OnStats(const SchedulerStats& stats) override;
+
+ private:
+  Metrics& metrics_;
+  const std::string model_;
+  prometheus::Histogram& first_token_;
+  prometheus::Histogram& next_token_;
+  prometheus::Gauge& queued_;
+  prometheus::Gauge& running_;
+  prometheus::Gauge& parked_;
+  prometheus::Gauge& cache_used_;
+  prometheus::Counter& prompt_tokens_;
+  prometheus::Counter& generated_tokens_;
+  prometheus::Counter& evictions_;
+  SchedulerStats last_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,22 @@
+// What the handlers of gwq-infer share.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/clock.h"
+#include "core/base/thread_pool.h"
+#include "server/common/call.h"
+#include "server/infer/model_table.h"
+
+namespace gwq {
+
+// All of it outlives the server.
+struct InferEnvironment {
+  CallEnvironment call;
+  ModelTable& models;
+  Executor& loads;  // loads and unloads take long and must not hold up other calls
+  const Clock& clock;
+  int64_t unload_millis = 0;
+};
+
+}  // namespace gwq

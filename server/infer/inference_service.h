@@ -1,0 +1,33 @@
+// gwq.v1.InferenceService on gRPC's callback API.
+#pragma once
+
+#include "gwq/v1/inference.grpc.pb.h"
+#include "server/infer/handlers.h"
+
+namespace gwq {
+
+class InferenceService final : public v1::InferenceService::CallbackService {
+ public:
+  explicit InferenceService(const InferEnvironment& environment) : environment_(environment) {}
+
+  grpc::ServerUnaryReactor* LoadModel(grpc::CallbackServerContext* context, const v1::LoadModelRequest* request,
+                                      v1::LoadedModel* response) override;
+  grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* context, const v1::UnloadModelRequest* request,
+                                        google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* ListLoadedModels(grpc::CallbackServerContext* context,
+                                             const v1::ListLoadedModelsRequest* request,
+                                             v1::ListLoadedModelsResponse* response) override;
+  grpc::ServerWriteReactor<v1::GenerateChunk>* Generate(grpc::CallbackServerContext* context,
+                                                        const v1::GenerateRequest* request) override;
+  grpc::ServerUnaryReactor* GenerateOnce(grpc::CallbackServerContext* context, const v1::GenerateRequest* request,
+                                         v1::GenerateResponse* response) override;
+  grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context, const v1::TokenizeRequest* request,
+                                     v1::TokenizeResponse* response) override;
+  grpc::ServerUnaryReactor* Detokenize(grpc::CallbackServerContext* context, const v1::DetokenizeRequest* request,
+                                       v1::DetokenizeResponse* response) override;
+
+ private:
+  const InferEnvironment environment_;
+};
+
+}  // namespace gwq

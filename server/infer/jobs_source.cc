@@ -1,0 +1,83 @@
+#include "server/infer/jobs_source.h"
+
+#include <fmt/format.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <chrono>
+#include <utility>
+
+#include "core/base/status.h"
+#include "gwq/v1/artifacts.grpc.pb.h"
+
+namespace gwq {
+namespace {
+
+constexpr std::chrono::seconds kCallTime{10};
+
+class JobsSource final : public ModelSource {
+ public:
+  JobsSource(const JobsSourceOptions& options, std::string holder)
+      : options_(options),
+        holder_(std::move(holder)),
+        stub_(v1::ArtifactService::NewStub(grpc::CreateChannel(options.address, grpc::InsecureChannelCredentials()))) {}
+
+  absl::StatusOr<ResolvedModel> Resolve(const std::string& name) override {
+    v1::ResolveRequest request;
+    request.set_name(name);
+    request.set_holder(holder_);
+    request.set_hold_millis(options_.hold_millis);
+    v1::ResolveResponse response;
+    grpc::ClientContext context;
+    Prepare(context);
+    GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response)));
+    ResolvedModel resolved;
+    resolved.name = response.name();
+    GWQ_ASSIGN_OR_RETURN(resolved.digest, Digest::Parse(response.digest()));
+    resolved.blob_root = options_.blob_root.empty() ? response.blob_root() : options_.blob_root;
+    return resolved;
+  }
+
+  absl::Status Release(const Digest& digest) override {
+    v1::ReleaseHoldRequest request;
+    request.set_digest(digest.Hex());
+    request.set_holder(holder_);
+    google::protobuf::Empty response;
+    grpc::ClientContext context;
+    Prepare(context);
+    return ToStatus(stub_->ReleaseHold(&context, request, &response));
+  }
+
+  int64_t hold_millis() const override { return options_.hold_millis; }
+
+ private:
+  void Prepare(grpc::ClientContext& context) const {
+    context.set_deadline(std::chrono::system_clock::now() + kCallTime);
+    context.set_wait_for_ready(true);
+    if (!options_.token.empty()) context.AddMetadata("authorization", "Bearer " + options_.token);
+  }
+  absl::Status ToStatus(const grpc::Status& status) const {
+    if (status.ok()) return absl::OkStatus();
+    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+      return absl::UnavailableError(
+          fmt::format("gwq-jobs at {} did not answer within {} s; is it running, and is "
+                      "--jobs its address?",
+                      options_.address, kCallTime.count()));
+    }
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                        fmt::format("gwq-jobs at {}: {}", options_.address, status.error_message()));
+  }
+
+  const JobsSourceOptions options_;
+  const std::string holder_;
+  const std::unique_ptr<v1::ArtifactService::Stub> stub_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder) {
+  return std::make_unique<JobsSource>(options, holder);
+}
+
+}  // namespace gwq

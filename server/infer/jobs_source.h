@@ -1,0 +1,21 @@
+// Names resolved by a gwq-jobs service.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "server/infer/model_source.h"
+
+namespace gwq {
+
+struct JobsSourceOptions {
+  std::string address;    // HOST:PORT of gwq-jobs
+  std::string token;      // bearer token; empty for none
+  std::string blob_root;  // instead of what gwq-jobs answers, where this machine sees the blobs elsewhere; may be empty
+  int64_t hold_millis = 600'000;
+};
+
+// `holder` is unique to this process. Resolve waits up to 10 s for a service that is still starting.
+[[nodiscard]] std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder);
+
+}  // namespace gwq

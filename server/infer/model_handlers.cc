@@ -1,0 +1,102 @@
+#include <chrono>
+#include <memory>
+
+#include "server/common/handler.h"
+#include "server/infer/handlers.h"
+
+namespace gwq {
+namespace {
+
+class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::LoadedModel> {
+ public:
+  LoadModelHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                   const v1::LoadModelRequest* request, v1::LoadedModel* response)
+      : UnaryHandler(environment.call, "InferenceService/LoadModel", context, request, response), infer_(environment) {}
+
+ private:
+  void Start() override {
+    PostOn(infer_.loads, [this] { Load(); });
+  }
+  // The load notices between two stages and ends the call then.
+  void Cancelled() override {}
+
+  void Load() {
+    const auto check = [this] {
+      return cancelled() ? absl::CancelledError("the load was cancelled") : absl::OkStatus();
+    };
+    const auto model = infer_.models.Load(request().name(), request().max_context_tokens(), check);
+    if (!model.ok()) return End(model.status());
+    response() = (*model)->Describe();
+    environment_.log.Write(LogLevel::kInfo, "model loaded",
+                           {{"model", response().name()},
+                            {"digest", response().digest()},
+                            {"weight_bytes", response().weight_bytes()},
+                            {"cache_bytes", response().cache_bytes()},
+                            {"kernels", response().kernels()}});
+    End(absl::OkStatus());
+  }
+
+  const InferEnvironment infer_;
+};
+
+class UnloadModelHandler final : public UnaryHandler<v1::UnloadModelRequest, google::protobuf::Empty> {
+ public:
+  UnloadModelHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                     const v1::UnloadModelRequest* request, google::protobuf::Empty* response)
+      : UnaryHandler(environment.call, "InferenceService/UnloadModel", context, request, response),
+        infer_(environment) {}
+
+ private:
+  void Start() override {
+    PostOn(infer_.loads, [this] { Unload(); });
+  }
+  // What has begun ends in any case.
+  void Cancelled() override {}
+
+  void Unload() {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(infer_.unload_millis);
+    const absl::Status status = infer_.models.Unload(request().name(), until);
+    if (status.ok()) environment_.log.Write(LogLevel::kInfo, "model unloaded", {{"model", request().name()}});
+    End(status);
+  }
+
+  const InferEnvironment infer_;
+};
+
+class ListLoadedModelsHandler final
+    : public BlockingHandler<v1::ListLoadedModelsRequest, v1::ListLoadedModelsResponse> {
+ public:
+  ListLoadedModelsHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                          const v1::ListLoadedModelsRequest* request, v1::ListLoadedModelsResponse* response)
+      : BlockingHandler(environment.call, "InferenceService/ListLoadedModels", context, request, response),
+        models_(environment.models) {}
+
+ private:
+  absl::Status Run() override {
+    for (const auto& model : models_.List()) *response().add_models() = model->Describe();
+    return absl::OkStatus();
+  }
+
+  ModelTable& models_;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* HandleLoadModel(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                          const v1::LoadModelRequest* request, v1::LoadedModel* response) {
+  return StartCall<LoadModelHandler>(environment, context, request, response);
+}
+
+grpc::ServerUnaryReactor* HandleUnloadModel(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                            const v1::UnloadModelRequest* request, google::protobuf::Empty* response) {
+  return StartCall<UnloadModelHandler>(environment, context, request, response);
+}
+
+grpc::ServerUnaryReactor* HandleListLoadedModels(const InferEnvironment& environment,
+                                                 grpc::CallbackServerContext* context,
+                                                 const v1::ListLoadedModelsRequest* request,
+                                                 v1::ListLoadedModelsResponse* response) {
+  return StartCall<ListLoadedModelsHandler>(environment, context, request, response);
+}
+
+}  // namespace gwq

@@ -1,0 +1,66 @@
+#include "server/infer/model_loader.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/artifact/stored_model.h"
+#include "core/base/status.h"
+#include "core/engine/step_model.h"
+#include "core/io/file_system.h"
+#include "core/storage/local_blob_store.h"
+
+namespace gwq {
+
+absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
+  MutexLock lock(mutex_);
+  std::unique_ptr<BlobStore>& store = stores_[root];
+  if (store == nullptr) {
+    GWQ_ASSIGN_OR_RETURN(store, OpenLocalBlobStore(LocalFileSystem(), root, clock_));
+  }
+  return store.get();
+}
+
+int64_t ModelLoader::CacheTokens(const ModelConfig& config) const {
+  if (options_.cache_bytes == 0) return options_.cache_tokens;
+  const int64_t token_bytes =
+      2 * config.blocks * config.attention.kv_heads * config.attention.head_dim * static_cast<int64_t>(sizeof(float));
+  return std::max<int64_t>(options_.cache_bytes / token_bytes, 1);
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedModel& resolved,
+                                                               int64_t max_context_tokens,
+                                                               const std::function<absl::Status()>& check) {
+  GWQ_ASSIGN_OR_RETURN(BlobStore* const store, StoreAt(resolved.blob_root));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(*store, resolved.digest));
+  GWQ_ASSIGN_OR_RETURN(const auto files, stored->TextFiles());
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ModelText> text, ModelText::Load(files));
+
+  const ModelConfig& config = stored->model()->config();
+  if (max_context_tokens > config.max_positions) {
+    return InvalidField("max_context_tokens",
+                        fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
+  }
+  const std::unique_ptr<WeightLoader> weights = MakeWeightLoader(*stored, backend_);
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded,
+                       LoadedModel::Load(stored->model(), *weights, [&](int, int) { return check(); }));
+  // Repacking leaves freed pages in the allocator, which would count as this process's memory for good.
+  malloc_trim(0);
+
+  EngineOptions engine = options_.engine;
+  engine.max_context_tokens = max_context_tokens > 0 ? max_context_tokens : config.max_positions;
+  ServedModelInfo info{.name = resolved.name,
+                       .digest = resolved.digest.Hex(),
+                       .architecture = config.architecture,
+                       .weight_bytes = loaded->weight_bytes(),
+                       .kernels = options_.kernels};
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
+                       MakeStepModel(std::move(loaded), backend_, turnstile_, CacheTokens(config)));
+  auto observer = std::make_unique<EngineMetrics>(metrics_, resolved.name);
+  return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(observer), std::move(model), engine,
+                                       clock_);
+}
+
+}  // namespace gwq

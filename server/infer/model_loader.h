@@ -1,0 +1,54 @@
+// From a resolved name to a model that answers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/backend/backend.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/engine/turnstile.h"
+#include "core/storage/blob_store.h"
+#include "server/common/metrics.h"
+#include "server/infer/model_source.h"
+#include "server/infer/served_model.h"
+
+namespace gwq {
+
+struct LoadOptions {
+  int64_t cache_tokens = 8192;
+  int64_t cache_bytes = 0;  // 0: as cache_tokens says
+  std::string kernels;      // what Describe tells of the backend
+  EngineOptions engine;     // max_context_tokens is set by each load
+};
+
+// Thread-safe; blocks on disk and processor.
+class ModelLoader {
+ public:
+  // All but `options` must outlive the loader and what it loaded.
+  ModelLoader(Backend& backend, Metrics& metrics, const Clock& clock, const LoadOptions& options)
+      : backend_(backend), metrics_(metrics), clock_(clock), options_(options) {}
+
+  // `max_context_tokens` 0: the model's own, cut to the cache. `check` is asked between stages and ends the load with
+  // its error. What a load holds beside the result is one stage's mapped blobs.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const ResolvedModel& resolved,
+                                                                  int64_t max_context_tokens,
+                                                                  const std::function<absl::Status()>& check);
+
+ private:
+  [[nodiscard]] absl::StatusOr<BlobStore*> StoreAt(const std::string& root);
+  [[nodiscard]] int64_t CacheTokens(const ModelConfig& config) const;
+
+  Backend& backend_;
+  Metrics& metrics_;
+  const Clock& clock_;
+  const LoadOptions options_;
+  Turnstile turnstile_;
+  Mutex mutex_;
+  std::map<std::string, std::unique_ptr<BlobStore>> stores_ ABSL_GUARDED_BY(mutex_);  // by folder
+};
+
+}  // namespace gwq

@@ -1,0 +1,98 @@
+#include "server/infer/model_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace gwq {
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const ResolvedModel& resolved,
+                                                                 int64_t max_context_tokens) const {
+  MutexLock lock(mutex_);
+  const auto found = models_.find(resolved.name);
+  if (found == models_.end()) return std::shared_ptr<ServedModel>();
+  ServedModel& model = *found->second;
+  if (model.digest() != resolved.digest.Hex()) {
+    return absl::FailedPreconditionError(fmt::format("{} is loaded with digest {} and now means {}; unload it first",
+                                                     resolved.name, model.digest(), resolved.digest.Hex()));
+  }
+  const int64_t context = model.engine().limits().max_context_tokens;
+  if (max_context_tokens != 0 && max_context_tokens != context) {
+    return absl::FailedPreconditionError(
+        fmt::format("{} is loaded with a context of {} tokens, not {}; unload it first", resolved.name, context,
+                    max_context_tokens));
+  }
+  return found->second;
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const std::string& name, int64_t max_context_tokens,
+                                                              const std::function<absl::Status()>& check) {
+  if (name.empty()) return InvalidField("name", "is empty; it names a model or artifact of gwq-jobs");
+  if (max_context_tokens < 0) {
+    return InvalidField("max_context_tokens",
+                        fmt::format("{} is negative; 0 takes the model's own", max_context_tokens));
+  }
+  MutexLock one_load(loading_);
+  GWQ_RETURN_IF_ERROR(check());
+  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(name));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(resolved, max_context_tokens));
+  if (present != nullptr) return present;
+
+  holds_.Keep(resolved);
+  absl::StatusOr<std::shared_ptr<ServedModel>> loaded = loader_.Load(resolved, max_context_tokens, check);
+  if (!loaded.ok()) {
+    holds_.Drop(resolved.name);
+    return loaded;
+  }
+  MutexLock lock(mutex_);
+  models_[resolved.name] = *loaded;
+  return loaded;
+}
+
+absl::Status ModelTable::Unload(const std::string& name, std::chrono::steady_clock::time_point until) {
+  GWQ_ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> model, Find(name));
+  {
+    MutexLock lock(mutex_);
+    if (models_.erase(model->name()) == 0) {
+      return absl::NotFoundError(fmt::format("model '{}' is being unloaded already", name));
+    }
+  }
+  model->engine().StopAccepting();
+  if (!model->engine().WaitUntilIdle(until)) {
+    model->engine().Abort(absl::UnavailableError(fmt::format("{} was unloaded; ask again elsewhere", model->name())));
+  }
+  // It may have been loaded anew meanwhile, and then the hold is in use.
+  MutexLock no_load(loading_);
+  bool present;
+  {
+    MutexLock lock(mutex_);
+    present = models_.contains(model->name());
+  }
+  if (!present) holds_.Drop(model->name());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Find(const std::string& name) const {
+  if (name.empty()) return InvalidField("model", "is empty; ListLoadedModels tells the names");
+  MutexLock lock(mutex_);
+  for (const std::string& full : {name, "artifacts/" + name, "models/" + name}) {
+    if (const auto found = models_.find(full); found != models_.end()) return found->second;
+  }
+  std::vector<std::string> names;
+  for (const auto& [loaded, model] : models_) names.push_back(loaded);
+  return absl::NotFoundError(
+      fmt::format("model '{}' is not loaded here; loaded: {}. Load it with LoadModel (gwq serve load)",
+                  name.substr(0, 200), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+}
+
+std::vector<std::shared_ptr<ServedModel>> ModelTable::List() const {
+  MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<ServedModel>> out;
+  for (const auto& [name, model] : models_) out.push_back(model);
+  return out;
+}
+
+}  // namespace gwq

@@ -1,0 +1,44 @@
+// A model that answers: weights, text and engine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/engine/engine.h"
+#include "core/models/model.h"
+#include "core/text/model_text.h"
+#include "gwq/v1/inference.pb.h"
+#include "server/infer/engine_metrics.h"
+
+namespace gwq {
+
+struct ServedModelInfo {
+  std::string name;  // resource name
+  std::string digest;
+  std::string architecture;
+  uint64_t weight_bytes = 0;
+  std::string kernels;
+};
+
+// Thread-safe. Must not be destroyed on its engine's thread: whoever answers a request keeps the request's handle and
+// not the model.
+class ServedModel {
+ public:
+  ServedModel(ServedModelInfo info, std::unique_ptr<const ModelText> text, std::unique_ptr<EngineMetrics> observer,
+              std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock);
+
+  [[nodiscard]] const std::string& name() const { return info_.name; }
+  [[nodiscard]] const std::string& digest() const { return info_.digest; }
+  [[nodiscard]] const ModelText& text() const { return *text_; }
+  [[nodiscard]] Engine& engine() { return engine_; }
+  // What ListLoadedModels answers, with the engine's present load.
+  [[nodiscard]] v1::LoadedModel Describe() const;
+
+ private:
+  const ServedModelInfo info_;
+  const std::unique_ptr<const ModelText> text_;
+  const std::unique_ptr<EngineMetrics> observer_;
+  Engine engine_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,65 @@
+#include "server/infer/settings.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "core/backend/cpu/cpu_features.h"
+#include "core/base/status.h"
+
+namespace gwq {
+
+void AddInferSettings(Options& options, InferSettings& settings) {
+  AddServiceSettings(options, settings.service);
+  options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs, which resolves names of models and artifacts");
+  options.Add("jobs-token", settings.jobs_token, "bearer token for gwq-jobs");
+  options.Add("blobs", settings.blobs, "folder of the blob store, where it is not what gwq-jobs tells");
+  options.Add("load", settings.load, "models to load before serving, separated by commas");
+  options.Add("isa", settings.isa, "kernels: auto, avx512, avx2 or scalar; answers do not depend on it");
+  options.Add("compute-threads", settings.compute_threads, 0, 1024,
+              "threads that compute, for all models; 0: one a processor");
+  options.Add("cache-tokens", settings.cache_tokens, 16, int64_t{1} << 30,
+              "tokens whose keys and values each model can keep");
+  options.Add("cache-bytes", settings.cache_bytes, 0, int64_t{1} << 46,
+              "memory of each model's cache; 0: as cache-tokens says");
+  options.Add("max-queued", settings.max_queued, 1, 1'000'000, "requests that may wait, a model");
+  options.Add("max-running", settings.max_running, 1, 4096, "requests in one batch");
+  options.Add("step-tokens", settings.step_tokens, 1, 65536,
+              "rows of one pass; smaller means smoother streams, slower prompts");
+  options.Add("max-prompt-tokens", settings.max_prompt_tokens, 0, int64_t{1} << 30,
+              "longest prompt; 0: whatever the context holds");
+  options.Add("hold-seconds", settings.hold_seconds, 1, 86400,
+              "how long gwq-jobs keeps a loaded model after this service vanished");
+  options.Add("unload-seconds", settings.unload_seconds, 0, 3600,
+              "time that running requests get when their model is unloaded");
+}
+
+absl::Status CheckInferSettings(const InferSettings& settings) {
+  if (settings.jobs.empty() && settings.blobs.empty()) {
+    return InvalidField("jobs", "is not set, and neither is blobs: give the address of gwq-jobs, or a blob folder");
+  }
+  if (settings.isa != "auto") {
+    const absl::StatusOr<IsaLevel> level = ParseIsaLevel(settings.isa);
+    if (!level.ok())
+      return InvalidField("isa", fmt::format("'{}' is none of auto, avx512, avx2, scalar", settings.isa));
+    if (!IsSupported(*level))
+      return InvalidField("isa", fmt::format("this processor lacks {}; use auto", settings.isa));
+  }
+  if (settings.step_tokens <= settings.max_running) {
+    return InvalidField("step-tokens", fmt::format("{} leaves no room for prompts beside max-running {}; raise it",
+                                                   settings.step_tokens, settings.max_running));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> SplitNames(const std::string& names) {
+  std::vector<std::string> out;
+  std::istringstream stream(names);
+  for (std::string name; std::getline(stream, name, ',');) {
+    std::istringstream words(name);
+    if (words >> name) out.push_back(name);
+  }
+  return out;
+}
+
+}  // namespace gwq

@@ -1,0 +1,37 @@
+// Settings of gwq-infer beside those of every service.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/common/options.h"
+
+namespace gwq {
+
+struct InferSettings {
+  ServiceSettings service;
+  std::string jobs;        // HOST:PORT of gwq-jobs
+  std::string jobs_token;  // bearer token there
+  std::string blobs;       // folder of the blob store
+  std::string load;        // names, separated by commas
+  std::string isa = "auto";
+  int64_t compute_threads = 0;
+  int64_t cache_tokens = 8192;
+  int64_t cache_bytes = 0;
+  int64_t max_queued = 256;
+  int64_t max_running = 32;
+  int64_t step_tokens = 256;
+  int64_t max_prompt_tokens = 0;
+  int64_t hold_seconds = 600;
+  int64_t unload_seconds = 20;
+};
+
+void AddInferSettings(Options& options, InferSettings& settings);
+// INVALID_ARGUMENT naming the setting where values do not fit together.
+[[nodiscard]] absl::Status CheckInferSettings(const InferSettings& settings);
+// "a,b" -> {"a", "b"}; blanks and empty names are left out.
+[[nodiscard]] std::vector<std::string> SplitNames(const std::string& names);
+
+}  // namespace gwq

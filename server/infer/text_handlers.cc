@@ -1,0 +1,91 @@
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "core/base/status.h"
+#include "server/common/handler.h"
+#include "server/infer/generate_request.h"
+#include "server/infer/handlers.h"
+
+namespace gwq {
+namespace {
+
+class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::TokenizeResponse> {
+ public:
+  TokenizeHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                  const v1::TokenizeRequest* request, v1::TokenizeResponse* response)
+      : BlockingHandler(environment.call, "InferenceService/Tokenize", context, request, response),
+        models_(environment.models) {}
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(request().model()));
+    std::string text;
+    bool add_special_tokens = false;
+    switch (request().input_case()) {
+      case v1::TokenizeRequest::kText:
+        text = request().text();
+        add_special_tokens = request().add_special_tokens();
+        break;
+      case v1::TokenizeRequest::kChat: {
+        GWQ_ASSIGN_OR_RETURN(text, Render(model->text()));
+        response().set_rendered(text);
+        break;
+      }
+      case v1::TokenizeRequest::INPUT_NOT_SET:
+        return InvalidField("input", "neither text nor chat is set");
+    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, model->text().tokenizer().Encode(text, add_special_tokens));
+    response().mutable_ids()->Add(ids.begin(), ids.end());
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] absl::StatusOr<std::string> Render(const ModelText& text) const {
+    if (request().add_special_tokens()) {
+      return InvalidField("add_special_tokens", "goes with text alone; a chat template writes its own special tokens");
+    }
+    if (text.chat_template() == nullptr) {
+      return absl::FailedPreconditionError("the model has no chat template: send text");
+    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(request().chat()));
+    return text.chat_template()->Render(messages, RenderNow());
+  }
+
+  ModelTable& models_;
+};
+
+class DetokenizeHandler final : public BlockingHandler<v1::DetokenizeRequest, v1::DetokenizeResponse> {
+ public:
+  DetokenizeHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                    const v1::DetokenizeRequest* request, v1::DetokenizeResponse* response)
+      : BlockingHandler(environment.call, "InferenceService/Detokenize", context, request, response),
+        models_(environment.models) {}
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(request().model()));
+    const std::vector<int32_t> ids(request().ids().begin(), request().ids().end());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < 0) return InvalidField(fmt::format("ids[{}]", i), fmt::format("is {}; ids count from 0", ids[i]));
+    }
+    GWQ_ASSIGN_OR_RETURN(*response().mutable_text(),
+                         model->text().tokenizer().Decode(ids, request().skip_special_tokens()));
+    return absl::OkStatus();
+  }
+
+  ModelTable& models_;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* HandleTokenize(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                         const v1::TokenizeRequest* request, v1::TokenizeResponse* response) {
+  return StartCall<TokenizeHandler>(environment, context, request, response);
+}
+
+grpc::ServerUnaryReactor* HandleDetokenize(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                           const v1::DetokenizeRequest* request, v1::DetokenizeResponse* response) {
+  return StartCall<DetokenizeHandler>(environment, context, request, response);
+}
+
+}  // namespace gwq
