@@ -56,12 +56,14 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
 absl::StatusOr<std::string> ChatTemplate::Render(std::span<const ChatMessage> messages,
                                                  const RenderOptions& options) const {
   std::string context = "{\"messages\":[";
+  size_t bytes = 0;
   for (size_t i = 0; i < messages.size(); ++i) {
-    context += fmt::format("{}{{\"role\":{},\"content\":{}}}", i == 0 ? "" : ",", Quote(messages[i].role),
-                           Quote(messages[i].content));
-    if (context.size() > limits_.max_output_bytes) {
+    bytes += messages[i].role.size() + messages[i].content.size();
+    if (bytes > limits_.max_output_bytes) {
       return InvalidField("messages", fmt::format("hold more than {} bytes of text", limits_.max_output_bytes));
     }
+    context += fmt::format("{}{{\"role\":{},\"content\":{}}}", i == 0 ? "" : ",", Quote(messages[i].role),
+                           Quote(messages[i].content));
   }
   context +=
       fmt::format("],\"tools\":null,\"documents\":null,\"add_generation_prompt\":{}", options.add_generation_prompt);

@@ -26,19 +26,20 @@ struct ChatMessage {
 
 // The special tokens' texts that a template may name; one that the model lacks stays undefined in the template.
 struct TemplateTokens {
-  std::optional<std::string> bos_token;
-  std::optional<std::string> eos_token;
-  std::optional<std::string> pad_token;
-  std::optional<std::string> unk_token;
+  std::optional<std::string> bos_token = std::nullopt;
+  std::optional<std::string> eos_token = std::nullopt;
+  std::optional<std::string> pad_token = std::nullopt;
+  std::optional<std::string> unk_token = std::nullopt;
 };
 
-// A template comes with a model that somebody uploaded, so nothing it does may end the process or take long.
+// A template comes with a model that somebody uploaded, so nothing it does may end the process or take long: with these
+// limits a hostile one ends after a few seconds and a few hundred MiB at worst.
 struct TemplateLimits {
   size_t max_source_bytes = size_t{512} << 10;
-  size_t max_output_bytes = size_t{16} << 20;
+  size_t max_output_bytes = size_t{16} << 20;  // also of the messages
   // All values made in one rendering, added up; a single value may have an eighth of it.
-  size_t max_work_bytes = size_t{256} << 20;
-  uint64_t max_steps = 2'000'000;  // instructions: under a second
+  size_t max_work_bytes = size_t{128} << 20;
+  uint64_t max_steps = 2'000'000;  // instructions; a turn of a conversation takes about a hundred
 };
 
 struct RenderOptions {

@@ -59,6 +59,16 @@ impl Budget {
         self.measure(value, 0, &mut size)
     }
 
+    /// A lazy sequence as a list: lazy ones can be nested, and be long, without a step that is.
+    fn collect(&self, value: Value) -> Result<Value, Error> {
+        let mut items = Vec::new();
+        for item in value.try_iter()? {
+            self.charge(BYTES_PER_ITEM)?;
+            items.push(item);
+        }
+        Ok(items.into())
+    }
+
     fn measure(&self, value: &Value, depth: usize, size: &mut usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             return Err(self.refuse(format!("the template nests values deeper than {MAX_DEPTH}")));
@@ -104,11 +114,9 @@ fn holds_namespace(value: &Value) -> Result<bool, Error> {
 
 /// Makes the instrumented instructions callable.
 pub fn install(env: &mut Environment<'_>, budget: &Arc<Budget>) {
-    // Not Jinja2's, and lazy: nested ones are long without any step that is.
-    env.remove_filter("chain");
-    env.remove_filter("zip");
     let shared = budget.clone();
     env.add_filter(CHECK, move |value: Value| {
+        let value = if value.kind() == ValueKind::Iterable { shared.collect(value)? } else { value };
         shared.check(&value)?;
         shared.charge(value.as_str().map_or(0, str::len))?;
         Ok::<Value, Error>(value)
@@ -142,6 +150,8 @@ fn expand<'a>(instruction: &Instruction<'a>, start: u32, out: &mut Vec<Instructi
             out.extend((1..=steps).map(|step| Jump(start + step)));
             out.push(EmitRaw(text));
         }
+        // The compiler has worked out operations on constants, whatever their size.
+        LoadConst(value) if value.as_object().is_some() && !value.is_kwargs() => out.extend([instruction.clone(), check()]),
         Add | Mul | Pow | Slice | ApplyFilter(..) | CallMethod(..) | CallFunction(..) | CallObject(..) | EndCapture
         | BuildList(_) | BuildTuple(_) | BuildMap(_) => out.extend([instruction.clone(), check()]),
         other => out.push(other.clone()),

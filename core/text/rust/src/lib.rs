@@ -4,6 +4,7 @@
 mod ffi;
 mod guard;
 mod python;
+mod source;
 mod stream;
 mod template;
 mod tokenizer;

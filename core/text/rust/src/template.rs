@@ -30,6 +30,7 @@ pub struct Template {
 fn compile(source: &str) -> Result<(Instructions<'_>, BTreeMap<&str, Instructions<'_>>), Error> {
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).build()?;
+    crate::source::check(source, syntax.clone())?;
     let parsed = machinery::parse(source, "chat_template", syntax)?;
     let mut generator = CodeGenerator::new("chat_template", source);
     generator.compile_stmt(&parsed);
@@ -104,7 +105,7 @@ fn str_method(text: &str, method: &str, args: &[Value], budget: &Budget) -> Opti
 
 fn add_filters(env: &mut Environment<'_>, budget: &Arc<Budget>) {
     // These can make a long text out of short ones in one step, and chat templates have no use for them.
-    for name in ["batch", "slice", "format", "pprint", "urlencode", "lines"] {
+    for name in ["batch", "slice", "format", "pprint", "urlencode", "lines", "chain", "zip"] {
         env.remove_filter(name);
     }
     env.remove_global("debug");
