@@ -1,0 +1,118 @@
+#include "core/io/file_system.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "core/io/paths.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
+
+namespace gwq {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::HasCode;
+using testing::IsOk;
+
+std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+class LocalFiles : public ::testing::Test {
+ protected:
+  void Write(const std::string& name, std::string_view text) {
+    ASSERT_THAT(WriteFileAtomically(files_, folder_ / name, Bytes(text)), IsOk());
+  }
+  FileSystem& files_ = LocalFileSystem();
+  testing::TempFolder folder_;
+};
+
+TEST_F(LocalFiles, AppendsAndReadsBack) {
+  const auto file = files_.OpenForAppend(folder_ / "a", true);
+  ASSERT_THAT(file, IsOk());
+  EXPECT_THAT((*file)->Append(Bytes("one ")), IsOk());
+  EXPECT_THAT((*file)->Append(Bytes("two")), IsOk());
+  EXPECT_THAT((*file)->Sync(), IsOk());
+  EXPECT_THAT((*file)->Close(), IsOk());
+  EXPECT_EQ(ReadSmallFile(files_, folder_ / "a", 100).value(), "one two");
+  const auto more = files_.OpenForAppend(folder_ / "a", false);
+  EXPECT_THAT((*more)->Append(Bytes("!")), IsOk());
+  EXPECT_EQ(files_.Size(folder_ / "a").value(), 8u);
+}
+
+TEST_F(LocalFiles, TellsErrorsApart) {
+  EXPECT_THAT(files_.Map(folder_ / "none"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(files_.Size(folder_ / "none"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(files_.List(folder_ / "none"), HasCode(absl::StatusCode::kNotFound));
+  Write("file", "text");
+  EXPECT_THAT(files_.CreateFolders(folder_ / "file/below"), HasCode(absl::StatusCode::kInternal));
+  EXPECT_THAT(files_.CreateFolders(folder_ / "file"), HasCode(absl::StatusCode::kAlreadyExists));
+  std::byte byte{};
+  EXPECT_THAT(files_.Read(folder_ / "file", 4, {&byte, 1}), HasCode(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(ReadSmallFile(files_, folder_ / "file", 3), HasCode(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(LocalFiles, MapsAWholeFileAlsoWhenItIsUnlinkedOrEmpty) {
+  Write("file", "text");
+  Write("empty", "");
+  const auto map = files_.Map(folder_ / "file");
+  ASSERT_THAT(map, IsOk());
+  ASSERT_THAT(files_.Remove(folder_ / "file"), IsOk());
+  (*map)->DropPages();
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>((*map)->bytes().data()), 4), "text");
+  const auto empty = files_.Map(folder_ / "empty");
+  ASSERT_THAT(empty, IsOk());
+  EXPECT_TRUE((*empty)->bytes().empty());
+  (*empty)->DropPages();
+}
+
+TEST_F(LocalFiles, ListsSortedNames) {
+  Write("b", "");
+  Write("a", "");
+  ASSERT_THAT(files_.CreateFolders(folder_ / "c/d"), IsOk());
+  EXPECT_THAT(files_.List(folder_.path()).value(), ElementsAre("a", "b", "c"));
+}
+
+TEST_F(LocalFiles, CutsAndDatesAFile) {
+  Write("file", "12345");
+  ASSERT_THAT(files_.Truncate(folder_ / "file", 2), IsOk());
+  ASSERT_THAT(files_.SetModified(folder_ / "file", 1'234'567), IsOk());
+  const FileInfo info = files_.Stat(folder_ / "file").value();
+  EXPECT_EQ(info.size, 2u);
+  EXPECT_EQ(info.modified_wall_millis, 1'234'567);
+}
+
+TEST_F(LocalFiles, AtomicWriteReplacesAndLeavesNoOtherFile) {
+  Write("file", "old");
+  Write("file", "new");
+  EXPECT_EQ(ReadSmallFile(files_, folder_ / "file", 10).value(), "new");
+  EXPECT_THAT(files_.List(folder_.path()).value(), ElementsAre("file"));
+}
+
+TEST_F(LocalFiles, AnExclusiveLockShutsOutOthers) {
+  std::atomic<bool> released = false;
+  auto held = files_.Lock(folder_ / "lock", true);
+  ASSERT_THAT(held, IsOk());
+  std::thread other([&] {
+    const auto lock = files_.Lock(folder_ / "lock", false);
+    EXPECT_TRUE(released) << "the lock was given while it was held";
+  });
+  std::this_thread::yield();
+  released = true;
+  held->reset();
+  other.join();
+  const auto one = files_.Lock(folder_ / "lock", false);
+  const auto two = files_.Lock(folder_ / "lock", false);  // would wait for ever if shared locks were exclusive
+  EXPECT_THAT(two, IsOk());
+}
+
+TEST(Paths, ParentFolders) {
+  EXPECT_EQ(ParentFolder("a/b/c"), "a/b");
+  EXPECT_EQ(ParentFolder("c"), ".");
+  EXPECT_EQ(ParentFolder("/c"), "/");
+  EXPECT_NE(UniqueSuffix(), UniqueSuffix());
+}
+
+}  // namespace
+}  // namespace gwq
