@@ -1,0 +1,54 @@
+#include "core/jobs/job_kinds.h"
+
+#include "core/artifact/limits.h"
+#include "core/artifact/stored_model.h"
+#include "core/base/status.h"
+#include "core/jobs/specs.h"
+
+namespace gwq {
+namespace {
+
+// Process, libraries and the buffers of a step that streams: measured at under 160 MB for the import of SmolLM2.
+constexpr uint64_t kStreamingBytes = uint64_t{256} << 20;
+
+absl::StatusOr<uint64_t> PlanImport(BlobStore& store, std::string_view spec_json) {
+  GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
+  // The manifest is parsed twice (declared and imported); its tree takes a few times its text.
+  GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.manifest));
+  return kStreamingBytes + 8 * manifest.size;
+}
+
+absl::StatusOr<uint64_t> PlanQuantize(BlobStore& store, std::string_view spec_json) {
+  GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
+  GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(store, job.source, job.recipe));
+  return plan.peak_memory_bytes;
+}
+
+absl::StatusOr<uint64_t> PlanExport(BlobStore& store, std::string_view spec_json) {
+  GWQ_ASSIGN_OR_RETURN(const ExportJob job, ParseExportJob(spec_json));
+  if (job.format != "hf-fp16") return InvalidField("format", "'" + job.format + "' is not known; use hf-fp16");
+  GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.source));
+  return kStreamingBytes + 8 * manifest.size;
+}
+
+}  // namespace
+
+const std::vector<JobKind>& JobKinds() {
+  static const std::vector<JobKind> kinds = {
+      {kImportKind, PlanImport}, {kQuantizeKind, PlanQuantize}, {kExportKind, PlanExport}};
+  return kinds;
+}
+
+const JobKind* FindJobKind(std::string_view name) {
+  for (const JobKind& kind : JobKinds()) {
+    if (kind.name == name) return &kind;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<Plan> PlanStoredModel(BlobStore& store, const Digest& source, const Recipe& recipe) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
+  return PlanQuantization(*model->model(), model->manifest(), recipe);
+}
+
+}  // namespace gwq

@@ -1,0 +1,73 @@
+#include "core/jobs/job_runners.h"
+
+#include "core/artifact/import.h"
+#include "core/artifact/limits.h"
+#include "core/artifact/manifest.h"
+#include "core/base/status.h"
+#include "core/jobs/specs.h"
+#include "core/quant/quantize.h"
+
+namespace gwq {
+namespace {
+
+absl::StatusOr<Manifest> ReadManifest(BlobStore& store, const Digest& digest) {
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, digest, kMaxManifestBytes));
+  return ParseManifest(json);
+}
+
+absl::StatusOr<JobOutput> Made(BlobStore& store, const Digest& digest) {
+  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(store, digest));
+  JobOutput out;
+  out.kind = manifest.kind;
+  out.manifest = digest;
+  out.stored_bytes = manifest.StoredBytes();
+  out.architecture = manifest.architecture;
+  out.source = manifest.source;
+  return out;
+}
+
+absl::StatusOr<JobOutput> RunImport(BlobStore& store, std::string_view spec_json, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
+  GWQ_ASSIGN_OR_RETURN(const Manifest upload, ReadManifest(store, job.manifest));
+  GWQ_ASSIGN_OR_RETURN(const Digest model, ImportModel(store, upload, progress));
+  return Made(store, model);
+}
+
+absl::StatusOr<JobOutput> RunQuantize(BlobStore& store, std::string_view spec_json, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
+  GWQ_ASSIGN_OR_RETURN(QuantizeResult result, QuantizeModel(store, job.source, job.recipe, progress));
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, Made(store, result.artifact));
+  out.report_json = std::move(result.report_json);
+  out.report_markdown = std::move(result.report_markdown);
+  return out;
+}
+
+absl::StatusOr<JobOutput> RunExport(BlobStore& store, std::string_view spec_json, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const ExportJob job, ParseExportJob(spec_json));
+  GWQ_ASSIGN_OR_RETURN(const ExportResult result, ExportArtifact(store, job.source, job.format, progress));
+  return Made(store, result.model);
+}
+
+}  // namespace
+
+const std::vector<JobRunner>& JobRunners() {
+  static const std::vector<JobRunner> runners = {
+      {kImportKind, RunImport}, {kQuantizeKind, RunQuantize}, {kExportKind, RunExport}};
+  return runners;
+}
+
+bool IsRetryable(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kDeadlineExceeded:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace gwq

@@ -1,0 +1,339 @@
+// Opening a SqliteStore, and its Catalogue half.
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include "core/base/status.h"
+#include "core/jobs/specs.h"
+#include "core/jobs/sqlite_store.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kMaxPageSize = 1000;
+constexpr int64_t kQuotaRetryMillis = 60'000;
+
+std::string HoldKey(const std::string& principal, const std::string& manifest, const std::string& holder) {
+  return fmt::format("{}\n{}\n{}", principal, manifest, holder);
+}
+
+absl::Status NoUpload(const std::string& id) {
+  return absl::NotFoundError(fmt::format("uploads/{}: there is no such upload; it may have expired", id));
+}
+
+}  // namespace
+
+std::string RandomId() {
+  constexpr std::string_view kDigits = "abcdefghijklmnopqrstuvwxyz234567";
+  unsigned char bytes[26];
+  size_t have = 0;
+  while (have < sizeof(bytes)) {
+    const ssize_t got = getrandom(bytes + have, sizeof(bytes) - have, 0);
+    if (got > 0) have += static_cast<size_t>(got);
+  }
+  std::string id;
+  for (const unsigned char byte : bytes) id.push_back(kDigits[byte % 32]);
+  return id;
+}
+
+SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock& clock, std::unique_ptr<Database> database)
+    : options_(std::move(options)), clock_(clock), database_(std::move(database)) {}
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(SqliteStoreOptions options, const Clock& clock) {
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(options.path));
+  auto store = std::unique_ptr<SqliteStore>(new SqliteStore(std::move(options), clock, std::move(database)));
+  MutexLock lock(store->mutex_);
+  GWQ_RETURN_IF_ERROR(Annotate(store->Load(), store->options_.path));
+  return store;
+}
+
+absl::Status SqliteStore::Load() {
+  int64_t version = 0;
+  {
+    GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("PRAGMA user_version"));
+    GWQ_ASSIGN_OR_RETURN(const bool row, statement.Step());
+    if (row) version = statement.Int(0);
+  }
+  if (version > kSchemaVersion) {
+    return absl::FailedPreconditionError(
+        fmt::format("the store has schema {}, this program knows {}; use a newer gwq-jobs", version, kSchemaVersion));
+  }
+  if (version == 0) {
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    GWQ_RETURN_IF_ERROR(database_->Execute(kSchema));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+  }
+  const int64_t now = clock_.MonotonicMillis();
+  GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> running, InState(JobState::kRunning));
+  for (const JobRow& row : running) lease_ends_[row.job.id] = now + options_.lease_ttl_millis;
+  GWQ_ASSIGN_OR_RETURN(Statement holds, database_->Prepare("SELECT principal, manifest, holder, ttl FROM holds"));
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, holds.Step());
+    if (!more) return absl::OkStatus();
+    hold_ends_[HoldKey(holds.Text(0), holds.Text(1), holds.Text(2))] = now + holds.Int(3);
+  }
+}
+
+void SqliteStore::SetStepHook(std::function<void(std::string_view step)> hook) {
+  MutexLock lock(mutex_);
+  database_->SetStepHook(std::move(hook));
+}
+
+absl::StatusOr<CatalogueEntry> SqliteStore::Find(const std::string& principal, const std::string& kind,
+                                                 const std::string& name) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare(fmt::format(
+                           "SELECT {} FROM entries WHERE principal = ? AND kind = ? AND name = ?", kEntryColumns)));
+  statement.Bind(principal, kind, name);
+  GWQ_ASSIGN_OR_RETURN(std::vector<CatalogueEntry> rows, ReadEntries(statement));
+  return Only(std::move(rows), absl::NotFoundError(fmt::format("{}s/{}: there is no such {}", kind, name, kind)));
+}
+
+absl::StatusOr<Catalogue::EntryPage> SqliteStore::ListEntries(const std::string& principal, const std::string& kind,
+                                                              int page_size, const std::string& page_token) {
+  if (page_size < 1 || page_size > kMaxPageSize) {
+    return InvalidField("page_size", fmt::format("{} is not in 1..{}", page_size, kMaxPageSize));
+  }
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare("SELECT principal, kind, name, manifest, stored_bytes, architecture, source, '', '', job, "
+                         "created FROM entries WHERE principal = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?"));
+  statement.Bind(principal, kind, page_token, page_size + 1);
+  EntryPage page;
+  GWQ_ASSIGN_OR_RETURN(page.entries, ReadEntries(statement));
+  if (static_cast<int>(page.entries.size()) > page_size) {
+    page.entries.pop_back();
+    page.next_page_token = page.entries.back().name;
+  }
+  return page;
+}
+
+absl::Status SqliteStore::DropEndedHolds() {
+  const int64_t now = clock_.MonotonicMillis();
+  for (auto hold = hold_ends_.begin(); hold != hold_ends_.end();) {
+    if (hold->second > now) {
+      ++hold;
+      continue;
+    }
+    GWQ_ASSIGN_OR_RETURN(
+        Statement statement,
+        database_->Prepare("DELETE FROM holds WHERE principal || char(10) || manifest || char(10) || holder = ?"));
+    GWQ_RETURN_IF_ERROR(statement.Bind(hold->first).Run());
+    hold = hold_ends_.erase(hold);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::CheckUnused(const CatalogueEntry& entry) {
+  const auto refuse = [&](std::string_view who) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}s/{} is needed by {}; wait for it or cancel it", entry.kind, entry.name, who));
+  };
+  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+    GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
+    for (const JobRow& row : rows) {
+      if (row.job.principal != entry.principal) continue;
+      const std::vector<Digest> needs = ManifestsOfSpec(row.job.spec_json);
+      if (std::find(needs.begin(), needs.end(), entry.manifest) != needs.end()) return refuse("jobs/" + row.job.id);
+    }
+  }
+  const std::string prefix = HoldKey(entry.principal, entry.manifest.Hex(), "");
+  const auto hold = hold_ends_.lower_bound(prefix);
+  if (hold != hold_ends_.end() && hold->first.starts_with(prefix)) {
+    return refuse(fmt::format("the server '{}', which has loaded it", hold->first.substr(prefix.size())));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::Delete(const std::string& principal, const std::string& kind, const std::string& name) {
+  GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find(principal, kind, name));
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_RETURN_IF_ERROR(DropEndedHolds());
+  GWQ_RETURN_IF_ERROR(CheckUnused(entry));
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("DELETE FROM entries WHERE principal = ? AND kind = ? AND name = ?"));
+  GWQ_RETURN_IF_ERROR(statement.Bind(principal, kind, name).Run());
+  return transaction.Commit();
+}
+
+absl::StatusOr<Upload> SqliteStore::FindUpload(const std::string& principal, const std::string& id) {
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare(fmt::format("SELECT {} FROM uploads WHERE id = ? AND principal = ?", kUploadColumns)));
+  statement.Bind(id, principal);
+  GWQ_ASSIGN_OR_RETURN(std::vector<Upload> rows, ReadUploads(statement));
+  return Only(std::move(rows), NoUpload(id));
+}
+
+absl::StatusOr<Upload> SqliteStore::CreateUpload(Upload upload) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  if (!upload.request_id.empty()) {
+    GWQ_ASSIGN_OR_RETURN(Statement find,
+                         database_->Prepare(fmt::format("SELECT {} FROM uploads WHERE principal = ? AND request_id = ?",
+                                                        kUploadColumns)));
+    find.Bind(upload.principal, upload.request_id);
+    GWQ_ASSIGN_OR_RETURN(const std::vector<Upload> found, ReadUploads(find));
+    if (!found.empty()) {
+      const Upload& first = found.front();
+      if (first.name == upload.name && first.total_bytes == upload.total_bytes) return first;
+      return absl::AlreadyExistsError(
+          fmt::format("request_id: uploads/{} was created with it for another model or size; use a new id", first.id));
+    }
+  }
+  GWQ_ASSIGN_OR_RETURN(Statement count,
+                       database_->Prepare("SELECT count(*) FROM uploads WHERE principal = ? AND commit_job = ''"));
+  GWQ_ASSIGN_OR_RETURN(const bool row, count.Bind(upload.principal).Step());
+  if (row && count.Int(0) >= options_.max_open_uploads) {
+    return WithRetryDelay(
+        absl::ResourceExhaustedError(fmt::format("{} uploads are open, the limit is {}; commit or delete one",
+                                                 count.Int(0), options_.max_open_uploads)),
+        kQuotaRetryMillis);
+  }
+  upload.id = options_.new_id();
+  upload.commit_job.clear();
+  GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO uploads VALUES (?,?,?,?,?,?,?,'')"));
+  GWQ_RETURN_IF_ERROR(insert
+                          .Bind(upload.id, upload.principal, upload.name, upload.request_id, upload.total_bytes,
+                                upload.created_wall_millis, upload.expires_wall_millis)
+                          .Run());
+  GWQ_RETURN_IF_ERROR(transaction.Commit());
+  return upload;
+}
+
+absl::StatusOr<Upload> SqliteStore::GetUpload(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  return FindUpload(principal, id);
+}
+
+absl::Status SqliteStore::AddUploadPage(const std::string& principal, const std::string& id, int page_index,
+                                        const std::string& page_json) {
+  MutexLock lock(mutex_);
+  GWQ_RETURN_IF_ERROR(FindUpload(principal, id).status());
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  {
+    GWQ_ASSIGN_OR_RETURN(Statement find,
+                         database_->Prepare("SELECT json FROM upload_pages WHERE upload = ? AND page = ?"));
+    GWQ_ASSIGN_OR_RETURN(const bool row, find.Bind(id, page_index).Step());
+    if (row) {
+      if (find.Text(0) == page_json) return absl::OkStatus();
+      return absl::AlreadyExistsError(fmt::format(
+          "page: page {} of uploads/{} was sent before with other files; start a new upload", page_index, id));
+    }
+  }
+  GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO upload_pages VALUES (?, ?, ?)"));
+  GWQ_RETURN_IF_ERROR(insert.Bind(id, page_index, page_json).Run());
+  return transaction.Commit();
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteStore::UploadPages(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  GWQ_RETURN_IF_ERROR(FindUpload(principal, id).status());
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("SELECT json FROM upload_pages WHERE upload = ? ORDER BY page"));
+  statement.Bind(id);
+  std::vector<std::string> pages;
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return pages;
+    pages.push_back(statement.Text(0));
+  }
+}
+
+absl::Status SqliteStore::SetUploadCommitted(const std::string& principal, const std::string& id,
+                                             const std::string& job) {
+  MutexLock lock(mutex_);
+  GWQ_RETURN_IF_ERROR(FindUpload(principal, id).status());
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("UPDATE uploads SET commit_job = ? WHERE id = ?"));
+  GWQ_RETURN_IF_ERROR(statement.Bind(job, id).Run());
+  return transaction.Commit();
+}
+
+absl::Status SqliteStore::DeleteUpload(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  GWQ_RETURN_IF_ERROR(FindUpload(principal, id).status());
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("DELETE FROM uploads WHERE id = ?"));
+  GWQ_RETURN_IF_ERROR(statement.Bind(id).Run());
+  return transaction.Commit();
+}
+
+absl::StatusOr<std::vector<Upload>> SqliteStore::ExpireUploads() {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement select,
+                       database_->Prepare(fmt::format("SELECT {} FROM uploads WHERE expires <= ?", kUploadColumns)));
+  select.Bind(clock_.WallMillis());
+  GWQ_ASSIGN_OR_RETURN(std::vector<Upload> expired, ReadUploads(select));
+  if (expired.empty()) return expired;
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const Upload& upload : expired) {
+    GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("DELETE FROM uploads WHERE id = ?"));
+    GWQ_RETURN_IF_ERROR(statement.Bind(upload.id).Run());
+  }
+  GWQ_RETURN_IF_ERROR(transaction.Commit());
+  return expired;
+}
+
+absl::StatusOr<std::vector<Upload>> SqliteStore::OpenUploads() {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare(fmt::format("SELECT {} FROM uploads WHERE commit_job = ''", kUploadColumns)));
+  return ReadUploads(statement);
+}
+
+absl::Status SqliteStore::Hold(const std::string& principal, const Digest& manifest, const std::string& holder,
+                               int64_t ttl_millis) {
+  MutexLock lock(mutex_);
+  const std::string key = HoldKey(principal, manifest.Hex(), holder);
+  const int64_t end = clock_.MonotonicMillis() + ttl_millis;
+  if (!hold_ends_.contains(key)) {
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?)"));
+    GWQ_RETURN_IF_ERROR(statement.Bind(principal, manifest.Hex(), holder, ttl_millis).Run());
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+  }
+  hold_ends_[key] = end;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::ReleaseHold(const std::string& principal, const Digest& manifest, const std::string& holder) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("DELETE FROM holds WHERE principal = ? AND manifest = ? AND holder = ?"));
+  GWQ_RETURN_IF_ERROR(statement.Bind(principal, manifest.Hex(), holder).Run());
+  GWQ_RETURN_IF_ERROR(transaction.Commit());
+  hold_ends_.erase(HoldKey(principal, manifest.Hex(), holder));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Digest>> SqliteStore::ReachableManifests() {
+  MutexLock lock(mutex_);
+  std::vector<Digest> out;
+  {
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    GWQ_RETURN_IF_ERROR(DropEndedHolds());
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+  }
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("SELECT manifest FROM entries UNION SELECT manifest FROM holds"));
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) break;
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(statement.Text(0)));
+    out.push_back(digest);
+  }
+  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+    GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
+    for (const JobRow& row : rows) {
+      const std::vector<Digest> needs = ManifestsOfSpec(row.job.spec_json);
+      out.insert(out.end(), needs.begin(), needs.end());
+    }
+  }
+  return out;
+}
+
+}  // namespace gwq

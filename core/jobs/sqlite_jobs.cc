@@ -1,0 +1,393 @@
+// The JobStore half of SqliteStore.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "core/base/status.h"
+#include "core/jobs/sqlite_store.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kMaxPageSize = 1000;
+constexpr int64_t kQueueRetryMillis = 5'000;
+constexpr size_t kMaxLogLineBytes = 4096;
+
+std::string SelectJobs(std::string_view rest) { return fmt::format("SELECT {} FROM jobs {}", kJobColumns, rest); }
+
+absl::Status NoJob(const std::string& id) {
+  return absl::NotFoundError(fmt::format("jobs/{}: there is no such job", id));
+}
+
+absl::Status LeaseLost(const std::string& id, uint64_t fencing_token) {
+  return absl::AbortedError(
+      fmt::format("jobs/{}: the lease with fencing token {} is over; write nothing more", id, fencing_token));
+}
+
+absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
+  if (token.empty()) return INT64_MAX;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
+  if (error != std::errc() || end != token.data() + token.size() || value < 0) {
+    return InvalidField("page_token", "not a token of an earlier page; leave it empty to start anew");
+  }
+  return value;
+}
+
+}  // namespace
+
+absl::StatusOr<JobRow> SqliteStore::FindJob(const std::string& id) {
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(SelectJobs("WHERE id = ?")));
+  statement.Bind(id);
+  GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
+  return Only(std::move(rows), NoJob(id));
+}
+
+absl::StatusOr<JobRow> SqliteStore::FindOwned(const std::string& principal, const std::string& id) {
+  GWQ_ASSIGN_OR_RETURN(JobRow row, FindJob(id));
+  if (row.job.principal != principal) return NoJob(id);
+  return row;
+}
+
+absl::StatusOr<JobRow> SqliteStore::FindLeased(const std::string& id, uint64_t fencing_token) {
+  auto row = FindJob(id);
+  if (absl::IsNotFound(row.status())) return LeaseLost(id, fencing_token);
+  if (!row.ok()) return row.status();
+  if (row->job.state != JobState::kRunning || row->fencing_token != fencing_token) return LeaseLost(id, fencing_token);
+  return row;
+}
+
+absl::StatusOr<std::vector<JobRow>> SqliteStore::InState(JobState state) {
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(SelectJobs("WHERE state = ? ORDER BY seq")));
+  statement.Bind(static_cast<int>(state));
+  return ReadJobs(statement);
+}
+
+absl::Status SqliteStore::CheckQueue(const std::string& principal) {
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("SELECT count(*) FROM jobs WHERE principal = ? AND state = 0"));
+  GWQ_ASSIGN_OR_RETURN(const bool row, statement.Bind(principal).Step());
+  if (!row || statement.Int(0) < options_.max_queued_jobs) return absl::OkStatus();
+  return WithRetryDelay(absl::ResourceExhaustedError(
+                            fmt::format("{} jobs wait already, the limit is {}; wait for one to start or cancel one",
+                                        statement.Int(0), options_.max_queued_jobs)),
+                        kQueueRetryMillis);
+}
+
+absl::Status SqliteStore::Save(JobRow& row) {
+  Job& job = row.job;
+  ++job.version;
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare(
+          "UPDATE jobs SET state = ?, phase = ?, done = ?, total = ?, cancel_requested = ?, attempt = ?, "
+          "error_code = ?, error_message = ?, error_field = ?, result_json = ?, device = ?, "
+          "started = ?, finished = ?, version = ?, fencing_token = ? WHERE seq = ?"));
+  const JobError error = job.error.value_or(JobError{});
+  return statement
+      .Bind(static_cast<int>(job.state), job.progress.phase, job.progress.done, job.progress.total,
+            job.cancel_requested, job.attempt, error.code, error.message, error.field, job.result_json, job.device,
+            job.started_wall_millis, job.finished_wall_millis, job.version, row.fencing_token, row.sequence)
+      .Run();
+}
+
+absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
+  {
+    MutexLock lock(mutex_);
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    if (!job.request_id.empty()) {
+      GWQ_ASSIGN_OR_RETURN(Statement find, database_->Prepare(SelectJobs("WHERE principal = ? AND request_id = ?")));
+      find.Bind(job.principal, job.request_id);
+      GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> found, ReadJobs(find));
+      if (!found.empty()) {
+        const Job& first = found.front().job;
+        if (first.kind == job.kind && first.spec_json == job.spec_json) return first;
+        return absl::AlreadyExistsError(
+            fmt::format("request_id: jobs/{} was created with it and another spec; use a new id", first.id));
+      }
+    }
+    GWQ_RETURN_IF_ERROR(CheckQueue(job.principal));
+    job.id = options_.new_id();
+    job.created_wall_millis = clock_.WallMillis();
+    job.state = JobState::kQueued;
+    job.version = 1;
+    GWQ_ASSIGN_OR_RETURN(Statement insert,
+                         database_->Prepare("INSERT INTO jobs (id, principal, kind, spec_json, request_id, "
+                                            "memory_bytes, state, max_attempts, created) VALUES (?,?,?,?,?,?,?,?,?)"));
+    GWQ_RETURN_IF_ERROR(insert
+                            .Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.memory_bytes,
+                                  static_cast<int>(job.state), job.max_attempts, job.created_wall_millis)
+                            .Run());
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+  }
+  Tell(job.id);
+  return job;
+}
+
+absl::StatusOr<Job> SqliteStore::Get(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(JobRow row, FindOwned(principal, id));
+  return std::move(row.job);
+}
+
+absl::StatusOr<JobStore::JobPage> SqliteStore::List(const std::string& principal, int page_size,
+                                                    const std::string& page_token) {
+  if (page_size < 1 || page_size > kMaxPageSize) {
+    return InvalidField("page_size", fmt::format("{} is not in 1..{}", page_size, kMaxPageSize));
+  }
+  GWQ_ASSIGN_OR_RETURN(const int64_t before, ParsePageToken(page_token));
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare(SelectJobs("WHERE principal = ? AND seq < ? ORDER BY seq DESC LIMIT ?")));
+  statement.Bind(principal, before, page_size + 1);
+  GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
+  JobPage page;
+  for (JobRow& row : rows) {
+    if (static_cast<int>(page.jobs.size()) == page_size) break;
+    page.next_page_token = std::to_string(row.sequence);
+    page.jobs.push_back(std::move(row.job));
+  }
+  if (rows.size() == page.jobs.size()) page.next_page_token.clear();
+  return page;
+}
+
+absl::StatusOr<uint64_t> SqliteStore::NextFencingToken() {
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'fencing_token' RETURNING value"));
+  GWQ_ASSIGN_OR_RETURN(const bool row, statement.Step());
+  if (!row) return absl::DataLossError("the store lost its fencing counter; restore the file from a backup");
+  const uint64_t token = statement.Unsigned(0);
+  GWQ_RETURN_IF_ERROR(statement.Run());
+  return token;
+}
+
+absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
+  Lease lease;
+  {
+    MutexLock lock(mutex_);
+    std::string kinds;
+    for (const std::string& kind : offer.kinds) kinds += "," + kind;
+    kinds += kinds.empty() ? "" : ",";
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    JobRow row;
+    {
+      GWQ_ASSIGN_OR_RETURN(
+          Statement statement,
+          database_->Prepare(SelectJobs(
+              "AS j WHERE state = 0 AND memory_bytes <= ?1 AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
+              "ORDER BY (SELECT count(*) FROM jobs AS r WHERE r.state = 1 AND r.principal = j.principal), seq LIMIT "
+              "1")));
+      statement.Bind(offer.memory_bytes, kinds);
+      GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
+      if (rows.empty()) return absl::NotFoundError("no job fits the offer");
+      row = std::move(rows.front());
+    }
+    GWQ_ASSIGN_OR_RETURN(row.fencing_token, NextFencingToken());
+    row.job.state = JobState::kRunning;
+    row.job.attempt += 1;
+    row.job.progress = {};
+    row.job.device = offer.device;
+    row.job.started_wall_millis = clock_.WallMillis();
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    lease_ends_[row.job.id] = clock_.MonotonicMillis() + options_.lease_ttl_millis;
+    lease = {std::move(row.job), row.fencing_token, options_.lease_ttl_millis};
+  }
+  Tell(lease.job.id);
+  return lease;
+}
+
+absl::Status SqliteStore::AppendLogs(int64_t sequence, const std::vector<std::string>& lines) {
+  if (lines.empty()) return absl::OkStatus();
+  int64_t next = 0;
+  {
+    GWQ_ASSIGN_OR_RETURN(Statement count,
+                         database_->Prepare("SELECT coalesce(max(line) + 1, 0) FROM logs WHERE job = ?"));
+    GWQ_ASSIGN_OR_RETURN(const bool row, count.Bind(sequence).Step());
+    if (row) next = count.Int(0);
+  }
+  for (const std::string& line : lines) {
+    if (next >= options_.max_log_lines) return absl::OkStatus();
+    GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO logs VALUES (?, ?, ?, ?)"));
+    const std::string_view text = std::string_view(line).substr(0, kMaxLogLineBytes);
+    GWQ_RETURN_IF_ERROR(insert.Bind(sequence, next++, clock_.WallMillis(), text).Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_token, const JobProgress& progress,
+                                        const std::vector<std::string>& log_lines) {
+  bool cancel = false;
+  {
+    MutexLock lock(mutex_);
+    GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
+    cancel = row.job.cancel_requested;
+    const int64_t end = clock_.MonotonicMillis() + options_.lease_ttl_millis;
+    if (progress == row.job.progress && log_lines.empty()) {
+      lease_ends_[id] = end;  // nothing to store: a lease's end is not kept on disk
+      return cancel;
+    }
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    row.job.progress = progress;
+    GWQ_RETURN_IF_ERROR(AppendLogs(row.sequence, log_lines));
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    lease_ends_[id] = end;
+  }
+  Tell(id);
+  return cancel;
+}
+
+absl::Status SqliteStore::Publish(const Job& job, const CatalogueEntry& entry) {
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
+  return statement
+      .Bind(job.principal, entry.kind, entry.name, entry.manifest.Hex(), entry.stored_bytes, entry.architecture,
+            entry.source.has_value() ? entry.source->Hex() : std::string(), entry.report_json, entry.report_markdown,
+            job.id, clock_.WallMillis())
+      .Run();
+}
+
+absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) {
+  {
+    MutexLock lock(mutex_);
+    auto found = FindLeased(id, fencing_token);
+    if (!found.ok()) {
+      auto ended = FindJob(id);
+      const bool told_before =
+          ended.ok() && ended->job.state == JobState::kSucceeded && ended->fencing_token == fencing_token;
+      return told_before ? absl::OkStatus() : found.status();
+    }
+    JobRow row = *std::move(found);
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    if (publication.entry.has_value()) GWQ_RETURN_IF_ERROR(Publish(row.job, *publication.entry));
+    row.job.state = JobState::kSucceeded;
+    row.job.error.reset();
+    row.job.result_json = publication.result_json;
+    row.job.finished_wall_millis = clock_.WallMillis();
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    lease_ends_.erase(id);
+  }
+  Tell(id);
+  return absl::OkStatus();
+}
+
+void SqliteStore::EndAttempt(JobRow& row, const JobError& error, bool retryable) {
+  Job& job = row.job;
+  row.fencing_token = 0;
+  job.error = error;
+  if (job.cancel_requested) {
+    job.state = JobState::kCancelled;
+    job.error = JobError{static_cast<int>(absl::StatusCode::kCancelled), "cancelled on request", ""};
+  } else if (retryable && job.attempt < job.max_attempts) {
+    job.state = JobState::kQueued;
+    job.device.clear();
+    return;
+  } else {
+    job.state = JobState::kFailed;
+  }
+  job.finished_wall_millis = clock_.WallMillis();
+}
+
+absl::Status SqliteStore::Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) {
+  {
+    MutexLock lock(mutex_);
+    GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    EndAttempt(row, error, retryable);
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    lease_ends_.erase(id);
+  }
+  Tell(id);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Job> SqliteStore::Cancel(const std::string& principal, const std::string& id) {
+  Job job;
+  {
+    MutexLock lock(mutex_);
+    GWQ_ASSIGN_OR_RETURN(JobRow row, FindOwned(principal, id));
+    const bool live = row.job.state == JobState::kQueued || row.job.state == JobState::kRunning;
+    if (!live || row.job.cancel_requested) return std::move(row.job);
+    row.job.cancel_requested = true;
+    if (row.job.state == JobState::kQueued) EndAttempt(row, JobError{}, /*retryable=*/false);
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    job = std::move(row.job);
+  }
+  Tell(id);
+  return job;
+}
+
+absl::StatusOr<int> SqliteStore::ExpireLeases() {
+  std::vector<std::string> changed;
+  {
+    MutexLock lock(mutex_);
+    const int64_t now = clock_.MonotonicMillis();
+    for (const auto& [id, end] : lease_ends_) {
+      if (end <= now) changed.push_back(id);
+    }
+    if (changed.empty()) return 0;
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    for (const std::string& id : changed) {
+      GWQ_ASSIGN_OR_RETURN(JobRow row, FindJob(id));
+      const JobError error{
+          static_cast<int>(absl::StatusCode::kUnavailable),
+          fmt::format("the worker on {} stopped answering (attempt {} of {}); see the service's log for why it ended",
+                      row.job.device, row.job.attempt, row.job.max_attempts),
+          ""};
+      EndAttempt(row, error, /*retryable=*/true);
+      GWQ_RETURN_IF_ERROR(Save(row));
+    }
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    for (const std::string& id : changed) lease_ends_.erase(id);
+  }
+  for (const std::string& id : changed) Tell(id);
+  return static_cast<int>(changed.size());
+}
+
+absl::StatusOr<std::vector<JobLogLine>> SqliteStore::Logs(const std::string& principal, const std::string& id,
+                                                          uint64_t first_index, int max_lines) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(const JobRow row, FindOwned(principal, id));
+  GWQ_ASSIGN_OR_RETURN(Statement statement,
+                       database_->Prepare("SELECT line, wall, text FROM logs WHERE job = ? AND line >= ? ORDER BY line "
+                                          "LIMIT ?"));
+  statement.Bind(row.sequence, static_cast<int64_t>(std::min<uint64_t>(first_index, INT64_MAX)), max_lines);
+  std::vector<JobLogLine> lines;
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return lines;
+    lines.push_back({statement.Unsigned(0), statement.Int(1), statement.Text(2)});
+  }
+}
+
+absl::StatusOr<std::vector<Job>> SqliteStore::LiveJobs() {
+  MutexLock lock(mutex_);
+  std::vector<Job> jobs;
+  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+    GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, InState(state));
+    for (JobRow& row : rows) jobs.push_back(std::move(row.job));
+  }
+  return jobs;
+}
+
+void SqliteStore::SetListener(std::function<void(const std::string& job_id)> listener) {
+  MutexLock lock(mutex_);
+  listener_ = std::move(listener);
+}
+
+void SqliteStore::Tell(const std::string& job_id) {
+  std::function<void(const std::string&)> listener;
+  {
+    MutexLock lock(mutex_);
+    listener = listener_;
+  }
+  if (listener) listener(job_id);
+}
+
+}  // namespace gwq
