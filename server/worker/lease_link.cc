@@ -65,7 +65,7 @@ absl::StatusOr<bool> LeaseLink::Heartbeat(const AcquiredJob& job, const WorkerPr
   return response.cancel();
 }
 
-absl::Status LeaseLink::Commit(const AcquiredJob& job, const JobOutcome& outcome, int64_t timeout_millis) {
+absl::Status LeaseLink::Commit(const AcquiredJob& job, const JobOutput& outcome, int64_t timeout_millis) {
   grpc::ClientContext context;
   SetDeadline(context, timeout_millis);
   v1::CommitRequest request;

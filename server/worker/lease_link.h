@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/jobs/job_runner.h"
+#include "core/jobs/job_runners.h"
 #include "gwq/v1/worker.grpc.pb.h"
 
 namespace gwq {
@@ -41,7 +41,7 @@ class LeaseLink {
   // True where the job should be cancelled.
   [[nodiscard]] absl::StatusOr<bool> Heartbeat(const AcquiredJob& job, const WorkerProgress& progress,
                                                const std::vector<std::string>& log_lines, int64_t timeout_millis);
-  [[nodiscard]] absl::Status Commit(const AcquiredJob& job, const JobOutcome& outcome, int64_t timeout_millis);
+  [[nodiscard]] absl::Status Commit(const AcquiredJob& job, const JobOutput& outcome, int64_t timeout_millis);
   [[nodiscard]] absl::Status Fail(const AcquiredJob& job, const absl::Status& error, bool retryable,
                                   int64_t timeout_millis);
 

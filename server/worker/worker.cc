@@ -1,5 +1,7 @@
 #include "server/worker/worker.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <thread>
 
@@ -28,13 +30,21 @@ absl::Status Deliver(const WorkerSettings& settings, Offer&& offer) {
   }
 }
 
+absl::StatusOr<JobOutput> Run(const AcquiredJob& job, BlobStore& store, Progress& progress) {
+  for (const JobRunner& runner : JobRunners()) {
+    if (runner.kind == job.kind) return runner.run(store, job.spec_json, progress);
+  }
+  return absl::UnimplementedError(
+      fmt::format("this worker knows no job kind '{}': it is older than the service", job.kind));
+}
+
 absl::Status RunOne(LeaseLink& link, BlobStore& store, const WorkerSettings& settings, const AcquiredJob& job,
                     const Log& log) {
-  absl::StatusOr<JobOutcome> outcome = absl::InternalError("not run");
+  absl::StatusOr<JobOutput> outcome = absl::InternalError("not run");
   absl::Status lease;
   {
     LeaseKeeper keeper(link, job);
-    outcome = RunJob(job.kind, job.spec_json, store, keeper);
+    outcome = Run(job, store, keeper);
     lease = keeper.Check();
     if (lease.ok() && outcome.ok()) {
       // The lease is kept while the commit is on its way.
@@ -44,24 +54,10 @@ absl::Status RunOne(LeaseLink& link, BlobStore& store, const WorkerSettings& set
   if (lease.code() == absl::StatusCode::kAborted) return lease;
   const absl::Status error = lease.ok() ? outcome.status() : lease;
   log.Write(LogLevel::kWarning, "job_failed", {{"job", job.id}, {"kind", job.kind}, {"error", MessageOf(error)}});
-  return Deliver(settings, [&] { return link.Fail(job, error, IsRetryable(error.code()), job.ttl_millis); });
+  return Deliver(settings, [&] { return link.Fail(job, error, IsRetryable(error), job.ttl_millis); });
 }
 
 }  // namespace
-
-bool IsRetryable(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kNotFound:
-      return false;
-    default:
-      return true;
-  }
-}
 
 void RunWorker(LeaseLink& link, BlobStore& store, const WorkerSettings& settings, const Log& log,
                const std::function<bool()>& stop) {

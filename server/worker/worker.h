@@ -23,7 +23,4 @@ struct WorkerSettings {
 void RunWorker(LeaseLink& link, BlobStore& store, const WorkerSettings& settings, const Log& log,
                const std::function<bool()>& stop);
 
-// Whether another attempt could end otherwise.
-[[nodiscard]] bool IsRetryable(absl::StatusCode code);
-
 }  // namespace gwq
