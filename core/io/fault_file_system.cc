@@ -123,13 +123,17 @@ void FaultFileSystem::Undo(const Change& change) {
   if (change.kind == Change::Kind::kCreate) base_.Remove(change.path).IgnoreError();
   if (change.kind == Change::Kind::kCreateFolder) RemoveAll(base_, change.path);
   if (change.kind == Change::Kind::kRename) base_.Rename(change.path, change.from).IgnoreError();
-  if (change.previous) WriteWhole(base_, change.path, std::as_bytes(std::span(*change.previous)), /*truncate=*/true);
+  if (!change.previous) return;
+  WriteWhole(base_, change.path, std::as_bytes(std::span(*change.previous)), /*truncate=*/true);
+  base_.SetModified(change.path, change.previous_modified).IgnoreError();
 }
 
-std::optional<std::string> FaultFileSystem::Content(const std::string& path) {
+void FaultFileSystem::Remember(const std::string& path, Change& change) {
+  const auto info = base_.Stat(path);
   auto text = ReadSmallFile(base_, path, std::numeric_limits<uint64_t>::max());
-  if (!text.ok()) return std::nullopt;
-  return *std::move(text);
+  if (!info.ok() || !text.ok()) return;
+  change.previous = *std::move(text);
+  change.previous_modified = info->modified_wall_millis;
 }
 
 absl::StatusOr<std::unique_ptr<WritableFile>> FaultFileSystem::OpenForAppend(const std::string& path, bool truncate) {
@@ -137,7 +141,7 @@ absl::StatusOr<std::unique_ptr<WritableFile>> FaultFileSystem::OpenForAppend(con
   GWQ_RETURN_IF_ERROR(Count());
   const auto size = base_.Size(path);
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file, base_.OpenForAppend(path, truncate));
-  if (!size.ok()) changes_.push_back({Change::Kind::kCreate, path, {}, {}});
+  if (!size.ok()) changes_.push_back({Change::Kind::kCreate, path, {}, {}, 0});
   if (truncate || !size.ok()) {
     synced_sizes_[path] = 0;
   } else {
@@ -185,7 +189,8 @@ absl::Status FaultFileSystem::Truncate(const std::string& path, uint64_t size) {
 absl::Status FaultFileSystem::Rename(const std::string& from, const std::string& to) {
   MutexLock lock(mutex_);
   GWQ_RETURN_IF_ERROR(Count());
-  Change change{Change::Kind::kRename, to, from, Content(to)};
+  Change change{Change::Kind::kRename, to, from, {}, 0};
+  Remember(to, change);
   GWQ_RETURN_IF_ERROR(base_.Rename(from, to));
   changes_.push_back(std::move(change));
   synced_sizes_.erase(to);
@@ -199,7 +204,8 @@ absl::Status FaultFileSystem::Rename(const std::string& from, const std::string&
 absl::Status FaultFileSystem::Remove(const std::string& path) {
   MutexLock lock(mutex_);
   GWQ_RETURN_IF_ERROR(Count());
-  Change change{Change::Kind::kRemove, path, {}, Content(path)};
+  Change change{Change::Kind::kRemove, path, {}, {}, 0};
+  Remember(path, change);
   GWQ_RETURN_IF_ERROR(base_.Remove(path));
   synced_sizes_.erase(path);
   changes_.push_back(std::move(change));
@@ -212,7 +218,7 @@ absl::Status FaultFileSystem::CreateFolders(const std::string& path) {
   std::vector<Change> made;
   for (std::string folder = path; folder != "/" && folder != "." && !base_.Exists(folder);
        folder = ParentFolder(folder)) {
-    made.insert(made.begin(), {Change::Kind::kCreateFolder, folder, {}, {}});
+    made.insert(made.begin(), {Change::Kind::kCreateFolder, folder, {}, {}, 0});
   }
   GWQ_RETURN_IF_ERROR(base_.CreateFolders(path));
   changes_.insert(changes_.end(), made.begin(), made.end());

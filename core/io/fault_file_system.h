@@ -62,6 +62,7 @@ class FaultFileSystem final : public FileSystem {
     std::string path;
     std::string from;                     // kRename
     std::optional<std::string> previous;  // bytes that were there before: kRename over a file, kRemove
+    int64_t previous_modified = 0;
   };
 
   absl::Status Check() const;
@@ -69,7 +70,8 @@ class FaultFileSystem final : public FileSystem {
   absl::Status Count() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CrashLocked(CrashKind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Undo(const Change& change);
-  std::optional<std::string> Content(const std::string& path);
+  // Takes down what `path` holds, to be put back by Undo.
+  void Remember(const std::string& path, Change& change);
 
   FileSystem& base_;
   const std::function<void()> on_crash_;
