@@ -3,6 +3,7 @@
 
 #include "server/jobs/context.h"
 #include "server/jobs/job_watchers.h"
+#include "server/jobs/timers.h"
 #include "server/jobs/upload_sessions.h"
 
 namespace gwq {
@@ -18,6 +19,7 @@ struct JobsState {
   const JobsContext context;
   UploadSessions sessions;
   JobWatchers watchers;
+  Timers timers;
 };
 
 }  // namespace gwq

@@ -1,0 +1,112 @@
+// The gRPC services of gwq-jobs: each method starts its handler. The handlers stand beside the method's definition.
+#pragma once
+
+#include "google/longrunning/operations_proto.grpc.pb.h"
+#include "gwq/v1/artifacts.grpc.pb.h"
+#include "gwq/v1/jobs.grpc.pb.h"
+#include "gwq/v1/models.grpc.pb.h"
+#include "gwq/v1/worker.grpc.pb.h"
+#include "server/jobs/jobs_state.h"
+
+namespace gwq {
+
+using ServerContext = grpc::CallbackServerContext;
+using UnaryReactor = grpc::ServerUnaryReactor;
+
+class ModelService final : public v1::ModelService::CallbackService {
+ public:
+  // `blob_environment` runs what moves bytes, so that uploads never keep other calls waiting for a thread.
+  ModelService(const CallEnvironment& environment, const CallEnvironment& blob_environment, JobsState& state)
+      : environment_(environment), blob_environment_(blob_environment), state_(state) {}
+
+ private:
+  template <class Handler, class Request, class Response>
+  Handler* Unary(std::string_view method, ServerContext* context, const Request* request, Response* response);
+
+  UnaryReactor* GetModel(ServerContext*, const v1::GetModelRequest*, v1::Model*) override;
+  UnaryReactor* ListModels(ServerContext*, const v1::ListModelsRequest*, v1::ListModelsResponse*) override;
+  UnaryReactor* DeleteModel(ServerContext*, const v1::DeleteModelRequest*, google::protobuf::Empty*) override;
+  UnaryReactor* CreateUpload(ServerContext*, const v1::CreateUploadRequest*, v1::Upload*) override;
+  UnaryReactor* GetUpload(ServerContext*, const v1::GetUploadRequest*, v1::Upload*) override;
+  UnaryReactor* AddUploadFiles(ServerContext*, const v1::AddUploadFilesRequest*, v1::AddUploadFilesResponse*) override;
+  UnaryReactor* ListMissingBlobs(ServerContext*, const v1::ListMissingBlobsRequest*,
+                                 v1::ListMissingBlobsResponse*) override;
+  grpc::ServerReadReactor<v1::WriteBlobRequest>* WriteBlob(ServerContext*, v1::WriteBlobResponse*) override;
+  UnaryReactor* CommitUpload(ServerContext*, const v1::CommitUploadRequest*, google::longrunning::Operation*) override;
+  UnaryReactor* DeleteUpload(ServerContext*, const v1::DeleteUploadRequest*, google::protobuf::Empty*) override;
+
+  const CallEnvironment environment_;
+  const CallEnvironment blob_environment_;
+  JobsState& state_;
+};
+
+class ArtifactService final : public v1::ArtifactService::CallbackService {
+ public:
+  ArtifactService(const CallEnvironment& environment, const CallEnvironment& blob_environment, JobsState& state)
+      : environment_(environment), blob_environment_(blob_environment), state_(state) {}
+
+ private:
+  UnaryReactor* GetArtifact(ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
+  UnaryReactor* ListArtifacts(ServerContext*, const v1::ListArtifactsRequest*, v1::ListArtifactsResponse*) override;
+  UnaryReactor* DeleteArtifact(ServerContext*, const v1::DeleteArtifactRequest*, google::protobuf::Empty*) override;
+  grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadManifest(ServerContext*, const v1::ReadManifestRequest*) override;
+  grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadBlob(ServerContext*, const v1::ReadBlobRequest*) override;
+  UnaryReactor* Resolve(ServerContext*, const v1::ResolveRequest*, v1::ResolveResponse*) override;
+  UnaryReactor* ReleaseHold(ServerContext*, const v1::ReleaseHoldRequest*, google::protobuf::Empty*) override;
+
+  const CallEnvironment environment_;
+  const CallEnvironment blob_environment_;
+  JobsState& state_;
+};
+
+class JobService final : public v1::JobService::CallbackService {
+ public:
+  JobService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+
+ private:
+  UnaryReactor* CreateJob(ServerContext*, const v1::CreateJobRequest*, v1::CreateJobResponse*) override;
+  UnaryReactor* GetJob(ServerContext*, const v1::GetJobRequest*, v1::Job*) override;
+  UnaryReactor* ListJobs(ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
+  UnaryReactor* CancelJob(ServerContext*, const v1::CancelJobRequest*, v1::Job*) override;
+  grpc::ServerWriteReactor<v1::Job>* WatchJob(ServerContext*, const v1::WatchJobRequest*) override;
+  grpc::ServerWriteReactor<v1::JobLogLine>* ReadJobLogs(ServerContext*, const v1::ReadJobLogsRequest*) override;
+
+  const CallEnvironment environment_;
+  JobsState& state_;
+};
+
+class OperationService final : public google::longrunning::Operations::CallbackService {
+ public:
+  OperationService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+
+ private:
+  UnaryReactor* ListOperations(ServerContext*, const google::longrunning::ListOperationsRequest*,
+                               google::longrunning::ListOperationsResponse*) override;
+  UnaryReactor* GetOperation(ServerContext*, const google::longrunning::GetOperationRequest*,
+                             google::longrunning::Operation*) override;
+  UnaryReactor* DeleteOperation(ServerContext*, const google::longrunning::DeleteOperationRequest*,
+                                google::protobuf::Empty*) override;
+  UnaryReactor* CancelOperation(ServerContext*, const google::longrunning::CancelOperationRequest*,
+                                google::protobuf::Empty*) override;
+  UnaryReactor* WaitOperation(ServerContext*, const google::longrunning::WaitOperationRequest*,
+                              google::longrunning::Operation*) override;
+
+  const CallEnvironment environment_;
+  JobsState& state_;
+};
+
+class WorkerService final : public v1::WorkerService::CallbackService {
+ public:
+  WorkerService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+
+ private:
+  UnaryReactor* Acquire(ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse*) override;
+  UnaryReactor* Heartbeat(ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override;
+  UnaryReactor* Commit(ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override;
+  UnaryReactor* Fail(ServerContext*, const v1::FailRequest*, v1::FailResponse*) override;
+
+  const CallEnvironment environment_;
+  JobsState& state_;
+};
+
+}  // namespace gwq
