@@ -3,7 +3,7 @@
 add_library(gwq_flags INTERFACE)
 target_include_directories(gwq_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gwq_flags INTERFACE
-  -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror
+  -Wall -Wextra -Wconversion -Wno-sign-conversion $<$<CXX_COMPILER_ID:GNU>:-Werror>
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety>)
 if(GWQ_SANITIZE)
   target_compile_options(gwq_flags INTERFACE -fsanitize=${GWQ_SANITIZE} -fno-omit-frame-pointer -g1)
