@@ -73,7 +73,7 @@ class Services:
     def __enter__(self):
         self.jobs.start()
         self.infer = Service("gwq-infer", self.folder,
-                             ["--state", self.folder / "infer", "--jobs", self.jobs.address, *self._infer_arguments]).start()
+                             ["--jobs", self.jobs.address, *self._infer_arguments]).start()
         return self
 
     def __exit__(self, *unused):
