@@ -7,6 +7,7 @@
 #include "core/backend/cpu/cpu_pass.h"
 #include "core/backend/cpu/cpu_weight.h"
 #include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/weight_memory.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 
@@ -32,12 +33,12 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
 
   absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) override {
-    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, CpuWeight::FromDense(view));
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, CpuWeight::FromDense(view, memory_));
     return weight;
   }
 
   absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) override {
-    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, CpuWeight::FromPacked(view));
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, CpuWeight::FromPacked(view, memory_));
     return weight;
   }
 
@@ -58,6 +59,7 @@ class CpuBackend final : public Backend {
   ComputeTeam team_;
   const Kernels& kernels_;
   Arena arena_;
+  WeightMemory memory_;
 };
 
 }  // namespace

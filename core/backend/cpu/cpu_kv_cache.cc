@@ -39,7 +39,7 @@ absl::StatusOr<std::unique_ptr<CpuKvCache>> CpuKvCache::Create(const KvCacheShap
       static_cast<double>(shape.layers) * static_cast<double>(shape.blocks) * static_cast<double>(cache->block_floats_);
   constexpr double kAddressable = 1e15;
   if (floats < kAddressable) {
-    cache->memory_ = AlignedBuffer<float>::Allocate(static_cast<size_t>(floats));
+    cache->memory_ = HugeMapping(static_cast<size_t>(floats) * sizeof(float));
   }
   if (cache->memory_.data() == nullptr) {
     return absl::ResourceExhaustedError(
@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<CpuKvCache>> CpuKvCache::Create(const KvCacheShap
 }
 
 float* CpuKvCache::keys(int layer, int64_t head) const {
-  return memory_.data() + layer * shape_.blocks * block_floats_ + head * (key_floats_ + value_floats_);
+  return reinterpret_cast<float*>(memory_.data()) + layer * shape_.blocks * block_floats_ +
+         head * (key_floats_ + value_floats_);
 }
 
 float* CpuKvCache::values(int layer, int64_t head) const { return keys(layer, head) + key_floats_; }

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
-#include "core/backend/cpu/aligned_buffer.h"
+#include "core/backend/cpu/huge_mapping.h"
 
 namespace gwq {
 
@@ -16,7 +16,7 @@ class CpuKvCache final : public KvCache {
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuKvCache>> Create(const KvCacheShape& shape);
 
   [[nodiscard]] const KvCacheShape& shape() const override { return shape_; }
-  [[nodiscard]] uint64_t bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] uint64_t bytes() const override { return memory_.size(); }
 
   // Of block 0; block b begins b * stride floats later.
   [[nodiscard]] float* keys(int layer, int64_t head) const;
@@ -34,7 +34,7 @@ class CpuKvCache final : public KvCache {
   int64_t key_floats_;    // of a head of a block
   int64_t value_floats_;  // of a head of a block
   int64_t block_floats_;  // keys and values of all heads of a block of a layer
-  AlignedBuffer<float> memory_;
+  HugeMapping memory_;
 };
 
 }  // namespace gwq

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 
+#include "core/backend/cpu/sparse_lists.h"
 #include "core/base/status.h"
 
 namespace gwq {
@@ -71,17 +71,16 @@ Encoding PackedEncoding(const PackedShape& shape) {
 
 uint64_t CpuWeight::bytes() const { return codes_.bytes() + grid_.bytes() + vector_.bytes() + sparse_.bytes(); }
 
-absl::Status CpuWeight::AllocateTiles() {
+absl::Status CpuWeight::AllocateTiles(WeightMemory& memory) {
   DescribeTiles(tiles_);
   const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.tile_bytes);
-  codes_ = AlignedBuffer<uint8_t>::Allocate(bytes);
-  if (codes_.data() == nullptr) return NoMemory(bytes);
-  std::memset(codes_.data(), 0, bytes);
-  tiles_.codes = codes_.data();
+  codes_ = memory.Allocate(bytes);
+  if (codes_.as<uint8_t>() == nullptr) return NoMemory(bytes);
+  tiles_.codes = codes_.as<uint8_t>();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromDense(const TensorView& view) {
+absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromDense(const TensorView& view, WeightMemory& memory) {
   GWQ_ASSIGN_OR_RETURN(const int64_t elements, ElementCount(view.shape));
   if (!IsWeightType(view.type) || view.shape.empty() || view.shape.size() > 2 || elements == 0 ||
       view.elements() != elements) {
@@ -92,16 +91,15 @@ absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromDense(const TensorView
   std::unique_ptr<CpuWeight> weight(new CpuWeight(view.shape));
   if (view.shape.size() == 1) {
     const auto padded = static_cast<size_t>(RoundUp(elements, kRowPad));
-    weight->vector_ = AlignedBuffer<float>::Allocate(padded);
-    if (weight->vector_.data() == nullptr) return NoMemory(padded * sizeof(float));
-    std::fill_n(weight->vector_.data(), padded, 0.0F);
-    ToFloat(view, 0, {weight->vector_.data(), static_cast<size_t>(elements)});
+    weight->vector_ = memory.Allocate(padded * sizeof(float));
+    if (weight->vector_.as<float>() == nullptr) return NoMemory(padded * sizeof(float));
+    ToFloat(view, 0, {weight->vector_.as<float>(), static_cast<size_t>(elements)});
     return weight;
   }
   weight->tiles_.encoding = DenseEncoding(view.type);
   weight->tiles_.rows = view.shape[0];
   weight->tiles_.cols = view.shape[1];
-  GWQ_RETURN_IF_ERROR(weight->AllocateTiles());
+  GWQ_RETURN_IF_ERROR(weight->AllocateTiles(memory));
   weight->FillDense(view);
   return weight;
 }
@@ -111,12 +109,13 @@ void CpuWeight::FillDense(const TensorView& view) {
   const auto cols = static_cast<size_t>(tiles_.cols);
   for (int64_t row = 0; row < tiles_.rows; ++row) {
     const std::byte* from = view.data.data() + static_cast<size_t>(row) * cols * size;
-    uint8_t* to = codes_.data() + row / kTileRows * tiles_.tile_bytes + static_cast<size_t>(row % kTileRows) * size;
+    uint8_t* to =
+        codes_.as<uint8_t>() + row / kTileRows * tiles_.tile_bytes + static_cast<size_t>(row % kTileRows) * size;
     for (size_t col = 0; col < cols; ++col) std::memcpy(to + col * kTileRows * size, from + col * size, size);
   }
 }
 
-absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromPacked(const PackedView& view) {
+absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromPacked(const PackedView& view, WeightMemory& memory) {
   const PackedShape& shape = view.shape();
   std::unique_ptr<CpuWeight> weight(new CpuWeight({shape.rows, shape.cols}));
   MatrixTiles& tiles = weight->tiles_;
@@ -124,15 +123,13 @@ absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromPacked(const PackedVie
   tiles.rows = shape.rows;
   tiles.cols = shape.cols;
   tiles.group = shape.group_size;
-  GWQ_RETURN_IF_ERROR(weight->AllocateTiles());
+  GWQ_RETURN_IF_ERROR(weight->AllocateTiles(memory));
   const auto grid_bytes = static_cast<size_t>(tiles.tiles * tiles.groups * kGridBytes);
-  weight->grid_ = AlignedBuffer<uint8_t>::Allocate(grid_bytes);
-  if (weight->grid_.data() == nullptr) return NoMemory(grid_bytes);
-  std::memset(weight->grid_.data(), 0, grid_bytes);
-  tiles.grid = weight->grid_.data();
+  weight->grid_ = memory.Allocate(grid_bytes);
+  if (weight->grid_.as<uint8_t>() == nullptr) return NoMemory(grid_bytes);
+  tiles.grid = weight->grid_.as<uint8_t>();
   weight->FillPacked(view);
-  weight->sparse_ = BuildSparseLists(view);
-  weight->sparse_.Describe(tiles);
+  GWQ_RETURN_IF_ERROR(BuildSparseLists(view).MoveTo(memory, weight->sparse_, tiles));
   return weight;
 }
 
@@ -146,7 +143,7 @@ void CpuWeight::FillPacked(const PackedView& view) {
     view.UnpackCodes(row, codes);
     view.UnpackZeros(row, zeros);
     view.UnpackScales(row, scales);
-    uint8_t* tile = codes_.data() + row / kTileRows * tiles_.tile_bytes;
+    uint8_t* tile = codes_.as<uint8_t>() + row / kTileRows * tiles_.tile_bytes;
     for (int64_t col = 0; col < tiles_.cols; ++col) {
       const uint8_t code = codes[static_cast<size_t>(col)];
       uint8_t* at = tile + col / unit * UnitBytes(tiles_.encoding);
@@ -161,7 +158,7 @@ void CpuWeight::FillPacked(const PackedView& view) {
           at[col % unit * kTileRows + lane] = code;
       }
     }
-    uint8_t* grid = grid_.data() + row / kTileRows * tiles_.groups * kGridBytes;
+    uint8_t* grid = grid_.as<uint8_t>() + row / kTileRows * tiles_.groups * kGridBytes;
     for (size_t group = 0; group < zeros.size(); ++group, grid += kGridBytes) {
       const uint16_t half = FloatToHalf(scales[group]);
       std::memcpy(grid + lane * 2, &half, sizeof(half));

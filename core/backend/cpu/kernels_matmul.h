@@ -63,8 +63,11 @@ struct Unit {
   }
 };
 
+// Codes are read this far ahead: the hardware alone does not keep up with a kernel that computes between its reads.
+inline constexpr int64_t kPrefetchBytes = 2048;
+
 // Sums of one block for R rows.
-template <class V, Encoding E, int R>
+template <class V, Encoding E, int R, bool Prefetch>
 inline __attribute__((always_inline)) void SumBlock(const uint8_t* codes, const float* x, int64_t x_stride,
                                                     int64_t cols, typename V::F (&sums)[R]) {
   typename V::F partial[R][4];
@@ -73,6 +76,9 @@ inline __attribute__((always_inline)) void SumBlock(const uint8_t* codes, const 
   }
   for (int64_t col = 0; col < cols; col += UnitCols(E), codes += UnitBytes(E)) {
     const float* at = x + col;
+    if constexpr (Prefetch) {
+      for (int64_t line = 0; line < UnitBytes(E); line += 64) __builtin_prefetch(codes + kPrefetchBytes + line);
+    }
     Unit<V, E>::Each(codes, [&](auto j, typename V::F w) __attribute__((always_inline)) {
       constexpr int kColumn = decltype(j)::value;
       for (int r = 0; r < R; ++r) {
@@ -122,20 +128,28 @@ inline __attribute__((always_inline)) typename V::F AddBlock(const Block& block,
 // Sum of a row's outliers for the 16 outputs of a tile.
 template <class V>
 inline typename V::F SumOutliers(const MatrixTiles& w, int64_t tile, const float* x) {
-  alignas(64) float sum[16] = {};
+  typename V::F sum = V::Zero();
   for (int64_t segment = 0; segment < w.segments; ++segment) {
     const int64_t list = tile * w.segments + segment;
     const uint32_t* entry = w.entries + w.first_entry[list];
     const float* at = x + segment * kSparseSegment;
     for (uint32_t rank = w.first_mask[list]; rank < w.first_mask[list + 1]; ++rank) {
-      for (uint32_t mask = w.masks[rank]; mask != 0; mask &= mask - 1, ++entry) {
-        const int lane = __builtin_ctz(mask);
-        const float value = V::Half(static_cast<uint16_t>(*entry >> 16));
-        sum[lane] = __builtin_fmaf(value, at[*entry & 0xffffu], sum[lane]);
-      }
+      const uint32_t mask = w.masks[rank];
+      sum = V::AddRank(entry, mask, at, sum);
+      entry += __builtin_popcount(mask);
     }
   }
-  return V::Load(sum);
+  return sum;
+}
+
+// The lists of a tile are short and far from those of others: fetched while the codes are worked on.
+inline void PrefetchOutliers(const MatrixTiles& w, int64_t tile) {
+  if (w.segments == 0) return;
+  const int64_t list = tile * w.segments;
+  const auto* entry = reinterpret_cast<const char*>(w.entries + w.first_entry[list]);
+  const auto* end = reinterpret_cast<const char*>(w.entries + w.first_entry[list + w.segments]);
+  for (; entry < end; entry += 64) __builtin_prefetch(entry);
+  __builtin_prefetch(w.masks + w.first_mask[list]);
 }
 
 template <class V>
@@ -155,11 +169,12 @@ void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
   const MatrixTiles& w = *args.weight;
   const float* x = args.x + first_row * args.x_stride;
   const float* x_sums = args.sums + first_row * w.blocks;
+  PrefetchOutliers(w, tile);
   typename V::F totals[R];
   for (int r = 0; r < R; ++r) totals[r] = V::Zero();
   ForEachBlock<E>(w, tile, [&](const Block& block) __attribute__((always_inline)) {
     typename V::F sums[R];
-    SumBlock<V, E, R>(block.codes, x + block.col, args.x_stride, block.cols, sums);
+    SumBlock<V, E, R, true>(block.codes, x + block.col, args.x_stride, block.cols, sums);
     typename V::F scale = V::Zero();
     typename V::F zero = V::Zero();
     if (block.grid != nullptr) {
@@ -181,8 +196,8 @@ template <class V, int R>
 void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked, int64_t row, typename V::F scale,
                typename V::F zero, float* totals) {
   typename V::F sums[R];
-  SumBlock<V, Encoding::kF32, R>(reinterpret_cast<const uint8_t*>(unpacked), args.x + row * args.x_stride + block.col,
-                                 args.x_stride, block.cols, sums);
+  SumBlock<V, Encoding::kF32, R, false>(reinterpret_cast<const uint8_t*>(unpacked),
+                                        args.x + row * args.x_stride + block.col, args.x_stride, block.cols, sums);
   for (int r = 0; r < R; ++r) {
     const float x_sum = block.grid == nullptr ? 0.0F : args.sums[(row + r) * args.weight->blocks + block.index];
     V::Store(totals + 16 * r, AddBlock<V>(block, scale, zero, x_sum, sums[r], V::Load(totals + 16 * r)));

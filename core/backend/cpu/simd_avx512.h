@@ -62,7 +62,15 @@ struct Avx512Simd {
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
   }
   static F Floats(const uint8_t* from) { return _mm512_loadu_ps(from); }
-  static float Half(uint16_t bits) { return _cvtsh_ss(bits); }
+
+  static F AddRank(const uint32_t* entries, uint32_t mask, const float* x, F sum) {
+    const auto lanes = static_cast<__mmask16>(mask);
+    const __m512i entry = _mm512_maskz_expandloadu_epi32(lanes, entries);
+    const __m512i column = _mm512_and_si512(entry, _mm512_set1_epi32(0xffff));
+    const F factor = _mm512_mask_i32gather_ps(Zero(), lanes, column, x, sizeof(float));
+    const F value = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(entry, 16)));
+    return _mm512_mask3_fmadd_ps(value, factor, sum, lanes);
+  }
 };
 
 }  // namespace

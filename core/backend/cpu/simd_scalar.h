@@ -119,7 +119,15 @@ struct ScalarSimd {
   static F Floats(const uint8_t* from) {
     return Each([&](int i) { return Read<float>(from, i); });
   }
-  static float Half(uint16_t bits) { return HalfBits(bits); }
+
+  // Adds one rank of outliers (matrix_tiles.h): entries of the lanes in `mask`, the other lanes stay as they are.
+  static F AddRank(const uint32_t* entries, uint32_t mask, const float* x, F sum) {
+    for (; mask != 0; mask &= mask - 1, ++entries) {
+      float& lane = sum.lane[__builtin_ctz(mask)];
+      lane = __builtin_fmaf(HalfBits(static_cast<uint16_t>(*entries >> 16)), x[*entries & 0xffffu], lane);
+    }
+    return sum;
+  }
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "core/backend/cpu/sparse_lists.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "core/base/tensor_view.h"
 
@@ -28,19 +31,34 @@ void AppendList(const TileRows& rows, SparseLists& lists) {
   lists.first_entry.push_back(lists.entries.size());
 }
 
-}  // namespace
-
-uint64_t SparseLists::bytes() const {
-  return first_mask.size() * sizeof(uint32_t) + first_entry.size() * sizeof(uint64_t) +
-         masks.size() * sizeof(uint16_t) + entries.size() * sizeof(uint32_t);
+template <class T>
+size_t Size(const std::vector<T>& values) {
+  return values.size() * sizeof(T);
 }
 
-void SparseLists::Describe(MatrixTiles& tiles) const {
+template <class T>
+const T* Put(const std::vector<T>& values, std::byte*& at) {
+  if (!values.empty()) std::memcpy(at, values.data(), Size(values));
+  const T* const begin = reinterpret_cast<const T*>(at);
+  at += Size(values);
+  return begin;
+}
+
+}  // namespace
+
+absl::Status SparseLists::MoveTo(WeightMemory& memory, WeightSpan& span, MatrixTiles& tiles) const {
+  if (segments == 0) return absl::OkStatus();
+  const size_t bytes = Size(first_entry) + Size(first_mask) + Size(entries) + Size(masks);
+  span = memory.Allocate(bytes);
+  std::byte* at = span.as<std::byte>();
+  if (at == nullptr) return absl::ResourceExhaustedError(fmt::format("no memory for {} bytes of outliers", bytes));
+  // Widest elements first, so that each array stands aligned.
   tiles.segments = segments;
-  tiles.first_mask = first_mask.data();
-  tiles.first_entry = first_entry.data();
-  tiles.masks = masks.data();
-  tiles.entries = entries.data();
+  tiles.first_entry = Put(first_entry, at);
+  tiles.first_mask = Put(first_mask, at);
+  tiles.entries = Put(entries, at);
+  tiles.masks = Put(masks, at);
+  return absl::OkStatus();
 }
 
 SparseLists BuildSparseLists(const PackedView& view) {
@@ -68,7 +86,6 @@ SparseLists BuildSparseLists(const PackedView& view) {
                                                                  static_cast<uint32_t>(outlier.half) << 16);
   });
   flush_until(RoundUp(shape.rows, kTileRows) / kTileRows);
-  lists.masks.shrink_to_fit();
   return lists;
 }
 

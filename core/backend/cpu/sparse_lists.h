@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "core/backend/cpu/matrix_tiles.h"
+#include "core/backend/cpu/weight_memory.h"
 #include "core/format/packed_matrix.h"
 
 namespace gwq {
 
+// As built, before they are moved to where weights live.
 struct SparseLists {
   int64_t segments = 0;
   std::vector<uint32_t> first_mask;
@@ -16,9 +19,9 @@ struct SparseLists {
   std::vector<uint16_t> masks;
   std::vector<uint32_t> entries;
 
-  [[nodiscard]] uint64_t bytes() const;
-  // Points the sparse fields of `tiles` here.
-  void Describe(MatrixTiles& tiles) const;
+  // Copies the lists to `span`'s memory and points the sparse fields of `tiles` there. RESOURCE_EXHAUSTED where it
+  // cannot be had.
+  [[nodiscard]] absl::Status MoveTo(WeightMemory& memory, WeightSpan& span, MatrixTiles& tiles) const;
 };
 
 [[nodiscard]] SparseLists BuildSparseLists(const PackedView& view);
