@@ -1,6 +1,6 @@
-# Target gwq_text_rust: the Rust static library, built by cargo. With GWQ_DEPS its objects are shared by every build folder of
-# the machine; cargo itself locks the folder and rebuilds only what changed. `cargo fetch --locked` beforehand makes the build
-# work without a network.
+# Target gwq_text_rust: the Rust static library, built by cargo. With GWQ_DEPS its objects are shared by every build
+# folder of the machine; cargo itself locks the folder and rebuilds only what changed. `cargo fetch --locked`
+# beforehand makes the build work without a network.
 find_program(GWQ_CARGO cargo HINTS $ENV{HOME}/.cargo/bin REQUIRED)
 
 if(GWQ_DEPS)
@@ -15,7 +15,8 @@ file(GLOB crate_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/src/*.rs)
 # Copied into the build folder: another checkout that shares the cargo folder may hold other sources.
 add_custom_command(
   OUTPUT ${crate_library}
-  COMMAND ${GWQ_CARGO} build --release --locked --manifest-path ${CMAKE_CURRENT_LIST_DIR}/Cargo.toml --target-dir ${crate_target}
+  COMMAND ${GWQ_CARGO} build --release --locked --manifest-path ${CMAKE_CURRENT_LIST_DIR}/Cargo.toml
+          --target-dir ${crate_target}
   COMMAND ${CMAKE_COMMAND} -E copy ${crate_output} ${crate_library}
   DEPENDS ${crate_sources} ${CMAKE_CURRENT_LIST_DIR}/Cargo.toml ${CMAKE_CURRENT_LIST_DIR}/Cargo.lock
   COMMENT "cargo build libgwq_text.a"

@@ -1,6 +1,7 @@
-//! Bounds what a template can spend. Fuel bounds the instructions; but one instruction can double a text, so fuel alone does not
-//! bound memory. Compiled instructions are therefore rewritten: whatever makes a value is followed by a check of its size, long
-//! literal text costs fuel by length, and namespaces cannot hold themselves (printing a cycle would overflow the stack).
+//! Bounds what a template can spend. Fuel bounds the instructions; but one instruction can double a text, so fuel
+//! alone does not bound memory. Compiled instructions are therefore rewritten: whatever makes a value is followed by
+//! a check of its size, long literal text costs fuel by length, and namespaces cannot hold themselves (printing a
+//! cycle would overflow the stack).
 
 use crate::python::{failure, to_str};
 use minijinja::machinery::{Instruction, Instructions};
@@ -30,7 +31,8 @@ impl Budget {
         Budget { left: AtomicUsize::new(total), total, spent: AtomicBool::new(false) }
     }
 
-    /// The largest single value, a share of the whole: what a step makes before it is checked is a small multiple of this.
+    /// The largest single value, a share of the whole: what a step makes before it is checked is a small multiple of
+    /// this.
     pub fn max_value(&self) -> usize {
         self.total / 8
     }
@@ -151,7 +153,9 @@ fn expand<'a>(instruction: &Instruction<'a>, start: u32, out: &mut Vec<Instructi
             out.push(EmitRaw(text));
         }
         // The compiler has worked out operations on constants, whatever their size.
-        LoadConst(value) if value.as_object().is_some() && !value.is_kwargs() => out.extend([instruction.clone(), check()]),
+        LoadConst(value) if value.as_object().is_some() && !value.is_kwargs() => {
+            out.extend([instruction.clone(), check()])
+        }
         Add | Mul | Pow | Slice | ApplyFilter(..) | CallMethod(..) | CallFunction(..) | CallObject(..) | EndCapture
         | BuildList(_) | BuildTuple(_) | BuildMap(_) => out.extend([instruction.clone(), check()]),
         other => out.push(other.clone()),
@@ -161,9 +165,12 @@ fn expand<'a>(instruction: &Instruction<'a>, start: u32, out: &mut Vec<Instructi
 fn jump_target<'i>(instruction: &'i mut Instruction<'_>) -> Option<&'i mut u32> {
     use Instruction::*;
     match instruction {
-        Iterate(to) | Jump(to) | JumpIfFalse(to) | JumpIfFalseOrPop(to) | JumpIfTrueOrPop(to) | BuildMacro(_, to, _) => {
-            Some(to)
-        }
+        Iterate(to)
+        | Jump(to)
+        | JumpIfFalse(to)
+        | JumpIfFalseOrPop(to)
+        | JumpIfTrueOrPop(to)
+        | BuildMacro(_, to, _) => Some(to),
         _ => None,
     }
 }
@@ -198,7 +205,9 @@ pub fn instrument<'a>(old: Instructions<'a>) -> Instructions<'a> {
 }
 
 fn text_argument<'v>(args: &'v [Value], index: usize, name: &str) -> Result<&'v str, Error> {
-    args.get(index).and_then(Value::as_str).ok_or_else(|| failure(format!("{name}: argument {} is not a string", index + 1)))
+    args.get(index)
+        .and_then(Value::as_str)
+        .ok_or_else(|| failure(format!("{name}: argument {} is not a string", index + 1)))
 }
 
 /// text.replace(old, new[, count]), its length checked beforehand.

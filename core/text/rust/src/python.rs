@@ -124,10 +124,9 @@ pub fn to_str(value: &Value) -> Result<String, Error> {
             repr_into(&mut out, value)?;
             Ok(out)
         }
-        ValueKind::Number if !value.is_integer() => Ok(f64::try_from(value.clone()).map_or_else(
-            |_| value.to_string(),
-            |number| float_text(number, false),
-        )),
+        ValueKind::Number if !value.is_integer() => {
+            Ok(f64::try_from(value.clone()).map_or_else(|_| value.to_string(), |number| float_text(number, false)))
+        }
         _ => Ok(value.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! What a template's source may ask of the compiler. It works out operations on constants while compiling and follows nested
-//! expressions by recursion, so both are bounded before it sees them.
+//! What a template's source may ask of the compiler. It works out operations on constants while compiling and follows
+//! nested expressions by recursion, so both are bounded before it sees them.
 
 use crate::python::failure;
 use minijinja::machinery::{self, Token};

@@ -1,5 +1,6 @@
-//! Chat templates as transformers renders them: Jinja2 with trim_blocks and lstrip_blocks, Python's methods on values, tojson
-//! without HTML escapes, raise_exception, strftime_now, break and continue, and the generation block as its content.
+//! Chat templates as transformers renders them: Jinja2 with trim_blocks and lstrip_blocks, Python's methods on
+//! values, tojson without HTML escapes, raise_exception, strftime_now, break and continue, and the generation block
+//! as its content.
 
 use crate::ffi::{Failure, Outcome};
 use crate::guard::{self, Budget};
@@ -26,7 +27,8 @@ pub struct Template {
     limits: Limits,
 }
 
-/// Template code is compiled anew for each rendering: a fraction of a millisecond, and it may then borrow from the rendering.
+/// Template code is compiled anew for each rendering: a fraction of a millisecond, and it may then borrow from the
+/// rendering.
 fn compile(source: &str) -> Result<(Instructions<'_>, BTreeMap<&str, Instructions<'_>>), Error> {
     let mut syntax = SyntaxConfig::builder();
     let syntax = syntax.trim_blocks(true).lstrip_blocks(true).build()?;
@@ -110,9 +112,7 @@ fn add_filters(env: &mut Environment<'_>, budget: &Arc<Budget>) {
     }
     env.remove_global("debug");
     let shared = budget.clone();
-    env.add_filter("tojson", move |value: Value, kwargs: Kwargs| {
-        python::to_json(&value, &kwargs, shared.max_value())
-    });
+    env.add_filter("tojson", move |value: Value, kwargs: Kwargs| python::to_json(&value, &kwargs, shared.max_value()));
     env.add_filter("string", |value: Value| python::to_str(&value));
     env.add_filter("trim", |value: Value, chars: Option<String>| {
         python::to_str(&value).map(|text| trim(&text, chars.as_deref(), true, true))
