@@ -24,7 +24,7 @@ void Scheduler::InsertByArrival(Sequences& sequences, std::unique_ptr<Sequence> 
 }
 
 void Scheduler::Add(std::unique_ptr<Sequence> sequence) {
-  sequence->Number(++arrivals_);
+  sequence->Join(++arrivals_, pool_);
   waiting_.push_back(std::move(sequence));
 }
 
@@ -96,16 +96,39 @@ void Scheduler::Unpark() {
   }
 }
 
+// Takes the blocks of a sequence that does not run: of who was parked first, then of the youngest that waits.
+bool Scheduler::ReclaimIdle(const Sequence& keep) {
+  const auto holds = [&](const Sequence& sequence) {
+    return &sequence != &keep && !sequence.blocks().blocks().empty();
+  };
+  const auto parked = std::ranges::find_if(parked_, [&](const Parked& entry) { return holds(*entry.sequence); });
+  Sequence* victim = parked == parked_.end() ? nullptr : parked->sequence.get();
+  for (auto it = waiting_.rbegin(); victim == nullptr && it != waiting_.rend(); ++it) {
+    if (*it != nullptr && holds(**it)) victim = it->get();
+  }
+  if (victim == nullptr) return false;
+  victim->Evict();
+  ++totals_.evictions;
+  return true;
+}
+
+// True once the pool has what `sequence` lacks to hold all of its tokens, and `spare` blocks more.
+bool Scheduler::MakeRoom(const Sequence& sequence, int64_t spare) {
+  const int64_t missing = pool_.BlocksFor(sequence.size()) - std::ssize(sequence.blocks().blocks());
+  while (pool_.free() < missing + spare) {
+    if (!ReclaimIdle(sequence)) return false;
+  }
+  return true;
+}
+
 // In order of arrival and never past one that does not fit, or a long prompt would wait for ever.
 void Scheduler::Admit(int64_t now) {
   size_t admitted = 0;
   for (; admitted < waiting_.size() && std::ssize(running_) < options_.max_running; ++admitted) {
     std::unique_ptr<Sequence>& next = waiting_[admitted];
     // A block to spare for each that runs: else the newcomer would be evicted within a few steps.
-    if (pool_.free() < pool_.BlocksFor(next->size()) + std::ssize(running_) && !running_.empty()) break;
-    BlockTable blocks(pool_);
-    if (!blocks.Cover(next->size())) break;
-    next->Admit(std::move(blocks), now);
+    if (!MakeRoom(*next, std::ssize(running_)) || !next->blocks().Cover(next->size())) break;
+    next->Admit(now);
     InsertByArrival(running_, std::move(next));
   }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(admitted));
@@ -122,7 +145,9 @@ void Scheduler::EvictYoungest() {
 // The oldest first: it always finds room, because its size limit fits the cache, so something always moves on.
 void Scheduler::GrowDecodes() {
   for (size_t i = 0; i < running_.size(); ++i) {
-    while (i < running_.size() && !running_[i]->blocks().Cover(running_[i]->size())) EvictYoungest();
+    while (i < running_.size() && !(MakeRoom(*running_[i], 0) && running_[i]->blocks().Cover(running_[i]->size()))) {
+      EvictYoungest();
+    }
   }
 }
 
@@ -209,7 +234,6 @@ void Scheduler::ParkSlow(int64_t now) {
       ++i;
       continue;
     }
-    running_[i]->Evict();
     parked_.push_back({std::move(running_[i]), now});
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
   }

@@ -1,8 +1,8 @@
 // Continuous batching: which rows go into the next pass, and who leaves.
 //
-// Blocks are given as a sequence grows and not reserved for the worst case. Where they run out, the youngest sequence
-// gives all of its own back and is computed again later; results do not depend on batch or chunking, so its answer does
-// not change. docs/decisions tells why.
+// Blocks are given as a sequence grows and not reserved for the worst case. Where they run out, sequences that do not
+// run and then the youngest that runs give all of theirs back and are computed again later; results do not depend on
+// batch or chunking, so their answers do not change. docs/decisions tells why.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct SchedulerOptions {
   int max_running = 32;                        // sequences in one pass
   int64_t step_tokens = 256;                   // rows of one pass
   int64_t prefill_tokens_beside_decodes = 64;  // so that a long prompt does not hold up streams that flow already
-  int64_t max_unread_tokens = 1024;            // above, a sequence is parked: no blocks, no slot
+  int64_t max_unread_tokens = 1024;            // above, a sequence is parked: it has no slot, and its blocks are lent
   int64_t slow_client_millis = 60'000;         // parked this long, it is ended
   int max_parked = 256;                        // above, whoever was parked first is ended
 };
@@ -86,6 +86,8 @@ class Scheduler {
   void Unpark();
   void Admit(int64_t now);
   void GrowDecodes();
+  [[nodiscard]] bool MakeRoom(const Sequence& sequence, int64_t spare);
+  [[nodiscard]] bool ReclaimIdle(const Sequence& keep);
   void EvictYoungest();
   [[nodiscard]] std::vector<Part> PlanStep() const;
   [[nodiscard]] absl::Status RunPass(const std::vector<Part>& parts);

@@ -24,8 +24,12 @@ Sequence::Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> si
       matcher_(std::move(request.stop)),
       tokens_(std::move(request.prompt)) {}
 
-void Sequence::Admit(BlockTable blocks, int64_t now) {
-  blocks_ = std::move(blocks);
+void Sequence::Join(uint64_t arrival, BlockPool& pool) {
+  arrival_ = arrival;
+  blocks_ = BlockTable(pool);
+}
+
+void Sequence::Admit(int64_t now) {
   if (!admitted_.has_value()) admitted_ = now;
 }
 

@@ -23,8 +23,8 @@ class Sequence {
   Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> sink,
            std::shared_ptr<const std::atomic<bool>> cancelled, int64_t max_context_tokens, int64_t now);
 
-  // Orders sequences: the scheduler counts up.
-  void Number(uint64_t arrival) { arrival_ = arrival; }
+  // Before anything else: its place in the order of arrival, and where its blocks come from.
+  void Join(uint64_t arrival, BlockPool& pool);
   [[nodiscard]] uint64_t arrival() const { return arrival_; }
   [[nodiscard]] int64_t arrived_millis() const { return arrived_; }
 
@@ -40,10 +40,11 @@ class Sequence {
   [[nodiscard]] int64_t generated() const { return size() - prompt_size_; }
   [[nodiscard]] int64_t prompt_size() const { return prompt_size_; }
 
-  void Admit(BlockTable blocks, int64_t now);
+  void Admit(int64_t now);
   // Gives the blocks back; all tokens are to be computed again, with the same result.
   void Evict();
   [[nodiscard]] BlockTable& blocks() { return blocks_; }
+  [[nodiscard]] const BlockTable& blocks() const { return blocks_; }
 
   // Chooses the next token from the logits of the last row and hands it on. True when it was the last one. An error
   // ends the sequence.

@@ -219,7 +219,7 @@ TEST_F(SchedulerTest, ADeadlineEndsWaitingAndRunningRequests) {
   EXPECT_EQ(running.sink->tokens().size(), 2u);
 }
 
-TEST_F(SchedulerTest, ASlowReaderIsParkedWithoutBlocksAndGoesOnWithTheSameTokens) {
+TEST_F(SchedulerTest, ASlowReaderIsParkedLendsItsBlocksAndGoesOnWithTheSameTokens) {
   const std::vector<int32_t> alone = Alone(Sampled(1, 10, 60));
   SchedulerOptions options;
   options.max_unread_tokens = 8;
@@ -232,11 +232,30 @@ TEST_F(SchedulerTest, ASlowReaderIsParkedWithoutBlocksAndGoesOnWithTheSameTokens
   EXPECT_FALSE(slow.sink->done());
   EXPECT_EQ(slow.sink->tokens().size(), 9u);
   EXPECT_EQ(scheduler.stats().parked, 1);
-  EXPECT_EQ(scheduler.stats().free_blocks, scheduler.stats().blocks);
+  EXPECT_EQ(scheduler.stats().evictions, 0) << "nobody asked for its blocks";
+  const Client large = Add(scheduler, Ask(Prompt(3, 250), 6));
+  RunToEnd(scheduler);
+  EXPECT_TRUE(large.sink->done()) << "a parked sequence keeps its blocks from one that runs";
+  EXPECT_EQ(scheduler.stats().evictions, 1);
   slow.sink->slow = false;
   slow.sink->unread = 0;
   RunToEnd(scheduler);
   EXPECT_EQ(slow.sink->tokens(), alone);
+  EXPECT_EQ(scheduler.stats().free_blocks, scheduler.stats().blocks);
+}
+
+TEST_F(SchedulerTest, AParkedSequenceWhoseBlocksNobodyTookIsNotComputedAgain) {
+  SchedulerOptions options;
+  options.max_unread_tokens = 8;
+  Scheduler scheduler = Make(options);
+  const Client slow = Add(scheduler, Ask(Prompt(1, 40), 60));
+  slow.sink->slow = true;
+  for (int i = 0; i < 20; ++i) {
+    RunToEnd(scheduler);
+    slow.sink->unread = 0;
+  }
+  EXPECT_TRUE(slow.sink->done());
+  EXPECT_EQ(scheduler.stats().prompt_tokens, 40);
 }
 
 TEST_F(SchedulerTest, AReaderThatStaysAwayIsEnded) {
@@ -307,14 +326,24 @@ TEST_F(TightSchedulerTest, EveryRequestThatFitsTheCacheAloneIsServed) {
   for (int round = 0; round < 200; ++round) {
     SchedulerOptions options;
     options.max_running = 1 + static_cast<int>(random() % 6);
+    options.max_unread_tokens = 1 + static_cast<int64_t>(random() % 6);
     Scheduler scheduler = Make(options);
     std::vector<Client> clients;
     for (uint32_t i = 0; i < 10; ++i) {
       clients.push_back(Add(scheduler, Sampled(i, 1 + random() % 23, 1 + static_cast<int64_t>(random() % 24))));
       if (random() % 2 == 0) (void)scheduler.Step();
       if (random() % 8 == 0) *clients[random() % clients.size()].cancelled = true;
+      if (random() % 4 == 0) clients.back().sink->slow = true;
     }
-    RunToEnd(scheduler);
+    // Readers come back in any order, so that sequences wait with and without blocks.
+    for (bool all_done = false; !all_done;) {
+      RunToEnd(scheduler);
+      all_done = true;
+      for (const Client& client : clients) {
+        all_done &= client.sink->done();
+        if (random() % 3 == 0) client.sink->unread = 0;
+      }
+    }
     for (const Client& client : clients) ASSERT_EQ(client.sink->done_calls(), 1) << "round " << round;
     ASSERT_EQ(scheduler.stats().free_blocks, 6);
     ASSERT_EQ(scheduler.stats().queued + scheduler.stats().running + scheduler.stats().parked, 0);

@@ -1,0 +1,44 @@
+#include "server/infer/holds.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/status/statusor.h"
+
+namespace gwq {
+namespace {
+
+// Fails the first renewals.
+class FlakySource final : public ModelSource {
+ public:
+  absl::StatusOr<ResolvedModel> Resolve(const std::string& name) override {
+    MutexLock lock(mutex_);
+    ++calls_;
+    changed_.NotifyAll();
+    if (calls_ < 3) return absl::UnavailableError("gwq-jobs restarts");
+    return ResolvedModel{name, Digest{}, ""};
+  }
+  absl::Status Release(const Digest&) override { return absl::UnavailableError("gwq-jobs is gone"); }
+  int64_t hold_millis() const override { return 30; }
+  void WaitCalls(int calls) {
+    MutexLock lock(mutex_);
+    while (calls_ < calls) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST(Holds, AFailedRenewalIsTriedAgainAndAFailedReleaseIsNoError) {
+  FlakySource source;
+  const Log log("test", LogLevel::kError);
+  Holds holds(source, log);
+  holds.Keep({"models/x", Digest{}, ""});
+  source.WaitCalls(4);
+  holds.Drop("models/x");
+  holds.Drop("models/x");
+}
+
+}  // namespace
+}  // namespace gwq

@@ -1,0 +1,153 @@
+#include <fmt/format.h>
+#include <grpcpp/client_context.h>
+
+#include <future>
+#include <thread>
+
+#include "tests/server/infer/infer_fixture.h"
+
+namespace gwq::testing {
+namespace {
+
+using ModelsTest = InferFixture;
+
+grpc::Status Unload(v1::InferenceService::Stub& stub, const std::string& name) {
+  v1::UnloadModelRequest request;
+  request.set_name(name);
+  google::protobuf::Empty response;
+  grpc::ClientContext call;
+  return stub.UnloadModel(&call, request, &response);
+}
+
+TEST_F(ModelsTest, LoadTellsWhatWasLoadedAndIsIdempotent) {
+  Setup setup;
+  setup.load.cache_tokens = 1000;
+  setup.load.kernels = "scalar";
+  Start(setup);
+  v1::LoadedModel loaded;
+  ASSERT_TRUE(Load("tiny", &loaded).ok());
+  EXPECT_EQ(loaded.name(), "models/tiny");
+  EXPECT_EQ(loaded.digest(), tiny().Hex());
+  EXPECT_EQ(loaded.architecture(), "LlamaForCausalLM");
+  EXPECT_EQ(loaded.cache_tokens(), 1008) << "whole blocks of 16";
+  EXPECT_EQ(loaded.max_context_tokens(), 1008);
+  EXPECT_GT(loaded.weight_bytes(), 0u);
+  EXPECT_GT(loaded.cache_bytes(), 0u);
+  EXPECT_EQ(loaded.kernels(), "scalar");
+  v1::LoadedModel again;
+  ASSERT_TRUE(Load("models/tiny", &again).ok());
+  EXPECT_EQ(again.digest(), loaded.digest());
+  EXPECT_EQ(models->List().size(), 1u);
+}
+
+TEST_F(ModelsTest, LoadRefusesWhatDoesNotFitWhatIsLoaded) {
+  Start();
+  ASSERT_TRUE(Load("tiny", nullptr, 100).ok());
+  EXPECT_TRUE(Load("tiny", nullptr, 100).ok());
+  EXPECT_EQ(Load("tiny", nullptr, 200).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  jobs->Add("models/tiny", other());
+  EXPECT_EQ(Load("tiny").error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(ModelsTest, LoadNamesTheFieldAtFault) {
+  Start();
+  EXPECT_EQ(ViolatedField(Load("")), "name");
+  EXPECT_EQ(ViolatedField(Load("tiny", nullptr, -1)), "max_context_tokens");
+  EXPECT_EQ(ViolatedField(Load("tiny", nullptr, 8193)), "max_context_tokens");
+  const grpc::Status unknown = Load("nobody");
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_NE(unknown.error_message().find("nobody"), std::string::npos);
+  jobs->Add("models/broken", Digest{});
+  EXPECT_EQ(Load("broken").error_code(), grpc::StatusCode::NOT_FOUND) << "the blob is not in the store";
+  EXPECT_EQ(jobs->Holders(Digest{}), 0) << "a failed load keeps its hold";
+  EXPECT_TRUE(models->List().empty());
+}
+
+TEST_F(ModelsTest, AHoldIsKeptWhileLoadedAndReleasedAfterwards) {
+  Start();
+  ASSERT_TRUE(Load("tiny").ok());
+  ASSERT_TRUE(Load("other").ok());
+  EXPECT_EQ(jobs->Holders(tiny()), 1);
+  ASSERT_TRUE(Unload(*stub, "tiny").ok());
+  EXPECT_EQ(jobs->Holders(tiny()), 0);
+  EXPECT_EQ(jobs->Holders(other()), 1);
+  Stop();
+  EXPECT_EQ(jobs->Holders(other()), 0) << "the end of the service releases what is left";
+}
+
+TEST_F(ModelsTest, HoldsAreRenewedInTime) {
+  Setup setup;
+  setup.hold_millis = 90;
+  Start(setup);
+  ASSERT_TRUE(Load("tiny").ok());
+  jobs->WaitResolved(4);
+}
+
+TEST_F(ModelsTest, ANameThatIsNotLoadedIsToldWithTheRemedy) {
+  Start();
+  ASSERT_TRUE(Load("tiny").ok());
+  const Streamed streamed = ReadStream(*stub, Prompt("other", "a", 1));
+  EXPECT_EQ(streamed.status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_NE(streamed.status.error_message().find("models/tiny"), std::string::npos);
+  EXPECT_NE(streamed.status.error_message().find("LoadModel"), std::string::npos);
+  EXPECT_EQ(Unload(*stub, "other").error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ModelsTest, AnUnloadLetsRunningRequestsFinishAndRefusesNewOnes) {
+  Start();
+  ASSERT_TRUE(Load("tiny").ok());
+  backend->Close();
+  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 50)); });
+  backend->WaitHeld();
+  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
+  while (models->Find("tiny").ok()) std::this_thread::yield();
+  EXPECT_EQ(ReadStream(*stub, Prompt("tiny", "abc", 5)).status.error_code(), grpc::StatusCode::NOT_FOUND);
+  backend->Open();
+  const Streamed streamed = stream.get();
+  EXPECT_TRUE(streamed.status.ok()) << streamed.status.error_message();
+  EXPECT_EQ(streamed.answer.token_ids_size(), 50);
+  EXPECT_TRUE(unload.get().ok());
+  ASSERT_TRUE(Load("tiny").ok());
+  EXPECT_TRUE(ReadStream(*stub, Prompt("tiny", "abc", 5)).status.ok());
+}
+
+TEST_F(ModelsTest, AnUnloadWithoutTimeEndsRunningRequests) {
+  Setup setup;
+  setup.unload_millis = 0;
+  Start(setup);
+  ASSERT_TRUE(Load("tiny").ok());
+  backend->Close();
+  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 8000)); });
+  backend->WaitHeld();
+  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
+  while (models->Find("tiny").ok()) std::this_thread::yield();
+  backend->Open();
+  EXPECT_TRUE(unload.get().ok());
+  EXPECT_EQ(stream.get().status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ModelsTest, ACacheInBytesIsThatManyTokens) {
+  Setup setup;
+  // Two blocks, two KV heads of 16 numbers, keys and values in 4 bytes: 512 bytes a token.
+  setup.load.cache_bytes = 512 * 160;
+  Start(setup);
+  v1::LoadedModel loaded;
+  ASSERT_TRUE(Load("tiny", &loaded).ok());
+  EXPECT_EQ(loaded.cache_tokens(), 160);
+}
+
+TEST_F(ModelsTest, WithTokensAWrongOneIsUnauthenticated) {
+  Setup setup;
+  setup.tokens = "0123456789abcdef alice\n";
+  Start(setup);
+  v1::ListLoadedModelsResponse response;
+  grpc::ClientContext without, wrong, right;
+  wrong.AddMetadata("authorization", "Bearer 0123456789abcdeX");
+  right.AddMetadata("authorization", "Bearer 0123456789abcdef");
+  EXPECT_EQ(stub->ListLoadedModels(&without, {}, &response).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(stub->ListLoadedModels(&wrong, {}, &response).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_TRUE(stub->ListLoadedModels(&right, {}, &response).ok());
+}
+
+}  // namespace
+}  // namespace gwq::testing

@@ -1,0 +1,34 @@
+#include "server/infer/settings.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+TEST(InferSettings, NamesAreSplitAtCommas) {
+  EXPECT_EQ(SplitNames(""), std::vector<std::string>());
+  EXPECT_EQ(SplitNames("a"), (std::vector<std::string>{"a"}));
+  EXPECT_EQ(SplitNames("models/a, artifacts/b,,"), (std::vector<std::string>{"models/a", "artifacts/b"}));
+}
+
+TEST(InferSettings, WhatDoesNotFitTogetherIsNamed) {
+  const auto field = [](const InferSettings& settings) {
+    const auto violations = FieldViolations(CheckInferSettings(settings));
+    return violations.empty() ? std::string() : violations[0].field;
+  };
+  InferSettings settings;
+  EXPECT_EQ(field(settings), "jobs");
+  settings.jobs = "127.0.0.1:1";
+  EXPECT_EQ(field(settings), "");
+  settings.isa = "mmx";
+  EXPECT_EQ(field(settings), "isa");
+  settings.isa = "scalar";
+  EXPECT_EQ(field(settings), "");
+  settings.max_running = 256;
+  EXPECT_EQ(field(settings), "step-tokens");
+}
+
+}  // namespace
+}  // namespace gwq

@@ -1,0 +1,41 @@
+#include "tests/server/infer/tiny_model.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "core/artifact/import.h"
+#include "core/base/status.h"
+#include "core/io/file_system.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/upload_builder.h"
+
+namespace gwq::testing {
+namespace {
+
+constexpr uint64_t kMaxFile = 64 << 20;
+
+}  // namespace
+
+absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
+  const TempFolder folder;
+  const char* source = std::getenv("GWQ_SOURCE_DIR");
+  const std::string command = fmt::format("python3 '{}/tests/support/tiny_model.py' '{}' --seed {}",
+                                          source == nullptr ? "." : source, folder.path(), seed);
+  if (std::system(command.c_str()) != 0) return absl::InternalError(command + " failed");
+  UploadBuilder upload(store);
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    GWQ_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(LocalFileSystem(), folder / name, kMaxFile));
+    constexpr std::string_view kPositions = "\"max_position_embeddings\": 512";
+    if (const size_t at = text.find(kPositions); at != std::string::npos) {
+      text.replace(at, kPositions.size(), "\"max_position_embeddings\": 8192");
+    }
+    upload.File(name, text);
+  }
+  GWQ_ASSIGN_OR_RETURN(const std::string weights,
+                       ReadSmallFile(LocalFileSystem(), folder / "model.safetensors", kMaxFile));
+  upload.Safetensors("model.safetensors", weights);
+  return ImportModel(store, upload.Build(), NoProgress());
+}
+
+}  // namespace gwq::testing
