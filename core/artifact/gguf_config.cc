@@ -7,7 +7,7 @@
 #include <ranges>
 
 #include "core/artifact/gguf_layout.h"
-#include "core/artifact/gguf_metadata.h"
+#include "core/artifact/metadata_reader.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
 

@@ -13,6 +13,7 @@
 #include "core/io/gguf.h"
 #include "core/models/model.h"
 #include "core/storage/commit_group.h"
+#include "core/text/gguf_metadata.h"
 
 namespace gwq {
 namespace {

@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
-#include <utility>
-
-#include "core/artifact/gguf_metadata.h"
-#include "core/base/status.h"
+#include <span>
 
 namespace gwq {
 namespace {
@@ -35,41 +32,6 @@ std::string_view Lookup(std::span<const NamePair> names, std::string_view name) 
     if (pair.hugging_face == name) return pair.gguf;
   }
   return {};
-}
-
-absl::Status ReadStrings(MetadataReader& metadata, GgufTokenizer& out) {
-  GWQ_ASSIGN_OR_RETURN(out.model, metadata.StringOr("tokenizer.ggml.model", ""));
-  GWQ_ASSIGN_OR_RETURN(out.pre, metadata.StringOr("tokenizer.ggml.pre", ""));
-  GWQ_ASSIGN_OR_RETURN(out.chat_template, metadata.StringOr("tokenizer.chat_template", ""));
-  GWQ_ASSIGN_OR_RETURN(out.tokens, metadata.Array<std::string>("tokenizer.ggml.tokens"));
-  GWQ_ASSIGN_OR_RETURN(out.merges, metadata.Array<std::string>("tokenizer.ggml.merges"));
-  return absl::OkStatus();
-}
-
-absl::Status ReadNumbers(MetadataReader& metadata, GgufTokenizer& out) {
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> types, metadata.Array<int64_t>("tokenizer.ggml.token_type"));
-  for (const int64_t type : types) {
-    if (type < 0 || type > 64) return InvalidField("metadata[tokenizer.ggml.token_type]", fmt::format("{}", type));
-    out.token_types.push_back(static_cast<int32_t>(type));
-  }
-  GWQ_ASSIGN_OR_RETURN(const std::vector<double> scores, metadata.Array<double>("tokenizer.ggml.scores"));
-  for (const double score : scores) out.scores.push_back(static_cast<float>(score));
-  const std::pair<std::string_view, std::optional<int64_t>*> ids[] = {{"bos_token_id", &out.bos_id},
-                                                                      {"eos_token_id", &out.eos_id},
-                                                                      {"eot_token_id", &out.eot_id},
-                                                                      {"unknown_token_id", &out.unk_id},
-                                                                      {"padding_token_id", &out.pad_id}};
-  for (const auto& [key, id] : ids) {
-    GWQ_ASSIGN_OR_RETURN(*id, metadata.OptionalInt(fmt::format("tokenizer.ggml.{}", key)));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReadSwitches(MetadataReader& metadata, GgufTokenizer& out) {
-  GWQ_ASSIGN_OR_RETURN(out.add_bos, metadata.OptionalBool("tokenizer.ggml.add_bos_token"));
-  GWQ_ASSIGN_OR_RETURN(out.add_eos, metadata.OptionalBool("tokenizer.ggml.add_eos_token"));
-  GWQ_ASSIGN_OR_RETURN(out.add_space_prefix, metadata.OptionalBool("tokenizer.ggml.add_space_prefix"));
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -108,15 +70,6 @@ int64_t StoredRow(int64_t row, int64_t rows, int64_t heads) {
   const int64_t within = row % head_dim;
   const int64_t half = head_dim / 2;
   return row - within + 2 * (within % half) + within / half;
-}
-
-absl::StatusOr<GgufTokenizer> ReadGgufTokenizer(const GgufHeader& header) {
-  MetadataReader metadata(header);
-  GgufTokenizer out;
-  GWQ_RETURN_IF_ERROR(ReadStrings(metadata, out));
-  GWQ_RETURN_IF_ERROR(ReadNumbers(metadata, out));
-  GWQ_RETURN_IF_ERROR(ReadSwitches(metadata, out));
-  return out;
 }
 
 }  // namespace gwq

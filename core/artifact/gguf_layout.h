@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "core/io/gguf.h"
-#include "core/text/gguf_tokenizer.h"
 
 namespace gwq {
 
@@ -26,8 +26,5 @@ namespace gwq {
 [[nodiscard]] int64_t PairedHeads(const GgufHeader& header, std::string_view hugging_face_name);
 // The stored row that holds row `row` of the original, with `rows` in all.
 [[nodiscard]] int64_t StoredRow(int64_t row, int64_t rows, int64_t heads);
-
-// The keys under tokenizer.*. INVALID_ARGUMENT where one has another type.
-[[nodiscard]] absl::StatusOr<GgufTokenizer> ReadGgufTokenizer(const GgufHeader& header);
 
 }  // namespace gwq

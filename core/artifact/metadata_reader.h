@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/status.h"
@@ -22,9 +21,6 @@ class MetadataReader {
 
   [[nodiscard]] absl::StatusOr<std::optional<int64_t>> OptionalInt(std::string_view key) const {
     return Optional<int64_t>(key, "an integer");
-  }
-  [[nodiscard]] absl::StatusOr<std::optional<bool>> OptionalBool(std::string_view key) const {
-    return Optional<bool>(key, "a boolean");
   }
   [[nodiscard]] absl::StatusOr<std::optional<double>> OptionalDouble(std::string_view key) const {
     return Optional<double>(key, "a floating-point number");
@@ -42,16 +38,6 @@ class MetadataReader {
     }
     return *value;
   }
-  // Empty where the key is missing.
-  template <class T>
-  [[nodiscard]] absl::StatusOr<std::vector<T>> Array(std::string_view key) const {
-    GWQ_ASSIGN_OR_RETURN(const std::optional<GgufArray> array, Optional<GgufArray>(key, "an array"));
-    if (!array.has_value()) return std::vector<T>();
-    const auto* const values = std::get_if<std::vector<T>>(&*array);
-    if (values == nullptr) return Wrong(key, "an array of another element type was expected");
-    return *values;
-  }
-
   [[nodiscard]] static absl::Status Wrong(std::string_view key, std::string_view text) {
     return InvalidField(fmt::format("metadata[{}]", key), text);
   }
