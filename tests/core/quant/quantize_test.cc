@@ -1,0 +1,295 @@
+// The whole job on tiny models: repeatable, measured on disk, cancellable, and picking what transformers' gradients
+// say.
+#include "core/quant/quantize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "core/quant/outliers.h"
+#include "tests/core/quant/stored_golden.h"
+#include "tests/support/golden_model.h"
+#include "tests/support/status_matchers.h"
+
+namespace gwq {
+namespace {
+
+using Json = nlohmann::json;
+using testing::FailsAt;
+using testing::HasCode;
+using testing::IsOk;
+using testing::StoredGolden;
+
+constexpr char kModel[] = "llama-tied-f16-v4";
+
+// Small groups and enough outliers to show on matrices of 32 columns.
+Recipe TinyRecipe() {
+  Recipe recipe;
+  recipe.bits = 3;
+  recipe.group_size = 16;
+  recipe.outlier_ratio = 0.05;
+  recipe.threads = 1;
+  recipe.calibration.source = CalibrationSource::kText;
+  recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3";
+  recipe.evaluation_text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20";
+  recipe.evaluation_tokens = 20;
+  recipe.evaluation_window = 10;
+  return recipe;
+}
+
+QuantizeResult Quantize(StoredGolden& golden, const Recipe& recipe) {
+  auto result = QuantizeModel(golden.store(), golden.digest(), recipe, NoProgress());
+  EXPECT_THAT(result, IsOk());
+  return result.ok() ? *std::move(result) : QuantizeResult{};
+}
+
+TEST(Quantize, GivesTheSameDigestInFiveRuns) {
+  const Digest first = [] {
+    StoredGolden golden(kModel);
+    return Quantize(golden, TinyRecipe()).artifact;
+  }();
+  StoredGolden golden(kModel);
+  for (int run = 0; run < 4; ++run) EXPECT_EQ(Quantize(golden, TinyRecipe()).artifact, first);
+}
+
+TEST(Quantize, EvaluationIsNoPartOfTheArtifactAndBytesAre) {
+  StoredGolden golden(kModel);
+  const Digest first = Quantize(golden, TinyRecipe()).artifact;
+  Recipe recipe = TinyRecipe();
+  recipe.evaluation_tokens = 0;
+  EXPECT_EQ(Quantize(golden, recipe).artifact, first);
+  recipe.bits = 4;
+  EXPECT_NE(Quantize(golden, recipe).artifact, first);
+}
+
+TEST(Quantize, BytesOnDiskGiveTheReportsBitsPerWeight) {
+  for (const std::string& name : testing::GoldenModelNames()) {
+    StoredGolden golden(name);
+    const QuantizeResult result = Quantize(golden, TinyRecipe());
+    const auto artifact = golden.Open(result.artifact);
+    ASSERT_NE(artifact, nullptr);
+    uint64_t bytes = 0, weights = 0, matrix_bytes = 0, matrix_weights = 0;
+    for (const TensorSpec& spec : artifact->model()->tensors()) {
+      const uint64_t size = std::filesystem::file_size(golden.BlobPath(artifact->Find(spec.name)->digest));
+      const auto count = static_cast<uint64_t>(*ElementCount(spec.shape));
+      bytes += size;
+      weights += count;
+      if (spec.kind != TensorKind::kLinear) continue;
+      matrix_bytes += size;
+      matrix_weights += count;
+    }
+    const Json report = Json::parse(result.report_json);
+    EXPECT_EQ(report["total_bytes"], bytes);
+    EXPECT_EQ(report["quantized_bytes"], matrix_bytes);
+    EXPECT_DOUBLE_EQ(report["model_bits_per_weight"], static_cast<double>(bytes) * 8 / static_cast<double>(weights));
+    EXPECT_DOUBLE_EQ(report["matrix_bits_per_weight"],
+                     static_cast<double>(matrix_bytes) * 8 / static_cast<double>(matrix_weights));
+    const auto source = golden.Open(golden.digest());
+    const auto plan = PlanQuantization(*source->model(), source->manifest(), TinyRecipe());
+    ASSERT_THAT(plan, IsOk());
+    EXPECT_EQ(plan->total_bytes, bytes);
+    EXPECT_EQ(plan->quantized_bytes, matrix_bytes);
+    EXPECT_THAT(artifact->Verify(NoProgress()), IsOk());
+  }
+}
+
+// Tolerance: positions whose scores differ by less than LibTorch's and transformers' rounding may change places.
+TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
+  for (const std::string& name : testing::GoldenModelNamesWithGradients()) {
+    for (const Loss loss : {Loss::kLast, Loss::kAll}) {
+      const auto reference = testing::GoldenModel::Load(name);
+      ASSERT_THAT(reference, IsOk());
+      StoredGolden golden(name);
+      Recipe recipe = TinyRecipe();
+      recipe.loss = loss;
+      recipe.evaluation_tokens = 0;
+      recipe.calibration = {};
+      recipe.calibration.source = CalibrationSource::kTokenIds;
+      recipe.calibration.token_ids = reference->Tokens("a");
+      const auto artifact = golden.Open(Quantize(golden, recipe).artifact);
+      ASSERT_NE(artifact, nullptr);
+      int64_t equal = 0, total = 0;
+      for (const TensorSpec& spec : artifact->model()->tensors()) {
+        if (spec.kind != TensorKind::kLinear) continue;
+        const std::string key = std::string("gradient.") + (loss == Loss::kLast ? "last." : "all.") + spec.name;
+        const std::vector<float> gradient = reference->Floats(key);
+        ASSERT_FALSE(gradient.empty()) << key;
+        const auto expected = LargestScores(
+            gradient, OutlierCount(recipe.outlier_ratio, static_cast<int64_t>(gradient.size())), spec.name);
+        const std::set<int64_t> wanted(expected->begin(), expected->end());
+        const auto packed = artifact->Packed(spec.name);
+        ASSERT_THAT(packed, IsOk());
+        packed->view.ForEachOutlier([&](const PackedView::Outlier& outlier) {
+          equal += wanted.contains(outlier.row * spec.shape[1] + outlier.col) ? 1 : 0;
+          ++total;
+        });
+      }
+      EXPECT_GT(total, 0);
+      EXPECT_GE(static_cast<double>(equal), 0.995 * static_cast<double>(total)) << name;
+    }
+  }
+}
+
+TEST(Quantize, KeepingEverythingLosesNothing) {
+  StoredGolden golden("qwen2-tied-bf16-v5");
+  Recipe recipe = TinyRecipe();
+  recipe.method = Method::kKeep;
+  recipe.embedding_bits = 16;
+  const Json report = Json::parse(Quantize(golden, recipe).report_json);
+  EXPECT_EQ(report["evaluation"]["original_perplexity"], report["evaluation"]["artifact_perplexity"]);
+  EXPECT_NEAR(report["evaluation"]["mean_kl"], 0.0, 1e-12);
+  EXPECT_EQ(report["evaluation"]["same_top1"], 1.0);
+  EXPECT_EQ(report["model_bits_per_weight"], 16.0);
+  EXPECT_TRUE(report["modules"].empty());
+}
+
+TEST(Quantize, EverySourceOfASampleWorks) {
+  StoredGolden golden(kModel);
+  const std::string text = TinyRecipe().calibration.text;
+  const auto blob = PutBlob(golden.store(), std::as_bytes(std::span(text)));
+  ASSERT_THAT(blob, IsOk());
+  Recipe recipe = TinyRecipe();
+  const Digest by_text = Quantize(golden, recipe).artifact;
+  recipe.calibration = {};
+  recipe.calibration.source = CalibrationSource::kFile;
+  recipe.calibration.blob = blob->Hex();
+  const Json from_file = Json::parse(Quantize(golden, recipe).report_json);
+  EXPECT_EQ(from_file["calibration_tokens"], 12);
+  recipe.calibration = {};
+  recipe.calibration.max_tokens = 9;
+  const QuantizeResult generated = Quantize(golden, recipe);
+  EXPECT_EQ(Json::parse(generated.report_json)["calibration_tokens"], 9);
+  EXPECT_NE(generated.artifact, by_text);
+  EXPECT_EQ(Quantize(golden, recipe).artifact, generated.artifact);
+}
+
+TEST(Quantize, RefusesSamplesThatCannotBeUsed) {
+  StoredGolden golden(kModel);
+  const auto run = [&](Calibration calibration) {
+    Recipe recipe = TinyRecipe();
+    recipe.calibration = std::move(calibration);
+    return QuantizeModel(golden.store(), golden.digest(), recipe, NoProgress());
+  };
+  Calibration calibration;
+  calibration.source = CalibrationSource::kText;
+  calibration.text = "w3";
+  EXPECT_THAT(run(calibration), FailsAt("recipe.calibration.text"));
+  calibration = {};
+  calibration.source = CalibrationSource::kTokenIds;
+  calibration.token_ids = {1, 2, 64};
+  EXPECT_THAT(run(calibration), FailsAt("recipe.calibration.token_ids[2]"));
+  calibration = {};
+  calibration.source = CalibrationSource::kChat;
+  calibration.messages = {{"user", "w1 w2"}};
+  EXPECT_THAT(run(calibration), FailsAt("recipe.calibration.source"));
+  calibration = {};
+  calibration.source = CalibrationSource::kFile;
+  calibration.blob = std::string(64, 'a');
+  EXPECT_THAT(run(calibration), HasCode(absl::StatusCode::kNotFound));
+  const std::string noise = "\xFF\xFE w1 w2";
+  calibration.blob = PutBlob(golden.store(), std::as_bytes(std::span(noise)))->Hex();
+  EXPECT_THAT(run(calibration), FailsAt("recipe.calibration.blob"));
+}
+
+TEST(Quantize, RefusesAnArtifact) {
+  StoredGolden golden(kModel);
+  const Digest artifact = Quantize(golden, TinyRecipe()).artifact;
+  EXPECT_THAT(QuantizeModel(golden.store(), artifact, TinyRecipe(), NoProgress()),
+              HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+// Cancels at the n-th question.
+class CancelAfter final : public Progress {
+ public:
+  explicit CancelAfter(int checks) : left_(checks) {}
+  void Step(std::string_view phase, int64_t done, int64_t total) override {
+    EXPECT_LE(done, total);
+    EXPECT_TRUE(phase != phase_ || done >= done_) << phase;
+    phase_ = phase;
+    done_ = done;
+  }
+  void Log(std::string_view) override {}
+  absl::Status Check() override { return left_-- > 0 ? absl::OkStatus() : absl::CancelledError("asked for"); }
+  int left() const { return left_; }
+
+ private:
+  int left_;
+  std::string phase_;
+  int64_t done_ = 0;
+};
+
+TEST(Quantize, CancelsAtEveryStep) {
+  StoredGolden golden(kModel);
+  CancelAfter never(1'000'000);
+  ASSERT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), never), IsOk());
+  const int checks = 1'000'000 - never.left();
+  EXPECT_GT(checks, 40);
+  for (int at = 0; at < checks; at += 3) {
+    CancelAfter progress(at);
+    EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress),
+                HasCode(absl::StatusCode::kCancelled));
+  }
+}
+
+TEST(Quantize, ReportSaysWhatItsPageLists) {
+  StoredGolden golden(kModel);
+  const QuantizeResult result = Quantize(golden, TinyRecipe());
+  std::ifstream file(std::string(std::getenv("GWQ_SOURCE_DIR")) + "/docs/report.md");
+  std::ostringstream page;
+  page << file.rdbuf();
+  const Json report = Json::parse(result.report_json);
+  const auto listed = [&](const std::string& prefix, const Json& object) {
+    for (const auto& [key, value] : object.items()) {
+      EXPECT_NE(page.str().find("`" + prefix + key + "`"), std::string::npos) << prefix << key;
+    }
+  };
+  listed("", report);
+  listed("evaluation.", report["evaluation"]);
+  listed("environment.", report["environment"]);
+  for (const Json& module : report["modules"]) listed("modules[].", module);
+  listed("phases[].", report["phases"][0]);
+  EXPECT_NE(result.report_markdown.find("| whole model |"), std::string::npos);
+  EXPECT_NE(result.report_markdown.find("model.layers.1.mlp.down_proj.weight"), std::string::npos);
+}
+
+TEST(Export, HoldsTheDequantizedMatricesInFp16) {
+  for (const std::string& name : testing::GoldenModelNames()) {
+    StoredGolden golden(name);
+    const auto artifact = golden.Open(Quantize(golden, TinyRecipe()).artifact);
+    const auto exported = ExportArtifact(golden.store(), artifact->digest(), "hf-fp16", NoProgress());
+    ASSERT_THAT(exported, IsOk());
+    const auto model = golden.Open(exported->model);
+    ASSERT_NE(model, nullptr);
+    EXPECT_EQ(model->manifest().kind, "model");
+    EXPECT_EQ(Json::parse(*model->ReadFile("config.json")).value("torch_dtype", "float16"), "float16");
+    for (const TensorSpec& spec : model->model()->tensors()) {
+      const auto dense = model->Dense(spec.name);
+      ASSERT_THAT(dense, IsOk());
+      EXPECT_EQ(dense->view.type, DType::kF16);
+      std::vector<float> expected(static_cast<size_t>(dense->view.elements()));
+      if (artifact->Find(spec.name)->packed) {
+        artifact->Packed(spec.name)->view.DequantizeAll(expected);
+      } else {
+        ToFloat(artifact->Dense(spec.name)->view, 0, expected);
+      }
+      std::vector<float> got(expected.size());
+      ToFloat(dense->view, 0, got);
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], HalfToFloat(FloatToHalf(expected[i]))) << spec.name;
+    }
+  }
+}
+
+TEST(Export, RefusesOtherFormats) {
+  StoredGolden golden(kModel);
+  EXPECT_THAT(ExportArtifact(golden.store(), golden.digest(), "gguf", NoProgress()), FailsAt("format"));
+}
+
+}  // namespace
+}  // namespace gwq
