@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -23,9 +22,7 @@ struct Family {
 extern const Family kLlamaFamily;
 extern const Family kQwen2Family;
 
-// The table; the order means nothing.
-[[nodiscard]] std::span<const Family* const> Families();
-// Null where no family has that name.
+// The table is in registry.cc. Null where no family has that name.
 [[nodiscard]] const Family* FindFamily(std::string_view architecture);
 // INVALID_ARGUMENT naming the architecture and the list of known ones.
 [[nodiscard]] absl::Status UnknownArchitecture(std::string_view architecture);

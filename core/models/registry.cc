@@ -14,8 +14,6 @@ constexpr std::array<const Family*, 2> kFamilies = {&kLlamaFamily, &kQwen2Family
 
 }  // namespace
 
-std::span<const Family* const> Families() { return kFamilies; }
-
 const Family* FindFamily(std::string_view architecture) {
   const auto found =
       std::ranges::find(kFamilies, architecture, [](const Family* family) { return family->architecture; });
