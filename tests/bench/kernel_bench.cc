@@ -3,17 +3,15 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <memory>
 #include <numeric>
-#include <random>
 #include <vector>
 
 #include "core/backend/cpu/cpu_backend.h"
-#include "core/base/tensor_view.h"
 #include "core/base/thread_pool.h"
 #include "core/format/packed_matrix.h"
+#include "tests/bench/random_packed.h"
 
 namespace gwq {
 namespace {
@@ -34,26 +32,6 @@ void ReadMemory(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * kWalkBytes);
 }
 
-std::vector<std::byte> RandomPacked(const PackedShape& shape) {
-  std::mt19937 random(1);
-  PackedContent content;
-  content.shape = shape;
-  content.codes.resize(static_cast<size_t>(shape.rows * shape.cols));
-  for (uint8_t& code : content.codes) code = static_cast<uint8_t>(random() & ((1u << shape.bits) - 1));
-  const auto groups = static_cast<size_t>(shape.rows * shape.groups_per_row());
-  content.scales.assign(groups, FloatToHalf(0.01F));
-  content.zeros.assign(groups, static_cast<uint8_t>(1 << (shape.bits - 1)));
-  // Every (n / outliers)-th weight, moved by a few places so that columns vary.
-  const int64_t stride = shape.outliers == 0 ? 0 : shape.rows * shape.cols / shape.outliers;
-  for (int64_t i = 0; i < shape.outliers; ++i) {
-    const int64_t flat = i * stride + static_cast<int64_t>(random()) % stride;
-    content.codes[static_cast<size_t>(flat)] = content.zeros[0];
-    content.outlier_positions.push_back(flat);
-    content.outlier_values.push_back(FloatToHalf(0.1F));
-  }
-  return EncodePacked(content).value();
-}
-
 struct Case {
   int64_t rows;
   int64_t cols;
@@ -64,9 +42,7 @@ struct Case {
 void MultiplyRow(benchmark::State& state, const Case& c, int threads, IsaLevel level, int64_t batch_rows,
                  int64_t walk_bytes) {
   const auto backend = CreateCpuBackend({threads, level}).value();
-  const PackedShape shape{c.rows, c.cols, c.bits, 64,
-                          static_cast<int64_t>(c.outliers * static_cast<double>(c.rows * c.cols))};
-  const std::vector<std::byte> blob = RandomPacked(shape);
+  const std::vector<std::byte> blob = bench::RandomPacked(c.rows, c.cols, c.bits, 64, c.outliers);
   const PackedView view = PackedView::Open(blob).value();
   std::vector<std::unique_ptr<Weight>> weights;
   uint64_t bytes = 0;

@@ -1,0 +1,15 @@
+// Packed matrices of random codes, for speed alone.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/format/packed_matrix.h"
+
+namespace gwq::bench {
+
+// floor(ratio * weights) outliers, spread over the matrix; values near what a trained matrix has.
+[[nodiscard]] std::vector<std::byte> RandomPacked(int64_t rows, int64_t cols, int bits, int64_t group_size,
+                                                  double ratio);
+
+}  // namespace gwq::bench
