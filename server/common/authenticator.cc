@@ -38,6 +38,10 @@ absl::StatusOr<Authenticator> Authenticator::FromText(std::string_view text) {
   return out;
 }
 
+void Authenticator::AddToken(std::string_view token, const std::string& principal) {
+  if (checks()) principals_[Sha256Of(token).Hex()] = principal;
+}
+
 absl::StatusOr<std::string> Authenticator::Principal(std::string_view authorization) const {
   if (principals_.empty()) return std::string(kLocalPrincipal);
   if (!authorization.starts_with(kScheme)) {

@@ -12,7 +12,7 @@ namespace gwq {
 // The principal of everybody where no tokens are configured.
 inline constexpr std::string_view kLocalPrincipal = "local";
 
-// Constant after construction, so any thread may ask.
+// Any thread may ask; tokens are added before the service starts.
 class Authenticator {
  public:
   // Everybody is kLocalPrincipal.
@@ -20,6 +20,11 @@ class Authenticator {
   // A file of lines "TOKEN PRINCIPAL"; empty lines and lines that start with '#' are skipped. A token has at least 16
   // characters.
   [[nodiscard]] static absl::StatusOr<Authenticator> FromText(std::string_view text);
+
+  // One more token; what the service gives to its own workers. Does nothing where everybody is kLocalPrincipal.
+  void AddToken(std::string_view token, const std::string& principal);
+  // Whether tokens are asked for.
+  [[nodiscard]] bool checks() const { return !principals_.empty(); }
 
   // `authorization` is the header's value, "Bearer TOKEN". UNAUTHENTICATED where tokens are configured and it names
   // none of them.

@@ -81,7 +81,7 @@ bool Options::Parse(int argc, const char* const* argv) {
 void AddServiceSettings(Options& options, ServiceSettings& settings) {
   options.Add("listen", settings.listen, "HOST:PORT to serve gRPC on; port 0 takes a free one");
   options.Add("port-file", settings.port_file, "file that gets the bound HOST:PORT once the service is ready");
-  options.Add("metrics-listen", settings.metrics_listen, "HOST:PORT of GET /metrics; empty for none");
+  options.Add("metrics", settings.metrics_listen, "HOST:PORT of GET /metrics; empty for none");
   options.Add("tokens", settings.tokens, "file of 'TOKEN PRINCIPAL' lines; without it everybody is 'local'");
   options.Add("log-level", settings.log_level, "debug, info, warning or error");
   options.Add("drain-seconds", settings.drain_seconds, 0, 3600, "time that running calls get after SIGTERM");

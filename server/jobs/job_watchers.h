@@ -1,4 +1,4 @@
-// Tells waiting calls that a job changed.
+// Who waits for a job to change.
 #pragma once
 
 #include <cstdint>
@@ -10,44 +10,25 @@
 
 namespace gwq {
 
-// Thread-safe. Callbacks run on the thread that called Notify and must only post.
+// Thread-safe. Callbacks run on the thread of the change, without any lock: they only post.
 class JobWatchers {
  public:
-  // `job_id` empty: every job. Returns what Remove takes.
-  [[nodiscard]] uint64_t Add(const std::string& job_id, std::function<void()> changed);
-  // A callback may still run once after this returned.
+  // `closing` is true when the service drains: the watcher should end.
+  using Callback = std::function<void(bool closing)>;
+
+  // Ends with Remove, or with the object. An empty job id watches them all. After Close the callback is called at once.
+  [[nodiscard]] uint64_t Add(const std::string& job_id, Callback callback);
   void Remove(uint64_t watcher);
+
   void Notify(const std::string& job_id);
+  // Tells everybody, now and later, to end.
+  void Close();
 
  private:
-  struct Watcher {
-    std::string job_id;
-    std::function<void()> changed;
-  };
   Mutex mutex_;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::map<uint64_t, Watcher> watchers_ ABSL_GUARDED_BY(mutex_);
-};
-
-// Removes a watcher when it goes.
-class JobWatch {
- public:
-  JobWatch() = default;
-  JobWatch(JobWatchers& watchers, const std::string& job_id, std::function<void()> changed)
-      : watchers_(&watchers), id_(watchers.Add(job_id, std::move(changed))) {}
-  ~JobWatch() {
-    if (watchers_ != nullptr) watchers_->Remove(id_);
-  }
-  JobWatch(const JobWatch&) = delete;
-  JobWatch& operator=(JobWatch&& other) noexcept {
-    std::swap(watchers_, other.watchers_);
-    std::swap(id_, other.id_);
-    return *this;
-  }
-
- private:
-  JobWatchers* watchers_ = nullptr;
-  uint64_t id_ = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<uint64_t, std::pair<std::string, Callback>> watchers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gwq

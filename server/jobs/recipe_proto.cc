@@ -2,173 +2,139 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "core/base/status.h"
+#include "core/models/model.h"
 
 namespace gwq {
 namespace {
 
-template <class Proto, class Core>
-struct EnumPair {
-  Proto proto;
-  Core core;
-};
-
-constexpr std::array<EnumPair<v1::Method, Method>, 3> kMethods = {
-    {{v1::GWQ, Method::kGwq}, {v1::RTN, Method::kRtn}, {v1::KEEP, Method::kKeep}}};
-constexpr std::array<EnumPair<v1::Select, Select>, 3> kSelects = {
-    {{v1::GRADIENT, Select::kGradient}, {v1::MAGNITUDE, Select::kMagnitude}, {v1::RANDOM, Select::kRandom}}};
-constexpr std::array<EnumPair<v1::Loss, Loss>, 2> kLosses = {{{v1::LAST, Loss::kLast}, {v1::ALL, Loss::kAll}}};
-constexpr std::array<EnumPair<v1::Calibration::Source, CalibrationSource>, 5> kSources = {
-    {{v1::Calibration::GENERATED, CalibrationSource::kGenerated},
-     {v1::Calibration::TEXT, CalibrationSource::kText},
-     {v1::Calibration::CHAT, CalibrationSource::kChat},
-     {v1::Calibration::TOKEN_IDS, CalibrationSource::kTokenIds},
-     {v1::Calibration::FILE, CalibrationSource::kFile}}};
-
-// The unspecified value (0) leaves `to` as it is.
-template <class Table, class Proto, class Core>
-absl::Status FromEnum(const std::string& field, const Table& table, Proto from, Core& to) {
-  if (static_cast<int>(from) == 0) return absl::OkStatus();
-  for (const auto& pair : table) {
-    if (pair.proto != from) continue;
-    to = pair.core;
-    return absl::OkStatus();
-  }
-  return InvalidField(field, fmt::format("{} is no known value", static_cast<int>(from)));
-}
-
-template <class Table, class Core>
-auto ToEnum(const Table& table, Core from) {
-  for (const auto& pair : table) {
-    if (pair.core == from) return pair.proto;
-  }
-  return table.front().proto;
-}
-
-absl::Status FromCalibration(const v1::Calibration& from, Calibration& to) {
-  GWQ_RETURN_IF_ERROR(FromEnum("recipe.calibration.source", kSources, from.source(), to.source));
-  to.text = from.text();
-  for (const v1::ChatTurn& turn : from.messages()) to.messages.push_back({turn.role(), turn.content()});
-  to.token_ids.assign(from.token_ids().begin(), from.token_ids().end());
-  to.blob = from.blob();
-  if (from.has_max_tokens()) to.max_tokens = from.max_tokens();
+// Wire enums count from 1, with 0 for "unset"; core's from 0, in the same order.
+template <class Core, class Wire>
+absl::Status FromWire(std::string_view field, Wire wire, int count, Core& out) {
+  if (wire == 0) return absl::OkStatus();
+  if (wire < 0 || wire > count) return InvalidField(field, fmt::format("{} is no value of this version", int{wire}));
+  out = static_cast<Core>(wire - 1);
   return absl::OkStatus();
 }
 
-absl::StatusOr<RecipeRule> FromRule(const std::string& field, const v1::RecipeRule& from) {
-  RecipeRule to{.pattern = from.pattern(),
-                .part = from.part(),
-                .kind = from.kind(),
-                .method = {},
-                .bits = {},
-                .group_size = {},
-                .outlier_ratio = {}};
-  if (from.method() != v1::METHOD_UNSPECIFIED) {
-    Method method = Method::kKeep;
-    GWQ_RETURN_IF_ERROR(FromEnum(field + ".method", kMethods, from.method(), method));
-    to.method = method;
-  }
-  if (from.has_bits()) to.bits = from.bits();
-  if (from.has_group_size()) to.group_size = from.group_size();
-  if (from.has_outlier_ratio()) to.outlier_ratio = from.outlier_ratio();
-  return to;
+template <class Wire, class Core>
+Wire ToWire(Core core) {
+  return static_cast<Wire>(static_cast<int>(core) + 1);
 }
 
-void ToCalibration(const Calibration& from, v1::Calibration& to) {
-  to.set_source(ToEnum(kSources, from.source));
-  to.set_text(from.text);
-  for (const ChatTurn& turn : from.messages) {
-    v1::ChatTurn* added = to.add_messages();
-    added->set_role(turn.role);
-    added->set_content(turn.content);
-  }
-  to.mutable_token_ids()->Assign(from.token_ids.begin(), from.token_ids.end());
-  to.set_blob(from.blob);
-  to.set_max_tokens(from.max_tokens);
+constexpr int kMethods = 3, kSelects = 3, kLosses = 2, kSources = 5;
+
+absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out) {
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.calibration.source", proto.source(), kSources, out.source));
+  out.text = proto.text();
+  for (const v1::ChatTurn& turn : proto.messages()) out.messages.push_back({turn.role(), turn.content()});
+  out.token_ids.assign(proto.token_ids().begin(), proto.token_ids().end());
+  out.blob = proto.blob();
+  if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
+  return absl::OkStatus();
 }
 
-void ToRule(const RecipeRule& from, v1::RecipeRule& to) {
-  to.set_pattern(from.pattern);
-  to.set_part(from.part);
-  to.set_kind(from.kind);
-  if (from.method) to.set_method(ToEnum(kMethods, *from.method));
-  if (from.bits) to.set_bits(*from.bits);
-  if (from.group_size) to.set_group_size(*from.group_size);
-  if (from.outlier_ratio) to.set_outlier_ratio(*from.outlier_ratio);
+absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index) {
+  RecipeRule rule{.pattern = proto.pattern(), .part = proto.part(), .kind = proto.kind()};
+  if (proto.method() != 0) {
+    GWQ_RETURN_IF_ERROR(
+        FromWire(fmt::format("recipe.rules[{}].method", index), proto.method(), kMethods, rule.method.emplace()));
+  }
+  if (proto.has_bits()) rule.bits = proto.bits();
+  if (proto.has_group_size()) rule.group_size = proto.group_size();
+  if (proto.has_outlier_ratio()) rule.outlier_ratio = proto.outlier_ratio();
+  return rule;
 }
 
 }  // namespace
 
-absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& from) {
-  Recipe to;
-  GWQ_RETURN_IF_ERROR(FromEnum("recipe.method", kMethods, from.method(), to.method));
-  if (from.has_bits()) to.bits = from.bits();
-  if (from.has_group_size()) to.group_size = from.group_size();
-  if (from.has_outlier_ratio()) to.outlier_ratio = from.outlier_ratio();
-  GWQ_RETURN_IF_ERROR(FromEnum("recipe.select", kSelects, from.select(), to.select));
-  if (from.has_head_bits()) to.head_bits = from.head_bits();
-  if (from.has_embedding_bits()) to.embedding_bits = from.embedding_bits();
-  GWQ_RETURN_IF_ERROR(FromEnum("recipe.loss", kLosses, from.loss(), to.loss));
-  if (from.has_threads()) to.threads = from.threads();
-  if (from.has_seed()) to.seed = from.seed();
-  GWQ_RETURN_IF_ERROR(FromCalibration(from.calibration(), to.calibration));
-  for (int i = 0; i < from.rules_size(); ++i) {
-    GWQ_ASSIGN_OR_RETURN(RecipeRule rule, FromRule(fmt::format("recipe.rules[{}]", i), from.rules(i)));
-    to.rules.push_back(std::move(rule));
+absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
+  Recipe out;
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.select", proto.select(), kSelects, out.select));
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.loss", proto.loss(), kLosses, out.loss));
+  if (proto.has_bits()) out.bits = proto.bits();
+  if (proto.has_group_size()) out.group_size = proto.group_size();
+  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
+  if (proto.has_head_bits()) out.head_bits = proto.head_bits();
+  if (proto.has_embedding_bits()) out.embedding_bits = proto.embedding_bits();
+  if (proto.has_threads()) out.threads = proto.threads();
+  if (proto.has_seed()) out.seed = proto.seed();
+  GWQ_RETURN_IF_ERROR(CalibrationFromProto(proto.calibration(), out.calibration));
+  for (const v1::RecipeRule& rule : proto.rules()) {
+    GWQ_ASSIGN_OR_RETURN(RecipeRule one, RuleFromProto(rule, static_cast<int>(out.rules.size())));
+    out.rules.push_back(std::move(one));
   }
-  to.evaluation_text = from.evaluation_text();
-  if (from.has_evaluation_tokens()) to.evaluation_tokens = from.evaluation_tokens();
-  if (from.has_evaluation_window()) to.evaluation_window = from.evaluation_window();
-  GWQ_RETURN_IF_ERROR(CheckRecipe(to));
-  return to;
+  out.evaluation_text = proto.evaluation_text();
+  if (proto.has_evaluation_tokens()) out.evaluation_tokens = proto.evaluation_tokens();
+  if (proto.has_evaluation_window()) out.evaluation_window = proto.evaluation_window();
+  GWQ_RETURN_IF_ERROR(CheckRecipe(out));
+  return out;
 }
 
-v1::Recipe RecipeToProto(const Recipe& from) {
-  v1::Recipe to;
-  to.set_method(ToEnum(kMethods, from.method));
-  to.set_bits(from.bits);
-  to.set_group_size(from.group_size);
-  to.set_outlier_ratio(from.outlier_ratio);
-  to.set_select(ToEnum(kSelects, from.select));
-  to.set_head_bits(from.head_bits);
-  to.set_embedding_bits(from.embedding_bits);
-  to.set_loss(ToEnum(kLosses, from.loss));
-  to.set_threads(from.threads);
-  to.set_seed(from.seed);
-  ToCalibration(from.calibration, *to.mutable_calibration());
-  for (const RecipeRule& rule : from.rules) ToRule(rule, *to.add_rules());
-  to.set_evaluation_text(from.evaluation_text);
-  to.set_evaluation_tokens(from.evaluation_tokens);
-  to.set_evaluation_window(from.evaluation_window);
-  return to;
+v1::Recipe RecipeToProto(const Recipe& recipe) {
+  v1::Recipe out;
+  out.set_method(ToWire<v1::Method>(recipe.method));
+  out.set_bits(recipe.bits);
+  out.set_group_size(recipe.group_size);
+  out.set_outlier_ratio(recipe.outlier_ratio);
+  out.set_select(ToWire<v1::Select>(recipe.select));
+  out.set_head_bits(recipe.head_bits);
+  out.set_embedding_bits(recipe.embedding_bits);
+  out.set_loss(ToWire<v1::Loss>(recipe.loss));
+  out.set_threads(recipe.threads);
+  out.set_seed(recipe.seed);
+  v1::Calibration& calibration = *out.mutable_calibration();
+  calibration.set_source(ToWire<v1::Calibration::Source>(recipe.calibration.source));
+  calibration.set_text(recipe.calibration.text);
+  for (const ChatTurn& turn : recipe.calibration.messages) {
+    v1::ChatTurn& to = *calibration.add_messages();
+    to.set_role(turn.role);
+    to.set_content(turn.content);
+  }
+  calibration.mutable_token_ids()->Add(recipe.calibration.token_ids.begin(), recipe.calibration.token_ids.end());
+  calibration.set_blob(recipe.calibration.blob);
+  calibration.set_max_tokens(recipe.calibration.max_tokens);
+  for (const RecipeRule& rule : recipe.rules) {
+    v1::RecipeRule& to = *out.add_rules();
+    to.set_pattern(rule.pattern);
+    to.set_part(rule.part);
+    to.set_kind(rule.kind);
+    if (rule.method) to.set_method(ToWire<v1::Method>(*rule.method));
+    if (rule.bits) to.set_bits(*rule.bits);
+    if (rule.group_size) to.set_group_size(*rule.group_size);
+    if (rule.outlier_ratio) to.set_outlier_ratio(*rule.outlier_ratio);
+  }
+  out.set_evaluation_text(recipe.evaluation_text);
+  out.set_evaluation_tokens(recipe.evaluation_tokens);
+  out.set_evaluation_window(recipe.evaluation_window);
+  return out;
 }
 
-v1::Plan PlanToProto(const Plan& from) {
-  v1::Plan to;
-  for (const PlannedModule& module : from.modules) {
-    v1::PlannedModule* added = to.add_modules();
-    added->set_tensor(module.tensor);
-    added->set_kind(std::string(TensorKindName(module.kind)));
-    added->set_part(std::string(ModelPartName(module.part)));
-    added->set_method(ToEnum(kMethods, module.method));
+v1::Plan PlanToProto(const Plan& plan) {
+  v1::Plan out;
+  for (const PlannedModule& module : plan.modules) {
+    v1::PlannedModule& to = *out.add_modules();
+    to.set_tensor(module.tensor);
+    to.set_kind(std::string(TensorKindName(module.kind)));
+    to.set_part(std::string(ModelPartName(module.part)));
+    to.set_method(ToWire<v1::Method>(module.method));
     if (module.method != Method::kKeep) {
-      added->set_bits(module.packed.bits);
-      added->set_group_size(module.packed.group_size);
-      added->set_outliers(module.packed.outliers);
+      to.set_bits(module.packed.bits);
+      to.set_group_size(module.packed.group_size);
+      to.set_outliers(module.packed.outliers);
     }
-    added->set_weights(module.weights);
-    added->set_stored_bytes(module.stored_bytes);
+    to.set_weights(module.weights);
+    to.set_stored_bytes(module.stored_bytes);
   }
-  to.set_quantized_weights(from.quantized_weights);
-  to.set_quantized_bytes(from.quantized_bytes);
-  to.set_total_weights(from.total_weights);
-  to.set_total_bytes(from.total_bytes);
-  to.set_matrix_bits_per_weight(from.matrix_bits_per_weight);
-  to.set_model_bits_per_weight(from.model_bits_per_weight);
-  to.set_peak_memory_bytes(from.peak_memory_bytes);
-  return to;
+  out.set_quantized_weights(plan.quantized_weights);
+  out.set_quantized_bytes(plan.quantized_bytes);
+  out.set_total_weights(plan.total_weights);
+  out.set_total_bytes(plan.total_bytes);
+  out.set_matrix_bits_per_weight(plan.matrix_bits_per_weight);
+  out.set_model_bits_per_weight(plan.model_bits_per_weight);
+  out.set_peak_memory_bytes(plan.peak_memory_bytes);
+  return out;
 }
 
 }  // namespace gwq

@@ -1,5 +1,4 @@
-// The recipe on the wire and in core. tests/server/jobs/recipe_proto_test.cc holds that no field of core's table is
-// missing.
+// The recipe's proto and core's, field by field. A test holds both to RecipeFields().
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -9,11 +8,9 @@
 
 namespace gwq {
 
-// Unset fields take core's defaults; the result is checked (CheckRecipe).
-[[nodiscard]] absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& from);
-// Every field set.
-[[nodiscard]] v1::Recipe RecipeToProto(const Recipe& from);
-
-[[nodiscard]] v1::Plan PlanToProto(const Plan& from);
+// Unset fields take core's defaults; the result is checked. INVALID_ARGUMENT names "recipe.<field>".
+[[nodiscard]] absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto);
+[[nodiscard]] v1::Recipe RecipeToProto(const Recipe& recipe);
+[[nodiscard]] v1::Plan PlanToProto(const Plan& plan);
 
 }  // namespace gwq

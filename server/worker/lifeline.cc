@@ -7,13 +7,12 @@
 
 namespace gwq {
 
-void ExitAtEndOf(int descriptor) {
-  if (descriptor < 0) return;
-  std::thread([descriptor] {
-    char byte;
+void WatchLifeline(int fd, std::function<void()> ended) {
+  std::thread([fd, ended = std::move(ended)] {
+    char byte = 0;
     for (;;) {
-      const ssize_t got = read(descriptor, &byte, 1);
-      if (got == 0 || (got < 0 && errno != EINTR)) _exit(0);
+      const ssize_t got = read(fd, &byte, 1);
+      if (got == 0 || (got < 0 && errno != EINTR)) return ended();
     }
   }).detach();
 }

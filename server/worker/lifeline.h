@@ -1,10 +1,12 @@
-// Ends this process when its parent goes: the parent holds the other end of a pipe and never writes.
+// The end of the parent ends this process.
 #pragma once
+
+#include <functional>
 
 namespace gwq {
 
-// Waits in a detached thread for the end of file on `descriptor`, then leaves at once with _exit: a worker may be
-// killed at any time, so there is nothing to tidy up. A negative descriptor does nothing.
-void ExitAtEndOf(int descriptor);
+// Watches `fd`, the read end of a pipe whose write end only the parent holds, on a thread of its own for the life of
+// the process; calls `ended` at its end of file.
+void WatchLifeline(int fd, std::function<void()> ended);
 
 }  // namespace gwq

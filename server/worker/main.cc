@@ -1,55 +1,88 @@
-// gwq-worker: runs jobs for gwq-jobs, one at a time, on one device.
-#include <fmt/format.h>
+// gwq-worker: runs one job at a time for gwq-jobs. It may be killed at any moment: what it did becomes visible only by
+// its commit.
 #include <unistd.h>
 
 #include <cstdio>
+#include <thread>
 
-#include "core/io/paths.h"
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "server/common/options.h"
+#include "server/common/signals.h"
 #include "server/worker/lifeline.h"
-#include "server/worker/worker.h"
+#include "server/worker/worker_loop.h"
 
 namespace gwq {
 namespace {
 
-struct Arguments {
-  std::string jobs, blobs, device = "cpu:0", log_level = "info";
-  int64_t memory_bytes = 0;
+struct WorkerSettings {
+  std::string jobs;
+  std::string token;
+  std::string blobs;
+  std::string device = "cpu:0";
+  std::string worker;
+  int64_t memory = 0;
   int64_t lifeline_fd = -1;
+  std::string log_level = "info";
 };
 
-int Main(int argc, char** argv) {
-  Arguments arguments;
-  Options options("gwq-worker", "Runs jobs for gwq-jobs on one device.");
-  options.Add("jobs", arguments.jobs, "address of gwq-jobs, HOST:PORT");
-  options.Add("blobs", arguments.blobs, "folder of the blob store");
-  options.Add("device", arguments.device, "name of the device, as gwq-jobs lists it");
-  options.Add("memory", arguments.memory_bytes, 0, INT64_MAX, "bytes that a job may use");
-  options.Add("lifeline-fd", arguments.lifeline_fd, -1, 1 << 20, "descriptor whose end of file ends this process");
-  options.Add("log-level", arguments.log_level, "debug, info, warning or error");
-  if (!options.Parse(argc, argv)) return options.exit_code();
-  const auto level = ParseLogLevel(arguments.log_level);
-  if (!level.ok() || arguments.jobs.empty() || arguments.blobs.empty()) {
-    fmt::print(stderr, "gwq-worker: give --jobs, --blobs and a known --log-level\n");
-    return 2;
+void AddWorkerSettings(Options& options, WorkerSettings& settings) {
+  options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs");
+  options.Add("token", settings.token, "bearer token; give it in the environment, where other users do not see it");
+  options.Add("blobs", settings.blobs, "folder of the blob store");
+  options.Add("device", settings.device, "slot that this process works on");
+  options.Add("worker", settings.worker,
+              "name, unique to the process; made of the device and the process id by default");
+  options.Add("memory", settings.memory, 1, INT64_MAX, "bytes that jobs may take");
+  options.Add("lifeline-fd", settings.lifeline_fd, -1, 1 << 20, "descriptor whose end of file ends this process");
+  options.Add("log-level", settings.log_level, "debug, info, warning or error");
+}
+
+// Nothing is flushed or destroyed: another worker may have the job by now.
+[[noreturn]] void EndNow(const Log& log, std::string_view why, int status) {
+  log.Write(LogLevel::kWarning, "worker_ends", {{"why", why}});
+  _exit(status);
+}
+
+absl::Status Serve(const WorkerSettings& settings, const Log& log) {
+  if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
+  if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
+  GWQ_ASSIGN_OR_RETURN(const auto blobs, OpenLocalBlobStore(LocalFileSystem(), settings.blobs, SystemClock()));
+  JobsClient client(settings.jobs, settings.token);
+  WorkerIdentity identity{settings.worker, settings.device, static_cast<uint64_t>(settings.memory)};
+  if (identity.worker.empty()) identity.worker = settings.device + "-" + std::to_string(getpid());
+  WorkerLoop loop(identity, client, *blobs, JobRunners(), log, [&log](const std::string& why) { EndNow(log, why, 3); });
+  for (;;) {
+    const auto ran = loop.RunOne();
+    if (ran.ok()) continue;
+    if (absl::IsUnauthenticated(ran.status()) || absl::IsPermissionDenied(ran.status())) return ran.status();
+    log.Write(LogLevel::kWarning, "acquire", {{"error", MessageOf(ran.status())}});
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
-  const Log log("gwq-worker", *level);
-  ExitAtEndOf(static_cast<int>(arguments.lifeline_fd));
-  const auto store = OpenLocalBlobStore(LocalFileSystem(), arguments.blobs, SystemClock());
-  if (!store.ok()) {
-    log.Write(LogLevel::kError, "blob_store", {{"error", store.status().ToString()}});
-    return 1;
-  }
-  LeaseLink link(arguments.jobs);
-  WorkerSettings settings;
-  settings.identity = {fmt::format("{}-{}", getpid(), UniqueSuffix()), arguments.device,
-                       static_cast<uint64_t>(arguments.memory_bytes)};
-  RunWorker(link, **store, settings, log, [] { return false; });
-  return 0;
 }
 
 }  // namespace
 }  // namespace gwq
 
-int main(int argc, char** argv) { return gwq::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const gwq::TerminationSignals signals;
+  gwq::WorkerSettings settings;
+  gwq::Options options("gwq-worker", "Runs one job at a time for gwq-jobs.");
+  gwq::AddWorkerSettings(options, settings);
+  if (!options.Parse(argc, argv)) return options.exit_code();
+  const auto level = gwq::ParseLogLevel(settings.log_level);
+  const gwq::Log log("gwq-worker", level.value_or(gwq::LogLevel::kInfo));
+  if (settings.lifeline_fd >= 0) {
+    gwq::WatchLifeline(static_cast<int>(settings.lifeline_fd), [&log] { gwq::EndNow(log, "gwq-jobs ended", 0); });
+  }
+  std::thread([&signals, &log] {
+    (void)signals.Wait();
+    gwq::EndNow(log, "signal", 0);
+  }).detach();
+  const absl::Status status = level.ok() ? gwq::Serve(settings, log) : level.status();
+  const std::string_view text = gwq::MessageOf(status);
+  std::fprintf(stderr, "gwq-worker: %.*s\n", static_cast<int>(text.size()), text.data());
+  return 1;
+}

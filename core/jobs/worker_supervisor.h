@@ -1,0 +1,85 @@
+// Keeps one worker process running for each device slot.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/jobs/devices.h"
+
+namespace gwq {
+
+// A started process. Not thread-safe. Destroying it kills the process and its group, and reaps it.
+class WorkerProcess {
+ public:
+  virtual ~WorkerProcess() = default;
+  // Whether it ended, without waiting; `how` then says so for people ("exit status 1", "killed by signal 9").
+  [[nodiscard]] virtual bool Ended(std::string& how) = 0;
+  // Closes the lifeline: the process gives its job up and ends by itself.
+  virtual void CloseLifeline() = 0;
+};
+
+class ProcessLauncher {
+ public:
+  virtual ~ProcessLauncher() = default;
+  // `worker` is a new name for each start.
+  [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<WorkerProcess>> Launch(const DeviceSlot& slot,
+                                                                              const std::string& worker) = 0;
+};
+
+// Starts processes with posix_spawn, each in its own process group, with a lifeline: the read end of a pipe whose write
+// end only this process holds, so that workers end when this process does, however it ends. `arguments` makes the
+// command line for a slot, a worker's name and the number of the lifeline's descriptor; `environment` entries
+// ("NAME=value") are added to this process's own.
+[[nodiscard]] std::unique_ptr<ProcessLauncher> MakeProcessLauncher(
+    std::function<std::vector<std::string>(const DeviceSlot& slot, const std::string& worker, int lifeline)> arguments,
+    std::vector<std::string> environment);
+
+// Thread-safe. Does nothing by itself: the owner calls Poll a few times a second.
+class WorkerSupervisor {
+ public:
+  struct Events {
+    std::function<void(const DeviceSlot& slot, const std::string& worker)> started;
+    std::function<void(const DeviceSlot& slot, const std::string& worker, const std::string& how)> ended;
+    std::function<void(const DeviceSlot& slot, const absl::Status& status)> failed_to_start;
+  };
+  // All outlive the supervisor.
+  WorkerSupervisor(const DeviceProvider& devices, ProcessLauncher& launcher, const Clock& clock, Events events);
+  // Kills what still runs.
+  ~WorkerSupervisor();
+
+  // Notices ends and starts what is due: at once the first time, after a death that came soon after its start with a
+  // delay that doubles from 250 ms to 30 s. Calls the events.
+  void Poll();
+  // Starts nothing more and closes the lifelines.
+  void Stop();
+  [[nodiscard]] int running() const;
+
+ private:
+  struct Slot {
+    DeviceSlot device;
+    std::unique_ptr<WorkerProcess> process;
+    std::string worker;
+    int64_t started_at = 0;
+    int64_t next_start = 0;
+    int64_t delay = 0;
+  };
+  void CheckEnd(Slot& slot, int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartIfDue(Slot& slot, int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  ProcessLauncher& launcher_;
+  const Clock& clock_;
+  const Events events_;
+  mutable Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Slot> slots_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> told_ ABSL_GUARDED_BY(mutex_);  // events to call once the lock is given up
+};
+
+}  // namespace gwq

@@ -1,0 +1,152 @@
+// Creating, showing and cancelling jobs; watching them stands in watch_handlers.cc.
+#include <fmt/format.h>
+
+#include "core/base/status.h"
+#include "core/jobs/job_kinds.h"
+#include "core/jobs/specs.h"
+#include "server/common/handler.h"
+#include "server/jobs/recipe_proto.h"
+#include "server/jobs/record_proto.h"
+#include "server/jobs/resource_names.h"
+#include "server/jobs/services.h"
+
+namespace gwq {
+namespace {
+
+template <class Request, class Response>
+class JobCall : public BlockingHandler<Request, Response> {
+ public:
+  JobCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+          const Request* request, Response* response, JobsState& state)
+      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+
+ protected:
+  JobsState& state_;
+};
+
+class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJobResponse> {
+ public:
+  using JobCall::JobCall;
+
+ private:
+  absl::Status Run() override {
+    if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
+    MutexLock reachable(state_.collection);
+    switch (request().spec_case()) {
+      case v1::CreateJobRequest::kQuantize:
+        return Quantize(request().quantize());
+      case v1::CreateJobRequest::kExportArtifact:
+        return Export(request().export_artifact());
+      default:
+        return InvalidField("spec", "missing: give quantize or export_artifact");
+    }
+  }
+
+  absl::Status Quantize(const v1::QuantizeSpec& proto) {
+    QuantizeJob spec;
+    GWQ_ASSIGN_OR_RETURN(spec.model, IdOf("quantize.model", "models", proto.model()));
+    spec.artifact_id = proto.artifact_id();
+    GWQ_RETURN_IF_ERROR(CheckResourceId("quantize.artifact_id", spec.artifact_id));
+    GWQ_ASSIGN_OR_RETURN(spec.recipe, RecipeFromProto(proto.recipe()));
+    if (const absl::Status blob = CheckCalibrationBlob(spec.recipe); !blob.ok()) return blob;
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, state_.catalogue.Find(principal(), "model", spec.model));
+    spec.source = model.manifest;
+    if (request().validate_only()) {
+      GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(state_.blobs, spec.source, spec.recipe));
+      *response().mutable_plan() = PlanToProto(plan);
+      return absl::OkStatus();
+    }
+    return Enqueue(kQuantizeKind, SpecJson(spec));
+  }
+
+  absl::Status CheckCalibrationBlob(const Recipe& recipe) {
+    if (recipe.calibration.source != CalibrationSource::kFile) return absl::OkStatus();
+    const auto digest = Digest::Parse(recipe.calibration.blob);
+    if (digest.ok() && state_.blobs.Stat(*digest).ok()) return absl::OkStatus();
+    return InvalidField("recipe.calibration.blob", "no such blob is stored; upload the text first");
+  }
+
+  absl::Status Export(const v1::ExportSpec& proto) {
+    ExportJob spec;
+    GWQ_ASSIGN_OR_RETURN(spec.artifact, IdOf("export_artifact.artifact", "artifacts", proto.artifact()));
+    spec.model_id = proto.model_id();
+    GWQ_RETURN_IF_ERROR(CheckResourceId("export_artifact.model_id", spec.model_id));
+    spec.format = proto.format();
+    if (spec.format != "hf-fp16") {
+      return InvalidField("export_artifact.format", fmt::format("'{}' is not known; use hf-fp16", spec.format));
+    }
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact, state_.catalogue.Find(principal(), "artifact", spec.artifact));
+    spec.source = artifact.manifest;
+    if (request().validate_only()) return absl::OkStatus();
+    return Enqueue(kExportKind, SpecJson(spec));
+  }
+
+  absl::Status Enqueue(std::string_view kind, std::string spec_json) {
+    // The prefix keeps callers' keys apart from the service's own.
+    const std::string key = request().request_id().empty() ? "" : "create/" + request().request_id();
+    GWQ_ASSIGN_OR_RETURN(const Job job, PlanAndEnqueue(state_, NewJob(principal(), kind, std::move(spec_json), key)));
+    *response().mutable_job() = JobToProto(job);
+    return absl::OkStatus();
+  }
+};
+
+class GetJobHandler final : public JobCall<v1::GetJobRequest, v1::Job> {
+ public:
+  using JobCall::JobCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "jobs", request().name()));
+    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), id));
+    response() = JobToProto(job);
+    return absl::OkStatus();
+  }
+};
+
+class ListJobsHandler final : public JobCall<v1::ListJobsRequest, v1::ListJobsResponse> {
+ public:
+  using JobCall::JobCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 50, 1000));
+    GWQ_ASSIGN_OR_RETURN(const JobStore::JobPage page, state_.jobs.List(principal(), size, request().page_token()));
+    for (const Job& job : page.jobs) *response().add_jobs() = JobToProto(job);
+    response().set_next_page_token(page.next_page_token);
+    return absl::OkStatus();
+  }
+};
+
+class CancelJobHandler final : public JobCall<v1::CancelJobRequest, v1::Job> {
+ public:
+  using JobCall::JobCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "jobs", request().name()));
+    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Cancel(principal(), id));
+    response() = JobToProto(job);
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* context,
+                                                const v1::CreateJobRequest* request, v1::CreateJobResponse* response) {
+  return StartCall<CreateJobHandler>(environment_, "JobService/CreateJob", context, request, response, state_);
+}
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context, const v1::GetJobRequest* request,
+                                             v1::Job* response) {
+  return StartCall<GetJobHandler>(environment_, "JobService/GetJob", context, request, response, state_);
+}
+grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context, const v1::ListJobsRequest* request,
+                                               v1::ListJobsResponse* response) {
+  return StartCall<ListJobsHandler>(environment_, "JobService/ListJobs", context, request, response, state_);
+}
+grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
+                                                const v1::CancelJobRequest* request, v1::Job* response) {
+  return StartCall<CancelJobHandler>(environment_, "JobService/CancelJob", context, request, response, state_);
+}
+
+}  // namespace gwq

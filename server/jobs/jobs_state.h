@@ -1,0 +1,54 @@
+// What the handlers of gwq-jobs share. Everything referenced outlives the server; all of it is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/clock.h"
+#include "core/jobs/catalogue.h"
+#include "core/jobs/job_store.h"
+#include "core/storage/blob_store.h"
+#include "server/common/call.h"
+#include "server/jobs/job_watchers.h"
+#include "server/jobs/timers.h"
+
+namespace gwq {
+
+class LeaseTable;
+class ManifestCache;
+class UploadManifests;
+
+struct JobsLimits {
+  uint64_t upload_bytes = uint64_t{1} << 40;
+  uint64_t manifest_bytes = uint64_t{32} << 20;  // of an upload's pages together
+  int64_t upload_millis = int64_t{24} * 3600 * 1000;
+  int max_pages = 4096;
+};
+
+struct JobsState {
+  JobStore& jobs;
+  Catalogue& catalogue;
+  BlobStore& blobs;
+  const Clock& clock;
+  JobWatchers& watchers;
+  Timers& timers;
+  UploadManifests& uploads;
+  ManifestCache& manifests;
+  LeaseTable& leases;
+  // Held while something is made reachable, and by the garbage collector from what it keeps to what it removes.
+  Mutex& collection;
+  JobsLimits limits;
+  // Memory of the largest device: a job that needs more would wait for ever.
+  uint64_t largest_device_bytes = 0;
+  std::string blob_root;
+  // WorkerService is open to this principal alone; empty: to everybody.
+  std::string worker_principal;
+};
+
+[[nodiscard]] Job NewJob(const std::string& principal, std::string_view kind, std::string spec_json,
+                         std::string request_id);
+// Plans the job and queues it. FAILED_PRECONDITION where no device could hold it.
+[[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
+
+}  // namespace gwq

@@ -1,0 +1,153 @@
+#include "server/jobs/maintenance.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include <algorithm>
+
+#include "core/artifact/limits.h"
+#include "core/base/status.h"
+#include "core/jobs/specs.h"
+#include "server/jobs/upload_manifest.h"
+
+namespace gwq {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Maintenance::Maintenance(JobsState& state, WorkerSupervisor* supervisor, Metrics& metrics, const Log& log,
+                         Periods periods)
+    : state_(state),
+      supervisor_(supervisor),
+      metrics_(metrics),
+      log_(log),
+      periods_(periods),
+      next_expiry_(state.clock.MonotonicMillis()),
+      next_collection_(state.clock.MonotonicMillis() + periods.collection_millis) {}
+
+Maintenance::~Maintenance() { Stop(); }
+
+void Maintenance::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Maintenance::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+  }
+  changed_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Maintenance::Run() {
+  for (;;) {
+    Tick();
+    const auto until = std::chrono::steady_clock::now() + kTick;
+    MutexLock lock(mutex_);
+    while (!stop_ && changed_.WaitUntil(mutex_, until)) {
+    }
+    if (stop_) return;
+  }
+}
+
+void Maintenance::Tick() {
+  if (supervisor_ != nullptr) supervisor_->Poll();
+  const int64_t now = state_.clock.MonotonicMillis();
+  if (now >= next_expiry_) {
+    next_expiry_ = now + periods_.expiry_millis;
+    ExpireLeasesAndUploads();
+    Report();
+  }
+  if (now >= next_collection_) {
+    next_collection_ = now + periods_.collection_millis;
+    const auto freed = Collect();
+    if (!freed.ok()) {
+      log_.Write(LogLevel::kError, "collect", {{"error", MessageOf(freed.status())}});
+    } else {
+      metrics_.Counter("gwq_collected_bytes_total", "Bytes of blobs that nothing named and that were removed.")
+          .Increment(static_cast<double>(*freed));
+      log_.Write(LogLevel::kInfo, "collect", {{"freed_bytes", *freed}});
+    }
+  }
+}
+
+void Maintenance::ExpireLeasesAndUploads() {
+  const auto leases = state_.jobs.ExpireLeases();
+  if (!leases.ok()) {
+    log_.Write(LogLevel::kError, "expire_leases", {{"error", MessageOf(leases.status())}});
+  } else if (*leases > 0) {
+    log_.Write(LogLevel::kWarning, "expire_leases", {{"jobs", *leases}});
+    metrics_.Counter("gwq_leases_expired_total", "Leases that ran out because the worker stopped answering.")
+        .Increment(*leases);
+  }
+  const auto uploads = state_.catalogue.ExpireUploads();
+  if (!uploads.ok()) {
+    log_.Write(LogLevel::kError, "expire_uploads", {{"error", MessageOf(uploads.status())}});
+    return;
+  }
+  for (const Upload& upload : *uploads) {
+    state_.uploads.Forget(upload.id);
+    const absl::Status dropped = state_.blobs.DropPartials(upload.id + "/");
+    log_.Write(dropped.ok() ? LogLevel::kInfo : LogLevel::kError, "expire_upload",
+               {{"upload", upload.id}, {"error", MessageOf(dropped)}});
+  }
+}
+
+void Maintenance::Report() {
+  if (supervisor_ != nullptr) {
+    metrics_.Gauge("gwq_workers_running", "Worker processes that run.").Set(supervisor_->running());
+  }
+  const auto live = state_.jobs.LiveJobs();
+  if (!live.ok()) return;  // the next call that needs the store tells why
+  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+    metrics_
+        .Gauge("gwq_jobs_live", "Jobs that have not ended, by state.", {{"state", std::string(JobStateName(state))}})
+        .Set(static_cast<double>(std::ranges::count(*live, state, &Job::state)));
+  }
+}
+
+absl::Status Maintenance::AddUploads(std::vector<Digest>& keep) {
+  GWQ_ASSIGN_OR_RETURN(const std::vector<Upload> uploads, state_.catalogue.OpenUploads());
+  for (const Upload& upload : uploads) {
+    GWQ_ASSIGN_OR_RETURN(const auto manifest, state_.uploads.Of(state_.catalogue, upload.principal, upload.id));
+    for (const auto& [digest, size] : manifest->blobs) keep.push_back(digest);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Digest>> Maintenance::Reachable() {
+  GWQ_ASSIGN_OR_RETURN(std::vector<Digest> manifests, state_.catalogue.ReachableManifests());
+  std::ranges::sort(manifests);
+  manifests.erase(std::unique(manifests.begin(), manifests.end()), manifests.end());
+  std::vector<Digest> keep;
+  for (const Digest& digest : manifests) {
+    const auto json = ReadBlob(state_.blobs, digest, kMaxManifestBytes);
+    if (absl::IsNotFound(json.status())) continue;  // held by a server that outlived its deletion
+    GWQ_RETURN_IF_ERROR(json.status());
+    GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(*json));
+    keep.push_back(digest);
+    const std::vector<Digest> blobs = manifest.Blobs();
+    keep.insert(keep.end(), blobs.begin(), blobs.end());
+  }
+  return keep;
+}
+
+absl::StatusOr<uint64_t> Maintenance::Collect() {
+  MutexLock reachable(state_.collection);
+  int64_t before = state_.clock.WallMillis() - periods_.grace_millis;
+  GWQ_ASSIGN_OR_RETURN(const std::vector<Job> live, state_.jobs.LiveJobs());
+  GWQ_ASSIGN_OR_RETURN(std::vector<Digest> keep, Reachable());
+  GWQ_RETURN_IF_ERROR(AddUploads(keep));
+  for (const Job& job : live) {
+    const std::vector<Digest> blobs = BlobsOfSpec(job.spec_json);
+    keep.insert(keep.end(), blobs.begin(), blobs.end());
+    // Its worker has written blobs since then that no manifest names yet.
+    if (job.state == JobState::kRunning) before = std::min(before, job.started_wall_millis - periods_.grace_millis);
+  }
+  return state_.blobs.CollectGarbage(keep, before);
+}
+
+}  // namespace gwq

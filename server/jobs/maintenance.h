@@ -1,0 +1,57 @@
+// What gwq-jobs does by itself: lets leases and uploads run out, collects garbage, watches over its workers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "core/base/mutex.h"
+#include "core/jobs/worker_supervisor.h"
+#include "server/jobs/jobs_state.h"
+
+namespace gwq {
+
+// Everything is called from one thread: the one that Start makes, or a test's.
+class Maintenance {
+ public:
+  struct Periods {
+    int64_t expiry_millis = 1'000;
+    int64_t collection_millis = 3'600'000;
+    // Blobs younger than this stay: a worker may just have written them for a job that has not ended.
+    int64_t grace_millis = 3'600'000;
+  };
+  // `supervisor` may be null. All outlive the object.
+  Maintenance(JobsState& state, WorkerSupervisor* supervisor, Metrics& metrics, const Log& log, Periods periods);
+  ~Maintenance();
+
+  // Runs Tick a few times a second, until Stop.
+  void Start();
+  void Stop();
+
+  // Does what is due by the state's clock.
+  void Tick();
+  void ExpireLeasesAndUploads();
+  // Removes blobs that nothing names; bytes freed.
+  [[nodiscard]] absl::StatusOr<uint64_t> Collect();
+
+ private:
+  void Run();
+  void Report();
+  absl::StatusOr<std::vector<Digest>> Reachable();
+  absl::Status AddUploads(std::vector<Digest>& keep);
+
+  JobsState& state_;
+  WorkerSupervisor* const supervisor_;
+  Metrics& metrics_;
+  const Log& log_;
+  const Periods periods_;
+  int64_t next_expiry_;
+  int64_t next_collection_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace gwq

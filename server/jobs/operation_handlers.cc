@@ -1,0 +1,157 @@
+// google.longrunning.Operations: jobs read as operations.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/status.h"
+#include "server/common/handler.h"
+#include "server/jobs/job_subscription.h"
+#include "server/jobs/record_proto.h"
+#include "server/jobs/resource_names.h"
+#include "server/jobs/services.h"
+
+namespace gwq {
+namespace {
+
+namespace lro = google::longrunning;
+using google::protobuf::Empty;
+
+// What a WaitOperation without a timeout waits: the answer says that the operation is not done.
+constexpr int64_t kDefaultWaitMillis = 60'000;
+
+template <class Request, class Response>
+class OperationCall : public BlockingHandler<Request, Response> {
+ public:
+  OperationCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+                const Request* request, Response* response, JobsState& state)
+      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+
+ protected:
+  JobsState& state_;
+};
+
+class GetOperationHandler final : public OperationCall<lro::GetOperationRequest, lro::Operation> {
+ public:
+  using OperationCall::OperationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "operations", request().name()));
+    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), id));
+    response() = OperationOf(job);
+    return absl::OkStatus();
+  }
+};
+
+class ListOperationsHandler final : public OperationCall<lro::ListOperationsRequest, lro::ListOperationsResponse> {
+ public:
+  using OperationCall::OperationCall;
+
+ private:
+  absl::Status Run() override {
+    if (!request().filter().empty()) return InvalidField("filter", "filters are not supported; leave it empty");
+    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 50, 1000));
+    GWQ_ASSIGN_OR_RETURN(const JobStore::JobPage page, state_.jobs.List(principal(), size, request().page_token()));
+    for (const Job& job : page.jobs) *response().add_operations() = OperationOf(job);
+    response().set_next_page_token(page.next_page_token);
+    return absl::OkStatus();
+  }
+};
+
+class CancelOperationHandler final : public OperationCall<lro::CancelOperationRequest, Empty> {
+ public:
+  using OperationCall::OperationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "operations", request().name()));
+    return state_.jobs.Cancel(principal(), id).status();
+  }
+};
+
+class DeleteOperationHandler final : public OperationCall<lro::DeleteOperationRequest, Empty> {
+ public:
+  using OperationCall::OperationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "operations", request().name()));
+    GWQ_RETURN_IF_ERROR(state_.jobs.Get(principal(), id).status());
+    return absl::UnimplementedError("operations are kept: a job is the record of how a model or artifact was made");
+  }
+};
+
+class WaitOperationHandler final : public UnaryHandler<lro::WaitOperationRequest, lro::Operation> {
+ public:
+  WaitOperationHandler(const CallEnvironment& environment, std::string_view method,
+                       grpc::CallbackServerContext* context, const lro::WaitOperationRequest* request,
+                       lro::Operation* response, JobsState& state)
+      : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {}
+  ~WaitOperationHandler() override { state_.timers.Cancel(timer_); }
+
+ private:
+  void Start() override {
+    auto id = IdOf("name", "operations", request().name());
+    if (!id.ok()) return End(id.status());
+    id_ = *id;
+    int64_t wait = kDefaultWaitMillis;
+    if (request().has_timeout()) {
+      wait = request().timeout().seconds() * 1000 + request().timeout().nanos() / 1'000'000;
+      wait = std::clamp<int64_t>(wait, 0, 3'600'000);
+    }
+    subscription_.Start(id_, shared_from_this(), [this] { Look(/*last=*/false); });
+    timer_ = state_.timers.After(wait, [weak = weak_from_this(), this] {
+      if (const std::shared_ptr<Call> call = weak.lock()) call->Post([this] { Look(/*last=*/true); });
+    });
+    Look(/*last=*/false);
+  }
+
+  void Look(bool last) {
+    MutexLock lock(mutex_);
+    if (ended()) return;
+    const auto job = state_.jobs.Get(principal(), id_);
+    if (!job.ok()) return End(job.status());
+    if (IsLive(job->state) && !last) return;
+    response() = OperationOf(*job);
+    End(absl::OkStatus());
+  }
+
+  JobsState& state_;
+  JobSubscription subscription_;
+  std::string id_;
+  uint64_t timer_ = 0;
+  Mutex mutex_;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* OperationService::ListOperations(grpc::CallbackServerContext* context,
+                                                           const lro::ListOperationsRequest* request,
+                                                           lro::ListOperationsResponse* response) {
+  return StartCall<ListOperationsHandler>(environment_, "Operations/ListOperations", context, request, response,
+                                          state_);
+}
+grpc::ServerUnaryReactor* OperationService::GetOperation(grpc::CallbackServerContext* context,
+                                                         const lro::GetOperationRequest* request,
+                                                         lro::Operation* response) {
+  return StartCall<GetOperationHandler>(environment_, "Operations/GetOperation", context, request, response, state_);
+}
+grpc::ServerUnaryReactor* OperationService::DeleteOperation(grpc::CallbackServerContext* context,
+                                                            const lro::DeleteOperationRequest* request,
+                                                            Empty* response) {
+  return StartCall<DeleteOperationHandler>(environment_, "Operations/DeleteOperation", context, request, response,
+                                           state_);
+}
+grpc::ServerUnaryReactor* OperationService::CancelOperation(grpc::CallbackServerContext* context,
+                                                            const lro::CancelOperationRequest* request,
+                                                            Empty* response) {
+  return StartCall<CancelOperationHandler>(environment_, "Operations/CancelOperation", context, request, response,
+                                           state_);
+}
+grpc::ServerUnaryReactor* OperationService::WaitOperation(grpc::CallbackServerContext* context,
+                                                          const lro::WaitOperationRequest* request,
+                                                          lro::Operation* response) {
+  return StartCall<WaitOperationHandler>(environment_, "Operations/WaitOperation", context, request, response, state_);
+}
+
+}  // namespace gwq

@@ -1,0 +1,36 @@
+#include "server/jobs/resource_names.h"
+
+#include <fmt/format.h>
+
+#include "core/base/status.h"
+#include "core/jobs/specs.h"
+
+namespace gwq {
+
+absl::StatusOr<std::string> IdOf(std::string_view field, std::string_view collection, std::string_view name) {
+  if (name.size() <= collection.size() + 1 || !name.starts_with(collection) || name[collection.size()] != '/') {
+    return InvalidField(field, fmt::format("'{}' is not of the form {}/ID", name.substr(0, 80), collection));
+  }
+  const std::string_view id = name.substr(collection.size() + 1);
+  GWQ_RETURN_IF_ERROR(CheckResourceId(field, id));
+  return std::string(id);
+}
+
+absl::StatusOr<EntryName> ParseEntryName(std::string_view field, std::string_view name) {
+  EntryName out;
+  out.kind = name.starts_with("artifacts/") ? "artifact" : "model";
+  GWQ_ASSIGN_OR_RETURN(out.id, IdOf(field, out.kind + "s", name));
+  return out;
+}
+
+std::string NameOf(std::string_view kind, std::string_view id) { return fmt::format("{}s/{}", kind, id); }
+
+absl::StatusOr<int> PageSize(int asked, int standard, int most) {
+  if (asked == 0) return standard;
+  if (asked < 0 || asked > most) {
+    return InvalidField("page_size", fmt::format("{} is not in 1..{}; 0 means {}", asked, most, standard));
+  }
+  return asked;
+}
+
+}  // namespace gwq

@@ -1,0 +1,25 @@
+// "models/smollm2" and its like.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace gwq {
+
+// The id behind "collection/"; INVALID_ARGUMENT at `field` for anything else, a malformed id included.
+[[nodiscard]] absl::StatusOr<std::string> IdOf(std::string_view field, std::string_view collection,
+                                               std::string_view name);
+// "models" or "artifacts" and the id of a name in either collection.
+struct EntryName {
+  std::string kind;  // "model" or "artifact"
+  std::string id;
+};
+[[nodiscard]] absl::StatusOr<EntryName> ParseEntryName(std::string_view field, std::string_view name);
+[[nodiscard]] std::string NameOf(std::string_view kind, std::string_view id);  // "models/{id}", "jobs/{id}"
+
+// 0 becomes `standard`; INVALID_ARGUMENT outside 1..most.
+[[nodiscard]] absl::StatusOr<int> PageSize(int asked, int standard, int most);
+
+}  // namespace gwq

@@ -1,0 +1,52 @@
+// An upload's declared files: pages as they come, and the manifest they make together.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/manifest.h"
+#include "core/base/mutex.h"
+#include "core/jobs/catalogue.h"
+#include "gwq/v1/models.pb.h"
+
+namespace gwq {
+
+// Everything about a page that can be told without the others: paths, file types, digests, sizes, order and bounds of
+// cuts. INVALID_ARGUMENT names "files[2].cuts[1].offset".
+[[nodiscard]] absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_bytes);
+// What is stored of a page.
+[[nodiscard]] std::string PageJson(const v1::AddUploadFilesRequest& page);
+
+// The files of all pages together.
+struct UploadManifest {
+  Manifest manifest;
+  std::map<Digest, uint64_t> blobs;  // distinct, with their sizes
+  uint64_t total_bytes = 0;          // of all files
+  bool complete = false;             // the last page is there
+};
+// `pages` as PageJson made them, in order. Where the last one is among them the whole is checked (overlaps and gaps
+// between pages, repeated paths and tensors); fields count files in the order in which they were first named.
+[[nodiscard]] absl::StatusOr<UploadManifest> AssembleUpload(const std::vector<std::string>& pages);
+
+// Keeps the complete manifests of the uploads in progress. Thread-safe.
+class UploadManifests {
+ public:
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const UploadManifest>> Of(Catalogue& catalogue,
+                                                                         const std::string& principal,
+                                                                         const std::string& id);
+  void Forget(const std::string& id);
+
+ private:
+  static constexpr size_t kKept = 8;
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<const UploadManifest>> kept_ ABSL_GUARDED_BY(mutex_);  // by id
+};
+
+// Partial bytes of a blob of an upload.
+[[nodiscard]] std::string PartialKey(const std::string& upload, const Digest& blob);
+
+}  // namespace gwq

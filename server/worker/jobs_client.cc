@@ -1,0 +1,61 @@
+#include "server/worker/jobs_client.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <chrono>
+
+namespace gwq {
+namespace {
+
+constexpr int64_t kCallMillis = 10'000;
+// Past this the manifest's check on the other side is not the cause.
+constexpr int64_t kCommitMillis = 120'000;
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+}  // namespace
+
+JobsClient::JobsClient(const std::string& address, std::string token)
+    : token_(std::move(token)),
+      stub_(v1::WorkerService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
+
+void JobsClient::Prepare(grpc::ClientContext& context, int64_t deadline_millis) const {
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(deadline_millis));
+  if (!token_.empty()) context.AddMetadata("authorization", "Bearer " + token_);
+}
+
+absl::StatusOr<v1::AcquireResponse> JobsClient::Acquire(const v1::AcquireRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, request.wait_millis() + kCallMillis);
+  v1::AcquireResponse response;
+  const grpc::Status status = stub_->Acquire(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status);
+  return response;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> JobsClient::Heartbeat(const v1::HeartbeatRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCallMillis);
+  v1::HeartbeatResponse response;
+  const grpc::Status status = stub_->Heartbeat(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status);
+  return response;
+}
+
+absl::Status JobsClient::Commit(const v1::CommitRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCommitMillis);
+  v1::CommitResponse response;
+  return FromGrpc(stub_->Commit(&context, request, &response));
+}
+
+absl::Status JobsClient::Fail(const v1::FailRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCallMillis);
+  v1::FailResponse response;
+  return FromGrpc(stub_->Fail(&context, request, &response));
+}
+
+}  // namespace gwq

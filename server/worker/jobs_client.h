@@ -1,0 +1,30 @@
+// A worker's side of WorkerService.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "gwq/v1/worker.grpc.pb.h"
+
+namespace gwq {
+
+// Thread-safe. Every call has a deadline and blocks.
+class JobsClient {
+ public:
+  // `token`: empty where gwq-jobs asks for none.
+  JobsClient(const std::string& address, std::string token);
+
+  [[nodiscard]] absl::StatusOr<v1::AcquireResponse> Acquire(const v1::AcquireRequest& request);
+  [[nodiscard]] absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
+  [[nodiscard]] absl::Status Commit(const v1::CommitRequest& request);
+  [[nodiscard]] absl::Status Fail(const v1::FailRequest& request);
+
+ private:
+  void Prepare(grpc::ClientContext& context, int64_t deadline_millis) const;
+
+  const std::string token_;
+  const std::unique_ptr<v1::WorkerService::Stub> stub_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,102 @@
+#include "server/worker/worker_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/base/status.h"
+#include "server/worker/lease_session.h"
+
+namespace gwq {
+namespace {
+
+constexpr int64_t kWaitMillis = 20'000;
+
+v1::CommitRequest CommitOf(const v1::AcquireResponse& lease, const JobOutput& output) {
+  v1::CommitRequest request;
+  request.set_job(lease.job());
+  request.set_fencing_token(lease.fencing_token());
+  request.set_kind(output.kind);
+  request.set_manifest_sha256(output.manifest.Hex());
+  request.set_stored_bytes(output.stored_bytes);
+  request.set_architecture(output.architecture);
+  if (output.source.has_value()) request.set_source_sha256(output.source->Hex());
+  request.set_report_json(output.report_json);
+  request.set_report_markdown(output.report_markdown);
+  return request;
+}
+
+v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& status) {
+  v1::FailRequest request;
+  request.set_job(lease.job());
+  request.set_fencing_token(lease.fencing_token());
+  request.set_code(static_cast<int>(status.code()));
+  request.set_message(std::string(MessageOf(status)));
+  if (const auto violations = FieldViolations(status); !violations.empty()) request.set_field(violations.front().field);
+  request.set_retryable(IsRetryable(status));
+  return request;
+}
+
+// What may pass: the service restarts or is busy.
+bool IsPassing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
+}
+
+}  // namespace
+
+WorkerLoop::WorkerLoop(WorkerIdentity identity, JobsClient& client, BlobStore& blobs,
+                       const std::vector<JobRunner>& runners, const gwq::Log& log,
+                       std::function<void(const std::string& why)> lost)
+    : identity_(std::move(identity)),
+      client_(client),
+      blobs_(blobs),
+      runners_(runners),
+      log_(log),
+      lost_(std::move(lost)) {}
+
+absl::StatusOr<bool> WorkerLoop::RunOne() {
+  v1::AcquireRequest request;
+  request.set_worker(identity_.worker);
+  request.set_device(identity_.device);
+  request.set_memory_bytes(identity_.memory_bytes);
+  request.set_wait_millis(kWaitMillis);
+  GWQ_ASSIGN_OR_RETURN(const v1::AcquireResponse lease, client_.Acquire(request));
+  if (lease.job().empty()) return false;
+  RunJob(lease);
+  return true;
+}
+
+void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
+  log_.Write(LogLevel::kInfo, "job_started",
+             {{"job", lease.job()}, {"kind", lease.kind()}, {"attempt", lease.attempt()}});
+  LeaseSession session(client_, lease, lost_);
+  const auto runner = std::ranges::find(runners_, lease.kind(), &JobRunner::kind);
+  absl::StatusOr<JobOutput> output =
+      runner == runners_.end()
+          ? absl::UnimplementedError(fmt::format("this worker does not know jobs of kind '{}'", lease.kind()))
+          : runner->run(blobs_, lease.spec_json(), session);
+  session.Flush();
+  const absl::Status told = Report(lease, output);
+  log_.Write(told.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
+             {{"job", lease.job()},
+              {"code", absl::StatusCodeToString(output.status().code())},
+              {"told", absl::StatusCodeToString(told.code())}});
+}
+
+absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {
+  // The heartbeats go on meanwhile, so the lease lives; where it does not, they end the process.
+  for (;;) {
+    const absl::Status told =
+        output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
+    if (IsPassing(told)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      continue;
+    }
+    if (told.ok() || !output.ok() || absl::IsAborted(told)) return told;
+    // The service refuses the result: the job must not stay with this worker.
+    return client_.Fail(FailOf(lease, Annotate(told, "the result was refused")));
+  }
+}
+
+}  // namespace gwq
