@@ -23,21 +23,21 @@ constexpr auto kInvalid = grpc::StatusCode::INVALID_ARGUMENT;
 const std::vector<Case>& Cases() {
   static const std::vector<Case> cases = {
       {"no model", [](auto& r) { r.clear_model(); }, kInvalid, "model"},
-      {"unknown model", [](auto& r) { r.set_model("models/none"); }, grpc::StatusCode::NOT_FOUND, ""},
-      {"a model's path", [](auto& r) { r.set_model("../tiny"); }, grpc::StatusCode::NOT_FOUND, ""},
+      {"unknown model", [](auto& r) { r.set_model(std::string("models/none")); }, grpc::StatusCode::NOT_FOUND, ""},
+      {"a model's path", [](auto& r) { r.set_model(std::string("../tiny")); }, grpc::StatusCode::NOT_FOUND, ""},
       {"no input", [](auto& r) { r.clear_input(); }, kInvalid, "input"},
-      {"empty prompt", [](auto& r) { r.set_prompt(""); }, kInvalid, "prompt"},
+      {"empty prompt", [](auto& r) { r.set_prompt(std::string()); }, kInvalid, "prompt"},
       {"prompt above the limit", [](auto& r) { r.set_prompt(std::string(300, 'a')); }, kInvalid, "prompt"},
       {"prompt far above the limit", [](auto& r) { r.set_prompt(std::string(3'000'000, 'a')); }, kInvalid, "prompt"},
       {"message above the limit", [](auto& r) { r.set_prompt(std::string(5'000'000, 'a')); },
        grpc::StatusCode::RESOURCE_EXHAUSTED, ""},
       {"empty chat", [](auto& r) { r.mutable_chat(); }, kInvalid, "chat.messages"},
-      {"message without a role", [](auto& r) { r.mutable_chat()->add_messages()->set_content("x"); }, kInvalid,
-       "chat.messages[0].role"},
+      {"message without a role", [](auto& r) { r.mutable_chat()->add_messages()->set_content(std::string("x")); },
+       kInvalid, "chat.messages[0].role"},
       {"long chat",
        [](auto& r) {
          auto* message = r.mutable_chat()->add_messages();
-         message->set_role("user");
+         message->set_role(std::string("user"));
          message->set_content(std::string(500, 'x'));
        },
        kInvalid, "chat.messages"},
@@ -62,10 +62,10 @@ const std::vector<Case>& Cases() {
       {"top_p above 1", [](auto& r) { r.mutable_sampling()->set_top_p(1.5); }, kInvalid, "sampling.top_p"},
       {"17 stop strings",
        [](auto& r) {
-         for (int i = 0; i < 17; ++i) r.add_stop("s");
+         for (int i = 0; i < 17; ++i) r.add_stop(std::string("s"));
        },
        kInvalid, "stop"},
-      {"empty stop string", [](auto& r) { r.add_stop(""); }, kInvalid, "stop[0]"},
+      {"empty stop string", [](auto& r) { r.add_stop(std::string()); }, kInvalid, "stop[0]"},
       {"long stop string", [](auto& r) { r.add_stop(std::string(257, 's')); }, kInvalid, "stop[0]"},
       {"stop id outside the vocabulary", [](auto& r) { r.add_stop_ids(1000); }, kInvalid, "stop_ids[0]"},
       {"stop id negative", [](auto& r) { r.add_stop_ids(-1); }, kInvalid, "stop_ids[0]"},
@@ -76,7 +76,7 @@ const std::vector<Case>& Cases() {
        kInvalid, "stop_ids"},
       {"raw chat",
        [](auto& r) {
-         r.mutable_chat()->add_messages()->set_role("user");
+         r.mutable_chat()->add_messages()->set_role(std::string("user"));
          r.set_raw_prompt(true);
        },
        kInvalid, "raw_prompt"},
@@ -113,7 +113,7 @@ TEST_F(MalformedTest, TokenizeAndDetokenizeNameTheField) {
   ASSERT_TRUE(Load("tiny").ok());
   const auto tokenize = [&](const std::function<void(v1::TokenizeRequest&)>& spoil) {
     v1::TokenizeRequest request;
-    request.set_model("tiny");
+    request.set_model(std::string("tiny"));
     spoil(request);
     v1::TokenizeResponse response;
     grpc::ClientContext call;
@@ -122,14 +122,14 @@ TEST_F(MalformedTest, TokenizeAndDetokenizeNameTheField) {
   EXPECT_EQ(ViolatedField(tokenize([](auto&) {})), "input");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) { r.mutable_chat(); })), "chat.messages");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) {
-              r.mutable_chat()->add_messages()->set_role("user");
+              r.mutable_chat()->add_messages()->set_role(std::string("user"));
               r.set_add_special_tokens(true);
             })),
             "add_special_tokens");
-  EXPECT_EQ(tokenize([](auto& r) { r.set_model("none"); }).error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_TRUE(tokenize([](auto& r) { r.set_text(""); }).ok());
+  EXPECT_EQ(tokenize([](auto& r) { r.set_model(std::string("none")); }).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(tokenize([](auto& r) { r.set_text(std::string()); }).ok());
   v1::DetokenizeRequest request;
-  request.set_model("tiny");
+  request.set_model(std::string("tiny"));
   request.add_ids(4);
   request.add_ids(-4);
   v1::DetokenizeResponse response;
