@@ -53,6 +53,10 @@ def main():
     steps = torch.arange(16).float().view(1, 16) / 2
     steps[0, 14:] = torch.tensor([0.0, 7.0])
     cases.append(case("halves of a step", 1, 16, 3, 16, 0.0, steps, torch.zeros(1, 16)))
+    # The scale is 1 and -low / scale is 2.5: with a zero point of 3 the largest weight, 5 steps up, would not fit.
+    ends = torch.zeros(1, 8)
+    ends[0, :2] = torch.tensor([-2.5, 4.501])
+    cases.append(case("a zero point on a half", 1, 8, 3, 8, 0.0, ends, torch.zeros(1, 8)))
     wide = half(normal(4, 16))
     wide[0, 3] = 300.0
     heavy = torch.zeros(4, 16)
