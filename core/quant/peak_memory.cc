@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/quant/generate.h"
 #include "core/quant/packer.h"
 
 namespace gwq {
@@ -94,14 +93,13 @@ uint64_t CalibrateBytes(const ModelConfig& config, const Sizes& sizes, const Rec
   return inputs + std::max(block, outer);
 }
 
-uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Plan& plan, const Recipe& recipe) {
+uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
   if (sizes.block.wanted == 0 || recipe.calibration.source != CalibrationSource::kGenerated) return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
-  const uint64_t cache = 2 * Unsigned(config.blocks) * Unsigned(recipe.calibration.max_tokens + 16) * width * 4;
-  const bool resident = plan.total_weights * 2 <= kGenerateResidentBytes;
-  const uint64_t whole = plan.total_weights * 4;
-  const uint64_t staged = 2 * std::max(sizes.block.source, sizes.outer.source);
-  return cache + (resident ? whole : staged) + sizes.tensor.source;
+  // Up to 16 texts, each with a block of the cache that is not full.
+  const uint64_t cache = 2 * Unsigned(config.blocks) * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
+  const uint64_t stage = std::max(sizes.block.source, sizes.outer.source) * 5 / 4 + sizes.tensor.source;
+  return cache + stage + kLogitCopies * 16 * Unsigned(config.vocab_size) * 4;
 }
 
 uint64_t EvaluateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
@@ -127,7 +125,7 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
   return kConstantBytes + texts +
-         std::max({GenerateBytes(config, sizes, plan, recipe), CalibrateBytes(config, sizes, recipe),
+         std::max({GenerateBytes(config, sizes, recipe), CalibrateBytes(config, sizes, recipe),
                    PackBytes(sizes.tensor, recipe, false), EvaluateBytes(config, sizes, recipe)});
 }
 

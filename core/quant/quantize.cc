@@ -110,8 +110,7 @@ class Job {
     const ModelConfig& config = model_.config();
     const std::vector<int32_t>& ends = config.eos_token_ids;
     const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
-    const bool resident = plan_.total_weights * sizeof(uint16_t) <= kGenerateResidentBytes;
-    return GenerateSample(model_, *loader, *backend, first, count, ends, resident, progress_);
+    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_);
   }
 
   absl::Status Calibrate() {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "core/backend/cpu/cpu_backend.h"
@@ -53,10 +54,10 @@ class EvaluateTest : public ::testing::Test {
     const auto loaded = LoadedModel::Load(golden_->model, loader, {});
     const ModelConfig& config = golden_->model->config();
     const auto cache =
-        backend_->CreateKvCache({config.blocks, config.attention.kv_heads, config.attention.head_dim, 16, 2});
+        backend_->CreateKvCache({config.blocks, config.attention.kv_heads, config.attention.head_dim, 16, 3});
     std::vector<int32_t> positions(window.size());
     std::iota(positions.begin(), positions.end(), 0);
-    const std::vector<int32_t> blocks = {0, 1};
+    const std::vector<int32_t> blocks = {0, 1, 2};
     const SequenceRows sequence{0, static_cast<int64_t>(window.size()), 0, blocks};
     Batch batch;
     batch.rows = sequence.rows;
@@ -133,23 +134,33 @@ TEST_F(EvaluateTest, RefusesAWindowThatDoesNotFit) {
   }
 }
 
-TEST_F(EvaluateTest, SampleIsGreedyAndTheSameStageByStage) {
-  const auto whole = GenerateSample(*golden_->model, *original_, *backend_, 5, 20, {}, true, NoProgress());
-  const auto staged = GenerateSample(*golden_->model, *original_, *backend_, 5, 20, {}, false, NoProgress());
-  ASSERT_THAT(whole, IsOk());
-  ASSERT_EQ(whole->size(), 20U);
-  EXPECT_EQ(*whole, *staged);
-  const std::vector<float> logits = Logits(*original_, *whole);
-  for (size_t i = 0; i + 1 < whole->size(); ++i) {
-    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * 64);
-    EXPECT_EQ((*whole)[i + 1], std::max_element(row, row + 64) - row);
+TEST_F(EvaluateTest, SampleIsGreedyTextsFromTheMostLikelyBeginnings) {
+  constexpr int kTexts = 3;
+  constexpr size_t kLength = 33;
+  const auto sample = GenerateSample(*golden_->model, *original_, *backend_, 5, 3 * 33 - 1, {}, NoProgress());
+  ASSERT_THAT(sample, IsOk());
+  ASSERT_EQ(sample->size(), 3U * 33 - 1);
+  for (int text = 0; text < kTexts; ++text) {
+    const size_t from = static_cast<size_t>(text) * kLength;
+    const auto part = std::span<const int32_t>(*sample).subspan(from, std::min(kLength, sample->size() - from));
+    const std::vector<float> logits = Logits(*original_, part);
+    EXPECT_EQ(part[0], 5);
+    std::vector<float> first(logits.begin(), logits.begin() + 64);
+    std::sort(first.begin(), first.end(), std::greater<>());
+    EXPECT_EQ(logits[static_cast<size_t>(part[1])], first[static_cast<size_t>(text)]);
+    for (size_t i = 1; i + 1 < part.size(); ++i) {
+      const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * 64);
+      EXPECT_EQ(part[i + 1], std::max_element(row, row + 64) - row) << "text " << text << ", token " << i;
+    }
   }
 }
 
-TEST_F(EvaluateTest, SampleLeavesOutWhatEndsATextAndStopsWhenCancelled) {
-  const auto first = GenerateSample(*golden_->model, *original_, *backend_, 5, 8, {}, true, NoProgress());
+TEST_F(EvaluateTest, ShortSampleIsOneTextAndLeavesOutWhatEndsIt) {
+  const auto first = GenerateSample(*golden_->model, *original_, *backend_, 5, 8, {}, NoProgress());
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(first->size(), 8U);
   const int32_t banned = first->back();
-  const auto second = GenerateSample(*golden_->model, *original_, *backend_, 5, 8, {banned}, true, NoProgress());
+  const auto second = GenerateSample(*golden_->model, *original_, *backend_, 5, 8, {banned}, NoProgress());
   EXPECT_THAT(*second, ::testing::Not(::testing::Contains(banned)));
 }
 
