@@ -1,0 +1,348 @@
+#include "tests/core/jobs/job_store_suite.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "core/base/status.h"
+
+namespace gwq {
+
+void JobStoreSuite::SetUp() {
+  std::string pattern = testing::TempDir() + "gwq-store-XXXXXX";
+  ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+  folder_ = pattern;
+  Open();
+  ASSERT_NE(store_.jobs, nullptr);
+}
+
+void JobStoreSuite::TearDown() {
+  store_ = {};
+  std::filesystem::remove_all(folder_);
+}
+
+absl::StatusOr<Job> JobStoreSuite::Enqueue(const std::string& principal, const std::string& request_id,
+                                           uint64_t memory_bytes) {
+  Job job;
+  job.principal = principal;
+  job.kind = "import";
+  job.spec_json = "{}";
+  job.request_id = request_id;
+  job.memory_bytes = memory_bytes;
+  return jobs().Enqueue(job);
+}
+
+absl::StatusOr<Lease> JobStoreSuite::Acquire(uint64_t memory_bytes) {
+  return jobs().Acquire({"worker", "cpu:0", memory_bytes, {}});
+}
+
+Job JobStoreSuite::Get(const std::string& id) {
+  auto job = jobs().Get("alice", id);
+  EXPECT_TRUE(job.ok()) << job.status();
+  return job.value_or(Job{});
+}
+
+Publication PublicationOf(const std::string& kind, const std::string& name, const Digest& manifest) {
+  Publication publication;
+  publication.result_json = "{\"made\":1}";
+  CatalogueEntry& entry = publication.entry.emplace();
+  entry.kind = kind;
+  entry.name = name;
+  entry.manifest = manifest;
+  entry.stored_bytes = 7;
+  entry.architecture = "LlamaForCausalLM";
+  entry.report_json = "{}";
+  entry.report_markdown = "# Report";
+  return publication;
+}
+
+TEST_P(JobStoreSuite, AJobGoesFromTheQueueToItsResult) {
+  const Job made = *Enqueue("alice");
+  EXPECT_EQ(Get(made.id).state, JobState::kQueued);
+  const Lease lease = *Acquire();
+  EXPECT_EQ(lease.job.id, made.id);
+  EXPECT_EQ(lease.job.attempt, 1);
+  EXPECT_EQ(Get(made.id).state, JobState::kRunning);
+  EXPECT_EQ(Get(made.id).device, "cpu:0");
+  const auto cancel = jobs().Renew(made.id, lease.fencing_token, {"import", 1, 2}, {"one", "two"});
+  ASSERT_TRUE(cancel.ok());
+  EXPECT_FALSE(*cancel);
+  EXPECT_EQ(Get(made.id).progress, (JobProgress{"import", 1, 2}));
+  const Digest manifest = Sha256Of("m");
+  ASSERT_TRUE(jobs().Commit(made.id, lease.fencing_token, PublicationOf("model", "tiny", manifest)).ok());
+  EXPECT_EQ(Get(made.id).state, JobState::kSucceeded);
+  EXPECT_EQ(Get(made.id).result_json, "{\"made\":1}");
+  const CatalogueEntry entry = *catalogue().Find("alice", "model", "tiny");
+  EXPECT_EQ(entry.manifest, manifest);
+  EXPECT_EQ(entry.job, made.id);
+  const auto logs = *jobs().Logs("alice", made.id, 1, 10);
+  ASSERT_EQ(logs.size(), 1u);
+  EXPECT_EQ(logs[0].index, 1u);
+  EXPECT_EQ(logs[0].text, "two");
+}
+
+TEST_P(JobStoreSuite, TheSameRequestIdGivesTheSameJobAndAnotherSpecIsRefused) {
+  const Job first = *Enqueue("alice", "key");
+  EXPECT_EQ(Enqueue("alice", "key")->id, first.id);
+  EXPECT_NE(Enqueue("bob", "key")->id, first.id);
+  Job other;
+  other.principal = "alice";
+  other.kind = "import";
+  other.spec_json = "{\"other\":1}";
+  other.request_id = "key";
+  EXPECT_EQ(jobs().Enqueue(other).status().code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_P(JobStoreSuite, AFullQueueRefusesOnePrincipalAloneWithARetryDelay) {
+  for (int i = 0; i < kSuiteMaxQueued; ++i) ASSERT_TRUE(Enqueue("alice").ok());
+  const absl::Status refused = Enqueue("alice").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_GT(RetryDelayMilliseconds(refused), 0);
+  EXPECT_TRUE(Enqueue("bob").ok());
+  ASSERT_TRUE(Acquire().ok());
+  EXPECT_TRUE(Enqueue("alice").ok()) << "a job that runs no longer waits";
+}
+
+TEST_P(JobStoreSuite, ThePrincipalWithTheFewestRunningJobsComesFirst) {
+  const Job first = *Enqueue("alice");
+  const Job second = *Enqueue("alice");
+  const Job third = *Enqueue("bob");
+  EXPECT_EQ(Acquire()->job.id, first.id);
+  EXPECT_EQ(Acquire()->job.id, third.id);
+  EXPECT_EQ(Acquire()->job.id, second.id);
+  EXPECT_TRUE(absl::IsNotFound(Acquire().status()));
+}
+
+TEST_P(JobStoreSuite, AJobWaitsForADeviceThatHoldsItAndDoesNotBlockSmallerOnes) {
+  const Job large = *Enqueue("alice", "", 5000);
+  const Job small = *Enqueue("alice", "", 500);
+  EXPECT_EQ(Acquire(1000)->job.id, small.id);
+  EXPECT_TRUE(absl::IsNotFound(Acquire(4999).status()));
+  EXPECT_EQ(Acquire(5000)->job.id, large.id);
+}
+
+TEST_P(JobStoreSuite, AWorkerGetsOnlyKindsItRuns) {
+  ASSERT_TRUE(Enqueue("alice").ok());
+  EXPECT_TRUE(absl::IsNotFound(jobs().Acquire({"w", "cpu:0", 1000, {"quantize"}}).status()));
+  EXPECT_TRUE(jobs().Acquire({"w", "cpu:0", 1000, {"quantize", "import"}}).ok());
+}
+
+TEST_P(JobStoreSuite, FencingTokensGrowAndOldOnesAreRefused) {
+  const Job job = *Enqueue("alice");
+  const Lease first = *Acquire();
+  clock_.Advance(kSuiteLeaseMillis);
+  EXPECT_EQ(*jobs().ExpireLeases(), 1);
+  const Lease second = *Acquire();
+  EXPECT_GT(second.fencing_token, first.fencing_token);
+  EXPECT_EQ(second.job.attempt, 2);
+  EXPECT_TRUE(absl::IsAborted(jobs().Renew(job.id, first.fencing_token, {}, {}).status()));
+  EXPECT_TRUE(absl::IsAborted(jobs().Commit(job.id, first.fencing_token, {})));
+  EXPECT_TRUE(absl::IsAborted(jobs().Fail(job.id, first.fencing_token, {13, "x", ""}, true)));
+  EXPECT_TRUE(jobs().Renew(job.id, second.fencing_token, {}, {}).ok());
+  EXPECT_TRUE(absl::IsAborted(jobs().Renew("nosuchjob", 1, {}, {}).status()));
+}
+
+TEST_P(JobStoreSuite, ARenewedLeaseLivesOn) {
+  const Job job = *Enqueue("alice");
+  const Lease lease = *Acquire();
+  for (int i = 0; i < 5; ++i) {
+    clock_.Advance(kSuiteLeaseMillis - 1);
+    EXPECT_EQ(*jobs().ExpireLeases(), 0);
+    ASSERT_TRUE(jobs().Renew(job.id, lease.fencing_token, {"p", i, 5}, {}).ok());
+  }
+}
+
+TEST_P(JobStoreSuite, ALeaseThatRunsOutTooOftenFailsTheJob) {
+  const Job job = *Enqueue("alice");
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_EQ(Acquire()->job.attempt, attempt);
+    clock_.Advance(kSuiteLeaseMillis);
+    ASSERT_EQ(*jobs().ExpireLeases(), 1);
+  }
+  EXPECT_EQ(Get(job.id).state, JobState::kFailed);
+  EXPECT_EQ(Get(job.id).error->code, static_cast<int>(absl::StatusCode::kUnavailable));
+  EXPECT_TRUE(absl::IsNotFound(Acquire().status()));
+}
+
+TEST_P(JobStoreSuite, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
+  const Job bad = *Enqueue("alice");
+  Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Fail(bad.id, lease.fencing_token, {3, "wrong", "files[0].path"}, false).ok());
+  EXPECT_EQ(Get(bad.id).state, JobState::kFailed);
+  EXPECT_EQ(Get(bad.id).error->field, "files[0].path");
+  const Job unlucky = *Enqueue("alice");
+  lease = *Acquire();
+  ASSERT_TRUE(jobs().Fail(unlucky.id, lease.fencing_token, {14, "gone", ""}, true).ok());
+  EXPECT_EQ(Get(unlucky.id).state, JobState::kQueued);
+  lease = *Acquire();
+  ASSERT_TRUE(jobs().Commit(unlucky.id, lease.fencing_token, {}).ok());
+  EXPECT_FALSE(Get(unlucky.id).error.has_value());
+}
+
+TEST_P(JobStoreSuite, CancellingEndsAQueuedJobAtOnceAndARunningOneWithItsWorker) {
+  const Job queued = *Enqueue("alice");
+  EXPECT_EQ(jobs().Cancel("alice", queued.id)->state, JobState::kCancelled);
+  const Job running = *Enqueue("alice");
+  Lease lease = *Acquire();
+  EXPECT_EQ(jobs().Cancel("alice", running.id)->state, JobState::kRunning);
+  EXPECT_TRUE(*jobs().Renew(running.id, lease.fencing_token, {}, {}));
+  ASSERT_TRUE(jobs().Fail(running.id, lease.fencing_token, {1, "cancelled", ""}, true).ok());
+  EXPECT_EQ(Get(running.id).state, JobState::kCancelled);
+  EXPECT_EQ(jobs().Cancel("alice", running.id)->state, JobState::kCancelled) << "again is fine";
+  const Job lost = *Enqueue("alice");
+  ASSERT_TRUE(Acquire().ok());
+  ASSERT_TRUE(jobs().Cancel("alice", lost.id).ok());
+  clock_.Advance(kSuiteLeaseMillis);
+  EXPECT_EQ(*jobs().ExpireLeases(), 1);
+  EXPECT_EQ(Get(lost.id).state, JobState::kCancelled);
+}
+
+TEST_P(JobStoreSuite, ACommitWhoseAnswerWasLostIsOkAgainAndPublishesOnce) {
+  const Job job = *Enqueue("alice");
+  const Lease lease = *Acquire();
+  const Digest first = Sha256Of("first");
+  ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("model", "m", first)).ok());
+  ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("model", "m", Sha256Of("second"))).ok());
+  EXPECT_EQ(catalogue().Find("alice", "model", "m")->manifest, first);
+  EXPECT_TRUE(absl::IsAborted(jobs().Commit(job.id, lease.fencing_token + 1, {})));
+}
+
+TEST_P(JobStoreSuite, WhatAnotherPrincipalStoredIsNotFound) {
+  const Job job = *Enqueue("alice");
+  const Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok());
+  EXPECT_TRUE(absl::IsNotFound(jobs().Get("bob", job.id).status()));
+  EXPECT_TRUE(absl::IsNotFound(jobs().Cancel("bob", job.id).status()));
+  EXPECT_TRUE(absl::IsNotFound(jobs().Logs("bob", job.id, 0, 10).status()));
+  EXPECT_TRUE(jobs().List("bob", 10, "")->jobs.empty());
+  EXPECT_TRUE(absl::IsNotFound(catalogue().Find("bob", "model", "m").status()));
+  EXPECT_TRUE(absl::IsNotFound(catalogue().Delete("bob", "model", "m")));
+  EXPECT_TRUE(catalogue().ListEntries("bob", "model", 10, "")->entries.empty());
+}
+
+TEST_P(JobStoreSuite, ListsComeNewestFirstInPagesThatJoinWithoutGapOrRepeat) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < kSuiteMaxQueued; ++i) ids.push_back(Enqueue("alice")->id);
+  std::reverse(ids.begin(), ids.end());
+  std::vector<std::string> seen;
+  std::string token;
+  do {
+    const auto page = jobs().List("alice", 2, token);
+    ASSERT_TRUE(page.ok());
+    for (const Job& job : page->jobs) seen.push_back(job.id);
+    token = page->next_page_token;
+  } while (!token.empty());
+  EXPECT_EQ(seen, ids);
+  EXPECT_EQ(FieldViolations(jobs().List("alice", 2, "nonsense").status())[0].field, "page_token");
+  EXPECT_EQ(FieldViolations(jobs().List("alice", 0, "").status())[0].field, "page_size");
+}
+
+TEST_P(JobStoreSuite, TheVersionGrowsAndTheListenerHearsEveryChange) {
+  std::vector<std::string> heard;
+  jobs().SetListener([&](const std::string& id) { heard.push_back(id); });
+  const Job job = *Enqueue("alice");
+  const uint64_t created = Get(job.id).version;
+  const Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Renew(job.id, lease.fencing_token, {"p", 1, 2}, {}).ok());
+  const uint64_t renewed = Get(job.id).version;
+  EXPECT_GT(renewed, created);
+  ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, {}).ok());
+  EXPECT_GT(Get(job.id).version, renewed);
+  EXPECT_EQ(heard, std::vector<std::string>(4, job.id));
+}
+
+TEST_P(JobStoreSuite, AnUploadCollectsItsPages) {
+  Upload upload;
+  upload.principal = "alice";
+  upload.name = "m";
+  upload.request_id = "r";
+  upload.total_bytes = 10;
+  upload.expires_wall_millis = clock_.WallMillis() + 1000;
+  const Upload made = *catalogue().CreateUpload(upload);
+  EXPECT_EQ(catalogue().CreateUpload(upload)->id, made.id);
+  ASSERT_TRUE(catalogue().AddUploadPage("alice", made.id, 0, "zero").ok());
+  ASSERT_TRUE(catalogue().AddUploadPage("alice", made.id, 1, "one").ok());
+  EXPECT_TRUE(catalogue().AddUploadPage("alice", made.id, 0, "zero").ok()) << "sent again";
+  EXPECT_EQ(catalogue().AddUploadPage("alice", made.id, 0, "other").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(*catalogue().UploadPages("alice", made.id), (std::vector<std::string>{"zero", "one"}));
+  EXPECT_TRUE(absl::IsNotFound(catalogue().UploadPages("bob", made.id).status()));
+  EXPECT_EQ(catalogue().OpenUploads()->size(), 1u);
+  ASSERT_TRUE(catalogue().SetUploadCommitted("alice", made.id, "job").ok());
+  EXPECT_EQ(catalogue().GetUpload("alice", made.id)->commit_job, "job");
+  EXPECT_TRUE(catalogue().OpenUploads()->empty());
+  clock_.Advance(1000);
+  EXPECT_EQ(catalogue().ExpireUploads()->size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(catalogue().GetUpload("alice", made.id).status()));
+}
+
+TEST_P(JobStoreSuite, OpenUploadsOfOnePrincipalAreLimited) {
+  Upload upload;
+  upload.principal = "alice";
+  upload.name = "m";
+  upload.total_bytes = 10;
+  for (int i = 0; i < kSuiteMaxUploads; ++i) ASSERT_TRUE(catalogue().CreateUpload(upload).ok());
+  EXPECT_EQ(catalogue().CreateUpload(upload).status().code(), absl::StatusCode::kResourceExhausted);
+  upload.principal = "bob";
+  EXPECT_TRUE(catalogue().CreateUpload(upload).ok());
+}
+
+TEST_P(JobStoreSuite, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
+  const Digest manifest = Sha256Of("m");
+  const Job import = *Enqueue("alice");
+  Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Commit(import.id, lease.fencing_token, PublicationOf("model", "m", manifest)).ok());
+  ASSERT_TRUE(catalogue().Hold("alice", manifest, "server-1", 5000).ok());
+  const absl::Status held = catalogue().Delete("alice", "model", "m");
+  EXPECT_EQ(held.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(MessageOf(held).find("server-1"), std::string_view::npos);
+  ASSERT_TRUE(catalogue().ReleaseHold("alice", manifest, "server-1").ok());
+
+  Job quantize;
+  quantize.principal = "alice";
+  quantize.kind = "quantize";
+  quantize.spec_json = "{\"source\":\"" + manifest.Hex() + "\"}";
+  const Job needs = *jobs().Enqueue(quantize);
+  EXPECT_EQ(catalogue().Delete("alice", "model", "m").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(std::ranges::count(*catalogue().ReachableManifests(), manifest), 0);
+  ASSERT_TRUE(jobs().Cancel("alice", needs.id).ok());
+
+  ASSERT_TRUE(catalogue().Hold("alice", manifest, "server-2", 5000).ok());
+  clock_.Advance(5000);
+  EXPECT_TRUE(catalogue().Delete("alice", "model", "m").ok()) << "the hold ran out";
+  EXPECT_TRUE(catalogue().ReachableManifests()->empty());
+}
+
+TEST_P(JobStoreSuite, EntriesAreListedByNameWithoutReports) {
+  for (const char* name : {"b", "a", "c"}) {
+    const Job job = *Enqueue("alice");
+    const Lease lease = *Acquire();
+    ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("artifact", name, Sha256Of(name))).ok());
+  }
+  const auto first = *catalogue().ListEntries("alice", "artifact", 2, "");
+  ASSERT_EQ(first.entries.size(), 2u);
+  EXPECT_EQ(first.entries[0].name, "a");
+  EXPECT_EQ(first.entries[0].report_markdown, "");
+  EXPECT_EQ(catalogue().Find("alice", "artifact", "a")->report_markdown, "# Report");
+  const auto second = *catalogue().ListEntries("alice", "artifact", 2, first.next_page_token);
+  ASSERT_EQ(second.entries.size(), 1u);
+  EXPECT_EQ(second.entries[0].name, "c");
+  EXPECT_TRUE(second.next_page_token.empty());
+}
+
+TEST_P(JobStoreSuite, AfterARestartRunningLeasesGetTheirWholeTimeAndTokensGoOnGrowing) {
+  if (!GetParam().keeps) return;
+  const Job job = *Enqueue("alice");
+  const Lease lease = *Acquire();
+  clock_.Advance(kSuiteLeaseMillis - 1);
+  store_ = {};
+  Open();
+  clock_.Advance(kSuiteLeaseMillis - 1);
+  EXPECT_EQ(*jobs().ExpireLeases(), 0);
+  EXPECT_TRUE(jobs().Renew(job.id, lease.fencing_token, {"p", 1, 1}, {}).ok());
+  ASSERT_TRUE(Enqueue("alice").ok());
+  EXPECT_GT(Acquire()->fencing_token, lease.fencing_token);
+  clock_.Advance(kSuiteLeaseMillis);
+  EXPECT_EQ(*jobs().ExpireLeases(), 2);
+}
+
+}  // namespace gwq

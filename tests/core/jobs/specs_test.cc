@@ -1,0 +1,61 @@
+#include "core/jobs/specs.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/status.h"
+#include "core/jobs/job_kinds.h"
+
+namespace gwq {
+namespace {
+
+TEST(Specs, SurviveTheirJson) {
+  QuantizeJob quantize{"m", "a", Sha256Of("s"), {}};
+  quantize.recipe.bits = 3;
+  quantize.recipe.calibration.source = CalibrationSource::kTokenIds;
+  quantize.recipe.calibration.token_ids = {1, 2, 3};
+  const auto parsed = ParseQuantizeJob(SpecJson(quantize));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->recipe, quantize.recipe);
+  EXPECT_EQ(parsed->artifact_id, "a");
+  EXPECT_EQ(ManifestsOfSpec(SpecJson(quantize)), std::vector<Digest>{Sha256Of("s")});
+  const ImportJob import{"u", "m", Sha256Of("i")};
+  EXPECT_EQ(ParseImportJob(SpecJson(import))->manifest, import.manifest);
+  EXPECT_EQ(ManifestsOfSpec(SpecJson(import)), std::vector<Digest>{Sha256Of("i")});
+  const ExportJob exported{"a", "m", "hf-fp16", Sha256Of("e")};
+  EXPECT_EQ(ParseExportJob(SpecJson(exported))->format, "hf-fp16");
+}
+
+TEST(Specs, ACalibrationFileIsKept) {
+  QuantizeJob quantize{"m", "a", Sha256Of("s"), {}};
+  quantize.recipe.calibration.source = CalibrationSource::kFile;
+  quantize.recipe.calibration.blob = Sha256Of("text").Hex();
+  EXPECT_EQ(BlobsOfSpec(SpecJson(quantize)), std::vector<Digest>{Sha256Of("text")});
+  EXPECT_TRUE(BlobsOfSpec("not json").empty());
+  EXPECT_TRUE(ManifestsOfSpec("[]").empty());
+}
+
+TEST(Specs, MissingAndMalformedFieldsAreNamed) {
+  EXPECT_EQ(FieldViolations(ParseImportJob("{}").status())[0].field, "spec.upload");
+  EXPECT_EQ(FieldViolations(ParseQuantizeJob(R"({"model":"m","artifact_id":1})").status())[0].field,
+            "spec.artifact_id");
+  EXPECT_FALSE(ParseExportJob("[]").ok());
+}
+
+TEST(Specs, ResourceIds) {
+  for (const char* good : {"a", "0", "smollm2-4bit", "a.b_c-d"})
+    EXPECT_TRUE(CheckResourceId("name", good).ok()) << good;
+  for (const std::string& bad : {std::string(), std::string("-a"), std::string("A"), std::string("a/b"),
+                                 std::string(".."), std::string(64, 'a'), std::string("a\0b", 3)}) {
+    EXPECT_EQ(FieldViolations(CheckResourceId("name", bad))[0].field, "name") << bad;
+  }
+}
+
+TEST(JobKinds, AreKnownByName) {
+  EXPECT_NE(FindJobKind("import"), nullptr);
+  EXPECT_NE(FindJobKind("quantize"), nullptr);
+  EXPECT_NE(FindJobKind("export"), nullptr);
+  EXPECT_EQ(FindJobKind("train"), nullptr);
+}
+
+}  // namespace
+}  // namespace gwq
