@@ -107,6 +107,8 @@ absl::Status Measure(Backend& backend, const LoadedModel& model, const Options& 
   const int64_t tokens = options.prompt + options.generate;
   GWQ_ASSIGN_OR_RETURN(const auto cache, backend.CreateKvCache({config.blocks, config.attention.kv_heads,
                                                                 config.attention.head_dim, 16, (tokens + 15) / 16}));
+  Runner warm_up(backend, model, *cache);
+  GWQ_RETURN_IF_ERROR(warm_up.Run(std::min<int64_t>(options.prompt, 64)));
   Runner runner(backend, model, *cache);
   auto start = std::chrono::steady_clock::now();
   for (int64_t done = 0; done < options.prompt; done += options.chunk) {

@@ -32,6 +32,7 @@ CpuPass::CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, 
 
 CpuPass::~CpuPass() {
   for (Rows& rows : slots_) arena_.Return(std::move(rows.buffer));
+  arena_.Return(std::move(columns_));
   arena_.Trim();
 }
 
@@ -45,7 +46,8 @@ void CpuPass::Fail(absl::Status status) {
 }
 
 CpuPass::Rows CpuPass::TakeRows(int64_t rows, int64_t width) {
-  Rows out{{}, rows, width, RoundUp(width, kRowPad)};
+  // An odd number of cache lines, so that the same columns of many rows do not compete for the same cache sets.
+  Rows out{{}, rows, width, RoundUp(width, kRowPad) + kTileRows};
   const auto floats = static_cast<size_t>(std::max<int64_t>(rows, 1) * out.stride);
   out.buffer = arena_.Take(floats);
   if (out.buffer.data() == nullptr) {
@@ -140,6 +142,34 @@ void CpuPass::SumBlocks(const Rows& x, std::span<Product> products) {
   }
 }
 
+void CpuPass::TransposeRows(const Rows& x, std::span<Product> products) {
+  // Below this many rows the products gather their inputs for less.
+  constexpr int64_t kMinRows = 12;
+  const bool sparse =
+      std::any_of(products.begin(), products.end(), [](const Product& p) { return p.weight->segments > 0; });
+  if (!sparse || x.rows < kMinRows) return;
+  const int64_t chunks = RoundUp(x.rows, kChunkRows) / kChunkRows;
+  const int64_t chunk_floats = x.width * kChunkPad;
+  if (columns_.size() < static_cast<size_t>(chunks * chunk_floats)) {
+    arena_.Return(std::move(columns_));
+    columns_ = arena_.Take(static_cast<size_t>(chunks * chunk_floats));
+    if (columns_.data() == nullptr) return;
+  }
+  team_.ParallelFor(chunks, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t first = chunk * kChunkRows;
+      kernels_.transpose_chunk(x.row(first), x.stride, std::min(kChunkRows, x.rows - first), x.width,
+                               columns_.data() + chunk * chunk_floats);
+    }
+  });
+  for (Product& product : products) product.columns = columns_.data();
+}
+
+void CpuPass::Prepare(const Rows& x, std::span<Product> products) {
+  SumBlocks(x, products);
+  TransposeRows(x, products);
+}
+
 MatMulArgs CpuPass::ArgsOf(const Rows& x, const Product& product, int64_t tile_begin, int64_t tile_end) const {
   MatMulArgs args;
   args.weight = product.weight;
@@ -147,6 +177,7 @@ MatMulArgs CpuPass::ArgsOf(const Rows& x, const Product& product, int64_t tile_b
   args.x_stride = x.stride;
   args.sums = product.sums;
   args.rows = x.rows;
+  args.columns = product.columns;
   args.bias = product.bias;
   if (product.residual != nullptr) {
     args.residual = product.residual->row(0);
@@ -160,7 +191,7 @@ MatMulArgs CpuPass::ArgsOf(const Rows& x, const Product& product, int64_t tile_b
 }
 
 void CpuPass::Multiply(const Rows& x, std::span<Product> products) {
-  SumBlocks(x, products);
+  Prepare(x, products);
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weight->tiles;
   team_.ParallelFor(tiles, 1, [&](int64_t begin, int64_t end, int) {
@@ -366,7 +397,7 @@ Activation CpuPass::GatedUp(const Activation& x, const Norm& norm, const Linear&
   if (!failed() && Normalize(*from, norm, {}, normed)) {
     products[0].out = &gates;
     products[1].out = &ups;
-    SumBlocks(normed, products);
+    Prepare(normed, products);
     team_.ParallelFor(products[0].weight->tiles, 1, [&](int64_t begin, int64_t end, int) {
       for (const Product& product : products) kernels_.matmul(ArgsOf(normed, product, begin, end));
       const int64_t first = begin * kTileRows;

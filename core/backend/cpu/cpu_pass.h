@@ -47,6 +47,7 @@ class CpuPass final : public Pass {
     const MatrixTiles* weight = nullptr;
     const float* bias = nullptr;
     const float* sums = nullptr;
+    const float* columns = nullptr;
     const Rows* out = nullptr;
     const Rows* residual = nullptr;
   };
@@ -64,8 +65,10 @@ class CpuPass final : public Pass {
   bool Describe(const Linear& linear, int64_t in, std::string_view what, Product& product);
   // RMS norm of the given rows of x (all where `only` is empty).
   bool Normalize(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out);
-  // Computes the block sums that the products need into sums_.
+  // What the products need of x beside itself: its block sums and, for many rows, its columns.
+  void Prepare(const Rows& x, std::span<Product> products);
   void SumBlocks(const Rows& x, std::span<Product> products);
+  void TransposeRows(const Rows& x, std::span<Product> products);
   // Runs all products over x, outputs split over the team.
   void Multiply(const Rows& x, std::span<Product> products);
   MatMulArgs ArgsOf(const Rows& x, const Product& product, int64_t tile_begin, int64_t tile_end) const;
@@ -82,6 +85,7 @@ class CpuPass final : public Pass {
   std::vector<Rows> slots_;
   std::vector<int> free_slots_;
   std::vector<std::vector<float>> sums_;  // block sums of one input, one a distinct block structure
+  AlignedBuffer<float> columns_;          // of one input, chunk by chunk
   RopeTable rope_;
 };
 

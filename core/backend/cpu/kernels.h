@@ -13,6 +13,11 @@
 
 namespace gwq {
 
+// Rows that are worked on together: their inputs and totals fit the first-level cache beside an unpacked block. A
+// multiple of every kRowBlock.
+inline constexpr int64_t kChunkRows = 60;
+inline constexpr int64_t kChunkPad = 64;  // a chunk's column, padded
+
 // out[rows, 16 * tile_begin .. 16 * tile_end) of x W^T. Rows of x are padded with zeros to a multiple of kRowPad; rows
 // of out hold whole tiles; bias and residual, where given, are padded alike. `residual` may be `out`.
 struct MatMulArgs {
@@ -21,6 +26,7 @@ struct MatMulArgs {
   int64_t x_stride = 0;
   const float* sums = nullptr;  // [rows, blocks] of the weight, by block_sums; unused where dense
   int64_t rows = 0;
+  const float* columns = nullptr;  // x by transpose_chunk, a chunk of kChunkRows rows after the other; may be null
   const float* bias = nullptr;
   const float* residual = nullptr;
   int64_t residual_stride = 0;
@@ -59,6 +65,8 @@ enum class GateKernel : uint8_t { kSilu, kGelu, kGeluTanh };
 
 struct Kernels {
   void (*matmul)(const MatMulArgs& args);
+  // out[col, kChunkPad] = x[row, col] for `rows` <= kChunkRows rows of a padded x; the rest of each column is zero.
+  void (*transpose_chunk)(const float* x, int64_t x_stride, int64_t rows, int64_t cols, float* out);
   void (*block_sums)(const MatrixTiles& weight, const float* x, float* sums);
   // out = x / rms(x) * weight over `width` of a padded row; the padding of out becomes zero.
   void (*rms_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);

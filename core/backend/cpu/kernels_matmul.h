@@ -152,15 +152,19 @@ inline void PrefetchOutliers(const MatrixTiles& w, int64_t tile) {
   __builtin_prefetch(w.masks + w.first_mask[list]);
 }
 
+// Bias and residual; `total` has its outliers.
 template <class V>
 inline void Finish(const MatMulArgs& args, int64_t tile, int64_t row, typename V::F total) {
-  if (args.weight->segments > 0) {
-    total = V::Add(total, SumOutliers<V>(*args.weight, tile, args.x + row * args.x_stride));
-  }
   const int64_t col = tile * kTileRows;
   if (args.bias != nullptr) total = V::Add(total, V::Load(args.bias + col));
   if (args.residual != nullptr) total = V::Add(V::Load(args.residual + row * args.residual_stride + col), total);
   V::Store(args.out + row * args.out_stride + col, total);
+}
+
+template <class V>
+inline typename V::F AddOutliers(const MatMulArgs& args, int64_t tile, int64_t row, typename V::F total) {
+  if (args.weight->segments == 0) return total;
+  return V::Add(total, SumOutliers<V>(*args.weight, tile, args.x + row * args.x_stride));
 }
 
 // R rows straight from the codes: decoding, where a weight is used too rarely to be kept unpacked.
@@ -186,11 +190,41 @@ void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
       totals[r] = AddBlock<V>(block, scale, zero, x_sum, sums[r], totals[r]);
     }
   });
-  for (int r = 0; r < R; ++r) Finish<V>(args, tile, first_row + r, totals[r]);
+  for (int r = 0; r < R; ++r) {
+    Finish<V>(args, tile, first_row + r, AddOutliers<V>(args, tile, first_row + r, totals[r]));
+  }
 }
 
-// Rows whose totals are kept beside an unpacked block: fits the first-level cache.
-inline constexpr int64_t kChunkRows = 64;
+// Outliers of a tile for all rows of a chunk: a lane is a row here, and `sums` is [16 outputs, kChunkPad rows].
+template <class V>
+void SumOutliersOfChunk(const MatrixTiles& w, int64_t tile, const float* columns, float* sums) {
+  for (int64_t i = 0; i < kTileRows * kChunkPad; ++i) sums[i] = 0.0F;
+  for (int64_t segment = 0; segment < w.segments; ++segment) {
+    const int64_t list = tile * w.segments + segment;
+    const uint32_t* entry = w.entries + w.first_entry[list];
+    const float* at = columns + segment * kSparseSegment * kChunkPad;
+    for (uint32_t rank = w.first_mask[list]; rank < w.first_mask[list + 1]; ++rank) {
+      for (uint32_t mask = w.masks[rank]; mask != 0; mask &= mask - 1, ++entry) {
+        float* sum = sums + __builtin_ctz(mask) * kChunkPad;
+        const float* column = at + (*entry & 0xffffu) * kChunkPad;
+        const auto value = V::Broadcast(V::Half(static_cast<uint16_t>(*entry >> 16)));
+        for (int64_t i = 0; i < kChunkPad; i += 16) {
+          V::Store(sum + i, V::Fma(value, V::Load(column + i), V::Load(sum + i)));
+        }
+      }
+    }
+  }
+}
+
+// Adds sums [16, kChunkPad] to totals [rows, 16].
+template <class V>
+void AddOutliersOfChunk(const float* sums, int64_t rows, float* totals) {
+  alignas(64) float row_sums[kTileRows];
+  for (int64_t row = 0; row < rows; ++row, totals += kTileRows) {
+    for (int64_t lane = 0; lane < kTileRows; ++lane) row_sums[lane] = sums[lane * kChunkPad + row];
+    V::Store(totals, V::Add(V::Load(totals), V::Load(row_sums)));
+  }
+}
 
 template <class V, int R>
 void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked, int64_t row, typename V::F scale,
@@ -226,10 +260,23 @@ void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t 
     for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
       BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
     }
+    for (; row + 2 <= rows; row += 2) {
+      BlockRows<V, 2>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+    }
     for (; row < rows; ++row) {
       BlockRows<V, 1>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
     }
   });
+  const MatrixTiles& w = *args.weight;
+  if (w.segments > 0 && args.columns != nullptr) {
+    alignas(64) float sums[kTileRows * kChunkPad];
+    SumOutliersOfChunk<V>(w, tile, args.columns + first_row / kChunkRows * w.cols * kChunkPad, sums);
+    AddOutliersOfChunk<V>(sums, rows, totals);
+  } else {
+    for (int64_t row = 0; row < rows; ++row) {
+      V::Store(totals + 16 * row, AddOutliers<V>(args, tile, first_row + row, V::Load(totals + 16 * row)));
+    }
+  }
   for (int64_t row = 0; row < rows; ++row) Finish<V>(args, tile, first_row + row, V::Load(totals + 16 * row));
 }
 
@@ -266,6 +313,16 @@ void MatMul(const MatMulArgs& args) {
       return MatMulTiles<V, Encoding::kBF16>(args);
     case Encoding::kF32:
       return MatMulTiles<V, Encoding::kF32>(args);
+  }
+}
+
+void TransposeChunk(const float* x, int64_t x_stride, int64_t rows, int64_t cols, float* out) {
+  for (int64_t col = 0; col < cols; col += 16) {
+    const int64_t width = cols - col < 16 ? cols - col : 16;
+    for (int64_t row = 0; row < kChunkPad; ++row) {
+      const float* from = x + row * x_stride + col;
+      for (int64_t i = 0; i < width; ++i) out[(col + i) * kChunkPad + row] = row < rows ? from[i] : 0.0F;
+    }
   }
 }
 

@@ -5,8 +5,8 @@
 namespace gwq {
 
 const Kernels& ScalarKernels() {
-  static constexpr Kernels kKernels = {MatMul<ScalarSimd>, BlockSums, RmsNorm<ScalarSimd>, GateRow<ScalarSimd>,
-                                       Attend<ScalarSimd>};
+  static constexpr Kernels kKernels = {MatMul<ScalarSimd>,  TransposeChunk,      BlockSums,
+                                       RmsNorm<ScalarSimd>, GateRow<ScalarSimd>, Attend<ScalarSimd>};
   return kKernels;
 }
 

@@ -92,6 +92,7 @@ struct Avx2Simd {
   static F Brains(const uint8_t* from) { return {Brain(from), Brain(from + 16)}; }
   static F Floats(const uint8_t* from) { return Load(reinterpret_cast<const float*>(from)); }
 
+  static float Half(uint16_t bits) { return _cvtsh_ss(bits); }
   static F AddRank(const uint32_t* entries, uint32_t mask, const float* x, F sum) {
     alignas(32) float lanes[16];
     Store(lanes, sum);

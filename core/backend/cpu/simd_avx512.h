@@ -63,6 +63,7 @@ struct Avx512Simd {
   }
   static F Floats(const uint8_t* from) { return _mm512_loadu_ps(from); }
 
+  static float Half(uint16_t bits) { return _cvtsh_ss(bits); }
   static F AddRank(const uint32_t* entries, uint32_t mask, const float* x, F sum) {
     const auto lanes = static_cast<__mmask16>(mask);
     const __m512i entry = _mm512_maskz_expandloadu_epi32(lanes, entries);

@@ -80,7 +80,7 @@ struct ScalarSimd {
     return Each([&](int i) { return Float(Bits(a.lane[i]) + (Bits(t.lane[i]) << 23)); });
   }
 
-  static float HalfBits(uint16_t half) {
+  static float Half(uint16_t half) {
     const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
     const uint32_t exponent = (half >> 10) & 0x1fu;
     const uint32_t mantissa = half & 0x3ffu;
@@ -111,7 +111,7 @@ struct ScalarSimd {
     return Each([&](int i) { return static_cast<float>(from[i]); });
   }
   static F Halves(const uint8_t* from) {
-    return Each([&](int i) { return HalfBits(Read<uint16_t>(from, i)); });
+    return Each([&](int i) { return Half(Read<uint16_t>(from, i)); });
   }
   static F Brains(const uint8_t* from) {
     return Each([&](int i) { return Float(static_cast<uint32_t>(Read<uint16_t>(from, i)) << 16); });
@@ -124,7 +124,7 @@ struct ScalarSimd {
   static F AddRank(const uint32_t* entries, uint32_t mask, const float* x, F sum) {
     for (; mask != 0; mask &= mask - 1, ++entries) {
       float& lane = sum.lane[__builtin_ctz(mask)];
-      lane = __builtin_fmaf(HalfBits(static_cast<uint16_t>(*entries >> 16)), x[*entries & 0xffffu], lane);
+      lane = __builtin_fmaf(Half(static_cast<uint16_t>(*entries >> 16)), x[*entries & 0xffffu], lane);
     }
     return sum;
   }
