@@ -1,6 +1,9 @@
 // The local store under a crash, or a failure, at each of its durable steps.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/io/fault_file_system.h"
 #include "core/storage/local_blob_store.h"
@@ -102,6 +105,36 @@ INSTANTIATE_TEST_SUITE_P(All, CrashAtEachStep,
                          ::testing::Values(CrashKind::kDropUnsynced, CrashKind::kZeroUnsynced,
                                            CrashKind::kKeepUnsynced),
                          [](const auto& info) { return std::string(kCrashNames[static_cast<int>(info.param)]); });
+
+// The same in a process that dies: locks and descriptors go with it, nothing is cleaned up.
+TEST(KillAtEachStep, TheNextProcessGoesOn) {
+  bool finished = false;
+  for (int64_t step = 0; !finished; ++step) {
+    SCOPED_TRACE(fmt::format("killed at durable step {}", step));
+    const testing::TempFolder folder;
+    const std::string root = folder / "store";
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      FaultFileSystem files(LocalFileSystem(), [] { ::kill(::getpid(), SIGKILL); });
+      files.CrashAt(step, CrashKind::kDropUnsynced);
+      Outcome outcome;
+      ::_exit(Upload(files, root, outcome).ok() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    finished = WIFEXITED(status);
+    EXPECT_TRUE(finished ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL);
+
+    FaultFileSystem files(LocalFileSystem());
+    const auto store = OpenLocalBlobStore(files, root, SystemClock()).value();
+    ExpectOnlyWholeBlobs(*store, root);
+    EXPECT_TRUE(!finished || store->Stat(Sha256Of(kText)).ok());
+    Outcome after;
+    EXPECT_THAT(Upload(files, root, after), IsOk());
+    EXPECT_EQ(ReadBlob(*store, Sha256Of(kText), 100).value(), kText);
+  }
+}
 
 TEST(FailureAtEachStep, IsToldAndTheUploadGoesOn) {
   bool finished = false;
