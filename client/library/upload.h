@@ -7,7 +7,7 @@
 #include "client/library/connection.h"
 #include "client/library/local_model.h"
 #include "client/library/progress_sink.h"
-#include "google/longrunning/operations_proto.pb.h"
+#include "google/longrunning/operations.pb.h"
 
 namespace gwq::client {
 

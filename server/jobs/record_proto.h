@@ -4,7 +4,7 @@
 #include "absl/status/statusor.h"
 #include "core/jobs/catalogue.h"
 #include "core/jobs/records.h"
-#include "google/longrunning/operations_proto.pb.h"
+#include "google/longrunning/operations.pb.h"
 #include "gwq/v1/artifacts.pb.h"
 #include "gwq/v1/jobs.pb.h"
 #include "gwq/v1/models.pb.h"

@@ -1,7 +1,7 @@
 // The gRPC services of gwq-jobs: each method starts its handler. The handlers stand beside the method's definition.
 #pragma once
 
-#include "google/longrunning/operations_proto.grpc.pb.h"
+#include "google/longrunning/operations.grpc.pb.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"

@@ -89,11 +89,14 @@ class Services:
 
 
 def generate_stubs(folder):
-    """Python stubs of all protos, made anew by protoc, as any client would."""
+    """Python stubs of all protos, made anew by protoc, as any client would; google.longrunning comes from its own package."""
     from grpc_tools import protoc
 
+    google = Path(folder) / "include/google/longrunning"
+    google.mkdir(parents=True)
+    (google / "operations.proto").write_bytes((DEPS / "site/google/longrunning/operations_proto.proto").read_bytes())
     protos = [str(p.relative_to(SOURCE / "proto")) for p in sorted((SOURCE / "proto/gwq/v1").glob("*.proto"))]
-    status = protoc.main(["protoc", f"-I{SOURCE / 'proto'}", f"-I{DEPS / 'site'}", f"-I{Path(protoc.__file__).parent / '_proto'}",
-                          f"--python_out={folder}", f"--grpc_python_out={folder}", *protos])
+    status = protoc.main(["protoc", f"-I{SOURCE / 'proto'}", f"-I{google.parents[1]}", f"-I{DEPS / 'site'}",
+                          f"-I{Path(protoc.__file__).parent / '_proto'}", f"--python_out={folder}", f"--grpc_python_out={folder}", *protos])
     if status != 0:
         raise RuntimeError("protoc failed")
