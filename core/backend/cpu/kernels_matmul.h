@@ -14,6 +14,13 @@ namespace {
 template <int J>
 using Index = std::integral_constant<int, J>;
 
+// Calls body(Index<0>) to body(Index<N - 1>): a loop that is unrolled before arrays indexed by it are put in registers.
+template <int N, class Body>
+inline __attribute__((always_inline)) void Repeat(const Body& body) {
+  [&]<int... I>(std::integer_sequence<int, I...>)
+      __attribute__((always_inline)) { (body(Index<I>()), ...); }(std::make_integer_sequence<int, N>());
+}
+
 // Calls sink(Index<J>, column J) for the columns of one unit.
 template <class V, Encoding E>
 struct Unit;
@@ -71,24 +78,27 @@ template <class V, Encoding E, int R, bool Prefetch>
 inline __attribute__((always_inline)) void SumBlock(const uint8_t* codes, const float* x, int64_t x_stride,
                                                     int64_t cols, typename V::F (&sums)[R]) {
   typename V::F partial[R][4];
-  for (int r = 0; r < R; ++r) {
+  const float* rows[R];
+  Repeat<R>([&](auto r) __attribute__((always_inline)) {
     for (int p = 0; p < 4; ++p) partial[r][p] = V::Zero();
-  }
+    rows[r] = x + r * x_stride;
+    // Hides how the pointers are related: the compiler would otherwise keep an offset a row and column, and spill them.
+    __asm__("" : "+r"(rows[r]));
+  });
   for (int64_t col = 0; col < cols; col += UnitCols(E), codes += UnitBytes(E)) {
-    const float* at = x + col;
     if constexpr (Prefetch) {
       for (int64_t line = 0; line < UnitBytes(E); line += 64) __builtin_prefetch(codes + kPrefetchBytes + line);
     }
     Unit<V, E>::Each(codes, [&](auto j, typename V::F w) __attribute__((always_inline)) {
-      constexpr int kColumn = decltype(j)::value;
-      for (int r = 0; r < R; ++r) {
-        partial[r][kColumn & 3] = V::Fma(w, V::Broadcast(at[r * x_stride + kColumn]), partial[r][kColumn & 3]);
-      }
+      Repeat<R>([&](auto r) __attribute__((always_inline)) {
+        partial[r][j & 3] = V::Fma(w, V::Broadcast(rows[r][j]), partial[r][j & 3]);
+      });
     });
+    Repeat<R>([&](auto r) __attribute__((always_inline)) { rows[r] += UnitCols(E); });
   }
-  for (int r = 0; r < R; ++r) {
+  Repeat<R>([&](auto r) __attribute__((always_inline)) {
     sums[r] = V::Add(V::Add(partial[r][0], partial[r][1]), V::Add(partial[r][2], partial[r][3]));
-  }
+  });
 }
 
 struct Block {
@@ -284,6 +294,7 @@ template <class V, Encoding E>
 void MatMulTile(const MatMulArgs& args, int64_t tile) {
   if (args.rows <= V::kDirectRows) {
     int64_t row = 0;
+    for (; row + 4 <= args.rows; row += 4) TileDirect<V, E, 4>(args, tile, row);
     for (; row + 2 <= args.rows; row += 2) TileDirect<V, E, 2>(args, tile, row);
     for (; row < args.rows; ++row) TileDirect<V, E, 1>(args, tile, row);
     return;
