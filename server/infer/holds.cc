@@ -1,5 +1,6 @@
 #include "server/infer/holds.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -36,6 +37,8 @@ void Holds::Drop(const std::string& name) {
     if (found == kept_.end()) return;
     digest = found->second;
     kept_.erase(found);
+    // One hold serves all names of the same bytes.
+    if (std::ranges::any_of(kept_, [&](const auto& entry) { return entry.second == digest; })) return;
   }
   Release(name, digest);
 }

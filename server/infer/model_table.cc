@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <malloc.h>
 
 #include <utility>
 
@@ -53,25 +54,28 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const std::string&
 }
 
 absl::Status ModelTable::Unload(const std::string& name, std::chrono::steady_clock::time_point until) {
-  GWQ_ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> model, Find(name));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> model, Find(name));
+  const std::string full_name = model->name();
   {
     MutexLock lock(mutex_);
-    if (models_.erase(model->name()) == 0) {
+    if (models_.erase(full_name) == 0) {
       return absl::NotFoundError(fmt::format("model '{}' is being unloaded already", name));
     }
   }
   model->engine().StopAccepting();
   if (!model->engine().WaitUntilIdle(until)) {
-    model->engine().Abort(absl::UnavailableError(fmt::format("{} was unloaded; ask again elsewhere", model->name())));
+    model->engine().Abort(absl::UnavailableError(fmt::format("{} was unloaded; ask again elsewhere", full_name)));
   }
+  model.reset();
+  malloc_trim(0);  // weights came in many pieces that the allocator would keep
   // It may have been loaded anew meanwhile, and then the hold is in use.
   MutexLock no_load(loading_);
   bool present;
   {
     MutexLock lock(mutex_);
-    present = models_.contains(model->name());
+    present = models_.contains(full_name);
   }
-  if (!present) holds_.Drop(model->name());
+  if (!present) holds_.Drop(full_name);
   return absl::OkStatus();
 }
 

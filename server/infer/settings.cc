@@ -28,7 +28,7 @@ void AddInferSettings(Options& options, InferSettings& settings) {
               "rows of one pass; smaller means smoother streams, slower prompts");
   options.Add("max-prompt-tokens", settings.max_prompt_tokens, 0, int64_t{1} << 30,
               "longest prompt; 0: whatever the context holds");
-  options.Add("hold-seconds", settings.hold_seconds, 1, 86400,
+  options.Add("hold-seconds", settings.hold_seconds, 1, 3600,
               "how long gwq-jobs keeps a loaded model after this service vanished");
   options.Add("unload-seconds", settings.unload_seconds, 0, 3600,
               "time that running requests get when their model is unloaded");

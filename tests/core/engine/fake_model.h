@@ -38,6 +38,7 @@ class FakeModel final : public StepModel {
     for (const SequenceRows& rows : batch.sequences) {
       for (int64_t row = rows.first_row; row < rows.first_row + rows.rows; ++row) {
         const int64_t position = rows.context + row - rows.first_row;
+        if (batch.positions[static_cast<size_t>(row)] != position) return absl::InternalError("a wrong position");
         At(rows, position) = batch.tokens[static_cast<size_t>(row)];
         if (output < batch.output_rows.size() && batch.output_rows[output] == row) {
           Fill(HashOf(rows, position),

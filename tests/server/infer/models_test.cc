@@ -75,6 +75,17 @@ TEST_F(ModelsTest, AHoldIsKeptWhileLoadedAndReleasedAfterwards) {
   EXPECT_EQ(jobs->Holders(other()), 0) << "the end of the service releases what is left";
 }
 
+TEST_F(ModelsTest, TwoNamesOfTheSameBytesShareAHoldUntilBothAreGone) {
+  Start();
+  jobs->Add("models/copy", tiny());
+  ASSERT_TRUE(Load("tiny").ok());
+  ASSERT_TRUE(Load("copy").ok());
+  ASSERT_TRUE(Unload(*stub, "copy").ok());
+  EXPECT_EQ(jobs->Holders(tiny()), 1);
+  ASSERT_TRUE(Unload(*stub, "tiny").ok());
+  EXPECT_EQ(jobs->Holders(tiny()), 0);
+}
+
 TEST_F(ModelsTest, HoldsAreRenewedInTime) {
   Setup setup;
   setup.hold_millis = 90;
