@@ -111,6 +111,10 @@ absl::Status ReadRope(const MetadataReader& metadata, const std::string& prefix,
     if (!scaling.is_null()) {
       return MetadataReader::Wrong(prefix + "rope.scaling.type", "cannot stand beside rope_freqs.weight");
     }
+    if (static_cast<int64_t>(factors.size()) * 2 != config["head_dim"].get<int64_t>()) {
+      return InvalidField("tensors[rope_freqs.weight].shape",
+                          fmt::format("{} factors for heads of {}", factors.size(), config["head_dim"].dump()));
+    }
     GWQ_ASSIGN_OR_RETURN(scaling, Llama3Scaling(factors, theta.value_or(10000)));
   }
   if (!scaling.is_null()) config["rope_scaling"] = std::move(scaling);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/artifact/gguf_layout.h"
+#include "core/artifact/limits.h"
 #include "core/artifact/writer.h"
 #include "core/base/status.h"
 #include "core/io/gguf.h"
@@ -200,10 +201,11 @@ absl::StatusOr<std::vector<ManifestTensor>> ConvertTensors(BlobStore& store, con
 void LogUnused(const Model& model, const Sources& sources, Progress& progress) {
   std::set<std::string> used = {std::string(kRopeFactors)};
   for (const TensorSpec& spec : model.tensors()) used.insert(GgufTensorName(spec.name));
+  std::vector<std::string> unused;
   for (const auto& [name, source] : sources) {
-    if (!used.contains(name))
-      progress.Log(fmt::format("tensor {} has no use in {} and is left out", name, model.config().architecture));
+    if (!used.contains(name)) unused.push_back(name);
   }
+  LogUnusedTensors(unused, model.config().architecture, "left out", progress);
 }
 
 // Files of the upload stay, except those that are written from the metadata.

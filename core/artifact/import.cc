@@ -132,9 +132,9 @@ absl::Status AssignRoles(const Model& model, Manifest& manifest, Progress& progr
     GWQ_RETURN_IF_ERROR(AssignRole(spec, *found->second));
     tensors.erase(found);
   }
-  for (const auto& [name, tensor] : tensors) {
-    progress.Log(fmt::format("tensor {} has no use in {}: kept, never loaded", name, model.config().architecture));
-  }
+  std::vector<std::string> unused;
+  for (const auto& [name, tensor] : tensors) unused.emplace_back(name);
+  LogUnusedTensors(unused, model.config().architecture, "kept, never loaded", progress);
   return absl::OkStatus();
 }
 
@@ -160,6 +160,15 @@ absl::StatusOr<bool> IsGgufUpload(const Manifest& upload) {
 }
 
 }  // namespace
+
+void LogUnusedTensors(const std::vector<std::string>& names, std::string_view architecture,
+                      std::string_view what_happens, Progress& progress) {
+  constexpr size_t kMaxLines = 20;
+  for (size_t i = 0; i < std::min(names.size(), kMaxLines); ++i) {
+    progress.Log(fmt::format("tensor {} has no use in {}: {}", names[i], architecture, what_happens));
+  }
+  if (names.size() > kMaxLines) progress.Log(fmt::format("and {} more", names.size() - kMaxLines));
+}
 
 absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Progress& progress) {
   GWQ_RETURN_IF_ERROR(CheckManifest(upload));

@@ -26,7 +26,7 @@ enum class CrashKind {
 // crash takes effect before that operation: un-synced work is undone on `base`, on_crash is called (a test of a whole
 // process kills it there), and every later call answers UNAVAILABLE until Restart. Files must not be renamed while they
 // are open for writing. Thread-safe.
-class FaultFileSystem final : public FileSystem {
+class FaultFileSystem : public FileSystem {
  public:
   explicit FaultFileSystem(FileSystem& base, std::function<void()> on_crash = nullptr);
 

@@ -228,6 +228,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"NotFinite", [](GgufParts& p) { p.tensors["output_norm.weight"].bytes.replace(8, 4, Float(NAN)); },
                 "tensors[output_norm.weight]"},
         Refused{"NoTokenizer", [](GgufParts& p) { p.tokenizer = [](GgufBuilder&) {}; }, "tokenizer.ggml.model"},
+        Refused{"FactorsForOtherHeads",
+                [](GgufParts& p) { p.tensors["rope_freqs.weight"] = {{2}, DType::kF32, Float(1) + Float(2)}; },
+                "tensors[rope_freqs.weight].shape"},
         Refused{"FactorsOfAnotherScaling",
                 [](GgufParts& p) {
                   p.tensors["rope_freqs.weight"] = {{4}, DType::kF32, Float(1) + Float(2) + Float(3) + Float(4)};
