@@ -327,25 +327,27 @@ Activation CpuPass::Attend(int cache_layer, const Activation& queries, const Att
   int64_t longest = 0;
   for (const SequenceRows& sequence : batch_.sequences) longest = std::max(longest, sequence.context + sequence.rows);
   const int64_t scores = AttendScores(longest, cache_->shape().block_tokens);
+  const int64_t heads_a_key = shape.heads / shape.kv_heads;
+  const int64_t together = std::min<int64_t>(heads_a_key, 4);
   Rows out = TakeRows(from->rows, from->width);
-  Rows scratch = TakeRows(team_.threads(), scores + cache_->value_stride());
+  Rows scratch = TakeRows(team_.threads(), together * (scores + cache_->value_stride()));
   if (failed()) {
     for (Rows* rows : {&out, &scratch}) arena_.Return(std::move(rows->buffer));
     return {};
   }
-  const int64_t heads_a_key = shape.heads / shape.kv_heads;
   for (const SequenceRows& sequence : batch_.sequences) {
-    team_.ParallelFor(sequence.rows * shape.heads, 1, [&](int64_t begin, int64_t end, int thread) {
+    team_.ParallelFor(sequence.rows * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t row = task / shape.heads;
-        const int64_t head = task % shape.heads;
+        const int64_t row = task / shape.kv_heads;
+        const int64_t kv_head = task % shape.kv_heads;
+        const int64_t first = kv_head * heads_a_key * shape.head_dim;
         AttendArgs args;
-        args.queries = from->row(sequence.first_row + row) + head * shape.head_dim;
-        args.heads = 1;
+        args.queries = from->row(sequence.first_row + row) + first;
+        args.heads = heads_a_key;
         args.head_dim = shape.head_dim;
         args.scale = shape.scale;
-        args.keys = cache_->keys(cache_layer, head / heads_a_key);
-        args.values = cache_->values(cache_layer, head / heads_a_key);
+        args.keys = cache_->keys(cache_layer, kv_head);
+        args.values = cache_->values(cache_layer, kv_head);
         args.key_block_stride = cache_->block_stride();
         args.value_block_stride = cache_->block_stride();
         args.value_stride = cache_->value_stride();
@@ -353,8 +355,8 @@ Activation CpuPass::Attend(int cache_layer, const Activation& queries, const Att
         args.blocks = sequence.blocks.data();
         args.tokens = sequence.context + row + 1;
         args.scores = scratch.row(thread);
-        args.mixed = scratch.row(thread) + scores;
-        args.out = out.row(sequence.first_row + row) + head * shape.head_dim;
+        args.mixed = scratch.row(thread) + together * scores;
+        args.out = out.row(sequence.first_row + row) + first;
         kernels_.attend(args);
       }
     });

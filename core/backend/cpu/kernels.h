@@ -52,8 +52,8 @@ struct AttendArgs {
   int64_t block_tokens = 0;
   const int32_t* blocks = nullptr;
   int64_t tokens = 0;
-  float* scores = nullptr;  // scratch: heads * AttendScores(tokens, block_tokens)
-  float* mixed = nullptr;   // scratch: heads * value_stride
+  float* scores = nullptr;  // scratch: min(heads, 4) * AttendScores(tokens, block_tokens)
+  float* mixed = nullptr;   // scratch: min(heads, 4) * value_stride
   float* out = nullptr;     // [heads, head_dim]
 };
 

@@ -4,22 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/repeat.h"
 
 namespace gwq {
 namespace {
-
-template <int J>
-using Index = std::integral_constant<int, J>;
-
-// Calls body(Index<0>) to body(Index<N - 1>): a loop that is unrolled before arrays indexed by it are put in registers.
-template <int N, class Body>
-inline __attribute__((always_inline)) void Repeat(const Body& body) {
-  [&]<int... I>(std::integer_sequence<int, I...>)
-      __attribute__((always_inline)) { (body(Index<I>()), ...); }(std::make_integer_sequence<int, N>());
-}
 
 // Calls sink(Index<J>, column J) for the columns of one unit.
 template <class V, Encoding E>

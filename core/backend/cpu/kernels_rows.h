@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/repeat.h"
 
 namespace gwq {
 namespace {
@@ -111,33 +112,64 @@ void RmsNorm(const float* x, const float* weight, int64_t width, float epsilon, 
   }
 }
 
-// Scaled scores of one head; slots without a token hold minus infinity. Partial sums by dimension modulo 4.
-template <class V>
-void Scores(const AttendArgs& args, const float* query, float* scores) {
+// Where the blocks of an attended sequence stand, one after the other.
+struct CachedBlock {
+  const float* data;
+  const float* next;  // the following block's, or this one's again: fetched while this one is worked on
+  int64_t tokens;     // of the sequence in this block
+};
+
+template <class Visit>
+inline __attribute__((always_inline)) void ForEachCached(const AttendArgs& args, const float* base, int64_t stride,
+                                                         const Visit& visit) {
+  int64_t left = args.tokens;
+  for (const int32_t* block = args.blocks; left > 0; ++block, left -= args.block_tokens) {
+    const float* data = base + *block * stride;
+    visit(CachedBlock{data, left > args.block_tokens ? base + block[1] * stride : data,
+                      left < args.block_tokens ? left : args.block_tokens});
+  }
+}
+
+// Scaled scores of H heads, `slots` apart; slots without a token hold minus infinity. Partial sums by dimension
+// modulo 4.
+template <class V, int H>
+void Scores(const AttendArgs& args, const float* queries, int64_t slots, float* scores) {
   const int64_t groups = RoundUp(args.block_tokens, 16) / 16;
   const auto scale = V::Broadcast(args.scale);
-  int64_t first = 0;  // token at the start of the block
-  for (int64_t b = 0; first < args.tokens; ++b, first += args.block_tokens) {
-    const float* keys = args.keys + args.blocks[b] * args.key_block_stride;
-    const int64_t in_block = args.tokens - first < args.block_tokens ? args.tokens - first : args.block_tokens;
-    for (int64_t g = 0; g < groups; ++g, keys += args.head_dim * 16, scores += 16) {
-      typename V::F partial[4] = {V::Zero(), V::Zero(), V::Zero(), V::Zero()};
+  ForEachCached(args, args.keys, args.key_block_stride, [&](const CachedBlock& block) {
+    for (int64_t g = 0; g < groups; ++g, scores += 16) {
+      const float* keys = block.data + g * args.head_dim * 16;
+      const float* next = block.next + g * args.head_dim * 16;
+      typename V::F partial[H][4];
+      Repeat<H>([&](auto h) __attribute__((always_inline)) {
+        Repeat<4>([&](auto p) __attribute__((always_inline)) { partial[h][p] = V::Zero(); });
+      });
       int64_t d = 0;
       for (; d + 4 <= args.head_dim; d += 4) {
-        for (int p = 0; p < 4; ++p) {
-          partial[p] = V::Fma(V::Broadcast(query[d + p]), V::Load(keys + (d + p) * 16), partial[p]);
-        }
+        Repeat<4>([&](auto p) __attribute__((always_inline)) {
+          const auto key = V::Load(keys + (d + p) * 16);
+          __builtin_prefetch(next + (d + p) * 16);
+          Repeat<H>([&](auto h) __attribute__((always_inline)) {
+            partial[h][p] = V::Fma(V::Broadcast(queries[h * args.head_dim + d + p]), key, partial[h][p]);
+          });
+        });
       }
-      for (; d < args.head_dim; ++d) {
-        partial[d & 3] = V::Fma(V::Broadcast(query[d]), V::Load(keys + d * 16), partial[d & 3]);
-      }
-      const auto sum = V::Add(V::Add(partial[0], partial[1]), V::Add(partial[2], partial[3]));
-      V::Store(scores, V::Mul(sum, scale));
-      for (int64_t lane = in_block - g * 16 < 0 ? 0 : in_block - g * 16; lane < 16; ++lane) {
-        scores[lane] = -__builtin_inff();
-      }
+      // At most three dimensions are left, one for each partial sum.
+      Repeat<3>([&](auto p) __attribute__((always_inline)) {
+        if (d + p >= args.head_dim) return;
+        Repeat<H>([&](auto h) __attribute__((always_inline)) {
+          const auto query = V::Broadcast(queries[h * args.head_dim + d + p]);
+          partial[h][p] = V::Fma(query, V::Load(keys + (d + p) * 16), partial[h][p]);
+        });
+      });
+      const int64_t filled = block.tokens - g * 16 < 0 ? 0 : block.tokens - g * 16;
+      Repeat<H>([&](auto h) __attribute__((always_inline)) {
+        const auto sum = V::Add(V::Add(partial[h][0], partial[h][1]), V::Add(partial[h][2], partial[h][3]));
+        V::Store(scores + h * slots, V::Mul(sum, scale));
+        for (int64_t lane = filled; lane < 16; ++lane) scores[h * slots + lane] = -__builtin_inff();
+      });
     }
-  }
+  });
 }
 
 // Turns scores into exponentials of their distance from the top; returns their sum.
@@ -155,37 +187,59 @@ float SoftmaxRow(float* scores, int64_t count) {
   return SumLanes<V>(sum);
 }
 
-// Sum of the values weighted by `weights`, token by token; D vectors of 16 dimensions at a time.
-template <class V, int D>
-void MixValues(const AttendArgs& args, const float* weights, int64_t dim, float* out) {
-  typename V::F sums[D];
-  for (int d = 0; d < D; ++d) sums[d] = V::Zero();
-  const int64_t slots = RoundUp(args.block_tokens, 16);
-  int64_t first = 0;
-  for (int64_t b = 0; first < args.tokens; ++b, first += args.block_tokens, weights += slots) {
-    const float* values = args.values + args.blocks[b] * args.value_block_stride + dim;
-    const int64_t in_block = args.tokens - first < args.block_tokens ? args.tokens - first : args.block_tokens;
-    for (int64_t t = 0; t < in_block; ++t, values += args.value_stride) {
-      const auto weight = V::Broadcast(weights[t]);
-      for (int d = 0; d < D; ++d) sums[d] = V::Fma(weight, V::Load(values + 16 * d), sums[d]);
+// Sums of the values weighted by `weights` (H heads, `slots` apart), token by token; D vectors of 16 dimensions.
+template <class V, int H, int D>
+void MixValues(const AttendArgs& args, const float* weights, int64_t slots, int64_t dim, float* out) {
+  typename V::F sums[H][D];
+  Repeat<H>([&](auto h) __attribute__((always_inline)) {
+    Repeat<D>([&](auto d) __attribute__((always_inline)) { sums[h][d] = V::Zero(); });
+  });
+  const int64_t block_slots = RoundUp(args.block_tokens, 16);
+  ForEachCached(args, args.values + dim, args.value_block_stride, [&](const CachedBlock& block) {
+    for (int64_t t = 0; t < block.tokens; ++t) {
+      const float* values = block.data + t * args.value_stride;
+      Repeat<D>([&](auto d) __attribute__((always_inline)) {
+        const auto value = V::Load(values + 16 * d);
+        __builtin_prefetch(block.next + t * args.value_stride + 16 * d);
+        Repeat<H>([&](auto h) __attribute__((always_inline)) {
+          sums[h][d] = V::Fma(V::Broadcast(weights[h * slots + t]), value, sums[h][d]);
+        });
+      });
     }
+    weights += block_slots;
+  });
+  Repeat<H>([&](auto h) __attribute__((always_inline)) {
+    Repeat<D>([&](auto d)
+                  __attribute__((always_inline)) { V::Store(out + h * args.value_stride + dim + 16 * d, sums[h][d]); });
+  });
+}
+
+// H heads together, so that keys and values are read once for them.
+template <class V, int H>
+void AttendHeads(const AttendArgs& args, int64_t head) {
+  const int64_t slots = AttendScores(args.tokens, args.block_tokens);
+  Scores<V, H>(args, args.queries + head * args.head_dim, slots, args.scores);
+  float sums[H];
+  for (int h = 0; h < H; ++h) sums[h] = SoftmaxRow<V>(args.scores + h * slots, slots);
+  int64_t dim = 0;
+  for (; dim + 64 <= args.value_stride; dim += 64) MixValues<V, H, 4>(args, args.scores, slots, dim, args.mixed);
+  for (; dim < args.value_stride; dim += 16) MixValues<V, H, 1>(args, args.scores, slots, dim, args.mixed);
+  for (int h = 0; h < H; ++h) {
+    float* out = args.out + (head + h) * args.head_dim;
+    const float* mixed = args.mixed + h * args.value_stride;
+    for (int64_t d = 0; d < args.head_dim; ++d) out[d] = mixed[d] / sums[h];
   }
-  for (int d = 0; d < D; ++d) V::Store(out + dim + 16 * d, sums[d]);
 }
 
 template <class V>
 void Attend(const AttendArgs& args) {
-  const int64_t slots = AttendScores(args.tokens, args.block_tokens);
-  for (int64_t head = 0; head < args.heads; ++head) {
-    float* scores = args.scores + head * slots;
-    float* mixed = args.mixed + head * args.value_stride;
-    Scores<V>(args, args.queries + head * args.head_dim, scores);
-    const float sum = SoftmaxRow<V>(scores, slots);
-    int64_t dim = 0;
-    for (; dim + 64 <= args.value_stride; dim += 64) MixValues<V, 4>(args, scores, dim, mixed);
-    for (; dim < args.value_stride; dim += 16) MixValues<V, 1>(args, scores, dim, mixed);
-    for (int64_t d = 0; d < args.head_dim; ++d) args.out[head * args.head_dim + d] = mixed[d] / sum;
+  int64_t head = 0;
+  if constexpr (V::kHeadsTogether > 1) {
+    for (; head + 4 <= args.heads; head += 4) AttendHeads<V, 4>(args, head);
+    for (; head + 3 <= args.heads; head += 3) AttendHeads<V, 3>(args, head);
+    for (; head + 2 <= args.heads; head += 2) AttendHeads<V, 2>(args, head);
   }
+  for (; head < args.heads; ++head) AttendHeads<V, 1>(args, head);
 }
 
 }  // namespace

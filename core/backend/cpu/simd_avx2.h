@@ -10,6 +10,7 @@ namespace {
 
 struct Avx2Simd {
   static constexpr int kRowBlock = 1;
+  static constexpr int kHeadsTogether = 1;
   static constexpr int kDirectRows = 1;
   struct F {
     __m256 a, b;

@@ -10,6 +10,7 @@ namespace {
 
 struct Avx512Simd {
   static constexpr int kRowBlock = 6;
+  static constexpr int kHeadsTogether = 4;
   static constexpr int kDirectRows = 4;
   using F = __m512;
   using Words = __m512i;

@@ -8,6 +8,7 @@ namespace {
 
 struct ScalarSimd {
   static constexpr int kRowBlock = 4;
+  static constexpr int kHeadsTogether = 1;
   static constexpr int kDirectRows = 1;
   struct F {
     float lane[16];
