@@ -1,7 +1,7 @@
 """A 1.1B-parameter Llama through upload, GWQ and generation: peak memory of every process against its bound.
 
-usage: memory_1b.py [--model DIR] [--keep]      DIR is written by tests/models/make_random_llama.py where it does not exist
-environment: GWQ_BIN_DIR, GWQ_DEPS
+usage: memory_1b.py [--model DIR] [--calibration-tokens N] [--evaluation-tokens N]      DIR is written by tests/models/make_random_llama.py where it does not exist
+environment: GWQ_BIN_DIR (build/release/bin)
 """
 import argparse
 import json
@@ -53,7 +53,7 @@ def main():
         size = sum(f.stat().st_size for f in args.model.glob("*.safetensors"))
         print(f"push: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
         rows.append(("gwq models push", peak, SMALL_PROCESS_LIMIT))
-        flags = ["--bits", "4", "--calibration-tokens", str(args.calibration_tokens), "--evaluation-tokens", str(args.evaluation_tokens)]
+        flags = ["--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens), "--evaluation-tokens", str(args.evaluation_tokens)]
         _, _, plan = run_measured([*gwq, "--json", "quantize", "random-1b", *flags, "--plan"])
         bound = int(json.loads(plan)["peak_memory_bytes"])
         seconds, peak, _ = run_measured([*gwq, "quantize", "random-1b", "--name", "small-1b", *flags, "--wait"])
