@@ -13,20 +13,32 @@ class SmolLm2EngineTest : public ::testing::Test {
  protected:
   static constexpr int64_t kTokens = 64;
 
+  // Imported and loaded once: that takes longer than the tests.
+  struct Loaded {
+    std::unique_ptr<testing::ImportedSmolLm2> imported;
+    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const LoadedModel> model;
+  };
+  static absl::StatusOr<Loaded> Load() {
+    Loaded loaded;
+    GWQ_ASSIGN_OR_RETURN(loaded.imported, testing::ImportedSmolLm2::Import());
+    GWQ_ASSIGN_OR_RETURN(loaded.backend, CreateCpuBackend({.threads = 2, .isa = {}}));
+    const auto weights = MakeWeightLoader(loaded.imported->model(), *loaded.backend);
+    GWQ_ASSIGN_OR_RETURN(loaded.model, LoadedModel::Load(loaded.imported->model().model(), *weights, nullptr));
+    return loaded;
+  }
+  static void SetUpTestSuite() { loaded_ = Load(); }
+  static void TearDownTestSuite() { loaded_ = absl::UnknownError("not loaded"); }
+
   void SetUp() override {
-    auto imported = testing::ImportedSmolLm2::Import();
-    ASSERT_TRUE(imported.ok()) << imported.status();
-    imported_ = *std::move(imported);
-    backend_ = *CreateCpuBackend({.threads = 2, .isa = {}});
-    const auto loader = MakeWeightLoader(imported_->model(), *backend_);
-    auto model = LoadedModel::Load(imported_->model().model(), *loader, nullptr);
-    ASSERT_TRUE(model.ok()) << model.status();
-    model_ = *std::move(model);
-    runs_ = *testing::GoldenGreedyRuns();
+    ASSERT_TRUE(loaded_.ok()) << loaded_.status();
+    auto runs = testing::GoldenGreedyRuns();
+    ASSERT_TRUE(runs.ok()) << runs.status();
+    runs_ = *std::move(runs);
     ASSERT_GE(runs_.size(), 4u);
   }
   std::unique_ptr<Engine> MakeEngine(const SchedulerOptions& options, int64_t cache_tokens) {
-    auto step = MakeStepModel(model_, *backend_, turnstile_, cache_tokens);
+    auto step = MakeStepModel(loaded_->model, *loaded_->backend, turnstile_, cache_tokens);
     return std::make_unique<Engine>(*std::move(step), EngineOptions{.scheduler = options}, SystemClock(), nullptr);
   }
   [[nodiscard]] std::shared_ptr<FakeSink> Submit(Engine& engine, const testing::GreedyRun& run) const {
@@ -35,9 +47,7 @@ class SmolLm2EngineTest : public ::testing::Test {
     return sink;
   }
 
-  std::unique_ptr<testing::ImportedSmolLm2> imported_;
-  std::unique_ptr<Backend> backend_;
-  std::shared_ptr<const LoadedModel> model_;
+  static inline absl::StatusOr<Loaded> loaded_ = absl::UnknownError("not loaded");
   Turnstile turnstile_;
   std::vector<testing::GreedyRun> runs_;
 };

@@ -21,6 +21,7 @@ TEST(Turnstile, OneAtATimeAndNobodyStarves) {
       while (!stop) {
         const Turnstile::Turn turn(turnstile);
         EXPECT_EQ(inside.fetch_add(1), 0);
+        std::this_thread::yield();
         ++greedy_turns;
         inside.fetch_sub(1);
       }
@@ -30,6 +31,7 @@ TEST(Turnstile, OneAtATimeAndNobodyStarves) {
   for (int i = 0; i < 200; ++i) {
     const Turnstile::Turn turn(turnstile);
     EXPECT_EQ(inside.fetch_add(1), 0);
+    std::this_thread::yield();
     inside.fetch_sub(1);
   }
   stop = true;
