@@ -51,4 +51,18 @@ absl::StatusOr<Plan> PlanStoredModel(BlobStore& store, const Digest& source, con
   return PlanQuantization(*model->model(), model->manifest(), recipe);
 }
 
+bool IsRetryable(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kDeadlineExceeded:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace gwq

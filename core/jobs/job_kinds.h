@@ -25,6 +25,9 @@ struct JobKind {
 // Null for an unknown name.
 [[nodiscard]] const JobKind* FindJobKind(std::string_view name);
 
+// Whether another attempt could end differently: not for a fault of the input, not for a cancel.
+[[nodiscard]] bool IsRetryable(const absl::Status& status);
+
 // The plan of a quantize job's recipe on the stored model `source`.
 [[nodiscard]] absl::StatusOr<Plan> PlanStoredModel(BlobStore& store, const Digest& source, const Recipe& recipe);
 

@@ -32,7 +32,4 @@ struct JobRunner {
 
 [[nodiscard]] const std::vector<JobRunner>& JobRunners();
 
-// Whether another attempt could end differently: not for a fault of the input, not for a cancel.
-[[nodiscard]] bool IsRetryable(const absl::Status& status);
-
 }  // namespace gwq

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/base/status.h"
+#include "core/jobs/job_kinds.h"
 #include "server/worker/lease_session.h"
 
 namespace gwq {

@@ -1,0 +1,402 @@
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "google/longrunning/operations.pb.h"
+#include "tests/server/jobs/jobs_fixture.h"
+
+namespace gwq {
+namespace {
+
+using google::longrunning::Operations;
+using Stub = v1::JobService::Stub;
+
+class JobsTest : public JobsFixture {
+ protected:
+  v1::Job Create(const v1::CreateJobRequest& request, const std::string& token = "") {
+    v1::CreateJobResponse response;
+    const grpc::Status status = Call(*jobs_, &Stub::CreateJob, request, &response, token);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.job();
+  }
+  grpc::Status TryCreate(const v1::CreateJobRequest& request) {
+    v1::CreateJobResponse response;
+    return Call(*jobs_, &Stub::CreateJob, request, &response);
+  }
+  v1::Job Get(const std::string& name) {
+    v1::GetJobRequest request;
+    request.set_name(name);
+    v1::Job job;
+    EXPECT_TRUE(Call(*jobs_, &Stub::GetJob, request, &job).ok());
+    return job;
+  }
+};
+
+TEST_F(JobsTest, AQuantizeJobMakesAnArtifactThatCanBeRead) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(job.quantize().recipe().group_size(), 8);
+  EXPECT_EQ(job.quantize().recipe().bits(), 4) << "defaults are told";
+  ASSERT_TRUE(RunOne());
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(job.name()).result(), "artifacts/small");
+  v1::GetArtifactRequest get;
+  get.set_name("artifacts/small");
+  v1::Artifact artifact;
+  ASSERT_TRUE(Call(*artifacts_, &v1::ArtifactService::Stub::GetArtifact, get, &artifact).ok());
+  EXPECT_EQ(artifact.report_markdown(), "# R");
+
+  Caller caller;
+  v1::ReadManifestRequest read;
+  read.set_name("artifacts/small");
+  auto stream = artifacts_->ReadManifest(&caller.context, read);
+  std::string manifest;
+  for (v1::ReadBlobResponse part; stream->Read(&part);) manifest += part.data();
+  ASSERT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(Sha256Of(manifest).Hex(), artifact.digest());
+
+  // A range of a blob that the manifest names, and nothing else.
+  const PushedModel model = TinyModel();
+  const auto& [digest, bytes] =
+      *std::ranges::find_if(model.blobs, [](const auto& blob) { return blob.second.size() > 4000; });
+  const auto range = [&](const std::string& sha256, std::string& out) {
+    Caller ranged;
+    v1::ReadBlobRequest request;
+    request.set_name("artifacts/small");
+    request.set_sha256(sha256);
+    request.set_offset(100);
+    request.set_limit(1000);
+    auto reader = artifacts_->ReadBlob(&ranged.context, request);
+    for (v1::ReadBlobResponse part; reader->Read(&part);) out += part.data();
+    return reader->Finish();
+  };
+  std::string got;
+  ASSERT_TRUE(range(digest, got).ok());
+  EXPECT_EQ(got, bytes.substr(100, 1000));
+  const Digest other = *PutBlob(server_->state().blobs, std::as_bytes(std::span("of somebody else")));
+  EXPECT_EQ(range(other.Hex(), got).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(JobsTest, ValidateOnlyAnswersThePlanAndCreatesNothing) {
+  Import(TinyModel(), "tiny");
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  request.set_validate_only(true);
+  v1::CreateJobResponse response;
+  ASSERT_TRUE(Call(*jobs_, &Stub::CreateJob, request, &response).ok());
+  EXPECT_FALSE(response.has_job());
+  uint64_t bytes = 0, weights = 0;
+  for (const v1::PlannedModule& module : response.plan().modules()) {
+    bytes += module.stored_bytes();
+    weights += module.weights();
+  }
+  EXPECT_EQ(bytes, response.plan().total_bytes());
+  EXPECT_EQ(weights, response.plan().total_weights());
+  EXPECT_DOUBLE_EQ(response.plan().model_bits_per_weight(),
+                   static_cast<double>(bytes) * 8 / static_cast<double>(weights));
+  EXPECT_GT(response.plan().peak_memory_bytes(), 0u);
+  v1::ListJobsResponse list;
+  ASSERT_TRUE(Call(*jobs_, &Stub::ListJobs, {}, &list).ok());
+  EXPECT_EQ(list.jobs_size(), 1) << "the import alone";
+}
+
+TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
+  Import(TinyModel(), "tiny");
+  const auto refused = [&](const std::function<void(v1::QuantizeSpec&)>& bend) {
+    v1::CreateJobRequest request = Quantize("models/tiny", "small");
+    bend(*request.mutable_quantize());
+    const grpc::Status status = TryCreate(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+    return FieldOf(status);
+  };
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "recipe.bits");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "recipe.group_size");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(2); }), "recipe.outlier_ratio");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(NAN); }), "recipe.outlier_ratio");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_threads(0); }), "recipe.threads");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_method(static_cast<v1::Method>(77)); }),
+            "recipe.method");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->add_rules()->set_pattern("no.such.module"); }),
+            "recipe.rules[0].pattern");
+  EXPECT_EQ(refused([](auto& spec) {
+              spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
+              spec.mutable_recipe()->mutable_calibration()->set_blob(Sha256Of("none").Hex());
+            }),
+            "recipe.calibration.blob");
+  EXPECT_EQ(refused([](auto& spec) { spec.set_artifact_id("No Name"); }), "quantize.artifact_id");
+  EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
+  EXPECT_EQ(FieldOf(TryCreate({})), "spec");
+  EXPECT_EQ(TryCreate(Quantize("models/none", "small")).error_code(), grpc::StatusCode::NOT_FOUND);
+  v1::CreateJobRequest exporting;
+  exporting.mutable_export_artifact()->set_artifact("artifacts/small");
+  exporting.mutable_export_artifact()->set_model_id("m");
+  exporting.mutable_export_artifact()->set_format("zip");
+  EXPECT_EQ(FieldOf(TryCreate(exporting)), "export_artifact.format");
+}
+
+TEST_F(JobsTest, ARequestIdMakesOneJob) {
+  Import(TinyModel(), "tiny");
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  request.set_request_id("key");
+  EXPECT_EQ(Create(request).name(), Create(request).name());
+  request.mutable_quantize()->set_artifact_id("another");
+  EXPECT_EQ(TryCreate(request).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST_F(JobsTest, AWatcherSeesTheStateNowAndEveryChangeToTheEnd) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  Caller caller;
+  v1::WatchJobRequest request;
+  request.set_name(job.name());
+  auto watch = jobs_->WatchJob(&caller.context, request);
+  v1::Job seen;
+  ASSERT_TRUE(watch->Read(&seen));
+  EXPECT_EQ(seen.state(), v1::JOB_STATE_QUEUED);
+  ASSERT_TRUE(RunOne());
+  v1::JobState last = seen.state();
+  while (watch->Read(&seen)) {
+    EXPECT_GE(seen.state(), last);
+    last = seen.state();
+  }
+  ASSERT_TRUE(watch->Finish().ok());
+  EXPECT_EQ(last, v1::JOB_STATE_SUCCEEDED);
+  // Who comes late gets the end.
+  Caller late;
+  watch = jobs_->WatchJob(&late.context, request);
+  ASSERT_TRUE(watch->Read(&seen));
+  EXPECT_EQ(seen.state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_FALSE(watch->Read(&seen));
+  EXPECT_TRUE(watch->Finish().ok());
+}
+
+TEST_F(JobsTest, LogsAreFollowedToTheEnd) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  runners_[1].run = [](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
+    for (int i = 0; i < 500; ++i) progress.Log("line " + std::to_string(i));
+    return absl::DataLossError("bad disk");
+  };
+  Caller caller;
+  v1::ReadJobLogsRequest request;
+  request.set_name(job.name());
+  request.set_first_index(10);
+  request.set_follow(true);
+  auto stream = jobs_->ReadJobLogs(&caller.context, request);
+  ASSERT_TRUE(RunOne());
+  v1::JobLogLine line;
+  for (int i = 10; i < 500; ++i) {
+    ASSERT_TRUE(stream->Read(&line));
+    EXPECT_EQ(line.index(), static_cast<uint64_t>(i));
+    EXPECT_EQ(line.text(), "line " + std::to_string(i));
+  }
+  EXPECT_FALSE(stream->Read(&line));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(Get(job.name()).error().code(), 15);
+}
+
+TEST_F(JobsTest, ACancelReachesTheRunningWorker) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  std::promise<void> started;
+  runners_[1].run = [&](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
+    started.set_value();
+    absl::Status check = progress.Check();
+    while (check.ok()) {
+      std::this_thread::yield();
+      check = progress.Check();
+    }
+    return check;
+  };
+  std::thread worker([&] { EXPECT_TRUE(RunOne()); });
+  started.get_future().wait();
+  google::longrunning::CancelOperationRequest cancel;
+  cancel.set_name(job.operation());
+  google::protobuf::Empty nothing;
+  EXPECT_TRUE(Call(*operations_, &Operations::Stub::CancelOperation, cancel, &nothing).ok());
+  google::longrunning::WaitOperationRequest wait;
+  wait.set_name(job.operation());
+  google::longrunning::Operation operation;
+  EXPECT_TRUE(Call(*operations_, &Operations::Stub::WaitOperation, wait, &operation).ok());
+  worker.join();
+  EXPECT_TRUE(operation.done());
+  EXPECT_EQ(operation.error().code(), 1);
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_CANCELLED);
+}
+
+TEST_F(JobsTest, OperationsAreAViewOfJobs) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  google::longrunning::WaitOperationRequest wait;
+  wait.set_name(job.operation());
+  wait.mutable_timeout()->set_nanos(20'000'000);
+  google::longrunning::Operation operation;
+  ASSERT_TRUE(Call(*operations_, &Operations::Stub::WaitOperation, wait, &operation).ok());
+  EXPECT_FALSE(operation.done()) << "the time ran out";
+  google::longrunning::ListOperationsRequest list;
+  list.set_page_size(1);
+  google::longrunning::ListOperationsResponse page;
+  ASSERT_TRUE(Call(*operations_, &Operations::Stub::ListOperations, list, &page).ok());
+  ASSERT_EQ(page.operations_size(), 1);
+  EXPECT_EQ(page.operations(0).name(), job.operation());
+  list.set_page_token(page.next_page_token());
+  ASSERT_TRUE(Call(*operations_, &Operations::Stub::ListOperations, list, &page).ok());
+  EXPECT_TRUE(page.operations(0).done());
+  list.set_page_token("!");
+  EXPECT_EQ(FieldOf(Call(*operations_, &Operations::Stub::ListOperations, list, &page)), "page_token");
+  google::protobuf::Empty nothing;
+  google::longrunning::DeleteOperationRequest remove;
+  remove.set_name(job.operation());
+  EXPECT_EQ(Call(*operations_, &Operations::Stub::DeleteOperation, remove, &nothing).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+  remove.set_name("jobs/x");
+  EXPECT_EQ(FieldOf(Call(*operations_, &Operations::Stub::DeleteOperation, remove, &nothing)), "name");
+}
+
+TEST_F(JobsTest, ResolveHoldsWhatAServerHasLoaded) {
+  Import(TinyModel(), "tiny");
+  v1::ResolveRequest request;
+  request.set_name("tiny");
+  request.set_holder("server");
+  request.set_hold_millis(60'000);
+  v1::ResolveResponse response;
+  ASSERT_TRUE(Call(*artifacts_, &v1::ArtifactService::Stub::Resolve, request, &response).ok());
+  EXPECT_EQ(response.name(), "models/tiny");
+  EXPECT_EQ(response.kind(), "model");
+  EXPECT_EQ(response.blob_root(), server_->state().blob_root);
+  v1::DeleteModelRequest remove;
+  remove.set_name("models/tiny");
+  google::protobuf::Empty nothing;
+  EXPECT_EQ(Call(*models_, &v1::ModelService::Stub::DeleteModel, remove, &nothing).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  v1::ReleaseHoldRequest release;
+  release.set_digest(response.digest());
+  release.set_holder("server");
+  ASSERT_TRUE(Call(*artifacts_, &v1::ArtifactService::Stub::ReleaseHold, release, &nothing).ok());
+  EXPECT_TRUE(Call(*models_, &v1::ModelService::Stub::DeleteModel, remove, &nothing).ok());
+  EXPECT_EQ(Call(*artifacts_, &v1::ArtifactService::Stub::Resolve, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  request.clear_holder();
+  EXPECT_EQ(FieldOf(Call(*artifacts_, &v1::ArtifactService::Stub::Resolve, request, &response)), "holder");
+  request.set_holder("server");
+  request.set_hold_millis(1);
+  EXPECT_EQ(FieldOf(Call(*artifacts_, &v1::ArtifactService::Stub::Resolve, request, &response)), "hold_millis");
+}
+
+TEST_F(JobsTest, AJobLargerThanEveryDeviceIsRefusedAtOnce) {
+  Import(TinyModel(), "tiny");
+  StopServer();
+  settings_.fake_devices = "2x1MiB";
+  StartServer();
+  const grpc::Status status = TryCreate(Quantize("models/tiny", "small"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_NE(status.error_message().find("the largest device has 1 MiB"), std::string::npos) << status.error_message();
+}
+
+TEST_F(JobsTest, ALostLeaseRunsOutAndItsWorkersCommitIsRefused) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  v1::AcquireRequest acquire;
+  acquire.set_worker("dead");
+  acquire.set_memory_bytes(uint64_t{1} << 40);
+  v1::AcquireResponse lease;
+  ASSERT_TRUE(Call(*workers_, &v1::WorkerService::Stub::Acquire, acquire, &lease).ok());
+  EXPECT_EQ(lease.job(), job.name());
+  clock_.Advance(settings_.lease_seconds * 1000);
+  server_->maintenance().ExpireLeasesAndUploads();
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_QUEUED);
+  ASSERT_TRUE(RunOne());
+  EXPECT_EQ(Get(job.name()).attempt(), 2);
+  v1::CommitRequest commit;
+  commit.set_job(lease.job());
+  commit.set_fencing_token(lease.fencing_token());
+  commit.set_kind("artifact");
+  v1::CommitResponse committed;
+  EXPECT_EQ(Call(*workers_, &v1::WorkerService::Stub::Commit, commit, &committed).error_code(),
+            grpc::StatusCode::ABORTED);
+}
+
+TEST_F(JobsTest, AResultWhoseBlobsAreNotThereIsNotPublished) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  runners_[1].run = [](BlobStore&, std::string_view, Progress&) -> absl::StatusOr<JobOutput> {
+    JobOutput out;
+    out.kind = "artifact";
+    out.manifest = Sha256Of("nothing stored");
+    return out;
+  };
+  ASSERT_TRUE(RunOne());
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_FAILED);
+  v1::ListArtifactsResponse list;
+  ASSERT_TRUE(Call(*artifacts_, &v1::ArtifactService::Stub::ListArtifacts, {}, &list).ok());
+  EXPECT_EQ(list.artifacts_size(), 0);
+}
+
+TEST_F(JobsTest, ADrainEndsWatchersWithUnavailable) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  Caller caller;
+  v1::WatchJobRequest request;
+  request.set_name(job.name());
+  auto watch = jobs_->WatchJob(&caller.context, request);
+  v1::Job seen;
+  ASSERT_TRUE(watch->Read(&seen));
+  server_->Drain();
+  EXPECT_FALSE(watch->Read(&seen));
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  StopServer();
+  StartServer();
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_QUEUED) << "the job is there after the restart";
+}
+
+constexpr char kAlice[] = "alice-alice-alice", kBob[] = "bob-bob-bob-bob-bob", kWorker[] = "worker-worker-worker";
+
+class PrincipalsTest : public JobsTest {
+ protected:
+  void SetUp() override {
+    settings_.service.tokens = folder_.path() + "/tokens";
+    std::ofstream(settings_.service.tokens) << kAlice << " alice\n" << kBob << " bob\n" << kWorker << " worker\n";
+    JobsTest::SetUp();
+    worker_token_ = kWorker;
+  }
+};
+
+TEST_F(PrincipalsTest, WhatOneHasAnotherCanNeitherSeeNorTouch) {
+  const v1::Upload upload = CreateUpload("tiny", 10, kAlice);
+  v1::GetUploadRequest get;
+  get.set_name(upload.name());
+  v1::Upload found;
+  EXPECT_TRUE(Call(*models_, &v1::ModelService::Stub::GetUpload, get, &found, kAlice).ok());
+  EXPECT_EQ(Call(*models_, &v1::ModelService::Stub::GetUpload, get, &found, kBob).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(Call(*models_, &v1::ModelService::Stub::GetUpload, get, &found).error_code(),
+            grpc::StatusCode::UNAUTHENTICATED);
+  v1::AcquireRequest acquire;
+  acquire.set_worker("spy");
+  v1::AcquireResponse lease;
+  EXPECT_EQ(Call(*workers_, &v1::WorkerService::Stub::Acquire, acquire, &lease, kBob).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(Call(*workers_, &v1::WorkerService::Stub::Acquire, acquire, &lease, kWorker).ok());
+
+  Job job;
+  job.principal = "alice";
+  job.kind = "import";
+  job.spec_json = "{}";
+  const std::string id = server_->state().jobs.Enqueue(job)->id;
+  v1::GetJobRequest get_job;
+  get_job.set_name("jobs/" + id);
+  v1::Job seen;
+  EXPECT_TRUE(Call(*jobs_, &Stub::GetJob, get_job, &seen, kAlice).ok());
+  EXPECT_EQ(Call(*jobs_, &Stub::GetJob, get_job, &seen, kBob).error_code(), grpc::StatusCode::NOT_FOUND);
+  google::longrunning::GetOperationRequest get_operation;
+  get_operation.set_name("operations/" + id);
+  google::longrunning::Operation operation;
+  EXPECT_EQ(Call(*operations_, &Operations::Stub::GetOperation, get_operation, &operation, kBob).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  v1::ListJobsResponse list;
+  ASSERT_TRUE(Call(*jobs_, &Stub::ListJobs, {}, &list, kBob).ok());
+  EXPECT_EQ(list.jobs_size(), 0);
+}
+
+}  // namespace
+}  // namespace gwq
