@@ -6,7 +6,7 @@
 
 namespace gwq::client {
 
-// Called from the thread of the operation.
+// Called by one thread at a time.
 class ProgressSink {
  public:
   virtual ~ProgressSink() = default;

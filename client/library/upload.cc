@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <thread>
 #include <vector>
 
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 #include "gwq/v1/models.grpc.pb.h"
@@ -13,9 +16,12 @@ namespace gwq::client {
 namespace {
 
 constexpr size_t kPartBytes = 1 << 20;
+// While one blob is synced on the server's disk, others are on the wire.
+constexpr size_t kStreams = 4;
 // Keeps a page of the manifest well below gRPC's default limit of 4 MiB.
 constexpr int kCutsPerPage = 4000;
 
+// Blobs travel on a few streams at once; everything else is one call after the other.
 class Pusher {
  public:
   Pusher(const Connection& jobs, const LocalModel& model, const UploadOptions& options, ProgressSink& progress)
@@ -92,17 +98,34 @@ class Pusher {
     }
     GWQ_ASSIGN_OR_RETURN(const std::vector<v1::MissingBlob> missing, ListMissing());
     for (const v1::MissingBlob& blob : missing) to_send_ += blob.size() - blob.received_bytes();
-    for (const v1::MissingBlob& blob : missing) {
-      const auto found = blobs.find(blob.sha256());
-      if (found == blobs.end()) {
-        return absl::InternalError(
-            fmt::format("the server asks for blob {}, which this model does not have", blob.sha256()));
-      }
-      GWQ_RETURN_IF_ERROR(SendBlob(*found->second, blob.received_bytes()));
+    std::vector<std::thread> streams;
+    for (size_t i = 0; i < std::min(missing.size(), kStreams); ++i) {
+      streams.emplace_back([&] { SendFrom(missing, blobs); });
     }
+    for (std::thread& stream : streams) stream.join();
+    MutexLock lock(mutex_);
+    GWQ_RETURN_IF_ERROR(failure_);
     progress_.Update("upload", to_send_, to_send_, "B");
     progress_.Done();
     return absl::OkStatus();
+  }
+
+  // One stream's share: the next blob that nobody took, until none is left or one failed.
+  void SendFrom(const std::vector<v1::MissingBlob>& missing, const std::map<std::string, const LocalBlob*>& blobs) {
+    for (;;) {
+      size_t mine;
+      {
+        MutexLock lock(mutex_);
+        if (!failure_.ok() || next_ == missing.size()) return;
+        mine = next_++;
+      }
+      const auto found = blobs.find(missing[mine].sha256());
+      absl::Status sent = absl::InternalError(
+          fmt::format("the server asks for blob {}, which this model does not have", missing[mine].sha256()));
+      if (found != blobs.end()) sent = SendBlob(*found->second, missing[mine].received_bytes());
+      MutexLock lock(mutex_);
+      if (!sent.ok() && failure_.ok()) failure_ = std::move(sent);
+    }
   }
 
   absl::StatusOr<std::vector<v1::MissingBlob>> ListMissing() {
@@ -165,14 +188,19 @@ class Pusher {
       }
       if (!writer->Write(request)) break;
       offset += part;
-      summary_.sent_bytes += part;
-      progress_.Update("upload", std::min(summary_.sent_bytes, to_send_), to_send_, "B");
+      Advance(part);
       request.Clear();
     } while (offset < blob.size);
     writer->WritesDone();
     const grpc::Status status = writer->Finish();
     if (!status.ok()) return FromGrpc(status, jobs_);
     return response;
+  }
+
+  void Advance(uint64_t bytes) {
+    MutexLock lock(mutex_);
+    summary_.sent_bytes += bytes;
+    progress_.Update("upload", std::min(summary_.sent_bytes, to_send_), to_send_, "B");
   }
 
   const Connection& jobs_;
@@ -182,7 +210,10 @@ class Pusher {
   ProgressSink& progress_;
   std::string upload_;
   uint64_t to_send_ = 0;
+  Mutex mutex_;  // also keeps `progress_` to one caller at a time
   UploadSummary summary_;
+  size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

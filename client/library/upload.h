@@ -23,8 +23,8 @@ struct UploadSummary {
   google::longrunning::Operation operation;  // of the import
 };
 
-// Sends what the server lacks, one part at a time, and commits. Calling it again after a cut goes on with the same
-// upload. Blocks until the last byte is safe on the server's disk.
+// Sends what the server lacks, on a few streams with one part of each in memory, and commits. Calling it again after a
+// cut goes on with the same upload. Blocks until the last byte is safe on the server's disk.
 [[nodiscard]] absl::StatusOr<UploadSummary> PushModel(const Connection& jobs, const LocalModel& model,
                                                       const UploadOptions& options, ProgressSink& progress);
 
