@@ -260,8 +260,10 @@ void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t 
     for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
       BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
     }
-    for (; row + 2 <= rows; row += 2) {
-      BlockRows<V, 2>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+    if constexpr (V::kRowBlock > 2) {
+      for (; row + 2 <= rows; row += 2) {
+        BlockRows<V, 2>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+      }
     }
     for (; row < rows; ++row) {
       BlockRows<V, 1>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
@@ -284,8 +286,10 @@ template <class V, Encoding E>
 void MatMulTile(const MatMulArgs& args, int64_t tile) {
   if (args.rows <= V::kDirectRows) {
     int64_t row = 0;
-    for (; row + 4 <= args.rows; row += 4) TileDirect<V, E, 4>(args, tile, row);
-    for (; row + 2 <= args.rows; row += 2) TileDirect<V, E, 2>(args, tile, row);
+    if constexpr (V::kDirectRows > 1) {
+      for (; row + 4 <= args.rows; row += 4) TileDirect<V, E, 4>(args, tile, row);
+      for (; row + 2 <= args.rows; row += 2) TileDirect<V, E, 2>(args, tile, row);
+    }
     for (; row < args.rows; ++row) TileDirect<V, E, 1>(args, tile, row);
     return;
   }

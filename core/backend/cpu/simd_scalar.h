@@ -7,7 +7,7 @@ namespace gwq {
 namespace {
 
 struct ScalarSimd {
-  static constexpr int kRowBlock = 4;
+  static constexpr int kRowBlock = 1;
   static constexpr int kHeadsTogether = 1;
   static constexpr int kDirectRows = 1;
   struct F {
