@@ -43,6 +43,8 @@ class Service:
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None or self.process.poll() is not None:
+            if self.process is not None:
+                self.log.close()
             return
         self.process.send_signal(how)
         try:
