@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <unordered_map>
 
 #include "core/artifact/limits.h"
@@ -181,10 +182,14 @@ class Assembly {
 }  // namespace
 
 absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_bytes) {
+  std::set<std::string> paths;
   for (int i = 0; i < page.files_size(); ++i) {
     const v1::FileEntry& file = page.files(i);
     const std::string field = fmt::format("files[{}]", i);
     GWQ_RETURN_IF_ERROR(CheckRelativePath(field + ".path", file.path()));
+    if (!paths.insert(file.path()).second) {
+      return InvalidField(field + ".path", fmt::format("'{}' stands twice on this page", file.path()));
+    }
     GWQ_RETURN_IF_ERROR(CheckDigest(field + ".sha256", file.sha256()));
     if (file.size() > upload_bytes) {
       return InvalidField(field + ".size",

@@ -100,6 +100,7 @@ void JobsFixture::SetUp() {
   settings_.no_workers = true;
   settings_.service.log_level = "error";
   settings_.service.drain_seconds = 5;
+  settings_.service.metrics_listen.clear();  // its server takes two seconds to end
   runners_ = {{kImportKind, RunImport}, {kQuantizeKind, KeepEverything}};
   StartServer();
 }

@@ -117,7 +117,7 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_method(static_cast<v1::Method>(77)); }),
             "recipe.method");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->add_rules()->set_pattern("no.such.module"); }),
-            "recipe.rules[0].pattern");
+            "recipe.rules[0]");
   EXPECT_EQ(refused([](auto& spec) {
               spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
               spec.mutable_recipe()->mutable_calibration()->set_blob(Sha256Of("none").Hex());
