@@ -39,7 +39,7 @@ struct KvCacheShape {
 };
 
 // INVALID_ARGUMENT naming the field where sizes disagree, a block or output row is out of range, or rows are not
-// covered.
+// covered. A cache of no layers stands for none: block tables are not looked at and every context is 0.
 [[nodiscard]] absl::Status CheckBatch(const Batch& batch, const KvCacheShape& cache);
 
 }  // namespace gwq
