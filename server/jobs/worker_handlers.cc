@@ -58,10 +58,10 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     if (request().worker().empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
     const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMostWaitMillis);
     subscription_.Start("", shared_from_this(), [this] { Try(); });
+    Try();  // before the timer: a wait of 0 asks once
     timer_ = state_.timers.After(wait, [weak = weak_from_this()] {
       if (const std::shared_ptr<Call> call = weak.lock()) call->End(absl::OkStatus());
     });
-    Try();
   }
 
   void Try() {
