@@ -33,12 +33,12 @@ struct PackedShape {
 [[nodiscard]] absl::Status CheckPackedShape(const PackedShape& shape);
 
 // Byte offsets of the sections of a blob, all multiples of 64. In order:
-//   header   64 bytes: magic "GWQPACK1", then little-endian u32 version, u32 bits, u64 rows, u64 cols, u64 group_size,
-//   u64 outliers, zeros codes    per row a little-endian bit stream of `bits`-bit codes, code c at bits [c * bits, (c +
-//   1) * bits), padded to a byte scales   FP16 [rows, groups_per_row] zeros    per row a bit stream of `bits`-bit zero
-//   points, padded to a byte values   FP16 [outliers], in row-major order of their positions counts   u8
-//   [outlier_tiles]: outliers in each tile of 255 row-major weights indices  u8 [outliers]: position inside the tile,
-//   strictly increasing within a tile
+// - header: 64 bytes: magic "GWQPACK1"; little-endian u32 version and bits, u64 rows, cols, group_size and outliers; zeros
+// - codes: per row a little-endian bit stream, code c at bits [c * bits, (c + 1) * bits), padded to a byte
+// - scales: FP16 [rows, groups_per_row]; zeros: per row a bit stream of zero points, padded to a byte
+// - values: FP16 [outliers], in row-major order of their positions
+// - counts: u8 [outlier_tiles], the outliers in each tile of 255 row-major weights
+// - indices: u8 [outliers], the position inside the tile, strictly increasing within a tile
 // A weight that is no outlier is (code - zero) * scale; an outlier's slot holds the zero point's code and its weight is
 // the value.
 struct PackedLayout {
