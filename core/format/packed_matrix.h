@@ -33,7 +33,7 @@ struct PackedShape {
 [[nodiscard]] absl::Status CheckPackedShape(const PackedShape& shape);
 
 // Byte offsets of the sections of a blob, all multiples of 64. In order:
-// - header: 64 bytes: magic "GWQPACK1"; little-endian u32 version and bits, u64 rows, cols, group_size and outliers; zeros
+// - header: 64 bytes: magic "GWQPACK1"; little-endian u32 version, bits, u64 rows, cols, group_size, outliers; zeros
 // - codes: per row a little-endian bit stream, code c at bits [c * bits, (c + 1) * bits), padded to a byte
 // - scales: FP16 [rows, groups_per_row]; zeros: per row a bit stream of zero points, padded to a byte
 // - values: FP16 [outliers], in row-major order of their positions
