@@ -157,7 +157,8 @@ void JobsServer::Parts::StartWorkers(const Clock& clock) {
                                         "--log-level",
                                         settings.service.log_level};
       },
-      {"GWQ_TOKEN=" + worker_token});
+      // LibTorch's OpenMP threads otherwise spin between operations, which costs a busy machine most of its time.
+      {"GWQ_TOKEN=" + worker_token, "OMP_WAIT_POLICY=PASSIVE"});
   supervisor = std::make_unique<WorkerSupervisor>(*devices, *launcher, clock, WorkerEvents());
 }
 
