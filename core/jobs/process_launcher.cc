@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 
 #include "core/base/status.h"
 #include "core/jobs/worker_supervisor.h"
@@ -86,7 +87,9 @@ class SpawnLauncher final : public ProcessLauncher {
     Descriptor our_end(ends[1]);
     std::vector<std::string> arguments = arguments_(slot, worker, kLifelineInChild);
     std::vector<std::string> environment = environment_;
-    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      if (!std::string_view(*entry).starts_with(kSettingsPrefix)) environment.emplace_back(*entry);
+    }
     pid_t pid = 0;
     const int error = Spawn(arguments, environment, child_end.get(), pid);
     if (error != 0) return absl::ErrnoToStatus(error, fmt::format("cannot start '{}'", arguments[0]));
@@ -96,6 +99,8 @@ class SpawnLauncher final : public ProcessLauncher {
 
  private:
   static constexpr int kLifelineInChild = 3;
+  // Settings of this service, its configuration file among them, mean nothing to a worker or something else.
+  static constexpr std::string_view kSettingsPrefix = "GWQ_";
 
   static std::vector<char*> Pointers(std::vector<std::string>& texts) {
     std::vector<char*> out;

@@ -36,7 +36,7 @@ class ProcessLauncher {
 // Starts processes with posix_spawn, each in its own process group, with a lifeline: the read end of a pipe whose write
 // end only this process holds, so that workers end when this process does, however it ends. `arguments` makes the
 // command line for a slot, a worker's name and the number of the lifeline's descriptor; `environment` entries
-// ("NAME=value") are added to this process's own.
+// ("NAME=value") are added to this process's own, of which GWQ_* settings are left out.
 [[nodiscard]] std::unique_ptr<ProcessLauncher> MakeProcessLauncher(
     std::function<std::vector<std::string>(const DeviceSlot& slot, const std::string& worker, int lifeline)> arguments,
     std::vector<std::string> environment);

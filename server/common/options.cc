@@ -59,18 +59,21 @@ void Options::Add(std::string_view name, bool& value, std::string_view help) {
 
 bool Options::Parse(int argc, const char* const* argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  // CLI11 would let the file win over the environment, so the environment becomes flags that were not given.
+  std::vector<std::string> all;
+  // CLI11 would let the file win over the environment, so the environment becomes flags that were not given. They stand
+  // first: behind a last flag that lacks its value they would be taken for it.
   for (const std::string& name : impl_->names) {
     const std::string flag = "--" + name;
     const bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
       return argument == flag || argument.starts_with(flag + "=");
     });
     const char* const value = std::getenv(Variable(name).c_str());
-    if (!given && value != nullptr) arguments.push_back(flag + "=" + value);
+    if (!given && value != nullptr) all.push_back(flag + "=" + value);
   }
-  std::reverse(arguments.begin(), arguments.end());  // the order CLI11 takes a vector in
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::reverse(all.begin(), all.end());  // the order CLI11 takes a vector in
   try {
-    impl_->app.parse(std::move(arguments));
+    impl_->app.parse(std::move(all));
   } catch (const CLI::ParseError& error) {
     exit_code_ = impl_->app.exit(error);
     return false;

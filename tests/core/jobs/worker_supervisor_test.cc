@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "core/base/status.h"
 
 namespace gwq {
@@ -161,6 +163,21 @@ TEST(ProcessLauncher, TheEnvironmentIsPassedAndAMissingProgramIsAnError) {
   ASSERT_TRUE(WaitForEnd(**process, how));
   EXPECT_EQ(how.substr(0, 18), "killed by signal 9");
   EXPECT_FALSE(launcher->Launch({"cpu:0", 1}, "missing").ok());
+}
+
+TEST(ProcessLauncher, SettingsOfThisProcessAreNotTheWorkers) {
+  setenv("GWQ_CONFIG", "/no/such/file", 1);
+  const auto launcher = MakeProcessLauncher(
+      [](const DeviceSlot&, const std::string&, int) {
+        return std::vector<std::string>{"/bin/sh", "-c", "test -z \"$GWQ_CONFIG\" && test -n \"$PATH\" && exit 5"};
+      },
+      {});
+  auto process = launcher->Launch({"cpu:0", 1}, "w");
+  unsetenv("GWQ_CONFIG");
+  ASSERT_TRUE(process.ok());
+  std::string how;
+  ASSERT_TRUE(WaitForEnd(**process, how));
+  EXPECT_EQ(how, "exit status 5");
 }
 
 TEST(Devices, ParsesPoolsAndRefusesNonsense) {

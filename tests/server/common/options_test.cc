@@ -65,6 +65,13 @@ TEST_F(OptionsTest, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
   EXPECT_EQ(third.name, "flag");
 }
 
+TEST_F(OptionsTest, AFlagWithoutItsValueIsRefusedWhateverTheEnvironmentHolds) {
+  setenv("GWQ_COUNT", "7", 1);
+  Settings settings;
+  EXPECT_FALSE(Parse(settings, {"--some-name"}));
+  EXPECT_EQ(settings.name, "default");
+}
+
 TEST_F(OptionsTest, UnknownFlagsKeysAndValuesOutOfRangeAreRefused) {
   Settings settings;
   EXPECT_FALSE(Parse(settings, {"--nonsense"}));
