@@ -15,8 +15,8 @@ constexpr uint64_t AlignSection(uint64_t offset) { return (offset + 63) / 64 * 6
 }  // namespace
 
 absl::Status CheckPackedShape(const PackedShape& shape) {
-  if (shape.bits != 3 && shape.bits != 4 && shape.bits != 8) {
-    return InvalidField("bits", fmt::format("{} is not a packed width; use 3, 4 or 8", shape.bits));
+  if (shape.bits != 2 && shape.bits != 3 && shape.bits != 4 && shape.bits != 8) {
+    return InvalidField("bits", fmt::format("{} is not a packed width; use 2, 3, 4 or 8", shape.bits));
   }
   if (shape.rows < 1 || shape.rows > kMaxWeights) {
     return InvalidField("rows", fmt::format("{} is outside [1, 2^40]", shape.rows));

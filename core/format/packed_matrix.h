@@ -16,7 +16,7 @@ namespace gwq {
 struct PackedShape {
   int64_t rows = 0;         // output channels
   int64_t cols = 0;         // input channels
-  int bits = 4;             // 3, 4 or 8
+  int bits = 4;             // 2, 3, 4 or 8
   int64_t group_size = 64;  // columns per group; the last group of a row may be shorter
   int64_t outliers = 0;     // weights kept in FP16
 
@@ -28,7 +28,7 @@ struct PackedShape {
   friend bool operator==(const PackedShape&, const PackedShape&) = default;
 };
 
-// INVALID_ARGUMENT naming the field: bits not 3, 4 or 8; group size not in [8, cols rounded up] or no multiple of 8;
+// INVALID_ARGUMENT naming the field: bits not 2, 3, 4 or 8; group size not in [8, cols rounded up] or no multiple of 8;
 // rows or cols below 1 or rows * cols above 2^40; outliers not in [0, rows * cols].
 [[nodiscard]] absl::Status CheckPackedShape(const PackedShape& shape);
 

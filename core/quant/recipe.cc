@@ -20,7 +20,7 @@ constexpr int kMaxTokens = 8192;
 constexpr double kMaxGroup = 1 << 20;
 constexpr double kMaxUnsigned = 18446744073709551615.0;
 
-Limits Bits() { return {.allowed = {3, 4, 8}}; }
+Limits Bits() { return {.allowed = {2, 3, 4, 8}}; }
 Limits KeptOrEight() { return {.allowed = {8, 16}}; }
 Limits GroupSize() { return {.low = 8, .high = kMaxGroup, .step = 8}; }
 Limits Ratio() { return {.low = 0, .high = 0.5}; }
@@ -35,7 +35,7 @@ const Table<RecipeRule>& RuleTable() {
       Text("kind", &RecipeRule::kind, kMaxNameBytes, {"", "linear", "head", "embedding"},
            "only modules of this kind; empty for all"),
       Choice("method", &RecipeRule::method, "gwq, rtn or keep"),
-      Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 3, 4 or 8"),
+      Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &RecipeRule::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &RecipeRule::outlier_ratio, Ratio(), "share of the weights kept in FP16, 0 to 0.5"),
   };
@@ -71,7 +71,7 @@ const Table<Recipe>& BytesTable() {
   using namespace recipe_table;
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method, "of every Linear that is not the head: gwq, rtn or keep"),
-      Number("bits", &Recipe::bits, Bits(), "bits of a code: 3, 4 or 8"),
+      Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &Recipe::outlier_ratio, Ratio(),
              "share of each matrix's weights kept in FP16 by gwq, 0 to 0.5"),

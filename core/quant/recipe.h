@@ -51,7 +51,7 @@ struct Calibration {
 
 struct Recipe {
   Method method = Method::kGwq;  // of every Linear that is not the head
-  int bits = 4;                  // 3, 4 or 8
+  int bits = 4;                  // 2, 3, 4 or 8
   int64_t group_size = 64;
   double outlier_ratio = 0.01;  // floor(ratio * n) weights of each matrix, in [0, 0.5]
   Select select = Select::kGradient;

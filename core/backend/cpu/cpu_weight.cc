@@ -61,9 +61,11 @@ Encoding DenseEncoding(DType type) {
   return type == DType::kBF16 ? Encoding::kBF16 : Encoding::kF32;
 }
 
-// Units of 32 three-bit codes must not straddle groups; other group sizes take four bits a code in memory.
+// Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits a code in
+// memory.
 Encoding PackedEncoding(const PackedShape& shape) {
   if (shape.bits == 8) return Encoding::kByte;
+  if (shape.bits == 2 && shape.group_size % 16 == 0) return Encoding::kPair;
   return shape.bits == 3 && shape.group_size % 32 == 0 ? Encoding::kTriple : Encoding::kNibble;
 }
 
@@ -148,6 +150,9 @@ void CpuWeight::FillPacked(const PackedView& view) {
       const uint8_t code = codes[static_cast<size_t>(col)];
       uint8_t* at = tile + col / unit * UnitBytes(tiles_.encoding);
       switch (tiles_.encoding) {
+        case Encoding::kPair:
+          at[lane * 4 + col % unit / 4] |= static_cast<uint8_t>(code << (col % 4 * 2));
+          break;
         case Encoding::kNibble:
           at[lane * 4 + col % unit / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
           break;
@@ -184,6 +189,9 @@ float CpuWeight::ElementOf(int64_t row, int64_t col) const {
       return HalfToFloat(element(uint16_t{}));
     case Encoding::kBF16:
       return BFloat16ToFloat(element(uint16_t{}));
+    case Encoding::kPair:
+      code = (at[lane * 4 + in_unit / 4] >> (in_unit % 4 * 2)) & 3u;
+      break;
     case Encoding::kNibble:
       code = (at[lane * 4 + in_unit / 2] >> (in_unit % 2 * 4)) & 15u;
       break;

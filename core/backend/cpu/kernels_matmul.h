@@ -16,6 +16,17 @@ template <class V, Encoding E>
 struct Unit;
 
 template <class V>
+struct Unit<V, Encoding::kPair> {
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    const auto words = V::LoadWords(from);
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), V::template Pair<J>(words)), ...);
+    }(std::make_integer_sequence<int, 16>());
+  }
+};
+
+template <class V>
 struct Unit<V, Encoding::kNibble> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
@@ -306,6 +317,8 @@ void MatMulTiles(const MatMulArgs& args) {
 template <class V>
 void MatMul(const MatMulArgs& args) {
   switch (args.weight->encoding) {
+    case Encoding::kPair:
+      return MatMulTiles<V, Encoding::kPair>(args);
     case Encoding::kNibble:
       return MatMulTiles<V, Encoding::kNibble>(args);
     case Encoding::kTriple:

@@ -6,7 +6,7 @@
 
 namespace gwq {
 
-enum class Encoding : uint8_t { kNibble, kTriple, kByte, kF16, kBF16, kF32 };
+enum class Encoding : uint8_t { kPair, kNibble, kTriple, kByte, kF16, kBF16, kF32 };
 
 inline constexpr int64_t kTileRows = 16;
 inline constexpr int64_t kBlockCols = 64;  // columns summed before the sum is scaled and added to the total
@@ -15,7 +15,9 @@ inline constexpr int64_t kGridBytes = 48;  // of a group of a tile: 16 FP16 scal
 // Outliers carry 16-bit columns, so a wider matrix has a list a segment of this many columns.
 inline constexpr int64_t kSparseSegment = 65536;
 
-// Columns come in units (8; 32 for kTriple); groups are whole numbers of units except the last, which is padded up.
+// Columns come in units (8; 16 for kPair, 32 for kTriple); groups are whole numbers of units except the last, which is
+// padded up.
+//   kPair    a unit is 16 little-endian words, one an output: code j at bits [2j, 2j + 2)
 //   kNibble  a unit is 16 little-endian words, one an output: code j at bits [4j, 4j + 4)
 //   kTriple  a unit is 3 x 16 words a, b, c: codes 0-9 in a, 10-19 in b, 20-29 in c, 3 bits each from bit 0 up;
 //            code 30 is a >> 30 | (b >> 30 & 1) << 2, code 31 is c >> 30 | (b >> 31) << 2
@@ -42,10 +44,14 @@ struct MatrixTiles {
   const uint32_t* entries = nullptr;
 };
 
-constexpr int64_t UnitCols(Encoding encoding) { return encoding == Encoding::kTriple ? 32 : 8; }
+constexpr int64_t UnitCols(Encoding encoding) {
+  if (encoding == Encoding::kPair) return 16;
+  return encoding == Encoding::kTriple ? 32 : 8;
+}
 
 constexpr int64_t UnitBytes(Encoding encoding) {
   switch (encoding) {
+    case Encoding::kPair:
     case Encoding::kNibble:
       return 64;
     case Encoding::kTriple:

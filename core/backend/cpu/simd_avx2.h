@@ -58,6 +58,10 @@ struct Avx2Simd {
     return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(word, shift), _mm256_set1_epi32(mask)));
   }
   template <int J>
+  static F Pair(Words w) {
+    return {Code(w.a, 2 * J, 3), Code(w.b, 2 * J, 3)};
+  }
+  template <int J>
   static F Nibble(Words w) {
     return {Code(w.a, 4 * J, 15), Code(w.b, 4 * J, 15)};
   }

@@ -34,9 +34,14 @@ struct Avx512Simd {
   }
 
   static Words LoadWords(const uint8_t* from) { return _mm512_loadu_si512(from); }
-  // The permutation reads the low four bits of an index, so neither width needs a mask.
+  // The permutation reads the low four bits of an index, so no width needs a mask.
   static F NibbleTable() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
   static F TripleTable() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7); }
+  static F PairTable() { return _mm512_setr_ps(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3); }
+  template <int J>
+  static F Pair(Words w) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 2 * J), PairTable());
+  }
   template <int J>
   static F Nibble(Words w) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 4 * J), NibbleTable());

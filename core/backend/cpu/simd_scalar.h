@@ -96,6 +96,10 @@ struct ScalarSimd {
     return out;
   }
   template <int J>
+  static F Pair(const Words& w) {
+    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (2 * J)) & 3u); });
+  }
+  template <int J>
   static F Nibble(const Words& w) {
     return Each([&](int i) { return static_cast<float>((w.lane[i] >> (4 * J)) & 15u); });
   }

@@ -17,7 +17,7 @@ using testing::RandomContentAt;
 
 std::vector<PackedShape> Shapes() {
   std::vector<PackedShape> shapes;
-  for (int bits : {3, 4, 8}) {
+  for (int bits : {2, 3, 4, 8}) {
     for (const auto& [rows, cols, group] : std::vector<std::array<int64_t, 3>>{{1, 1, 8},
                                                                                {1, 8, 8},
                                                                                {3, 7, 8},
@@ -106,7 +106,7 @@ TEST(PackedMatrix, EveryContentSurvivesEncodingAndReading) {
 TEST(PackedMatrix, FullTilesAndLoneTilesOfOutliersSurvive) {
   std::mt19937 random(2);
   constexpr int64_t kTile = PackedShape::kOutlierTile;
-  for (int bits : {3, 4, 8}) {
+  for (int bits : {2, 3, 4, 8}) {
     std::vector<int64_t> positions;
     for (int64_t i = 0; i < kTile; ++i) positions.push_back(kTile + i);
     positions.push_back(4 * kTile - 1);
@@ -117,7 +117,7 @@ TEST(PackedMatrix, FullTilesAndLoneTilesOfOutliersSurvive) {
 }
 
 TEST(PackedMatrix, EveryCodeOfEveryWidthReadsBack) {
-  for (int bits : {3, 4, 8}) {
+  for (int bits : {2, 3, 4, 8}) {
     const int64_t codes = int64_t{1} << bits;
     PackedContent content;
     content.shape = {1, codes, bits, 8, 0};
@@ -147,6 +147,7 @@ TEST(PackedMatrix, SizesOfRealMatricesAreAsDocumented) {
       {{576, 576, 4, 64, 3317}, 190528, 4.594},      {{576, 576, 3, 64, 3317}, 148480, 3.580},
       {{1536, 576, 4, 64, 8847}, 507904, 4.593},     {{576, 1536, 3, 64, 8847}, 394816, 3.570},
       {{2048, 2048, 4, 128, 41943}, 2321536, 4.428}, {{2048, 2048, 4, 64, 41943}, 2403456, 4.584},
+      {{576, 576, 2, 64, 3317}, 106432, 2.566},      {{576, 1536, 2, 64, 8847}, 282496, 2.554},
       {{49152, 576, 8, 64, 0}, 29749760, 8.406},
   };
   for (const SizeCase& c : cases) {
@@ -176,7 +177,7 @@ struct ShapeCase {
 
 TEST(PackedMatrix, ShapesOutOfRangeAreRefusedByField) {
   const std::vector<ShapeCase> cases = {
-      {{4, 64, 2, 64, 0}, "bits"},
+      {{4, 64, 1, 64, 0}, "bits"},
       {{4, 64, 5, 64, 0}, "bits"},
       {{0, 64, 4, 64, 0}, "rows"},
       {{-1, 64, 4, 64, 0}, "rows"},

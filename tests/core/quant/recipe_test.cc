@@ -167,7 +167,7 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"rules":{}})", "recipe.rules"},
       {R"({"rules":[{"bits":3}]})", "recipe.rules[0].pattern"},
       {R"({"rules":[{"pattern":"*"}]})", "recipe.rules[0]"},
-      {R"({"rules":[{"pattern":"*","bits":3},{"pattern":"*","bits":2}]})", "recipe.rules[1].bits"},
+      {R"({"rules":[{"pattern":"*","bits":3},{"pattern":"*","bits":1}]})", "recipe.rules[1].bits"},
       {R"({"rules":[{"pattern":"*","bits":3,"part":"audio"}]})", "recipe.rules[0].part"},
       {R"({"rules":[{"pattern":"*","bits":3,"kind":"norm"}]})", "recipe.rules[0].kind"},
       {R"({"rules":[{"pattern":"*","group_size":9}]})", "recipe.rules[0].group_size"},

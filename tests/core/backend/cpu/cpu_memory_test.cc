@@ -25,10 +25,12 @@ double BitsInMemory(const PackedShape& shape) {
 TEST(CpuMemory, PackedWeightsStayPacked) {
   const int64_t outliers = 576 * 576 / 100;
   EXPECT_NEAR(BitsInMemory({576, 576, 4, 64, 0}), 4 + 24.0 / 64, 0.001);
+  EXPECT_NEAR(BitsInMemory({576, 576, 2, 64, 0}), 2 + 24.0 / 64, 0.001);
   EXPECT_NEAR(BitsInMemory({576, 576, 3, 64, 0}), 3 + 24.0 / 64, 0.001);
   EXPECT_NEAR(BitsInMemory({576, 576, 8, 64, 0}), 8 + 24.0 / 64, 0.001);
   EXPECT_NEAR(BitsInMemory({576, 576, 4, 64, outliers}), 4 + 24.0 / 64 + 0.32, 0.05);
-  // Groups of no whole units of 32 hold 3-bit codes in four bits.
+  // Groups of no whole units, of 32 columns and 16, hold codes of 3 and 2 bits in four bits.
+  EXPECT_NEAR(BitsInMemory({576, 576, 2, 72, 0}), 4 + 24.0 / 72, 0.001);
   EXPECT_NEAR(BitsInMemory({576, 576, 3, 72, 0}), 4 + 24.0 / 72, 0.001);
 }
 

@@ -62,6 +62,9 @@ def main():
     heavy = torch.zeros(4, 16)
     heavy[0, 3] = 1.0
     cases.append(case("an outlier outside the group's range", 4, 16, 4, 16, 0.02, wide, heavy))
+    cases.append(case("normal 2 bits", 6, 40, 2, 16, 0.05, half(normal(6, 40)), normal(6, 40)))
+    cases.append(case("2 bits, short last group, many outliers", 5, 37, 2, 16, 0.3, half(normal(5, 37)), normal(5, 37)))
+    cases.append(case("2 bits, one sign, away from zero", 4, 16, 2, 8, 0.1, half(normal(4, 16).abs() + 5), normal(4, 16)))
     target = Path(__file__).parent / "group_quantize.json"
     target.write_text(json.dumps({"cases": cases}, separators=(",", ":")) + "\n")
     print(f"{target}: {len(cases)} cases")
