@@ -1,0 +1,49 @@
+// The boxes that an answer names, in pixels of the picture that was asked about.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/vision/image_processor.h"
+
+namespace gwq {
+
+struct LabelledBox {
+  std::string label;  // empty where the answer gives none
+  PixelRect box;      // inside the original picture, with an area
+};
+
+// A part of an answer that wants to be a box and is none.
+struct MalformedBox {
+  std::string text;    // as the answer has it
+  std::string reason;  // names the value and the limit
+};
+
+struct ParsedBoxes {
+  std::vector<LabelledBox> boxes;
+  std::vector<MalformedBox> malformed;
+};
+
+// Reads `answer`, decoded with its special tokens kept, as the family writes boxes:
+//   Qwen2-VL    <|object_ref_start|>label<|object_ref_end|><|box_start|>(x1,y1),(x2,y2)<|box_end|>, a label may be
+//               missing or have several boxes. A value q in 0..999 stands for [q, q + 1) thousandths of the picture's
+//               side, as int(1000 * x / side) writes it, and becomes the middle of that.
+//   Qwen2.5-VL  objects {"bbox_2d": [x1, y1, x2, y2], "label": text}, in a JSON list or not, fenced or not. The values
+//               are pixels of the resized picture.
+// A box that cannot be read, lies outside the picture even in part, or has no area is reported in `malformed`; nothing
+// is repaired or clamped. An answer without boxes has neither. UNIMPLEMENTED for a family without a format. Reference:
+// Qwen2-VL (arXiv 2409.12191) section 3.1; Qwen2.5-VL (arXiv 2502.13923) section 2.2.
+[[nodiscard]] absl::StatusOr<ParsedBoxes> ParseBoxes(GroundingFormat format, std::string_view answer,
+                                                     const PreparedImage& image);
+
+// The text that a model is trained to answer with for one box: what ParseBoxes reads back within half a step of the
+// format. The box lies inside the picture.
+[[nodiscard]] absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox& box,
+                                                    const PreparedImage& image);
+
+// Intersection over union, 0 where they do not meet.
+[[nodiscard]] double IntersectionOverUnion(const PixelRect& a, const PixelRect& b);
+
+}  // namespace gwq
