@@ -20,6 +20,8 @@ constexpr int64_t kMaxRetryMillis = 30'000;
 RequestLimits LimitsOf(const StepModel& model, const EngineOptions& options) {
   RequestLimits limits;
   limits.vocab_size = model.vocab_size();
+  limits.hidden_size = model.hidden_size();
+  limits.position_axes = model.position_axes();
   const int64_t cache_tokens = model.cache_shape().blocks * model.cache_shape().block_tokens;
   limits.max_context_tokens =
       options.max_context_tokens > 0 ? std::min(options.max_context_tokens, cache_tokens) : cache_tokens;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/status.h"
 #include "core/engine/stop_matcher.h"
 
@@ -9,6 +11,12 @@ namespace gwq {
 namespace {
 
 constexpr size_t kMaxStopIds = 256;
+constexpr size_t kMaxChoices = 1000;
+
+absl::Status CheckToken(int32_t token, const std::string& field, const RequestLimits& limits) {
+  if (token >= 0 && token < limits.vocab_size) return absl::OkStatus();
+  return InvalidField(field, fmt::format("token {} is outside [0, {})", token, limits.vocab_size));
+}
 
 absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& limits) {
   const auto size = static_cast<int64_t>(request.prompt.size());
@@ -20,12 +28,34 @@ absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& 
                                     size, std::min(limits.max_prompt_tokens, limits.max_context_tokens - 1),
                                     limits.max_context_tokens));
   }
+  const int64_t image_rows =
+      request.images == nullptr ? 0 : std::ssize(*request.images) / std::max<int64_t>(limits.hidden_size, 1);
   for (int64_t i = 0; i < size; ++i) {
     const int32_t token = request.prompt[static_cast<size_t>(i)];
-    if (token < 0 || token >= limits.vocab_size) {
-      return InvalidField(fmt::format("{}[{}]", request.input_field, i),
-                          fmt::format("token {} is outside [0, {})", token, limits.vocab_size));
+    if (token < 0 && ~token < image_rows) continue;
+    GWQ_RETURN_IF_ERROR(CheckToken(token, fmt::format("{}[{}]", request.input_field, i), limits));
+  }
+  if (request.positions.empty() || std::ssize(request.positions) == size * limits.position_axes) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(
+      fmt::format("{} positions for {} tokens of {} axes", request.positions.size(), size, limits.position_axes));
+}
+
+absl::Status CheckChoices(const GenerationRequest& request, const RequestLimits& limits) {
+  if (request.choices.size() > kMaxChoices) {
+    return InvalidField("choices.texts",
+                        fmt::format("{} choices, the limit is {}", request.choices.size(), kMaxChoices));
+  }
+  for (size_t i = 0; i < request.choices.size(); ++i) {
+    const std::string field = fmt::format("choices.texts[{}]", i);
+    if (request.choices[i].empty()) return InvalidField(field, "has no tokens");
+    const int64_t total = std::ssize(request.prompt) + std::ssize(request.choices[i]);
+    if (total > limits.max_context_tokens) {
+      return InvalidField(field, fmt::format("makes {} tokens with the prompt, the context has {}; shorten it", total,
+                                             limits.max_context_tokens));
     }
+    for (const int32_t token : request.choices[i]) GWQ_RETURN_IF_ERROR(CheckToken(token, field, limits));
   }
   return absl::OkStatus();
 }
@@ -34,6 +64,7 @@ absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& 
 
 absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits) {
   GWQ_RETURN_IF_ERROR(CheckPrompt(request, limits));
+  if (!request.choices.empty()) return CheckChoices(request, limits);
   if (request.max_tokens < 1) {
     return InvalidField("max_tokens", fmt::format("{} is below 1; leave it out for 256", request.max_tokens));
   }
@@ -46,11 +77,7 @@ absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits&
     return InvalidField("stop_ids", fmt::format("{} ids, the limit is {}", request.stop_ids.size(), kMaxStopIds));
   }
   for (size_t i = 0; i < request.stop_ids.size(); ++i) {
-    const int32_t token = request.stop_ids[i];
-    if (token < 0 || token >= limits.vocab_size) {
-      return InvalidField(fmt::format("stop_ids[{}]", i),
-                          fmt::format("token {} is outside [0, {})", token, limits.vocab_size));
-    }
+    GWQ_RETURN_IF_ERROR(CheckToken(request.stop_ids[i], fmt::format("stop_ids[{}]", i), limits));
   }
   return absl::OkStatus();
 }

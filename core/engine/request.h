@@ -23,6 +23,7 @@ class TokenDecoder {
 };
 
 struct GenerationRequest {
+  // An id t < 0 is no token: it stands for row ~t of `images`.
   std::vector<int32_t> prompt;
   std::string input_field = "prompt";  // what an error calls the prompt
   int64_t max_tokens = 256;            // fewer where the context is full before
@@ -31,15 +32,28 @@ struct GenerationRequest {
   std::vector<int32_t> stop_ids;  // end-of-sequence ids included, unless they are to be ignored
   int64_t deadline_millis = std::numeric_limits<int64_t>::max();  // of the engine's monotonic clock
   std::unique_ptr<TokenDecoder> decoder;                          // null: no text, ids only
+
+  // [rows, hidden_size]: what a vision tower made of the prompt's images. Null: none.
+  std::shared_ptr<const std::vector<float>> images;
+  // [position_axes, prompt size]: rotary positions. Empty: each token's index, on every axis.
+  std::vector<int32_t> positions;
+  int32_t position_delta = 0;      // a generated token's position is its index and this, on every axis
+  bool log_probabilities = false;  // of generated tokens, in GeneratedChunk
+  // Where not empty nothing is generated: each of these is scored as what follows the prompt, which is computed once.
+  // max_tokens, sampling and stops are not looked at.
+  std::vector<std::vector<int32_t>> choices;
 };
 
 struct RequestLimits {
   int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int position_axes = 1;
   int64_t max_context_tokens = 0;  // prompt and answer together
   int64_t max_prompt_tokens = 0;   // below max_context_tokens
 };
 
-// INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does.
+// INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does, a choice as "choices.texts[i]". INTERNAL where
+// images or positions do not fit the prompt: callers make them.
 [[nodiscard]] absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits);
 
 enum class FinishReason { kStop, kLength };
@@ -47,6 +61,9 @@ enum class FinishReason { kStop, kLength };
 struct GeneratedChunk {
   std::string text;             // whole UTF-8 characters; may be empty while a stop string may follow
   std::vector<int32_t> tokens;  // the token that ended the answer is among them, its text is not
+  // Of the tokens, where they were asked for: natural logarithms under the model's own distribution, that is at
+  // temperature 1 and without filters.
+  std::vector<double> log_probabilities;
 };
 
 struct RequestTimings {
@@ -62,6 +79,8 @@ struct GenerationResult {
   int64_t generated_tokens = 0;
   uint64_t seed = 0;
   RequestTimings timings;
+  // By choice: the sum of its tokens' log-probabilities after the prompt.
+  std::vector<double> choice_log_likelihoods;
 };
 
 // Where an answer goes. OnChunk and OnDone are called on the engine's thread, in order, OnDone exactly once and last;

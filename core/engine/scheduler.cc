@@ -9,6 +9,12 @@
 #include "core/engine/batch_rows.h"
 
 namespace gwq {
+namespace {
+
+// Of one sequence in one pass: bounds the memory of logits where choices are scored.
+constexpr int64_t kMaxOutputRows = 16;
+
+}  // namespace
 
 Scheduler::Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer)
     : model_(model),
@@ -38,7 +44,7 @@ bool Scheduler::Schedule() {
 }
 
 void Scheduler::Run() {
-  const std::vector<Part> parts = PlanStep();
+  std::vector<Part> parts = PlanStep();
   ++totals_.steps;
   if (const absl::Status status = RunPass(parts); !status.ok()) return FailParts(parts, status);
   const int64_t now = clock_.MonotonicMillis();
@@ -163,20 +169,17 @@ std::vector<Scheduler::Part> Scheduler::PlanStep() const {
   if (!parts.empty()) budget = std::min(budget, options_.prefill_tokens_beside_decodes);
   for (const auto& sequence : running_) {
     if (sequence->decoding() || budget <= 0) continue;
-    const int64_t rows = std::min(budget, sequence->uncached());
+    const int64_t silent = std::max<int64_t>(sequence->first_output() - sequence->cached(), 0);
+    const int64_t rows = std::min({budget, sequence->uncached(), silent + kMaxOutputRows});
     parts.push_back({sequence.get(), rows});
     budget -= rows;
   }
   return parts;
 }
 
-absl::Status Scheduler::RunPass(const std::vector<Part>& parts) {
-  BatchRows rows;
-  for (const Part& part : parts) {
-    rows.Add(
-        part.sequence->tokens().subspan(static_cast<size_t>(part.sequence->cached()), static_cast<size_t>(part.rows)),
-        part.sequence->cached(), part.sequence->blocks().blocks(), part.rows == part.sequence->uncached());
-  }
+absl::Status Scheduler::RunPass(std::vector<Part>& parts) {
+  BatchRows rows(model_.position_axes(), model_.hidden_size());
+  for (Part& part : parts) part.outputs = rows.Add(*part.sequence, part.rows);
   const Batch batch = rows.View();
   logits_.resize(batch.output_rows.size() * static_cast<size_t>(model_.vocab_size()));
   return model_.Forward(batch, logits_);
@@ -195,15 +198,34 @@ void Scheduler::Remove(const Sequence* over) {
 
 void Scheduler::Deliver(const std::vector<Part>& parts, int64_t now) {
   const auto vocab = static_cast<size_t>(model_.vocab_size());
-  size_t output = 0;
+  std::span<const float> logits = logits_;
   for (const Part& part : parts) {
     Sequence& sequence = *part.sequence;
     if (!sequence.decoding()) totals_.prompt_tokens += part.rows;
     sequence.Advance(part.rows);
-    if (sequence.uncached() > 0) continue;
-    const auto logits = std::span<const float>(logits_).subspan(output++ * vocab, vocab);
-    if (AcceptToken(sequence, logits, now)) Remove(&sequence);
+    bool over = false;
+    for (int64_t i = 0; i < part.outputs; ++i, logits = logits.subspan(vocab)) {
+      if (!over) over = AcceptLogits(sequence, logits.first(vocab), now);
+    }
+    if (over) Remove(&sequence);
   }
+}
+
+bool Scheduler::AcceptLogits(Sequence& sequence, std::span<const float> logits, int64_t now) {
+  if (!sequence.scoring()) return AcceptToken(sequence, logits, now);
+  const absl::StatusOr<bool> last = sequence.Score(logits, now);
+  if (!last.ok()) {
+    Fail(sequence, last.status());
+    return true;
+  }
+  if (*last) Finish(sequence);
+  return *last;
+}
+
+void Scheduler::Finish(Sequence& sequence) {
+  ++totals_.finished;
+  if (observer_ != nullptr) observer_->OnFinished(absl::StatusCode::kOk);
+  sequence.Finish();
 }
 
 bool Scheduler::AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now) {
@@ -221,11 +243,8 @@ bool Scheduler::AcceptToken(Sequence& sequence, std::span<const float> logits, i
       observer_->OnNextToken(now - previous);
     }
   }
-  if (!*last) return false;
-  ++totals_.finished;
-  if (observer_ != nullptr) observer_->OnFinished(absl::StatusCode::kOk);
-  sequence.Finish();
-  return true;
+  if (*last) Finish(sequence);
+  return *last;
 }
 
 void Scheduler::ParkSlow(int64_t now) {

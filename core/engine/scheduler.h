@@ -33,7 +33,7 @@ struct SchedulerStats {
   int64_t blocks = 0;
   int64_t free_blocks = 0;
   int64_t steps = 0;
-  int64_t prompt_tokens = 0;  // rows computed for prompts, recomputation included
+  int64_t prompt_tokens = 0;  // rows computed for prompts and choices, recomputation included
   int64_t generated_tokens = 0;
   int64_t evictions = 0;
   int64_t finished = 0;
@@ -78,6 +78,7 @@ class Scheduler {
   struct Part {
     Sequence* sequence = nullptr;
     int64_t rows = 0;
+    int64_t outputs = 0;  // of them; set by RunPass
   };
 
   void Reap(int64_t now);
@@ -90,13 +91,15 @@ class Scheduler {
   [[nodiscard]] bool ReclaimIdle(const Sequence& keep);
   void EvictYoungest();
   [[nodiscard]] std::vector<Part> PlanStep() const;
-  [[nodiscard]] absl::Status RunPass(const std::vector<Part>& parts);
+  [[nodiscard]] absl::Status RunPass(std::vector<Part>& parts);
   void FailParts(const std::vector<Part>& parts, const absl::Status& status);
   void Remove(const Sequence* over);
   void Deliver(const std::vector<Part>& parts, int64_t now);
   // True where the sequence is over.
+  [[nodiscard]] bool AcceptLogits(Sequence& sequence, std::span<const float> logits, int64_t now);
   [[nodiscard]] bool AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now);
   void ParkSlow(int64_t now);
+  void Finish(Sequence& sequence);
   void Fail(Sequence& sequence, const absl::Status& status);
   static void InsertByArrival(Sequences& sequences, std::unique_ptr<Sequence> sequence);
 

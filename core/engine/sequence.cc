@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/engine/log_probability.h"
 
 namespace gwq {
 
@@ -20,7 +21,12 @@ Sequence::Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> si
       deadline_(request.deadline_millis),
       seed_(request.sampling.seed),
       arrived_(now),
+      images_(std::move(request.images)),
+      positions_(std::move(request.positions)),
+      position_delta_(request.position_delta),
+      log_probabilities_(request.log_probabilities),
       sampler_(request.sampling),
+      scorer_(std::move(request.choices)),
       matcher_(std::move(request.stop)),
       tokens_(std::move(request.prompt)) {}
 
@@ -36,6 +42,17 @@ void Sequence::Admit(int64_t now) {
 void Sequence::Evict() {
   blocks_.Clear();
   cached_ = 0;
+}
+
+std::span<const float> Sequence::ImageRow(int32_t id, int64_t hidden_size) const {
+  const auto hidden = static_cast<size_t>(hidden_size);
+  return std::span(*images_).subspan(static_cast<size_t>(~id) * hidden, hidden);
+}
+
+int32_t Sequence::PositionAt(int axis, int64_t index) const {
+  if (index >= prompt_size_) return static_cast<int32_t>(index) + position_delta_;
+  if (positions_.empty()) return static_cast<int32_t>(index);
+  return positions_[static_cast<size_t>(axis * prompt_size_ + index)];
 }
 
 absl::StatusOr<std::string> Sequence::TextOf(int32_t token, bool last) {
@@ -65,8 +82,27 @@ absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now
   const bool last = stop_id || size() >= size_limit_;
   GWQ_ASSIGN_OR_RETURN(std::string text, TextOf(token, last));
   if (matcher_.stopped()) reason_ = FinishReason::kStop;
-  sink_->OnChunk({std::move(text), {token}});
+  GeneratedChunk chunk{.text = std::move(text), .tokens = {token}, .log_probabilities = {}};
+  if (log_probabilities_) {
+    GWQ_ASSIGN_OR_RETURN(const double normalizer, LogSumExp(logits));
+    chunk.log_probabilities.push_back(static_cast<double>(logits[static_cast<size_t>(token)]) - normalizer);
+  }
+  sink_->OnChunk(std::move(chunk));
   return last || matcher_.stopped();
+}
+
+absl::StatusOr<bool> Sequence::Score(std::span<const float> logits, int64_t now) {
+  if (scorer_.next_row() == 0) first_token_ = now;
+  last_token_ = now;
+  GWQ_ASSIGN_OR_RETURN(const bool another, scorer_.Take(logits));
+  if (another) {
+    // The rows of the choice before are behind the prompt in the cache: those of this one overwrite them.
+    const auto standing = scorer_.Standing();
+    tokens_.resize(static_cast<size_t>(prompt_size_));
+    tokens_.insert(tokens_.end(), standing.begin(), standing.end());
+    cached_ = std::min(cached_, prompt_size_);
+  }
+  return scorer_.done();
 }
 
 absl::Status Sequence::Check(int64_t now) const {
@@ -82,11 +118,12 @@ absl::Status Sequence::Check(int64_t now) const {
 
 void Sequence::Finish() {
   GenerationResult result;
-  result.reason = reason_;
+  result.reason = scorer_.active() ? FinishReason::kStop : reason_;
   result.stop_match = matcher_.match();
   result.prompt_tokens = prompt_size_;
   result.generated_tokens = generated();
   result.seed = seed_;
+  result.choice_log_likelihoods = scorer_.log_likelihoods();
   result.timings = {*admitted_ - arrived_, first_token_ - *admitted_, last_token_ - first_token_};
   Evict();
   sink_->OnDone(result);

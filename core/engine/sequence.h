@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/engine/block_pool.h"
+#include "core/engine/choice_scorer.h"
 #include "core/engine/request.h"
 #include "core/engine/sampler.h"
 #include "core/engine/stop_matcher.h"
@@ -28,7 +29,7 @@ class Sequence {
   [[nodiscard]] uint64_t arrival() const { return arrival_; }
   [[nodiscard]] int64_t arrived_millis() const { return arrived_; }
 
-  // Prompt and generated tokens.
+  // Prompt and generated tokens, or the prompt and what is being scored. Below 0 an image row, for ImageRow.
   [[nodiscard]] std::span<const int32_t> tokens() const { return tokens_; }
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   // How many of them the cache holds.
@@ -37,8 +38,15 @@ class Sequence {
   void Advance(int64_t rows) { cached_ += rows; }
   // Whether the next pass is the one row of the token generated last.
   [[nodiscard]] bool decoding() const { return generated() > 0 && uncached() == 1; }
-  [[nodiscard]] int64_t generated() const { return size() - prompt_size_; }
-  [[nodiscard]] int64_t prompt_size() const { return prompt_size_; }
+  [[nodiscard]] int64_t generated() const { return scorer_.active() ? 0 : size() - prompt_size_; }
+  // Whether choices are scored, with Score in the place of Accept.
+  [[nodiscard]] bool scoring() const { return scorer_.active(); }
+  // From this row on logits are wanted.
+  [[nodiscard]] int64_t first_output() const {
+    return scorer_.active() ? prompt_size_ - 1 + scorer_.next_row() : size() - 1;
+  }
+  [[nodiscard]] std::span<const float> ImageRow(int32_t id, int64_t hidden_size) const;
+  [[nodiscard]] int32_t PositionAt(int axis, int64_t index) const;
 
   void Admit(int64_t now);
   // Gives the blocks back; all tokens are to be computed again, with the same result.
@@ -49,6 +57,8 @@ class Sequence {
   // Chooses the next token from the logits of the last row and hands it on. True when it was the last one. An error
   // ends the sequence.
   [[nodiscard]] absl::StatusOr<bool> Accept(std::span<const float> logits, int64_t now);
+  // Takes the logits of the next row from first_output() on. True when the last choice is scored.
+  [[nodiscard]] absl::StatusOr<bool> Score(std::span<const float> logits, int64_t now);
   // CANCELLED or DEADLINE_EXCEEDED once the request should leave.
   [[nodiscard]] absl::Status Check(int64_t now) const;
   // Tells the sink; the sequence is over.
@@ -70,7 +80,12 @@ class Sequence {
   const int64_t deadline_;
   const uint64_t seed_;
   const int64_t arrived_;
+  const std::shared_ptr<const std::vector<float>> images_;
+  const std::vector<int32_t> positions_;
+  const int32_t position_delta_;
+  const bool log_probabilities_;
   Sampler sampler_;
+  ChoiceScorer scorer_;
   StopMatcher matcher_;
 
   std::vector<int32_t> tokens_;

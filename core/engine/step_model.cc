@@ -14,6 +14,8 @@ class BackendModel final : public StepModel {
       : model_(std::move(model)), backend_(backend), turnstile_(turnstile), cache_(std::move(cache)) {}
 
   int64_t vocab_size() const override { return model_->model().config().vocab_size; }
+  int64_t hidden_size() const override { return model_->model().config().hidden_size; }
+  int position_axes() const override { return model_->model().config().position_axes; }
   const KvCacheShape& cache_shape() const override { return cache_->shape(); }
   uint64_t cache_bytes() const override { return cache_->bytes(); }
 

@@ -17,6 +17,9 @@ class StepModel {
  public:
   virtual ~StepModel() = default;
   [[nodiscard]] virtual int64_t vocab_size() const = 0;
+  // Of a row of embeddings.
+  [[nodiscard]] virtual int64_t hidden_size() const = 0;
+  [[nodiscard]] virtual int position_axes() const = 0;
   [[nodiscard]] virtual const KvCacheShape& cache_shape() const = 0;
   // Bytes of keys and values.
   [[nodiscard]] virtual uint64_t cache_bytes() const = 0;

@@ -19,6 +19,7 @@ class FakeSink final : public GenerationSink {
     MutexLock lock(mutex_);
     text_ += chunk.text;
     tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
+    log_probabilities_.insert(log_probabilities_.end(), chunk.log_probabilities.begin(), chunk.log_probabilities.end());
     if (slow) unread += static_cast<int64_t>(chunk.tokens.size());
     changed_.NotifyAll();
   }
@@ -63,6 +64,10 @@ class FakeSink final : public GenerationSink {
     MutexLock lock(mutex_);
     return tokens_;
   }
+  [[nodiscard]] std::vector<double> log_probabilities() const {
+    MutexLock lock(mutex_);
+    return log_probabilities_;
+  }
   [[nodiscard]] std::string text() const {
     MutexLock lock(mutex_);
     return text_;
@@ -75,6 +80,7 @@ class FakeSink final : public GenerationSink {
   mutable Mutex mutex_;
   mutable CondVar changed_;
   std::vector<int32_t> tokens_ ABSL_GUARDED_BY(mutex_);
+  std::vector<double> log_probabilities_ ABSL_GUARDED_BY(mutex_);
   std::string text_ ABSL_GUARDED_BY(mutex_);
   absl::Status status_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("not done");
   GenerationResult result_ ABSL_GUARDED_BY(mutex_);

@@ -8,7 +8,8 @@
 namespace gwq {
 namespace {
 
-constexpr RequestLimits kLimits = {.vocab_size = 100, .max_context_tokens = 50, .max_prompt_tokens = 40};
+constexpr RequestLimits kLimits = {
+    .vocab_size = 100, .hidden_size = 2, .position_axes = 3, .max_context_tokens = 50, .max_prompt_tokens = 40};
 
 std::string RefusedField(const std::function<void(GenerationRequest&)>& spoil) {
   GenerationRequest request = Ask({1, 2, 3}, 10);
@@ -40,6 +41,34 @@ TEST(CheckRequest, NamesTheOffendingField) {
             "stop");
   EXPECT_EQ(RefusedField([](auto& r) { r.stop_ids = {5, 100}; }), "stop_ids[1]");
   EXPECT_EQ(RefusedField([](auto& r) { r.stop_ids.assign(257, 1); }), "stop_ids");
+}
+
+TEST(CheckRequest, AnIdBelowZeroNeedsItsImageRow) {
+  const auto with_image = [](GenerationRequest& request) {
+    request.images = std::make_shared<const std::vector<float>>(4);
+  };
+  EXPECT_EQ(RefusedField([&](auto& r) {
+              with_image(r);
+              r.prompt = {1, ~0, ~1};
+            }),
+            "");
+  EXPECT_EQ(RefusedField([&](auto& r) {
+              with_image(r);
+              r.prompt = {1, ~0, ~2};
+            }),
+            "prompt[2]");
+  GenerationRequest request = Ask({1, 2, 3}, 10);
+  request.positions.assign(8, 0);
+  EXPECT_EQ(CheckRequest(request, kLimits).code(), absl::StatusCode::kInternal);
+}
+
+TEST(CheckRequest, NamesTheChoice) {
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices = {{1}, {2, 3}}; }), "");
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices = {{1}, {}}; }), "choices.texts[1]");
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices = {{1}, {100}}; }), "choices.texts[1]");
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices = {std::vector<int32_t>(47, 1)}; }), "");
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices = {std::vector<int32_t>(48, 1)}; }), "choices.texts[0]");
+  EXPECT_EQ(RefusedField([](auto& r) { r.choices.assign(1001, {1}); }), "choices.texts");
 }
 
 TEST(CheckRequest, AnErrorTellsValueLimitAndRemedy) {
