@@ -47,12 +47,12 @@ struct ImageHeader {
                                                           const ImageLimits& limits = {});
 
 // The pixels of a JPEG, PNG or WebP file, as Hugging Face's load_image reads it with Pillow: EXIF orientation applied;
-// CMYK and YCCK taken as Adobe stores them (inverted); 16 bits a channel cut to the upper 8 (16-bit grey: see below);
-// palettes looked up; an alpha channel or a transparent colour dropped, not composed; colour profiles and gamma
-// ignored. INVALID_ARGUMENT with the reason, for a file that is empty, of another format, animated, over a limit,
-// broken or cut short anywhere before its end mark: no partly decoded picture is returned. Memory: one picture; while
-// it is rotated by a quarter, two. The libraries add a few rows, except for progressive JPEG (2 bytes a coefficient, so
-// at most 2 more pictures) and lossless WebP (4 bytes a pixel). Thread-safe.
+// CMYK and YCCK taken as Adobe stores them (inverted); palettes looked up; an alpha channel or a transparent colour
+// dropped, not composed; colour profiles and gamma ignored. Of 16 bits a channel the upper 8 stay, for grey too, which
+// Pillow clips at 255. INVALID_ARGUMENT with the reason for a file that is empty, of another format, animated, over a
+// limit, broken, or cut short anywhere before its end mark: a partly decoded picture is never returned. Memory: one
+// picture, and two while its orientation is applied. The libraries add a few rows, except for JPEG in several scans
+// (2 bytes a coefficient: at most 2 more pictures) and lossless WebP (4 bytes a pixel). Thread-safe.
 [[nodiscard]] absl::StatusOr<Image> DecodeImage(std::span<const std::byte> file, const ImageLimits& limits = {});
 
 }  // namespace gwq
