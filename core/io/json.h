@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -23,5 +24,8 @@ struct JsonLimits {
 [[nodiscard]] std::string CanonicalJson(const nlohmann::json& value);
 
 [[nodiscard]] bool IsValidUtf8(std::string_view text);
+// Every byte that belongs to no valid character becomes U+FFFD. For what quotes or cuts outside bytes before it goes
+// into a message: a protobuf string that is not UTF-8 cannot be read by the other side.
+[[nodiscard]] std::string ToValidUtf8(std::string_view text);
 
 }  // namespace gwq

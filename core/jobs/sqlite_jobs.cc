@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 #include "core/jobs/sqlite_store.h"
 
 namespace gwq {
@@ -210,7 +211,7 @@ absl::Status SqliteStore::AppendLogs(int64_t sequence, const std::vector<std::st
   for (const std::string& line : lines) {
     if (next >= options_.max_log_lines) return absl::OkStatus();
     GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO logs VALUES (?, ?, ?, ?)"));
-    const std::string_view text = std::string_view(line).substr(0, kMaxLogLineBytes);
+    const std::string text = ToValidUtf8(std::string_view(line).substr(0, kMaxLogLineBytes));
     GWQ_RETURN_IF_ERROR(insert.Bind(sequence, next++, clock_.WallMillis(), text).Run());
   }
   return absl::OkStatus();

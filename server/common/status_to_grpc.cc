@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -12,9 +13,9 @@ namespace {
 // gRPC puts the message into an HTTP/2 header, whose total size peers limit to 8 KiB by default.
 constexpr size_t kMaxMessageBytes = 2048;
 
+// Messages quote what callers sent, and cut it where they must.
 std::string Bounded(std::string_view text) {
-  if (text.size() <= kMaxMessageBytes) return std::string(text);
-  return std::string(text.substr(0, kMaxMessageBytes)) + "...";
+  return ToValidUtf8(text.substr(0, kMaxMessageBytes)) + (text.size() > kMaxMessageBytes ? "..." : "");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 
 namespace gwq {
 namespace {
@@ -33,14 +34,14 @@ LeaseSession::~LeaseSession() {
 
 void LeaseSession::Step(std::string_view phase, int64_t done, int64_t total) {
   MutexLock lock(mutex_);
-  phase_ = phase;
+  phase_ = ToValidUtf8(phase);
   done_ = done;
   total_ = total;
 }
 
 void LeaseSession::Log(std::string_view line) {
   MutexLock lock(mutex_);
-  lines_.emplace_back(line);
+  lines_.push_back(ToValidUtf8(line));
 }
 
 absl::Status LeaseSession::Check() {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 #include "core/jobs/job_kinds.h"
 #include "server/worker/lease_session.h"
 
@@ -21,10 +22,10 @@ v1::CommitRequest CommitOf(const v1::AcquireResponse& lease, const JobOutput& ou
   request.set_kind(output.kind);
   request.set_manifest_sha256(output.manifest.Hex());
   request.set_stored_bytes(output.stored_bytes);
-  request.set_architecture(output.architecture);
+  request.set_architecture(ToValidUtf8(output.architecture));
   if (output.source.has_value()) request.set_source_sha256(output.source->Hex());
   request.set_report_json(output.report_json);
-  request.set_report_markdown(output.report_markdown);
+  request.set_report_markdown(ToValidUtf8(output.report_markdown));
   return request;
 }
 
@@ -33,8 +34,11 @@ v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& sta
   request.set_job(lease.job());
   request.set_fencing_token(lease.fencing_token());
   request.set_code(static_cast<int>(status.code()));
-  request.set_message(std::string(MessageOf(status)));
-  if (const auto violations = FieldViolations(status); !violations.empty()) request.set_field(violations.front().field);
+  // It may quote, or cut, what a model's files hold.
+  request.set_message(ToValidUtf8(MessageOf(status)));
+  if (const auto violations = FieldViolations(status); !violations.empty()) {
+    request.set_field(ToValidUtf8(violations.front().field));
+  }
   request.set_retryable(IsRetryable(status));
   return request;
 }

@@ -46,5 +46,16 @@ TEST(Utf8, KnowsValidFromInvalid) {
   }
 }
 
+TEST(Utf8, IsMadeValidByteByByte) {
+  EXPECT_EQ(ToValidUtf8(""), "");
+  EXPECT_EQ(ToValidUtf8("né 漢 😀"), "né 漢 😀");
+  EXPECT_EQ(ToValidUtf8(std::string_view("né").substr(0, 2)), "n\xEF\xBF\xBD");
+  EXPECT_EQ(ToValidUtf8("\xFF\xFEz"), "\xEF\xBF\xBD\xEF\xBF\xBDz");
+  EXPECT_EQ(ToValidUtf8("\xE6\xBC"
+                        "a"),
+            "\xEF\xBF\xBD\xEF\xBF\xBD"
+            "a");
+}
+
 }  // namespace
 }  // namespace gwq

@@ -28,6 +28,7 @@ class EchoModel final : public BlockingHandler<v1::GetModelRequest, v1::Model> {
  private:
   absl::Status Run() override {
     if (request().name() == "bad") return InvalidField("name", "'bad' is not good");
+    if (request().name() == "é") return InvalidField("name", request().name().substr(0, 1) + " is not good");
     if (request().name() == "busy") return WithRetryDelay(absl::ResourceExhaustedError("full"), 1500);
     response().set_name(request().name());
     response().set_job(principal());
@@ -167,6 +168,17 @@ TEST_F(HandlerTest, FieldViolationsTravelAsBadRequest) {
   ASSERT_EQ(details.details_size(), 1);
   ASSERT_TRUE(details.details(0).UnpackTo(&bad));
   EXPECT_EQ(bad.field_violations(0).field(), "name");
+}
+
+TEST_F(HandlerTest, AnErrorThatCutsACharacterStaysReadable) {
+  v1::Model model;
+  const grpc::Status status = Get("é", &model);
+  EXPECT_EQ(status.error_message(), "name: \xEF\xBF\xBD is not good");
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(status.error_details()));
+  google::rpc::BadRequest bad;
+  ASSERT_TRUE(details.details(0).UnpackTo(&bad));
+  EXPECT_EQ(bad.field_violations(0).description(), "\xEF\xBF\xBD is not good");
 }
 
 TEST_F(HandlerTest, RetryDelayTravelsAsRetryInfo) {

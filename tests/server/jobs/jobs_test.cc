@@ -2,6 +2,7 @@
 #include <future>
 #include <thread>
 
+#include "core/base/status.h"
 #include "google/longrunning/operations.pb.h"
 #include "tests/server/jobs/jobs_fixture.h"
 
@@ -193,6 +194,35 @@ TEST_F(JobsTest, LogsAreFollowedToTheEnd) {
   EXPECT_FALSE(stream->Read(&line));
   EXPECT_TRUE(stream->Finish().ok());
   EXPECT_EQ(Get(job.name()).error().code(), 15);
+}
+
+TEST_F(JobsTest, WhatAWorkerQuotesArrivesAlsoWhereItIsNoUtf8) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  std::string longest = "x";
+  for (int i = 0; i < 4096; ++i) longest += "é";  // the store keeps 4096 bytes of a line, which end inside a character
+  runners_[1].run = [&](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
+    progress.Step("phase \xFF", 1, 2);
+    progress.Log("read \xFF");
+    progress.Log(longest);
+    return InvalidField("config.\xC3", "'\xFF' is not known");
+  };
+  ASSERT_TRUE(RunOne());
+  const v1::Job ended = Get(job.name());
+  EXPECT_EQ(ended.state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ(ended.error().message(), "config.\xEF\xBF\xBD: '\xEF\xBF\xBD' is not known");
+  EXPECT_EQ(ended.progress().phase(), "phase \xEF\xBF\xBD");
+  Caller caller;
+  v1::ReadJobLogsRequest request;
+  request.set_name(job.name());
+  auto stream = jobs_->ReadJobLogs(&caller.context, request);
+  v1::JobLogLine line;
+  ASSERT_TRUE(stream->Read(&line));
+  EXPECT_EQ(line.text(), "read \xEF\xBF\xBD");
+  ASSERT_TRUE(stream->Read(&line));
+  EXPECT_TRUE(line.text().ends_with("é\xEF\xBF\xBD")) << line.text().size();
+  EXPECT_FALSE(stream->Read(&line));
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(JobsTest, ACancelReachesTheRunningWorker) {
