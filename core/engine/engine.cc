@@ -54,6 +54,14 @@ struct Engine::Door {
     changed.NotifyOne();
   }
   [[nodiscard]] bool Busy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return stats.finished < submitted; }
+  [[nodiscard]] absl::Status CheckOpen(int64_t max_queued, int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (!open) return absl::UnavailableError("the model takes no more requests: it is being unloaded");
+    const auto queued = std::ssize(inbox) + stats.queued;
+    if (queued < max_queued) return absl::OkStatus();
+    return WithRetryDelay(absl::ResourceExhaustedError(
+                              fmt::format("{} requests wait, the limit is {}; try again later", queued, max_queued)),
+                          RetryMillis(now));
+  }
   // The mean time a request has taken of the whole engine, for each that waits.
   [[nodiscard]] int64_t RetryMillis(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     if (stats.finished == 0) return 1000;
@@ -112,13 +120,7 @@ absl::StatusOr<std::shared_ptr<GenerationHandle>> Engine::Submit(GenerationReque
                                              limits_.max_context_tokens, now);
   {
     MutexLock lock(door_->mutex);
-    if (!door_->open) return absl::UnavailableError("the model takes no more requests: it is being unloaded");
-    const auto queued = std::ssize(door_->inbox) + door_->stats.queued;
-    if (queued >= options_.max_queued) {
-      return WithRetryDelay(absl::ResourceExhaustedError(fmt::format(
-                                "{} requests wait, the limit is {}; try again later", queued, options_.max_queued)),
-                            door_->RetryMillis(now));
-    }
+    GWQ_RETURN_IF_ERROR(door_->CheckOpen(options_.max_queued, now));
     if (door_->submitted++ == 0) door_->first_submit_millis = now;
     door_->inbox.push_back(std::move(sequence));
   }
@@ -165,6 +167,11 @@ void Engine::Run() {
     Publish();
     if (ran) scheduler_.Run();
   }
+}
+
+absl::Status Engine::CheckQueue() const {
+  MutexLock lock(door_->mutex);
+  return door_->CheckOpen(options_.max_queued, clock_.MonotonicMillis());
 }
 
 void Engine::StopAccepting() {

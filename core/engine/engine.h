@@ -46,6 +46,8 @@ class Engine {
   // UNAVAILABLE once draining. After an error the sink is not called.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<GenerationHandle>> Submit(GenerationRequest request,
                                                                          std::shared_ptr<GenerationSink> sink);
+  // What Submit would say of the queue now: to be asked before work that a refused request would waste.
+  [[nodiscard]] absl::Status CheckQueue() const;
   // From now on Submit refuses. What was accepted goes on.
   void StopAccepting();
   // Blocks until nothing is left or `until` has passed; true where nothing is left.

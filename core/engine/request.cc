@@ -20,14 +20,7 @@ absl::Status CheckToken(int32_t token, const std::string& field, const RequestLi
 
 absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& limits) {
   const auto size = static_cast<int64_t>(request.prompt.size());
-  if (size == 0) return InvalidField(request.input_field, "has no tokens; a request needs at least one");
-  if (size > limits.max_prompt_tokens || size >= limits.max_context_tokens) {
-    return InvalidField(request.input_field,
-                        fmt::format("has {} tokens, the limit is {} (context of {} tokens, one left for the answer); "
-                                    "shorten it or load the model with more context",
-                                    size, std::min(limits.max_prompt_tokens, limits.max_context_tokens - 1),
-                                    limits.max_context_tokens));
-  }
+  GWQ_RETURN_IF_ERROR(CheckPromptSize(size, request.input_field, limits));
   const int64_t image_rows =
       request.images == nullptr ? 0 : std::ssize(*request.images) / std::max<int64_t>(limits.hidden_size, 1);
   for (int64_t i = 0; i < size; ++i) {
@@ -62,8 +55,21 @@ absl::Status CheckChoices(const GenerationRequest& request, const RequestLimits&
 
 }  // namespace
 
+absl::Status CheckPromptSize(int64_t tokens, std::string_view field, const RequestLimits& limits) {
+  if (tokens == 0) return InvalidField(field, "has no tokens; a request needs at least one");
+  if (tokens <= limits.max_prompt_tokens && tokens < limits.max_context_tokens) return absl::OkStatus();
+  return InvalidField(field, fmt::format("has {} tokens, the limit is {} (context of {} tokens, one left for the "
+                                         "answer); shorten it or load the model with more context",
+                                         tokens, std::min(limits.max_prompt_tokens, limits.max_context_tokens - 1),
+                                         limits.max_context_tokens));
+}
+
 absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits) {
   GWQ_RETURN_IF_ERROR(CheckPrompt(request, limits));
+  return CheckAnswerFields(request, limits);
+}
+
+absl::Status CheckAnswerFields(const GenerationRequest& request, const RequestLimits& limits) {
   if (!request.choices.empty()) return CheckChoices(request, limits);
   if (request.max_tokens < 1) {
     return InvalidField("max_tokens", fmt::format("{} is below 1; leave it out for 256", request.max_tokens));

@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -55,6 +56,10 @@ struct RequestLimits {
 // INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does, a choice as "choices.texts[i]". INTERNAL where
 // images or positions do not fit the prompt: callers make them.
 [[nodiscard]] absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits);
+
+// The parts of it that are known before the prompt is: how long it is, and everything else.
+[[nodiscard]] absl::Status CheckPromptSize(int64_t tokens, std::string_view field, const RequestLimits& limits);
+[[nodiscard]] absl::Status CheckAnswerFields(const GenerationRequest& request, const RequestLimits& limits);
 
 enum class FinishReason { kStop, kLength };
 

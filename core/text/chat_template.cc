@@ -26,6 +26,22 @@ std::string Quote(std::string_view text) {
   return out += '"';
 }
 
+size_t TextBytes(const ChatMessage& message) {
+  size_t bytes = message.role.size() + message.content.size();
+  for (const ChatPart& part : message.parts) bytes += part.text.size();
+  return bytes;
+}
+
+std::string ContentJson(const ChatMessage& message) {
+  if (message.parts.empty()) return Quote(message.content);
+  std::string out = "[";
+  for (const ChatPart& part : message.parts) {
+    if (out.size() > 1) out += ',';
+    out += part.image ? R"({"type":"image"})" : fmt::format(R"({{"type":"text","text":{}}})", Quote(part.text));
+  }
+  return out += ']';
+}
+
 void AddToken(std::string& context, std::string_view name, const std::optional<std::string>& token) {
   if (token.has_value()) context += fmt::format(",\"{}\":{}", name, Quote(*token));
 }
@@ -58,12 +74,12 @@ absl::StatusOr<std::string> ChatTemplate::Render(std::span<const ChatMessage> me
   std::string context = "{\"messages\":[";
   size_t bytes = 0;
   for (size_t i = 0; i < messages.size(); ++i) {
-    bytes += messages[i].role.size() + messages[i].content.size();
+    bytes += TextBytes(messages[i]);
     if (bytes > limits_.max_output_bytes) {
       return InvalidField("messages", fmt::format("hold more than {} bytes of text", limits_.max_output_bytes));
     }
     context += fmt::format("{}{{\"role\":{},\"content\":{}}}", i == 0 ? "" : ",", Quote(messages[i].role),
-                           Quote(messages[i].content));
+                           ContentJson(messages[i]));
   }
   context +=
       fmt::format("],\"tools\":null,\"documents\":null,\"add_generation_prompt\":{}", options.add_generation_prompt);

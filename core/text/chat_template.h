@@ -18,10 +18,19 @@ struct GwqTemplate;
 
 namespace gwq {
 
+// A piece of a message in a conversation about images.
+struct ChatPart {
+  bool image = false;  // an image stands here; `text` is empty
+  std::string text = {};
+};
+
 // One turn of a conversation, UTF-8.
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant" or what the template knows
   std::string content;
+  // Where not empty, the template sees a list of {"type": "text", "text": ...} and {"type": "image"} in the place of
+  // `content`, as the templates of vision-language models read it.
+  std::vector<ChatPart> parts = {};
 };
 
 // The special tokens' texts that a template may name; one that the model lacks stays undefined in the template.

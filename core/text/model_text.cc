@@ -58,6 +58,11 @@ absl::StatusOr<std::string> DefaultTemplate(const json& named) {
 // The source; empty where the model has none.
 absl::StatusOr<std::string> ReadTemplate(const Files& files, const json& config) {
   if (const auto file = files.find("chat_template.jinja"); file != files.end()) return file->second;
+  GWQ_ASSIGN_OR_RETURN(const json processor, ReadObject(files, "chat_template.json"));
+  if (const auto text = processor.find("chat_template"); text != processor.end()) {
+    if (text->is_string()) return text->get<std::string>();
+    return InvalidField("chat_template.json: chat_template", "is not a text");
+  }
   const auto entry = config.find("chat_template");
   if (entry == config.end() || entry->is_null()) return std::string();
   if (entry->is_string()) return entry->get<std::string>();
@@ -111,8 +116,10 @@ absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Load(const Files& fi
   }
   GWQ_ASSIGN_OR_RETURN(text->stop_ids_, ConfiguredStops(files));
   if (tokens.eos_token.has_value()) {
-    if (const auto id = text->tokenizer_->TokenToId(*tokens.eos_token)) text->stop_ids_.push_back(*id);
+    text->eos_id_ = text->tokenizer_->TokenToId(*tokens.eos_token);
+    if (text->eos_id_.has_value()) text->stop_ids_.push_back(*text->eos_id_);
   }
+  if (!text->eos_id_.has_value() && !text->stop_ids_.empty()) text->eos_id_ = text->stop_ids_.front();
   std::sort(text->stop_ids_.begin(), text->stop_ids_.end());
   text->stop_ids_.erase(std::unique(text->stop_ids_.begin(), text->stop_ids_.end()), text->stop_ids_.end());
 

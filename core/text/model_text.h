@@ -22,9 +22,11 @@ class ModelText {
   // `files`: name -> bytes of the small files of a Hugging Face directory; others than these are not looked at.
   //   tokenizer.json           required
   //   tokenizer_config.json    bos_token, eos_token, …; chat_template as text or as a list of named ones ("default" is
-  //   taken) special_tokens_map.json  tokens that tokenizer_config.json does not name chat_template.jinja      goes
-  //   before the one in tokenizer_config.json generation_config.json   eos_token_id, a number or a list; without it
-  //   config.json's (or its text_config's)
+  //                            taken)
+  //   special_tokens_map.json  tokens that tokenizer_config.json does not name
+  //   chat_template.jinja      goes before the one in tokenizer_config.json
+  //   chat_template.json       the same, as processors of transformers 4 write it: {"chat_template": text}
+  //   generation_config.json   eos_token_id, a number or a list; without it config.json's (or its text_config's)
   // INVALID_ARGUMENT on the file, or the field in it, that is missing or malformed. A chat template that does not
   // compile is an error too: a model that cannot chat should say so when it is loaded.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<const ModelText>> Load(
@@ -36,6 +38,8 @@ class ModelText {
   [[nodiscard]] const ChatTemplate* chat_template() const { return chat_template_.get(); }
   // Ids that end a generation, ascending: those of the configuration, and the tokenizer's eos_token.
   [[nodiscard]] const std::vector<int32_t>& stop_ids() const { return stop_ids_; }
+  // What ends a turn of the assistant: the tokenizer's eos_token, else the first of stop_ids().
+  [[nodiscard]] std::optional<int32_t> eos_id() const { return eos_id_; }
   [[nodiscard]] std::optional<int32_t> bos_id() const { return bos_id_; }
   // Whether Encode with add_special_tokens begins with bos_id().
   [[nodiscard]] bool adds_bos() const { return adds_bos_; }
@@ -51,6 +55,7 @@ class ModelText {
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::unique_ptr<const ChatTemplate> chat_template_;
   std::vector<int32_t> stop_ids_;
+  std::optional<int32_t> eos_id_;
   std::optional<int32_t> bos_id_;
   bool adds_bos_ = false;
 };

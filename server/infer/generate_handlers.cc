@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <chrono>
-#include <limits>
 #include <memory>
 #include <utility>
 
@@ -12,13 +10,6 @@
 
 namespace gwq {
 namespace {
-
-// gRPC tells deadlines in system time; the engine counts monotonic milliseconds.
-int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_point deadline) {
-  if (deadline == std::chrono::system_clock::time_point::max()) return std::numeric_limits<int64_t>::max();
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::system_clock::now());
-  return clock.MonotonicMillis() + std::max<int64_t>(left.count(), 0);
-}
 
 // Finds the model, makes the request and submits it.
 absl::Status SubmitTo(const InferEnvironment& environment, const v1::GenerateRequest& request,

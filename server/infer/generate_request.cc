@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/image_prompt.h"
 #include "core/text/stream_decoder.h"
 
 namespace gwq {
@@ -32,13 +34,6 @@ uint64_t DrawSeed() {
   return (static_cast<uint64_t>(random()) << 32) | random();
 }
 
-// An error on a field of `inner` as one of "outer.inner".
-absl::Status Within(const absl::Status& status, std::string_view outer) {
-  const auto violations = FieldViolations(status);
-  if (violations.empty()) return status;
-  return InvalidField(fmt::format("{}.{}", outer, violations[0].field), violations[0].description);
-}
-
 absl::Status ReadInput(const ServedModel& model, const v1::GenerateRequest& request, GenerationRequest& out) {
   if (request.raw_prompt() && request.input_case() != v1::GenerateRequest::kPrompt) {
     return InvalidField("raw_prompt", "goes with prompt alone; a chat template writes its own special tokens");
@@ -54,10 +49,7 @@ absl::Status ReadInput(const ServedModel& model, const v1::GenerateRequest& requ
     }
     case v1::GenerateRequest::kChat: {
       out.input_field = "chat.messages";
-      GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(request.chat()));
-      absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow());
-      if (!ids.ok()) return Within(ids.status(), "chat");
-      out.prompt = *std::move(ids);
+      GWQ_ASSIGN_OR_RETURN(out.prompt, EncodeMessages(model, request.chat()));
       return absl::OkStatus();
     }
     case v1::GenerateRequest::kTokens:
@@ -76,14 +68,44 @@ double PerSecond(int64_t tokens, int64_t millis) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat) {
+absl::Status Within(const absl::Status& status, std::string_view outer) {
+  const auto violations = FieldViolations(status);
+  if (violations.empty()) return status;
+  return InvalidField(fmt::format("{}.{}", outer, violations[0].field), violations[0].description);
+}
+
+int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_point deadline) {
+  if (deadline == std::chrono::system_clock::time_point::max()) return std::numeric_limits<int64_t>::max();
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::system_clock::now());
+  return clock.MonotonicMillis() + std::max<int64_t>(left.count(), 0);
+}
+
+absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, const v1::ChatMessages& chat) {
+  const ServedVision* const vision = model.vision();
+  GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(chat, vision != nullptr));
+  if (vision == nullptr) {
+    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow());
+    if (!ids.ok()) return Within(ids.status(), "chat");
+    return ids;
+  }
+  absl::StatusOr<ImagePrompt> prompt =
+      BuildImagePrompt(model.text(), vision->model(), vision->processor(), messages, {}, RenderNow());
+  if (!prompt.ok()) return Within(prompt.status(), "chat");
+  return std::move(prompt->tokens);
+}
+
+absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts) {
   if (chat.messages().empty()) return InvalidField("chat.messages", "is empty; a chat has at least one message");
   std::vector<ChatMessage> messages;
   for (int i = 0; i < chat.messages_size(); ++i) {
     if (chat.messages(i).role().empty()) {
       return InvalidField(fmt::format("chat.messages[{}].role", i), "is empty; usual are system, user and assistant");
     }
-    messages.push_back({chat.messages(i).role(), chat.messages(i).content()});
+    if (as_parts) {
+      messages.push_back({chat.messages(i).role(), "", {{.text = chat.messages(i).content()}}});
+    } else {
+      messages.push_back({chat.messages(i).role(), chat.messages(i).content()});
+    }
   }
   return messages;
 }
@@ -95,10 +117,8 @@ RenderOptions RenderNow() {
   return options;
 }
 
-absl::StatusOr<GenerationRequest> MakeGenerationRequest(const ServedModel& model, const v1::GenerateRequest& request,
-                                                        int64_t deadline_millis) {
-  GenerationRequest out;
-  // Cheap checks first: a prompt can take long to encode.
+template <class Request>
+absl::Status ReadAnswerFields(const ModelText& text, const Request& request, GenerationRequest& out) {
   out.max_tokens = request.has_max_tokens() ? request.max_tokens() : kDefaultMaxTokens;
   out.sampling.temperature = request.sampling().temperature();
   out.sampling.top_k = request.sampling().top_k();
@@ -107,15 +127,22 @@ absl::StatusOr<GenerationRequest> MakeGenerationRequest(const ServedModel& model
   out.sampling.seed = request.sampling().has_seed() ? request.sampling().seed() : DrawSeed();
   out.stop.assign(request.stop().begin(), request.stop().end());
   out.stop_ids.assign(request.stop_ids().begin(), request.stop_ids().end());
-  GWQ_RETURN_IF_ERROR(ReadInput(model, request, out));
-  if (!request.ignore_eos()) {
-    const auto& own = model.text().stop_ids();
-    out.stop_ids.insert(out.stop_ids.end(), own.begin(), own.end());
-  }
-  out.deadline_millis = deadline_millis;
-  GWQ_ASSIGN_OR_RETURN(StreamDecoder stream,
-                       StreamDecoder::Create(model.text().tokenizer(), /*skip_special_tokens=*/true));
+  if (!request.ignore_eos()) out.stop_ids.insert(out.stop_ids.end(), text.stop_ids().begin(), text.stop_ids().end());
+  GWQ_ASSIGN_OR_RETURN(StreamDecoder stream, StreamDecoder::Create(text.tokenizer(), /*skip_special_tokens=*/true));
   out.decoder = std::make_unique<TextDecoder>(std::move(stream));
+  return absl::OkStatus();
+}
+
+template absl::Status ReadAnswerFields(const ModelText&, const v1::GenerateRequest&, GenerationRequest&);
+template absl::Status ReadAnswerFields(const ModelText&, const v1::VqaRequest&, GenerationRequest&);
+
+absl::StatusOr<GenerationRequest> MakeGenerationRequest(const ServedModel& model, const v1::GenerateRequest& request,
+                                                        int64_t deadline_millis) {
+  GenerationRequest out;
+  // Cheap checks first: a prompt can take long to encode.
+  GWQ_RETURN_IF_ERROR(ReadAnswerFields(model.text(), request, out));
+  GWQ_RETURN_IF_ERROR(ReadInput(model, request, out));
+  out.deadline_millis = deadline_millis;
   return out;
 }
 
@@ -137,5 +164,7 @@ void FillResult(const GenerationResult& result, Message& out) {
 
 template void FillResult(const GenerationResult&, v1::GenerateChunk&);
 template void FillResult(const GenerationResult&, v1::GenerateResponse&);
+template void FillResult(const GenerationResult&, v1::VqaChunk&);
+template void FillResult(const GenerationResult&, v1::VqaResponse&);
 
 }  // namespace gwq

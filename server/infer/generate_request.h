@@ -1,7 +1,9 @@
 // gwq.v1.GenerateRequest to what the engine takes, and back.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,15 +20,32 @@ namespace gwq {
                                                                       const v1::GenerateRequest& request,
                                                                       int64_t deadline_millis);
 
-// INVALID_ARGUMENT naming "chat.messages" where there is none.
-[[nodiscard]] absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat);
+// The fields that GenerateRequest and VqaRequest share (max_tokens, sampling, stop, stop_ids, ignore_eos), and a
+// decoder for the answer's text. The seed is drawn where none is given.
+template <class Request>
+[[nodiscard]] absl::Status ReadAnswerFields(const ModelText& text, const Request& request, GenerationRequest& out);
+extern template absl::Status ReadAnswerFields(const ModelText&, const v1::GenerateRequest&, GenerationRequest&);
+extern template absl::Status ReadAnswerFields(const ModelText&, const v1::VqaRequest&, GenerationRequest&);
+
+// INVALID_ARGUMENT naming "chat.messages" where there is none. `as_parts`: as a vision-language model's template reads
+// text.
+[[nodiscard]] absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts);
+// Ids of a conversation without images, as the model's own processor makes them.
+[[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model,
+                                                                  const v1::ChatMessages& chat);
+// An error on a field of `inner` as one of "outer.inner".
+[[nodiscard]] absl::Status Within(const absl::Status& status, std::string_view outer);
+// gRPC tells deadlines in system time; the engine counts monotonic milliseconds.
+[[nodiscard]] int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_point deadline);
 // What a rendering of the present sees: the head of an answer is asked for, and dates are today's in UTC.
 [[nodiscard]] RenderOptions RenderNow();
 
-// Fills finish_reason, usage, timings, seed and stop_match of a GenerateChunk or GenerateResponse.
+// Fills finish_reason, usage, timings, seed and stop_match of an answer's last message.
 template <class Message>
 void FillResult(const GenerationResult& result, Message& out);
 extern template void FillResult(const GenerationResult&, v1::GenerateChunk&);
 extern template void FillResult(const GenerationResult&, v1::GenerateResponse&);
+extern template void FillResult(const GenerationResult&, v1::VqaChunk&);
+extern template void FillResult(const GenerationResult&, v1::VqaResponse&);
 
 }  // namespace gwq

@@ -26,5 +26,11 @@ grpc::ServerUnaryReactor* HandleTokenize(const InferEnvironment& environment, gr
                                          const v1::TokenizeRequest* request, v1::TokenizeResponse* response);
 grpc::ServerUnaryReactor* HandleDetokenize(const InferEnvironment& environment, grpc::CallbackServerContext* context,
                                            const v1::DetokenizeRequest* request, v1::DetokenizeResponse* response);
+grpc::ServerWriteReactor<v1::VqaChunk>* HandleVqa(const InferEnvironment& environment,
+                                                  grpc::CallbackServerContext* context, const v1::VqaRequest* request);
+grpc::ServerUnaryReactor* HandleVqaOnce(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                        const v1::VqaRequest* request, v1::VqaResponse* response);
+grpc::ServerUnaryReactor* HandleUploadImage(const InferEnvironment& environment, grpc::CallbackServerContext* context,
+                                            const v1::UploadImageRequest* request, v1::UploadedImage* response);
 
 }  // namespace gwq

@@ -5,7 +5,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/thread_pool.h"
+#include "core/vision/image.h"
 #include "server/common/call.h"
+#include "server/infer/image_store.h"
 #include "server/infer/model_table.h"
 
 namespace gwq {
@@ -14,7 +16,10 @@ namespace gwq {
 struct InferEnvironment {
   CallEnvironment call;
   ModelTable& models;
-  Executor& loads;  // loads and unloads take long and must not hold up other calls
+  Executor& loads;   // loads and unloads take long and must not hold up other calls
+  Executor& images;  // decoding and encoding images; its queue bounds the requests whose images wait
+  ImageStore& image_store;
+  ImageLimits image_limits;
   const Clock& clock;
   int64_t unload_millis = 0;
 };

@@ -42,4 +42,20 @@ grpc::ServerWriteReactor<v1::GenerateChunk>* InferenceService::Generate(grpc::Ca
   return HandleGenerate(environment_, context, request);
 }
 
+grpc::ServerWriteReactor<v1::VqaChunk>* InferenceService::Vqa(grpc::CallbackServerContext* context,
+                                                              const v1::VqaRequest* request) {
+  return HandleVqa(environment_, context, request);
+}
+
+grpc::ServerUnaryReactor* InferenceService::VqaOnce(grpc::CallbackServerContext* context, const v1::VqaRequest* request,
+                                                    v1::VqaResponse* response) {
+  return HandleVqaOnce(environment_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* InferenceService::UploadImage(grpc::CallbackServerContext* context,
+                                                        const v1::UploadImageRequest* request,
+                                                        v1::UploadedImage* response) {
+  return HandleUploadImage(environment_, context, request, response);
+}
+
 }  // namespace gwq

@@ -25,6 +25,12 @@ class InferenceService final : public v1::InferenceService::CallbackService {
                                      v1::TokenizeResponse* response) override;
   grpc::ServerUnaryReactor* Detokenize(grpc::CallbackServerContext* context, const v1::DetokenizeRequest* request,
                                        v1::DetokenizeResponse* response) override;
+  grpc::ServerWriteReactor<v1::VqaChunk>* Vqa(grpc::CallbackServerContext* context,
+                                              const v1::VqaRequest* request) override;
+  grpc::ServerUnaryReactor* VqaOnce(grpc::CallbackServerContext* context, const v1::VqaRequest* request,
+                                    v1::VqaResponse* response) override;
+  grpc::ServerUnaryReactor* UploadImage(grpc::CallbackServerContext* context, const v1::UploadImageRequest* request,
+                                        v1::UploadedImage* response) override;
 
  private:
   const InferEnvironment environment_;

@@ -58,6 +58,14 @@ LoadOptions MakeLoadOptions(const InferSettings& settings, IsaLevel isa) {
   return options;
 }
 
+ImageLimits MakeImageLimits(const InferSettings& settings) {
+  ImageLimits limits;
+  limits.max_bytes = static_cast<size_t>(settings.max_image_mib) << 20;
+  limits.max_pixels = settings.max_image_megapixels * 1'000'000;
+  limits.max_images = static_cast<int>(settings.max_images);
+  return limits;
+}
+
 absl::Status LoadAtStart(const InferSettings& settings, ModelTable& models, const Log& log) {
   for (const std::string& name : SplitNames(settings.load)) {
     const auto model = models.Load(name, 0, [] { return absl::OkStatus(); });
@@ -88,9 +96,14 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
 
   Executor executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls));
   Executor loads(kLoadThreads, kMaxQueuedLoads);
+  Executor images(static_cast<int>(settings.image_threads), static_cast<size_t>(settings.max_queued_images));
+  ImageStore image_store(static_cast<size_t>(settings.image_store_mib) << 20);
   InferenceService service(InferEnvironment{.call = {executor, authenticator, metrics, log},
                                             .models = models,
                                             .loads = loads,
+                                            .images = images,
+                                            .image_store = image_store,
+                                            .image_limits = MakeImageLimits(settings),
                                             .clock = SystemClock(),
                                             .unload_millis = settings.unload_seconds * 1000});
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<ServiceHost> host, ServiceHost::Start(settings.service, {&service}));

@@ -13,6 +13,19 @@
 #include "core/storage/local_blob_store.h"
 
 namespace gwq {
+namespace {
+
+absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadProcessor(const std::map<std::string, std::string>& files) {
+  const auto file = [&](const char* name) {
+    const auto found = files.find(name);
+    return found == files.end() ? std::string_view() : std::string_view(found->second);
+  };
+  return ImageProcessor::Parse({.config = file("config.json"),
+                                .preprocessor_config = file("preprocessor_config.json"),
+                                .processor_config = file("processor_config.json")});
+}
+
+}  // namespace
 
 absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
   MutexLock lock(mutex_);
@@ -39,6 +52,10 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedMod
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ModelText> text, ModelText::Load(files));
 
   const ModelConfig& config = stored->model()->config();
+  std::unique_ptr<const ImageProcessor> processor;
+  if (stored->model()->vision() != nullptr) {
+    GWQ_ASSIGN_OR_RETURN(processor, ReadProcessor(files));
+  }
   if (max_context_tokens > config.max_positions) {
     return InvalidField("max_context_tokens",
                         fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
@@ -56,11 +73,16 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedMod
                        .architecture = config.architecture,
                        .weight_bytes = loaded->weight_bytes(),
                        .kernels = options_.kernels};
+  std::unique_ptr<ServedVision> vision;
+  if (processor != nullptr) {
+    vision =
+        std::make_unique<ServedVision>(loaded, std::move(processor), backend_, turnstile_, metrics_, resolved.name);
+  }
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
                        MakeStepModel(std::move(loaded), backend_, turnstile_, CacheTokens(config)));
   auto observer = std::make_unique<EngineMetrics>(metrics_, resolved.name);
-  return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(observer), std::move(model), engine,
-                                       clock_);
+  return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(vision), std::move(observer),
+                                       std::move(model), engine, clock_);
 }
 
 }  // namespace gwq

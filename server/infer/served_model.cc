@@ -5,10 +5,11 @@
 namespace gwq {
 
 ServedModel::ServedModel(ServedModelInfo info, std::unique_ptr<const ModelText> text,
-                         std::unique_ptr<EngineMetrics> observer, std::unique_ptr<StepModel> model,
-                         const EngineOptions& options, const Clock& clock)
+                         std::unique_ptr<ServedVision> vision, std::unique_ptr<EngineMetrics> observer,
+                         std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock)
     : info_(std::move(info)),
       text_(std::move(text)),
+      vision_(std::move(vision)),
       observer_(std::move(observer)),
       engine_(std::move(model), options, clock, observer_.get()) {}
 
@@ -25,6 +26,7 @@ v1::LoadedModel ServedModel::Describe() const {
   out.set_running_requests(stats.running);
   out.set_queued_requests(stats.queued + stats.parked);
   out.set_kernels(info_.kernels);
+  out.set_takes_images(vision_ != nullptr);
   return out;
 }
 

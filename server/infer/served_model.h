@@ -9,6 +9,7 @@
 #include "core/text/model_text.h"
 #include "gwq/v1/inference.pb.h"
 #include "server/infer/engine_metrics.h"
+#include "server/infer/served_vision.h"
 
 namespace gwq {
 
@@ -24,19 +25,25 @@ struct ServedModelInfo {
 // not the model.
 class ServedModel {
  public:
-  ServedModel(ServedModelInfo info, std::unique_ptr<const ModelText> text, std::unique_ptr<EngineMetrics> observer,
-              std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock);
+  // `vision` is null for a text model.
+  ServedModel(ServedModelInfo info, std::unique_ptr<const ModelText> text, std::unique_ptr<ServedVision> vision,
+              std::unique_ptr<EngineMetrics> observer, std::unique_ptr<StepModel> model, const EngineOptions& options,
+              const Clock& clock);
 
   [[nodiscard]] const std::string& name() const { return info_.name; }
   [[nodiscard]] const std::string& digest() const { return info_.digest; }
   [[nodiscard]] const ModelText& text() const { return *text_; }
+  // Null for a text model.
+  [[nodiscard]] ServedVision* vision() const { return vision_.get(); }
   [[nodiscard]] Engine& engine() { return engine_; }
+  [[nodiscard]] const Engine& engine() const { return engine_; }
   // What ListLoadedModels answers, with the engine's present load.
   [[nodiscard]] v1::LoadedModel Describe() const;
 
  private:
   const ServedModelInfo info_;
   const std::unique_ptr<const ModelText> text_;
+  const std::unique_ptr<ServedVision> vision_;
   const std::unique_ptr<EngineMetrics> observer_;
   Engine engine_;
 };

@@ -10,6 +10,7 @@
 namespace gwq {
 
 void AddInferSettings(Options& options, InferSettings& settings) {
+  settings.service.max_message_mib = 64;  // requests carry images
   AddServiceSettings(options, settings.service);
   options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs, which resolves names of models and artifacts");
   options.Add("jobs-token", settings.jobs_token, "bearer token for gwq-jobs");
@@ -28,6 +29,15 @@ void AddInferSettings(Options& options, InferSettings& settings) {
               "rows of one pass; smaller means smoother streams, slower prompts");
   options.Add("max-prompt-tokens", settings.max_prompt_tokens, 0, int64_t{1} << 30,
               "longest prompt; 0: whatever the context holds");
+  options.Add("max-images", settings.max_images, 0, 1024, "images in one request");
+  options.Add("max-image-mib", settings.max_image_mib, 1, 256,
+              "largest image file, in MiB; max-message-mib bounds what a request carries");
+  options.Add("max-image-megapixels", settings.max_image_megapixels, 1, 1024,
+              "largest image, checked before it is decoded");
+  options.Add("image-threads", settings.image_threads, 1, 256, "threads that decode and encode images");
+  options.Add("max-queued-images", settings.max_queued_images, 1, 1'000'000,
+              "requests whose images may wait for those threads");
+  options.Add("image-store-mib", settings.image_store_mib, 0, 65536, "memory for uploaded images, in MiB");
   options.Add("hold-seconds", settings.hold_seconds, 1, 3600,
               "how long gwq-jobs keeps a loaded model after this service vanished");
   options.Add("unload-seconds", settings.unload_seconds, 0, 3600,

@@ -24,6 +24,12 @@ struct InferSettings {
   int64_t max_running = 32;
   int64_t step_tokens = 256;
   int64_t max_prompt_tokens = 0;
+  int64_t max_images = 16;
+  int64_t max_image_mib = 16;
+  int64_t max_image_megapixels = 64;
+  int64_t image_threads = 2;
+  int64_t max_queued_images = 64;
+  int64_t image_store_mib = 256;
   int64_t hold_seconds = 600;
   int64_t unload_seconds = 20;
 };

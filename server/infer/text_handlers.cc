@@ -28,7 +28,7 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
         add_special_tokens = request().add_special_tokens();
         break;
       case v1::TokenizeRequest::kChat: {
-        GWQ_ASSIGN_OR_RETURN(text, Render(model->text()));
+        GWQ_ASSIGN_OR_RETURN(text, Render(*model));
         response().set_rendered(text);
         break;
       }
@@ -40,15 +40,16 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
     return absl::OkStatus();
   }
 
-  [[nodiscard]] absl::StatusOr<std::string> Render(const ModelText& text) const {
+  [[nodiscard]] absl::StatusOr<std::string> Render(const ServedModel& model) const {
     if (request().add_special_tokens()) {
       return InvalidField("add_special_tokens", "goes with text alone; a chat template writes its own special tokens");
     }
-    if (text.chat_template() == nullptr) {
+    if (model.text().chat_template() == nullptr) {
       return absl::FailedPreconditionError("the model has no chat template: send text");
     }
-    GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(request().chat()));
-    return text.chat_template()->Render(messages, RenderNow());
+    GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages,
+                         ReadMessages(request().chat(), model.vision() != nullptr));
+    return model.text().chat_template()->Render(messages, RenderNow());
   }
 
   ModelTable& models_;

@@ -86,6 +86,11 @@ TEST(ModelText, TakesTheTemplateFileBeforeTheField) {
   Files both = field;
   both["chat_template.jinja"] = "file {{ messages[0].content }}";
   EXPECT_EQ(RenderOne(Load(place, both)), "file ab");
+  Files of_processor = field;
+  of_processor["chat_template.json"] = R"({"chat_template":"processor"})";
+  EXPECT_EQ(RenderOne(Load(place, of_processor)), "processor");
+  of_processor["chat_template.json"] = R"({"chat_template":7})";
+  EXPECT_FALSE(ModelText::Load(of_processor).ok());
 }
 
 TEST(ModelText, TakesTheDefaultOfNamedTemplates) {

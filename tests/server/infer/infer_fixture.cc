@@ -74,9 +74,14 @@ void InferFixture::Start(const Setup& setup) {
   models = std::make_unique<ModelTable>(*source_, *holds_, *loader_);
   executor_ = std::make_unique<Executor>(2, 1000);
   loads_ = std::make_unique<Executor>(2, 16);
+  images_ = std::make_unique<Executor>(1, setup.max_queued_images);
+  image_store = std::make_unique<ImageStore>(size_t{1} << 20);
   service_ = std::make_unique<InferenceService>(InferEnvironment{.call = {*executor_, *authenticator_, *metrics, log_},
                                                                  .models = *models,
                                                                  .loads = *loads_,
+                                                                 .images = *images_,
+                                                                 .image_store = *image_store,
+                                                                 .image_limits = setup.image_limits,
                                                                  .clock = SystemClock(),
                                                                  .unload_millis = setup.unload_millis});
   ServiceSettings settings;
@@ -89,6 +94,7 @@ void InferFixture::Stop() {
   stub.reset();
   host_.reset();
   service_.reset();
+  images_.reset();
   loads_.reset();
   executor_.reset();
   models.reset();

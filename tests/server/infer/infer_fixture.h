@@ -24,6 +24,8 @@ class InferFixture : public ::testing::Test {
     LoadOptions load;
     int64_t hold_millis = 600'000;
     int64_t unload_millis = 20'000;
+    ImageLimits image_limits;
+    size_t max_queued_images = 16;
     std::string tokens;  // lines of the token file; empty: everybody is local
   };
   // Imported once for all tests of the program.
@@ -52,6 +54,7 @@ class InferFixture : public ::testing::Test {
   std::unique_ptr<ModelTable> models;
   std::unique_ptr<v1::InferenceService::Stub> stub;
   std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<ImageStore> image_store;
 
  private:
   const Log log_{"gwq-infer-test", LogLevel::kError};
@@ -62,6 +65,7 @@ class InferFixture : public ::testing::Test {
   std::unique_ptr<ModelLoader> loader_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> loads_;
+  std::unique_ptr<Executor> images_;
   std::unique_ptr<InferenceService> service_;
   std::unique_ptr<ServiceHost> host_;
 };

@@ -1,0 +1,40 @@
+// A conversation about images as the rows that a vision-language model reads: text tokens and image rows with their
+// positions. Serving, calibration and evaluation make their prompts here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/models/model.h"
+#include "core/text/model_text.h"
+#include "core/vision/image_processor.h"
+
+namespace gwq {
+
+struct ImagePrompt {
+  // Tokens; an id t < 0 is row ~t of the images' embeddings, those of all images one after the other in the order in
+  // which the conversation names them.
+  std::vector<int32_t> tokens;
+  PromptPositions positions;
+  int64_t image_rows = 0;
+};
+
+// Tiles as the tower takes them.
+[[nodiscard]] std::vector<PatchGrid> GridsOf(const PreparedImage& image);
+
+// Renders `messages` with the model's chat template and puts each image's rows where its part stands. `images` holds
+// one entry for each image part, in order; patches are not looked at, so that what ImageProcessor::Plan gives will do.
+// Equals the processor of transformers 5.23: `text` of apply_chat_template with its markers expanded, encoded with the
+// tokenizer's special tokens unless the text begins with the BOS. INVALID_ARGUMENT (field "messages") where the
+// template refuses the conversation, or a text holds what the tokenizer takes for an image; FAILED_PRECONDITION where
+// the model has no chat template; INTERNAL where template and processor do not fit together.
+[[nodiscard]] absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model,
+                                                           const ImageProcessor& processor,
+                                                           std::span<const ChatMessage> messages,
+                                                           std::span<const PreparedImage* const> images,
+                                                           const RenderOptions& options);
+
+}  // namespace gwq

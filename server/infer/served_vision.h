@@ -1,0 +1,43 @@
+// The part of a served model that sees.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/backend/backend.h"
+#include "core/engine/turnstile.h"
+#include "core/models/model.h"
+#include "core/vision/image_processor.h"
+#include "server/infer/image_metrics.h"
+
+namespace gwq {
+
+// Thread-safe.
+class ServedVision {
+ public:
+  // Backend, turnstile and metrics must outlive this object. `model` has a vision tower.
+  ServedVision(std::shared_ptr<const LoadedModel> model, std::unique_ptr<const ImageProcessor> processor,
+               Backend& backend, Turnstile& turnstile, Metrics& metrics, const std::string& name)
+      : model_(std::move(model)),
+        processor_(std::move(processor)),
+        backend_(backend),
+        turnstile_(turnstile),
+        metrics_(metrics, name) {}
+
+  [[nodiscard]] const Model& model() const { return model_->model(); }
+  [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
+  [[nodiscard]] ImageMetrics& metrics() { return metrics_; }
+  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn and computes: not for a reaction or an
+  // engine's thread.
+  [[nodiscard]] absl::Status Encode(const PreparedImage& image, std::span<float> rows) const;
+
+ private:
+  const std::shared_ptr<const LoadedModel> model_;
+  const std::unique_ptr<const ImageProcessor> processor_;
+  Backend& backend_;
+  Turnstile& turnstile_;
+  ImageMetrics metrics_;
+};
+
+}  // namespace gwq

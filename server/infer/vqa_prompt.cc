@@ -1,0 +1,151 @@
+#include "server/infer/vqa_prompt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "core/base/status.h"
+#include "core/models/image_prompt.h"
+#include "server/infer/generate_request.h"
+
+namespace gwq {
+namespace {
+
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& millis) : millis_(millis) {}
+  ~Stopwatch() {
+    millis_ += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double& millis_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+std::span<const std::byte> BytesOf(const ImageFile& file) { return std::as_bytes(std::span(file.bytes)); }
+
+// A fault of an image's bytes as one of its field.
+absl::Status OfImage(const absl::Status& status, size_t index) {
+  const std::string field = fmt::format("images[{}]", index);
+  if (status.code() != absl::StatusCode::kInvalidArgument) return Annotate(status, field);
+  return InvalidField(field, MessageOf(status));
+}
+
+absl::StatusOr<std::vector<PreparedImage>> PlanImages(const ServedModel& model, const ImageLimits& limits,
+                                                      const std::vector<ImageFile>& files) {
+  std::vector<PreparedImage> plans;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const absl::StatusOr<ImageHeader> header = ReadImageHeader(BytesOf(files[i]), limits);
+    if (!header.ok()) return OfImage(header.status(), i);
+    absl::StatusOr<PreparedImage> plan = model.vision()->processor().Plan(header->width, header->height);
+    if (!plan.ok()) return OfImage(plan.status(), i);
+    plans.push_back(*std::move(plan));
+  }
+  return plans;
+}
+
+// A fault of the conversation as one of the request's field.
+absl::Status OfMessages(const absl::Status& status, const std::string& field) {
+  const auto violations = FieldViolations(status);
+  if (violations.empty() || violations[0].field != "messages") return status;
+  return InvalidField(field, violations[0].description);
+}
+
+// As the template of a text model reads them.
+std::vector<ChatMessage> TextOnly(const std::vector<ChatMessage>& messages) {
+  std::vector<ChatMessage> out;
+  for (const ChatMessage& message : messages) {
+    out.push_back({message.role, ""});
+    for (const ChatPart& part : message.parts) out.back().content += part.text;
+  }
+  return out;
+}
+
+absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage* const> images, VqaInput& input,
+                        VqaPrompt& out) {
+  GenerationRequest& generation = input.generation;
+  if (model.vision() == nullptr) {
+    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(TextOnly(input.messages), RenderNow());
+    if (!ids.ok()) return OfMessages(ids.status(), input.text_field);
+    generation.prompt = *std::move(ids);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<ImagePrompt> prompt = BuildImagePrompt(
+      model.text(), model.vision()->model(), model.vision()->processor(), input.messages, images, RenderNow());
+  if (!prompt.ok()) return OfMessages(prompt.status(), input.text_field);
+  generation.prompt = std::move(prompt->tokens);
+  generation.positions = std::move(prompt->positions.positions);
+  generation.position_delta = prompt->positions.delta;
+  out.image_rows = prompt->image_rows;
+  return absl::OkStatus();
+}
+
+absl::Status EncodeOne(const ServedModel& model, const ImageLimits& limits, const ImageFile& file,
+                       const PreparedImage& plan, const std::function<absl::Status()>& check, std::span<float> rows,
+                       ImageTimes& times) {
+  std::optional<PreparedImage> prepared;
+  {
+    const Stopwatch watch(times.prepare_millis);
+    GWQ_ASSIGN_OR_RETURN(Image image, DecodeImage(BytesOf(file), limits));
+    GWQ_RETURN_IF_ERROR(check());
+    GWQ_ASSIGN_OR_RETURN(prepared, model.vision()->processor().Prepare(std::move(image)));
+  }
+  if (prepared->image_tokens != plan.image_tokens) {
+    return absl::InternalError("the picture is of another size than its header told");
+  }
+  GWQ_RETURN_IF_ERROR(check());
+  const Stopwatch watch(times.encode_millis);
+  return model.vision()->Encode(*prepared, rows);
+}
+
+// Rows of all image parts in order; an image that stands in several is encoded once.
+absl::Status EncodeAll(const ServedModel& model, const ImageLimits& limits, const std::function<absl::Status()>& check,
+                       const VqaInput& input, const std::vector<PreparedImage>& plans, int64_t hidden,
+                       std::vector<float>& rows, ImageTimes& times) {
+  std::vector<std::optional<std::span<float>>> encoded(plans.size());
+  std::span<float> left = rows;
+  for (const int part : input.image_order) {
+    const auto i = static_cast<size_t>(part);
+    const auto size = static_cast<size_t>(plans[i].image_tokens * hidden);
+    const std::span<float> place = left.first(size);
+    left = left.subspan(size);
+    if (encoded[i].has_value()) {
+      std::ranges::copy(*encoded[i], place.begin());
+      continue;
+    }
+    GWQ_RETURN_IF_ERROR(check());
+    const absl::Status status = EncodeOne(model, limits, input.images[i], plans[i], check, place, times);
+    if (!status.ok()) return OfImage(status, i);
+    encoded[i] = place;
+  }
+  return check();
+}
+
+}  // namespace
+
+absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits,
+                                        const std::function<absl::Status()>& check, VqaInput& input) {
+  VqaPrompt out;
+  GWQ_ASSIGN_OR_RETURN(out.images, PlanImages(model, limits, input.images));
+  std::vector<const PreparedImage*> in_order;
+  for (const int part : input.image_order) in_order.push_back(&out.images[static_cast<size_t>(part)]);
+  GWQ_RETURN_IF_ERROR(MakeTokens(model, in_order, input, out));
+  const RequestLimits& request_limits = model.engine().limits();
+  GWQ_RETURN_IF_ERROR(CheckPromptSize(std::ssize(input.generation.prompt), input.text_field, request_limits));
+  GWQ_RETURN_IF_ERROR(CheckAnswerFields(input.generation, request_limits));
+  if (in_order.empty()) return out;
+  auto rows = std::make_shared<std::vector<float>>(static_cast<size_t>(out.image_rows * request_limits.hidden_size));
+  GWQ_RETURN_IF_ERROR(EncodeAll(model, limits, check, input, out.images, request_limits.hidden_size, *rows, out.times));
+  input.generation.images = std::move(rows);
+  return out;
+}
+
+}  // namespace gwq
