@@ -33,6 +33,16 @@ std::string UniqueSuffix() {
   return fmt::format("{:016x}-{}", process, count.fetch_add(1));
 }
 
+absl::Status CreateFoldersDurably(FileSystem& files, const std::string& path) {
+  std::vector<std::string> missing;
+  for (std::string folder = path; !files.Exists(folder); folder = ParentFolder(folder)) missing.push_back(folder);
+  GWQ_RETURN_IF_ERROR(files.CreateFolders(path));
+  for (const std::string& folder : missing) GWQ_RETURN_IF_ERROR(files.SyncFolder(ParentFolder(folder)));
+  if (!missing.empty()) return absl::OkStatus();
+  const absl::Status synced = files.SyncFolder(ParentFolder(path));
+  return absl::IsPermissionDenied(synced) ? absl::OkStatus() : synced;
+}
+
 absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, std::span<const std::byte> bytes) {
   const std::string temporary = fmt::format("{}.{}.tmp", path, UniqueSuffix());
   absl::Status status = WriteAndSync(files, temporary, bytes);

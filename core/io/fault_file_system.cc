@@ -71,6 +71,11 @@ int64_t FaultFileSystem::operations() const {
   return operations_;
 }
 
+absl::Status FaultFileSystem::CountOperation() {
+  MutexLock lock(mutex_);
+  return Count();
+}
+
 void FaultFileSystem::Crash(CrashKind kind) {
   MutexLock lock(mutex_);
   CrashLocked(kind);

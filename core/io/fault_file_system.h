@@ -34,6 +34,9 @@ class FaultFileSystem : public FileSystem {
   void CrashAt(int64_t operation, CrashKind kind);
   void FailAt(int64_t operation, absl::Status status);
   [[nodiscard]] int64_t operations() const;
+  // For what is durable beside the files and crashes with them, a database: counts one operation, and answers as an
+  // operation on files does.
+  [[nodiscard]] absl::Status CountOperation();
   void Crash(CrashKind kind);
   [[nodiscard]] bool crashed() const;
   // The machine is up again: what is on `base` now is durable, nothing is planned.

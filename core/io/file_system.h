@@ -78,6 +78,11 @@ class FileSystem {
 // The machine's file system. Never destroyed.
 [[nodiscard]] FileSystem& LocalFileSystem();
 
+// Creates the folders that are missing, and returns once their names are on the device. Where `path` is there already
+// its own name is synced all the same, because whoever made it may have crashed before; a parent folder that may not be
+// opened is left alone then.
+[[nodiscard]] absl::Status CreateFoldersDurably(FileSystem& files, const std::string& path);
+
 // Writes `bytes` as `path` so that a reader sees the old file or the new one whole, also after a crash:
 // temporary file, fsync, rename, folder fsync.
 [[nodiscard]] absl::Status WriteFileAtomically(FileSystem& files, const std::string& path,

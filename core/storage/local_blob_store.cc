@@ -58,8 +58,7 @@ struct Shared {
       MutexLock lock(mutex);
       if (durable_folders.contains(folder)) return absl::OkStatus();
     }
-    GWQ_RETURN_IF_ERROR(files.CreateFolders(folder));
-    GWQ_RETURN_IF_ERROR(files.SyncFolder(ParentFolder(folder)));
+    GWQ_RETURN_IF_ERROR(CreateFoldersDurably(files, folder));
     MutexLock lock(mutex);
     durable_folders.insert(folder);
     return absl::OkStatus();
@@ -189,11 +188,11 @@ class LocalBlobStore final : public BlobStore {
   explicit LocalBlobStore(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
   [[nodiscard]] absl::Status Open() {
-    for (const std::string& folder : {shared_->BlobsFolder(), shared_->PartialFolder(), shared_->TemporaryFolder()}) {
-      GWQ_RETURN_IF_ERROR(shared_->files.CreateFolders(folder));
+    for (const std::string& folder :
+         {shared_->root, shared_->BlobsFolder(), shared_->PartialFolder(), shared_->TemporaryFolder()}) {
+      GWQ_RETURN_IF_ERROR(CreateFoldersDurably(shared_->files, folder));
     }
-    GWQ_RETURN_IF_ERROR(shared_->files.SyncFolder(shared_->root));
-    return shared_->files.SyncFolder(ParentFolder(shared_->root));
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<BlobWriter>> Begin(std::string_view key, const Digest& expected,

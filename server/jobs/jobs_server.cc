@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "core/base/status.h"
-#include "core/io/file_system.h"
 #include "core/jobs/sqlite_store.h"
 #include "core/storage/local_blob_store.h"
 #include "server/common/service_host.h"
@@ -51,7 +50,7 @@ struct JobsServer::Parts {
         executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls)),
         blob_executor(kBlobThreads, static_cast<size_t>(settings.service.max_queued_calls)) {}
 
-  absl::Status OpenStores(const Clock& clock);
+  absl::Status OpenStores(const Clock& clock, FileSystem& files);
   absl::Status StartService(const Clock& clock);
   void StartWorkers(const Clock& clock);
   WorkerSupervisor::Events WorkerEvents();
@@ -86,13 +85,13 @@ struct JobsServer::Parts {
   std::unique_ptr<Maintenance> maintenance;
 };
 
-absl::Status JobsServer::Parts::OpenStores(const Clock& clock) {
+absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files) {
   if (settings.state.empty()) return InvalidField("state", "missing: give the folder for the database and the blobs");
   std::error_code error;
   const std::string folder = std::filesystem::absolute(settings.state, error).string();
-  GWQ_RETURN_IF_ERROR(LocalFileSystem().CreateFolders(folder));
+  GWQ_RETURN_IF_ERROR(CreateFoldersDurably(files, folder));
   blob_root = folder + "/blobs";
-  GWQ_ASSIGN_OR_RETURN(blobs, OpenLocalBlobStore(LocalFileSystem(), blob_root, clock));
+  GWQ_ASSIGN_OR_RETURN(blobs, OpenLocalBlobStore(files, blob_root, clock));
   SqliteStoreOptions options;
   options.path = folder + "/jobs.sqlite";
   options.lease_ttl_millis = settings.lease_seconds * 1000;
@@ -188,10 +187,11 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
   };
 }
 
-absl::StatusOr<std::unique_ptr<JobsServer>> JobsServer::Start(const JobsSettings& settings, const Clock& clock) {
+absl::StatusOr<std::unique_ptr<JobsServer>> JobsServer::Start(const JobsSettings& settings, const Clock& clock,
+                                                              FileSystem& files) {
   GWQ_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(settings.service.log_level));
   auto server = std::unique_ptr<JobsServer>(new JobsServer(std::make_unique<Parts>(settings, level)));
-  GWQ_RETURN_IF_ERROR(server->parts_->OpenStores(clock));
+  GWQ_RETURN_IF_ERROR(server->parts_->OpenStores(clock, files));
   GWQ_RETURN_IF_ERROR(server->parts_->StartService(clock));
   server->parts_->maintenance->Start();
   return server;

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
+#include "core/io/file_system.h"
 #include "server/common/options.h"
 #include "server/jobs/maintenance.h"
 
@@ -30,9 +31,10 @@ void AddJobsSettings(Options& options, JobsSettings& settings);
 
 class JobsServer {
  public:
-  // `clock` outlives the server.
+  // `clock` and `files`, which the blobs are stored through, outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<JobsServer>> Start(const JobsSettings& settings,
-                                                                         const Clock& clock);
+                                                                         const Clock& clock,
+                                                                         FileSystem& files = LocalFileSystem());
   // Drains without time for running calls.
   ~JobsServer();
 

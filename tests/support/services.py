@@ -13,8 +13,9 @@ START_SECONDS = 60
 
 
 class Service:
-    def __init__(self, name, folder, arguments):
+    def __init__(self, name, folder, arguments, environment=None):
         self.name, self.folder, self.arguments = name, Path(folder), list(arguments)
+        self.environment = {**os.environ, **(environment or {})}
         self.process = None
 
     def start(self):
@@ -23,7 +24,7 @@ class Service:
         self.log = open(self.folder / f"{self.name}.log", "ab")
         self.process = subprocess.Popen(
             [BIN / self.name, "--listen", "127.0.0.1:0", "--port-file", port_file, *self.arguments],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.environment, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while not (port_file.exists() and port_file.read_text().strip()):
             if time.monotonic() > deadline or self.ended_within(0.02):

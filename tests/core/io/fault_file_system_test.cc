@@ -97,6 +97,21 @@ TEST_F(Faults, AFolderWhoseNameWasNotSyncedIsLostWithAllInIt) {
   EXPECT_FALSE(LocalFileSystem().Exists(folder_ / "a"));
 }
 
+TEST_F(Faults, FoldersCreatedDurablyStayWithEveryLevel) {
+  ASSERT_THAT(CreateFoldersDurably(files_, folder_ / "a/b/c"), IsOk());
+  files_.Crash(CrashKind::kDropUnsynced);
+  files_.Restart();
+  EXPECT_TRUE(files_.Exists(folder_ / "a/b/c"));
+}
+
+TEST_F(Faults, AFolderThatSomebodyMadeAndDidNotSyncIsSynced) {
+  ASSERT_THAT(files_.CreateFolders(folder_ / "a"), IsOk());
+  ASSERT_THAT(CreateFoldersDurably(files_, folder_ / "a"), IsOk());
+  files_.Crash(CrashKind::kDropUnsynced);
+  files_.Restart();
+  EXPECT_TRUE(files_.Exists(folder_ / "a"));
+}
+
 TEST_F(Faults, StopsAtTheChosenOperationAndStaysDown) {
   int kills = 0;
   FaultFileSystem files(LocalFileSystem(), [&] { ++kills; });

@@ -1,0 +1,88 @@
+#include "server/worker/worker_program.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
+
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/storage/local_blob_store.h"
+#include "server/common/options.h"
+#include "server/common/signals.h"
+#include "server/worker/lifeline.h"
+#include "server/worker/worker_loop.h"
+
+namespace gwq {
+namespace {
+
+struct WorkerSettings {
+  std::string jobs;
+  std::string token;
+  std::string blobs;
+  std::string device = "cpu:0";
+  std::string worker;
+  int64_t memory = 0;
+  int64_t lifeline_fd = -1;
+  std::string log_level = "info";
+};
+
+void AddWorkerSettings(Options& options, WorkerSettings& settings) {
+  options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs");
+  options.Add("token", settings.token, "bearer token; give it in the environment, where other users do not see it");
+  options.Add("blobs", settings.blobs, "folder of the blob store");
+  options.Add("device", settings.device, "slot that this process works on");
+  options.Add("worker", settings.worker,
+              "name, unique to the process; made of the device and the process id by default");
+  options.Add("memory", settings.memory, 1, INT64_MAX, "bytes that jobs may take");
+  options.Add("lifeline-fd", settings.lifeline_fd, -1, 1 << 20, "descriptor whose end of file ends this process");
+  options.Add("log-level", settings.log_level, "debug, info, warning or error");
+}
+
+// Nothing is flushed or destroyed: another worker may have the job by now.
+[[noreturn]] void EndNow(const Log& log, std::string_view why, int status) {
+  log.Write(LogLevel::kWarning, "worker_ends", {{"why", why}});
+  _exit(status);
+}
+
+absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log& log) {
+  if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
+  if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
+  GWQ_ASSIGN_OR_RETURN(const auto blobs, OpenLocalBlobStore(files, settings.blobs, SystemClock()));
+  JobsClient client(settings.jobs, settings.token);
+  WorkerIdentity identity{settings.worker, settings.device, static_cast<uint64_t>(settings.memory)};
+  if (identity.worker.empty()) identity.worker = settings.device + "-" + std::to_string(getpid());
+  WorkerLoop loop(identity, client, *blobs, JobRunners(), log, [&log](const std::string& why) { EndNow(log, why, 3); });
+  for (;;) {
+    const auto ran = loop.RunOne();
+    if (ran.ok()) continue;
+    if (absl::IsUnauthenticated(ran.status()) || absl::IsPermissionDenied(ran.status())) return ran.status();
+    log.Write(LogLevel::kWarning, "acquire", {{"error", MessageOf(ran.status())}});
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
+}  // namespace
+
+int RunWorkerProgram(int argc, char** argv, FileSystem& files) {
+  const TerminationSignals signals;
+  WorkerSettings settings;
+  Options options("gwq-worker", "Runs one job at a time for gwq-jobs.");
+  AddWorkerSettings(options, settings);
+  if (!options.Parse(argc, argv)) return options.exit_code();
+  const auto level = ParseLogLevel(settings.log_level);
+  const Log log("gwq-worker", level.value_or(LogLevel::kInfo));
+  if (settings.lifeline_fd >= 0) {
+    WatchLifeline(static_cast<int>(settings.lifeline_fd), [&log] { EndNow(log, "gwq-jobs ended", 0); });
+  }
+  std::thread([&signals, &log] {
+    (void)signals.Wait();
+    EndNow(log, "signal", 0);
+  }).detach();
+  const absl::Status status = level.ok() ? Serve(settings, files, log) : level.status();
+  const std::string_view text = MessageOf(status);
+  std::fprintf(stderr, "gwq-worker: %.*s\n", static_cast<int>(text.size()), text.data());
+  return 1;
+}
+
+}  // namespace gwq
