@@ -121,8 +121,8 @@ absl::Status CheckElements(const std::string& field, const ManifestTensor& tenso
 }
 
 absl::Status CheckRole(const std::string& field, const ManifestTensor& tensor) {
-  constexpr std::array kKinds = {TensorKind::kEmbedding, TensorKind::kNorm, TensorKind::kBias, TensorKind::kLinear,
-                                 TensorKind::kHead};
+  constexpr std::array kKinds = {TensorKind::kEmbedding, TensorKind::kNorm, TensorKind::kBias,
+                                 TensorKind::kLinear,    TensorKind::kHead, TensorKind::kPosition};
   constexpr std::array kParts = {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector};
   if (tensor.kind != kExtraKind && std::ranges::find(kKinds, tensor.kind, TensorKindName) == kKinds.end()) {
     return InvalidField(field + ".kind", fmt::format("'{}' is no kind of tensor", tensor.kind.substr(0, 64)));

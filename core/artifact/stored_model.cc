@@ -28,7 +28,8 @@ absl::StatusOr<std::unique_ptr<const StoredModel>> StoredModel::Open(BlobStore& 
   std::unique_ptr<StoredModel> model(new StoredModel(store, manifest, std::move(parsed)));
   GWQ_ASSIGN_OR_RETURN(const std::string config_json, model->ReadFile("config.json"));
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(config_json));
-  GWQ_ASSIGN_OR_RETURN(model->model_, CreateModel(config));
+  GWQ_ASSIGN_OR_RETURN(model->model_,
+                       CreateModel(config, [&](std::string_view name) { return model->Find(name) != nullptr; }));
   return model;
 }
 

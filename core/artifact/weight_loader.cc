@@ -17,7 +17,7 @@ class StoredWeightLoader final : public WeightLoader {
     const ManifestTensor* const tensor = source_.Find(spec.name);
     if (tensor == nullptr) return absl::NotFoundError(fmt::format("the model has no tensor {}", spec.name));
     const Shape stored = tensor->packed ? Shape{tensor->packed->rows, tensor->packed->cols} : tensor->shape;
-    if (stored != spec.shape) {
+    if (stored != (tensor->packed ? MatrixShape(spec.shape) : spec.shape)) {
       return absl::InvalidArgumentError(fmt::format("tensor {} is stored as {}, the configuration makes it {}",
                                                     spec.name, ShapeString(stored), ShapeString(spec.shape)));
     }
@@ -30,7 +30,8 @@ class StoredWeightLoader final : public WeightLoader {
 
  private:
   absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const std::string& name) {
-    GWQ_ASSIGN_OR_RETURN(const DenseTensor tensor, source_.Dense(name));
+    GWQ_ASSIGN_OR_RETURN(DenseTensor tensor, source_.Dense(name));
+    tensor.view.shape = MatrixShape(tensor.view.shape);
     auto weight = backend_.LoadDense(tensor.view);
     tensor.blob->DropPages();
     return weight;

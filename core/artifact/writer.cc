@@ -67,7 +67,7 @@ absl::StatusOr<ManifestTensor*> ArtifactWriter::Add(ManifestTensor tensor, const
   if (spec == specs.end()) {
     return absl::InvalidArgumentError(fmt::format("the model has no tensor {}", tensor.name));
   }
-  if (matrix != spec->shape) {
+  if (matrix != spec->shape && matrix != MatrixShape(spec->shape)) {
     return absl::InvalidArgumentError(
         fmt::format("tensor {} is {}, not {}", tensor.name, ShapeString(spec->shape), ShapeString(matrix)));
   }

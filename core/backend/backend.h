@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -38,9 +39,14 @@ struct Linear {
   const Weight* bias = nullptr;    // [out] or null
 };
 
+enum class NormKind { kRms, kLayer };
+
+// kRms: x / sqrt(mean(x^2) + epsilon) * weight. kLayer: (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias.
 struct Norm {
   const Weight* weight = nullptr;  // [hidden]
   float epsilon = 1e-5F;
+  NormKind kind = NormKind::kRms;
+  const Weight* bias = nullptr;  // [hidden]; given with kLayer and only there
 };
 
 // Rotary embedding in Hugging Face's "rotate half" convention: pair (i, i + head_dim / 2) turns by
@@ -59,7 +65,8 @@ struct AttentionShape {
   float scale = 0;  // usually 1 / sqrt(head_dim)
 };
 
-enum class Gate { kSilu, kGelu, kGeluTanh };
+// Also the activation after a linear layer. kQuickGelu: x * sigmoid(1.702 x).
+enum class Gate { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu };
 
 class Pass;
 
@@ -82,6 +89,24 @@ class Activation {
   int64_t width_ = 0;
 };
 
+// Queries, keys and values of the same rows, [rows, heads * head_dim] and [rows, kv_heads * head_dim]. With `keys` and
+// `values` null, a row of `queries` holds all three one after the other.
+struct Qkv {
+  const Activation* queries = nullptr;
+  const Activation* keys = nullptr;
+  const Activation* values = nullptr;
+};
+
+// Attention in both directions within segments of consecutive rows: an image, a frame or a window.
+struct SegmentAttention {
+  AttentionShape shape;
+  std::span<const int64_t> segment_ends;  // increasing; a segment ends before this row; the last is the number of rows
+  // Rotary embedding of queries and keys: [rows, head_dim / 2], pair (i, i + head_dim / 2) turns by angle i of its row.
+  // Both empty: none.
+  std::span<const float> cosines;
+  std::span<const float> sines;
+};
+
 // One forward pass over a batch. Not thread-safe. Operations do not fail one by one: the first error is kept, what
 // follows does nothing, and Read or Finish tells it. Weights passed in must outlive the pass. Activations must not
 // outlive it.
@@ -90,11 +115,12 @@ class Pass {
   virtual ~Pass() = default;
 
   [[nodiscard]] virtual const Batch& batch() const = 0;
-  // Rows of the embedding table [vocab, hidden] for the batch's tokens, or the batch's own embeddings.
+  // Rows of the embedding table [vocab, hidden] for the batch's tokens, rows of the batch's embeddings for tokens below
+  // zero (batch.h).
   [[nodiscard]] virtual Activation Embed(const Weight& table) = 0;
   // Copies `values` [rows, width] in: the start of a walk that runs one block at a time.
   [[nodiscard]] virtual Activation Input(std::span<const float> values, int64_t width) = 0;
-  // RMS norm of x, the three projections with their biases, rotary embedding of queries and keys; keys and values are
+  // Norm of x, the three projections with their biases, rotary embedding of queries and keys; keys and values are
   // written to `cache_layer` of the cache. Returns the queries [rows, heads * head_dim].
   [[nodiscard]] virtual Activation Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q,
                                            const Linear& k, const Linear& v, const Rope& rope,
@@ -109,6 +135,22 @@ class Pass {
                                            Gate kind) = 0;
   // Logits [output_rows, vocab] of norm(x) at the batch's output rows.
   [[nodiscard]] virtual Activation Head(const Activation& x, const Norm& norm, const Linear& head) = 0;
+
+  // The operations of vision towers. They work on any number of rows, which Regroup changes; those above want the
+  // batch's.
+
+  // activation(x W^T + b): [rows, out].
+  [[nodiscard]] virtual Activation Apply(const Activation& x, const Linear& linear,
+                                         std::optional<Gate> activation = std::nullopt) = 0;
+  [[nodiscard]] virtual Activation Normalize(const Activation& x, const Norm& norm) = 0;
+  // Row i plus row ids[i] of `table`, a matrix or a vector that counts as a matrix of one row; -1 adds nothing.
+  // Consumes x.
+  [[nodiscard]] virtual Activation AddRows(Activation x, const Weight& table, std::span<const int32_t> ids) = 0;
+  // Row i is rows order[i * group] to order[i * group + group - 1] of x side by side, zeros where order is -1. Gathers,
+  // drops, repeats and concatenates: [order.size() / group, group * width].
+  [[nodiscard]] virtual Activation Regroup(const Activation& x, std::span<const int32_t> order, int64_t group) = 0;
+  // [rows, heads * head_dim]. A row's result is bitwise independent of other segments.
+  [[nodiscard]] virtual Activation AttendWithin(const Qkv& qkv, const SegmentAttention& attention) = 0;
 
   // Copies an activation out as floats, row-major. `out` has exactly its elements.
   [[nodiscard]] virtual absl::Status Read(const Activation& from, std::span<float> out) = 0;

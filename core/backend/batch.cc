@@ -13,10 +13,18 @@ namespace {
 constexpr int64_t kMaxRows = int64_t{1} << 24;
 constexpr int64_t kMaxContext = int64_t{1} << 31;
 
+bool IsBatchOfRows(const Batch& batch) {
+  return batch.tokens.empty() && batch.embeddings.empty() && batch.positions.empty() && batch.sequences.empty() &&
+         batch.output_rows.empty();
+}
+
+absl::Status CheckRows(const Batch& batch) {
+  if (batch.rows >= 1 && batch.rows <= kMaxRows) return absl::OkStatus();
+  return InvalidField("batch.rows", fmt::format("{} is outside [1, {}]", batch.rows, kMaxRows));
+}
+
 absl::Status CheckInputs(const Batch& batch) {
-  if (batch.rows < 1 || batch.rows > kMaxRows) {
-    return InvalidField("batch.rows", fmt::format("{} is outside [1, {}]", batch.rows, kMaxRows));
-  }
+  GWQ_RETURN_IF_ERROR(CheckRows(batch));
   const auto rows = static_cast<size_t>(batch.rows);
   if (batch.tokens.empty() && batch.embeddings.empty()) {
     return InvalidField("batch.tokens", "give tokens or embeddings");
@@ -24,7 +32,8 @@ absl::Status CheckInputs(const Batch& batch) {
   if (!batch.tokens.empty() && batch.tokens.size() != rows) {
     return InvalidField("batch.tokens", fmt::format("{} tokens for {} rows", batch.tokens.size(), rows));
   }
-  if (batch.embeddings.size() % rows != 0) {
+  // With tokens, each of them tells its row; the width is the embedding table's, which only the pass knows.
+  if (batch.tokens.empty() && batch.embeddings.size() % rows != 0) {
     return InvalidField("batch.embeddings",
                         fmt::format("{} values do not divide into {} rows", batch.embeddings.size(), rows));
   }
@@ -67,6 +76,7 @@ absl::Status CheckSequence(const SequenceRows& sequence, int64_t expected_row, c
 }  // namespace
 
 absl::Status CheckBatch(const Batch& batch, const KvCacheShape& cache) {
+  if (IsBatchOfRows(batch)) return CheckRows(batch);
   GWQ_RETURN_IF_ERROR(CheckInputs(batch));
   int64_t row = 0;
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
@@ -88,6 +98,22 @@ absl::Status CheckBatch(const Batch& batch, const KvCacheShape& cache) {
                                                            output, previous, batch.rows));
     }
     previous = output;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTokens(const Batch& batch, int64_t vocabulary, int64_t hidden) {
+  const auto floats = static_cast<int64_t>(batch.embeddings.size());
+  if (floats % hidden != 0) {
+    return InvalidField("batch.embeddings", fmt::format("{} values do not divide into rows of {}", floats, hidden));
+  }
+  const int64_t rows = floats / hidden;
+  for (size_t i = 0; i < batch.tokens.size(); ++i) {
+    const int64_t token = batch.tokens[i];
+    if (token < vocabulary && ~token < rows) continue;
+    const std::string problem = token < 0 ? fmt::format("{} stands for row {} of {} embeddings", token, ~token, rows)
+                                          : fmt::format("{} is outside the vocabulary of {}", token, vocabulary);
+    return InvalidField(fmt::format("batch.tokens[{}]", i), problem);
   }
   return absl::OkStatus();
 }

@@ -2,47 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/models/config_fields.h"
 #include "core/models/config_reader.h"
 #include "core/models/family.h"
 #include "core/models/rope.h"
 
 namespace gwq {
 namespace {
-
-// No product of two of these, times 8 bytes and the blocks, comes near 2^62.
-constexpr int64_t kMaxVocabulary = int64_t{1} << 22;
-constexpr int64_t kMaxHidden = int64_t{1} << 17;
-constexpr int64_t kMaxIntermediate = int64_t{1} << 19;
-constexpr int64_t kMaxBlocks = 1024;
-constexpr int64_t kMaxHeads = 4096;
-constexpr int64_t kMaxHeadDim = 1024;
-constexpr int64_t kMaxPositions = int64_t{1} << 30;
-constexpr int64_t kMaxTokenId = kMaxVocabulary - 1;
-
-Gate ReadGate(ConfigReader& json) {
-  struct Name {
-    std::string_view name;
-    Gate gate;
-  };
-  constexpr std::array<Name, 5> kNames = {{{"silu", Gate::kSilu},
-                                           {"swish", Gate::kSilu},
-                                           {"gelu", Gate::kGelu},
-                                           {"gelu_new", Gate::kGeluTanh},
-                                           {"gelu_pytorch_tanh", Gate::kGeluTanh}}};
-  const std::string text = json.StringOr("hidden_act", "silu");
-  for (const Name& known : kNames) {
-    if (known.name == text) return known.gate;
-  }
-  json.Unsupported("hidden_act", fmt::format("'{}' is not supported; known are silu, gelu, gelu_new and "
-                                             "gelu_pytorch_tanh",
-                                             text.substr(0, 40)));
-  return Gate::kSilu;
-}
 
 AttentionShape ReadAttention(ConfigReader& json, int64_t hidden) {
   AttentionShape shape;
@@ -73,6 +43,11 @@ void ReadTokens(ConfigReader& json, ModelConfig& config) {
   config.bos_token_id = static_cast<int32_t>(json.IntOr("bos_token_id", -1, 0, kMaxTokenId));
 }
 
+void CheckNotQuantized(ConfigReader& json) {
+  if (!json.Has("quantization_config")) return;
+  json.Unsupported("quantization_config", "the model is quantized already; start from its full-precision original");
+}
+
 void ReadCommon(ConfigReader& json, ModelConfig& config) {
   config.vocab_size = json.Int("vocab_size", 1, kMaxVocabulary);
   config.hidden_size = json.Int("hidden_size", 1, kMaxHidden);
@@ -80,14 +55,23 @@ void ReadCommon(ConfigReader& json, ModelConfig& config) {
   config.blocks = static_cast<int>(json.Int("num_hidden_layers", 1, kMaxBlocks));
   config.attention = ReadAttention(json, config.hidden_size);
   config.norm_epsilon = static_cast<float>(json.NumberOr("rms_norm_eps", 1e-6, 0, 1));
-  config.gate = ReadGate(json);
+  config.gate = ReadActivation(json, "hidden_act", "silu");
   config.tied_head = json.BoolOr("tie_word_embeddings", false);
   config.max_positions = json.Int("max_position_embeddings", 1, kMaxPositions);
   config.rope = ReadRope(json, config.attention.head_dim, config.max_positions);
   ReadTokens(json, config);
-  if (json.Has("quantization_config")) {
-    json.Unsupported("quantization_config", "the model is quantized already; start from its full-precision original");
+  CheckNotQuantized(json);
+}
+
+// The object that holds the language model's fields, completed by the family's defaults.
+nlohmann::json TextFields(const nlohmann::json& parsed, const Family& family) {
+  const auto nested = parsed.find("text_config");
+  nlohmann::json text = nested != parsed.end() && nested->is_object() ? *nested : parsed;
+  const nlohmann::json defaults = nlohmann::json::parse(family.text_defaults);
+  for (const auto& [name, value] : defaults.items()) {
+    if (!text.contains(name) || text[name].is_null()) text[name] = value;
   }
+  return text;
 }
 
 }  // namespace
@@ -105,10 +89,15 @@ absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
   }
   const Family* family = FindFamily(architectures[0]);
   if (family == nullptr) return UnknownArchitecture(architectures[0]);
+  const nlohmann::json fields = TextFields(parsed, *family);
+  ConfigReader text(fields, json.Has("text_config") ? "config.text_config" : "config");
   ModelConfig config;
   config.architecture = architectures[0];
-  ReadCommon(json, config);
-  family->read_config(json, config);
+  ReadCommon(text, config);
+  if (config.eos_token_ids.empty()) ReadTokens(json, config);
+  CheckNotQuantized(json);
+  family->read_config(json, text, config);
+  GWQ_RETURN_IF_ERROR(text.status());
   GWQ_RETURN_IF_ERROR(json.status());
   return config;
 }

@@ -6,13 +6,10 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/weight_list.h"
 
 namespace gwq {
 namespace {
-
-constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
-constexpr std::string_view kFinalNorm = "model.norm.weight";
-constexpr std::string_view kHead = "lm_head.weight";
 
 // The tensors of one block, in the order of the computation; also the order in which they load.
 enum BlockTensor { kInputNorm, kQ, kK, kV, kO, kPostNorm, kGate, kUp, kDown, kBlockTensors };
@@ -31,8 +28,8 @@ struct LinearSpec {
 };
 
 // Norms have one dimension and no bias, the others are linear layers.
-std::vector<LinearSpec> BlockSpecs(const ModelConfig& config, int stage) {
-  const std::string block = fmt::format("model.layers.{}.", stage - 1);
+std::vector<LinearSpec> BlockSpecs(const ModelConfig& config, const DecoderNames& names, int stage) {
+  const std::string block = fmt::format("{}layers.{}.", names.stem, stage - 1);
   const int64_t hidden = config.hidden_size;
   const int64_t queries = config.attention.heads * config.attention.head_dim;
   const int64_t keys = config.attention.kv_heads * config.attention.head_dim;
@@ -53,60 +50,47 @@ std::vector<LinearSpec> BlockSpecs(const ModelConfig& config, int stage) {
           linear("mlp.down_proj", hidden, config.intermediate_size, config.mlp_bias)};
 }
 
-TensorSpec EmbeddingSpec(const ModelConfig& config) {
-  return Spec(std::string(kEmbedding), {config.vocab_size, config.hidden_size}, TensorKind::kEmbedding, 0);
+TensorSpec EmbeddingSpec(const ModelConfig& config, const DecoderNames& names) {
+  return Spec(names.stem + "embed_tokens.weight", {config.vocab_size, config.hidden_size}, TensorKind::kEmbedding, 0);
 }
 
-TensorSpec FinalNormSpec(const ModelConfig& config) {
-  return Spec(std::string(kFinalNorm), {config.hidden_size}, TensorKind::kNorm, config.blocks + 1);
+TensorSpec FinalNormSpec(const ModelConfig& config, const DecoderNames& names) {
+  return Spec(names.stem + "norm.weight", {config.hidden_size}, TensorKind::kNorm, config.blocks + 1);
 }
 
 // Of a tied head the embedding itself.
-TensorSpec HeadSpec(const ModelConfig& config) {
-  if (config.tied_head) return EmbeddingSpec(config);
-  return Spec(std::string(kHead), {config.vocab_size, config.hidden_size}, TensorKind::kHead, config.blocks + 1);
+TensorSpec HeadSpec(const ModelConfig& config, const DecoderNames& names) {
+  if (config.tied_head) return EmbeddingSpec(config, names);
+  return Spec(names.head, {config.vocab_size, config.hidden_size}, TensorKind::kHead, config.blocks + 1);
 }
 
-class DecoderStage : public Stage {
+class EmbeddingStage final : public Stage {
  public:
-  [[nodiscard]] const std::vector<NamedWeight>& weights() const override { return weights_; }
-
- protected:
-  [[nodiscard]] absl::StatusOr<const Weight*> Load(const TensorSpec& spec, WeightLoader& loader) {
-    GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const Weight> weight, loader.Load(spec));
-    weights_.push_back({spec.name, weight});
-    return weight.get();
-  }
-
- private:
-  std::vector<NamedWeight> weights_;
-};
-
-class EmbeddingStage final : public DecoderStage {
- public:
-  [[nodiscard]] absl::Status LoadFrom(const ModelConfig& config, WeightLoader& loader) {
-    GWQ_ASSIGN_OR_RETURN(table_, Load(EmbeddingSpec(config), loader));
+  [[nodiscard]] absl::Status LoadFrom(const ModelConfig& config, const DecoderNames& names, WeightLoader& loader) {
+    GWQ_ASSIGN_OR_RETURN(table_, weights_.Load(EmbeddingSpec(config, names), loader));
     return absl::OkStatus();
   }
 
   [[nodiscard]] Activation Run(Pass& pass, int /*cache_layer*/, Activation /*x*/) const override {
     return pass.Embed(*table_);
   }
+  [[nodiscard]] const std::vector<NamedWeight>& weights() const override { return weights_.all(); }
 
  private:
+  WeightList weights_;
   const Weight* table_ = nullptr;
 };
 
-class BlockStage final : public DecoderStage {
+class BlockStage final : public Stage {
  public:
-  explicit BlockStage(const ModelConfig& config) : config_(config) {}
+  BlockStage(const ModelConfig& config, int stage) : config_(config), stage_(stage) {}
 
-  [[nodiscard]] absl::Status LoadFrom(int stage, WeightLoader& loader) {
-    const std::vector<LinearSpec> specs = BlockSpecs(config_, stage);
+  [[nodiscard]] absl::Status LoadFrom(const ModelConfig& /*config*/, const DecoderNames& names, WeightLoader& loader) {
+    const std::vector<LinearSpec> specs = BlockSpecs(config_, names, stage_);
     for (size_t i = 0; i < specs.size(); ++i) {
-      GWQ_ASSIGN_OR_RETURN(layers_[i].weight, Load(specs[i].weight, loader));
+      GWQ_ASSIGN_OR_RETURN(layers_[i].weight, weights_.Load(specs[i].weight, loader));
       if (!specs[i].biased) continue;
-      GWQ_ASSIGN_OR_RETURN(layers_[i].bias, Load(specs[i].bias(), loader));
+      GWQ_ASSIGN_OR_RETURN(layers_[i].bias, weights_.Load(specs[i].bias(), loader));
     }
     return absl::OkStatus();
   }
@@ -119,44 +103,49 @@ class BlockStage final : public DecoderStage {
     const Activation gated = pass.GatedUp(x, NormOf(kPostNorm), layers_[kGate], layers_[kUp], config_.gate);
     return pass.AddLinear(std::move(x), gated, layers_[kDown]);
   }
+  [[nodiscard]] const std::vector<NamedWeight>& weights() const override { return weights_.all(); }
 
  private:
   [[nodiscard]] Norm NormOf(BlockTensor which) const { return {layers_[which].weight, config_.norm_epsilon}; }
 
   const ModelConfig config_;
+  const int stage_;
+  WeightList weights_;
   Linear layers_[kBlockTensors];
 };
 
-class HeadStage final : public DecoderStage {
+class HeadStage final : public Stage {
  public:
-  [[nodiscard]] absl::Status LoadFrom(const ModelConfig& config, WeightLoader& loader) {
+  [[nodiscard]] absl::Status LoadFrom(const ModelConfig& config, const DecoderNames& names, WeightLoader& loader) {
     norm_.epsilon = config.norm_epsilon;
-    GWQ_ASSIGN_OR_RETURN(norm_.weight, Load(FinalNormSpec(config), loader));
-    GWQ_ASSIGN_OR_RETURN(head_.weight, Load(HeadSpec(config), loader));
+    GWQ_ASSIGN_OR_RETURN(norm_.weight, weights_.Load(FinalNormSpec(config, names), loader));
+    GWQ_ASSIGN_OR_RETURN(head_.weight, weights_.Load(HeadSpec(config, names), loader));
     return absl::OkStatus();
   }
 
   [[nodiscard]] Activation Run(Pass& pass, int /*cache_layer*/, Activation x) const override {
     return pass.Head(x, norm_, head_);
   }
+  [[nodiscard]] const std::vector<NamedWeight>& weights() const override { return weights_.all(); }
 
  private:
+  WeightList weights_;
   Norm norm_;
   Linear head_;
 };
 
 class Decoder final : public Model {
  public:
-  explicit Decoder(const ModelConfig& config) : config_(config) {
-    tensors_.push_back(EmbeddingSpec(config_));
+  Decoder(const ModelConfig& config, DecoderNames names) : config_(config), names_(std::move(names)) {
+    tensors_.push_back(EmbeddingSpec(config_, names_));
     for (int stage = 1; stage <= config_.blocks; ++stage) {
-      for (const LinearSpec& layer : BlockSpecs(config_, stage)) {
+      for (const LinearSpec& layer : BlockSpecs(config_, names_, stage)) {
         tensors_.push_back(layer.weight);
         if (layer.biased) tensors_.push_back(layer.bias());
       }
     }
-    tensors_.push_back(FinalNormSpec(config_));
-    if (!config_.tied_head) tensors_.push_back(HeadSpec(config_));
+    tensors_.push_back(FinalNormSpec(config_, names_));
+    if (!config_.tied_head) tensors_.push_back(HeadSpec(config_, names_));
   }
 
   [[nodiscard]] const ModelConfig& config() const override { return config_; }
@@ -166,27 +155,31 @@ class Decoder final : public Model {
     if (stage < 0 || stage >= stages()) {
       return absl::OutOfRangeError(fmt::format("stage {} of a model with {} stages", stage, stages()));
     }
-    if (stage == 0) return Loaded(std::make_unique<EmbeddingStage>(), config_, loader);
-    if (stage == stages() - 1) return Loaded(std::make_unique<HeadStage>(), config_, loader);
-    return Loaded(std::make_unique<BlockStage>(config_), stage, loader);
+    if (stage == 0) return Loaded(std::make_unique<EmbeddingStage>(), loader);
+    if (stage == stages() - 1) return Loaded(std::make_unique<HeadStage>(), loader);
+    return Loaded(std::make_unique<BlockStage>(config_, stage), loader);
   }
 
  private:
-  template <class S, class What>
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Stage>> Loaded(std::unique_ptr<S> stage, const What& what,
-                                                                     WeightLoader& loader) {
-    GWQ_RETURN_IF_ERROR(stage->LoadFrom(what, loader));
+  template <class S>
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<Stage>> Loaded(std::unique_ptr<S> stage, WeightLoader& loader) const {
+    GWQ_RETURN_IF_ERROR(stage->LoadFrom(config_, names_, loader));
     return std::unique_ptr<Stage>(std::move(stage));
   }
 
   const ModelConfig config_;
+  const DecoderNames names_;
   std::vector<TensorSpec> tensors_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Model>> CreateDecoder(const ModelConfig& config) {
-  return std::unique_ptr<Model>(std::make_unique<Decoder>(config));
+std::unique_ptr<Model> MakeDecoder(const ModelConfig& config, DecoderNames names) {
+  return std::make_unique<Decoder>(config, std::move(names));
+}
+
+absl::StatusOr<std::unique_ptr<Model>> CreateDecoder(const ModelConfig& config, const HasTensor& /*stored*/) {
+  return MakeDecoder(config, {});
 }
 
 }  // namespace gwq

@@ -5,10 +5,10 @@
 namespace gwq {
 namespace {
 
-void ReadLlama(ConfigReader& json, ModelConfig& config) {
-  config.attention_bias = json.BoolOr("attention_bias", false);
+void ReadLlama(ConfigReader& /*json*/, ConfigReader& text, ModelConfig& config) {
+  config.attention_bias = text.BoolOr("attention_bias", false);
   config.output_bias = config.attention_bias;
-  config.mlp_bias = json.BoolOr("mlp_bias", false);
+  config.mlp_bias = text.BoolOr("mlp_bias", false);
 }
 
 }  // namespace

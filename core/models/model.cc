@@ -1,5 +1,7 @@
 #include "core/models/model.h"
 
+#include <fmt/format.h>
+
 #include <unordered_set>
 #include <utility>
 
@@ -7,49 +9,25 @@
 
 namespace gwq {
 
-std::string_view TensorKindName(TensorKind kind) {
-  switch (kind) {
-    case TensorKind::kEmbedding:
-      return "embedding";
-    case TensorKind::kNorm:
-      return "norm";
-    case TensorKind::kBias:
-      return "bias";
-    case TensorKind::kLinear:
-      return "linear";
-    case TensorKind::kHead:
-      return "head";
-  }
-  return "";
-}
-
-std::string_view ModelPartName(ModelPart part) {
-  switch (part) {
-    case ModelPart::kLanguage:
-      return "language";
-    case ModelPart::kVision:
-      return "vision";
-    case ModelPart::kProjector:
-      return "projector";
-  }
-  return "";
-}
-
-LoadedModel::LoadedModel(std::shared_ptr<const Model> model, std::vector<std::unique_ptr<Stage>> stages)
-    : model_(std::move(model)), stages_(std::move(stages)) {}
-
 absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
     std::shared_ptr<const Model> model, WeightLoader& loader,
     const std::function<absl::Status(int done, int total)>& progress) {
-  std::vector<std::unique_ptr<Stage>> stages;
-  const int total = model->stages();
+  const int total = model->all_stages();
+  std::unique_ptr<LoadedModel> loaded(new LoadedModel(std::move(model)));
+  const Model& source = *loaded->model_;
   for (int stage = 0; stage < total; ++stage) {
     if (progress) GWQ_RETURN_IF_ERROR(progress(stage, total));
-    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Stage> loaded, model->LoadStage(stage, loader));
-    stages.push_back(std::move(loaded));
+    if (stage < source.stages()) {
+      GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Stage> next, source.LoadStage(stage, loader));
+      loaded->stages_.push_back(std::move(next));
+    } else {
+      GWQ_ASSIGN_OR_RETURN(std::unique_ptr<VisionStage> next,
+                           source.vision()->LoadStage(stage - source.stages(), loader));
+      loaded->vision_stages_.push_back(std::move(next));
+    }
   }
   if (progress) GWQ_RETURN_IF_ERROR(progress(total, total));
-  return std::unique_ptr<LoadedModel>(new LoadedModel(std::move(model), std::move(stages)));
+  return loaded;
 }
 
 absl::Status LoadedModel::Forward(Backend& backend, const Batch& batch, KvCache* cache, std::span<float> logits) const {
@@ -63,14 +41,57 @@ absl::Status LoadedModel::Forward(Backend& backend, const Batch& batch, KvCache*
   return pass->Finish();
 }
 
+absl::Status LoadedModel::EncodeTile(Backend& backend, std::span<const float> patches, const VisionLayout& layout,
+                                     std::span<float> out) const {
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Pass> pass, backend.Begin(BatchOfRows(layout.rows.front()), nullptr));
+  Activation x = pass->Input(patches, model_->vision()->width(0));
+  for (const auto& stage : vision_stages_) x = stage->Run(*pass, layout, std::move(x));
+  GWQ_RETURN_IF_ERROR(pass->Read(x, out));
+  return pass->Finish();
+}
+
+absl::Status LoadedModel::EncodeImage(Backend& backend, std::span<const float> patches,
+                                      std::span<const PatchGrid> tiles, std::span<float> out) const {
+  const VisionTower* tower = model_->vision();
+  if (tower == nullptr) {
+    return absl::FailedPreconditionError(fmt::format("{} takes no images", model_->config().architecture));
+  }
+  // All of them first, so that nothing is computed for sizes that do not fit.
+  std::vector<VisionLayout> layouts;
+  int64_t rows = 0;
+  int64_t tokens = 0;
+  for (const PatchGrid& tile : tiles) {
+    GWQ_ASSIGN_OR_RETURN(VisionLayout layout, tower->Layout({&tile, 1}));
+    rows += layout.rows.front();
+    tokens += layout.rows.back();
+    layouts.push_back(std::move(layout));
+  }
+  const auto in = static_cast<size_t>(tower->width(0));
+  const auto hidden = static_cast<size_t>(tower->width(tower->stages()));
+  if (patches.size() != static_cast<size_t>(rows) * in || out.size() != static_cast<size_t>(tokens) * hidden) {
+    return InvalidField("patches", fmt::format("{} floats into {}, the tiles' {} patches of {} give {} rows of {}",
+                                               patches.size(), out.size(), rows, in, tokens, hidden));
+  }
+  for (const VisionLayout& layout : layouts) {
+    const size_t taken = static_cast<size_t>(layout.rows.front()) * in;
+    const size_t given = static_cast<size_t>(layout.rows.back()) * hidden;
+    GWQ_RETURN_IF_ERROR(EncodeTile(backend, patches.first(taken), layout, out.first(given)));
+    patches = patches.subspan(taken);
+    out = out.subspan(given);
+  }
+  return absl::OkStatus();
+}
+
 uint64_t LoadedModel::weight_bytes() const {
   std::unordered_set<const Weight*> seen;
   uint64_t bytes = 0;
-  for (const auto& stage : stages_) {
-    for (const Stage::NamedWeight& named : stage->weights()) {
+  const auto count = [&](const std::vector<NamedWeight>& weights) {
+    for (const NamedWeight& named : weights) {
       if (seen.insert(named.weight.get()).second) bytes += named.weight->bytes();
     }
-  }
+  };
+  for (const auto& stage : stages_) count(stage->weights());
+  for (const auto& stage : vision_stages_) count(stage->weights());
   return bytes;
 }
 

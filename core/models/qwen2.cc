@@ -12,17 +12,17 @@ namespace {
 constexpr int64_t kMaxWindow = int64_t{1} << 40;
 
 // Version 5 lists the kind of each layer; version 4 turns the window on from block max_window_layers upwards.
-bool SlidingWindowActive(ConfigReader& json, const ModelConfig& config) {
-  const std::vector<std::string> layers = json.Strings("layer_types");
+bool SlidingWindowActive(ConfigReader& text, const ModelConfig& config) {
+  const std::vector<std::string> layers = text.Strings("layer_types");
   if (!layers.empty()) return std::ranges::any_of(layers, [](const auto& type) { return type != "full_attention"; });
-  return json.BoolOr("use_sliding_window", false) && json.IntOr("sliding_window", 4096, 0, kMaxWindow) > 0 &&
-         json.IntOr("max_window_layers", 28, 0, kMaxWindow) < config.blocks;
+  return text.BoolOr("use_sliding_window", false) && text.IntOr("sliding_window", 4096, 0, kMaxWindow) > 0 &&
+         text.IntOr("max_window_layers", 28, 0, kMaxWindow) < config.blocks;
 }
 
-void ReadQwen2(ConfigReader& json, ModelConfig& config) {
+void ReadQwen2(ConfigReader& /*json*/, ConfigReader& text, ModelConfig& config) {
   config.attention_bias = true;
-  if (SlidingWindowActive(json, config)) {
-    json.Unsupported("use_sliding_window", "the model attends over a sliding window, which is not supported");
+  if (SlidingWindowActive(text, config)) {
+    text.Unsupported("use_sliding_window", "the model attends over a sliding window, which is not supported");
   }
 }
 

@@ -10,7 +10,8 @@
 namespace gwq {
 namespace {
 
-constexpr std::array<const Family*, 2> kFamilies = {&kLlamaFamily, &kQwen2Family};
+constexpr std::array<const Family*, 7> kFamilies = {
+    &kLlamaFamily, &kQwen2Family, &kQwen2VlFamily, &kQwen25VlFamily, &kIdefics3Family, &kSmolVlmFamily, &kLlavaFamily};
 
 }  // namespace
 
@@ -33,10 +34,10 @@ std::vector<std::string> KnownArchitectures() {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Model>> CreateModel(const ModelConfig& config) {
+absl::StatusOr<std::unique_ptr<Model>> CreateModel(const ModelConfig& config, const HasTensor& stored) {
   const Family* family = FindFamily(config.architecture);
   if (family == nullptr) return UnknownArchitecture(config.architecture);
-  return family->create(config);
+  return family->create(config, stored);
 }
 
 }  // namespace gwq

@@ -8,12 +8,13 @@
 #include <optional>
 #include <string>
 
+#include "core/models/config_fields.h"
+
 namespace gwq {
 namespace {
 
 constexpr double kMaxFactor = 1e6;
 constexpr double kMaxTheta = 1e12;
-constexpr int64_t kMaxPositions = int64_t{1} << 30;
 
 // Single precision and this order of operations, because transformers computes so: at long positions an angle shows the
 // last bit of its frequency.
@@ -94,6 +95,19 @@ void ScaleYarn(ConfigReader& scaling, double theta, int64_t max_positions, Rope&
   }
 }
 
+// Frequencies of each position axis (M-RoPE).
+void ReadSections(ConfigReader& scaling, Rope& rope) {
+  int64_t total = 0;
+  for (const int64_t section : scaling.Ints("mrope_section", 0, kMaxPositions)) {
+    rope.sections.push_back(static_cast<int>(section));
+    total += section;
+  }
+  const auto half = static_cast<int64_t>(rope.inverse_frequencies.size());
+  if (rope.sections.empty() || (total == half && rope.sections.size() == 3)) return;
+  scaling.Invalid("mrope_section", fmt::format("has {} sections of {} frequencies in total, must have 3 of {}",
+                                               rope.sections.size(), total, half));
+}
+
 }  // namespace
 
 Rope ReadRope(ConfigReader& config, int64_t head_dim, int64_t max_positions) {
@@ -115,6 +129,7 @@ Rope ReadRope(ConfigReader& config, int64_t head_dim, int64_t max_positions) {
   }
   rope.inverse_frequencies = PlainFrequencies(head_dim, static_cast<float>(theta));
   if (!scaling.has_value()) return rope;
+  ReadSections(*scaling, rope);
   const std::string type = scaling->StringOr("rope_type", scaling->StringOr("type", "default"));
   if (type == "linear") {
     ScaleLinear(*scaling, rope);
@@ -122,7 +137,7 @@ Rope ReadRope(ConfigReader& config, int64_t head_dim, int64_t max_positions) {
     ScaleLlama3(*scaling, max_positions, rope);
   } else if (type == "yarn") {
     ScaleYarn(*scaling, theta, max_positions, rope);
-  } else if (type != "default") {
+  } else if (type != "default" && !(type == "mrope" && !rope.sections.empty())) {
     scaling->Unsupported("rope_type", fmt::format("'{}' is not supported; known are default, linear, llama3 and yarn",
                                                   type.substr(0, 40)));
   }

@@ -42,7 +42,8 @@ struct Sizes {
 };
 
 Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe) {
-  std::vector<Size> stages(static_cast<size_t>(model.stages()));
+  std::vector<Size> stages(static_cast<size_t>(model.all_stages()));
+  const auto last = static_cast<size_t>(model.stages() - 1);
   Sizes sizes;
   Size embedding;
   for (const PlannedModule& module : plan.modules) {
@@ -56,9 +57,11 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
     sizes.tensor = Max(sizes.tensor, size);
   }
-  for (size_t i = 1; i + 1 < stages.size(); ++i) sizes.block = Max(sizes.block, stages[i]);
+  for (size_t i = 1; i < stages.size(); ++i) {
+    if (i != last) sizes.block = Max(sizes.block, stages[i]);
+  }
   // A tied head is listed with the embedding, but its stage holds it too.
-  Size head = stages.back();
+  Size head = stages[last];
   if (model.config().tied_head) {
     head = {head.weights + embedding.weights, head.source + embedding.source, head.stored + embedding.stored, 0};
   }

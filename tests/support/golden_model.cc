@@ -58,11 +58,12 @@ std::vector<std::string> SafetensorsFiles::Names() const {
 
 absl::StatusOr<std::shared_ptr<const Weight>> FilesWeightLoader::Load(const TensorSpec& spec) {
   if (auto alive = loaded_[spec.name].lock()) return alive;
-  GWQ_ASSIGN_OR_RETURN(const TensorView view, files_.Find(spec.name));
+  GWQ_ASSIGN_OR_RETURN(TensorView view, files_.Find(spec.name));
   if (view.shape != spec.shape) {
     return absl::InvalidArgumentError(fmt::format("{} has shape {}, the model asks for {}", spec.name,
                                                   ShapeString(view.shape), ShapeString(spec.shape)));
   }
+  view.shape = MatrixShape(view.shape);
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, backend_.LoadDense(view));
   std::shared_ptr<const Weight> shared = std::move(weight);
   loaded_[spec.name] = shared;
@@ -74,8 +75,9 @@ absl::StatusOr<GoldenModel> GoldenModel::Load(std::string_view name) {
   GWQ_ASSIGN_OR_RETURN(const std::string json, ReadSmallFile(LocalFileSystem(), folder + "/config.json", 1 << 20));
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(json));
   GoldenModel out;
-  GWQ_ASSIGN_OR_RETURN(out.model, CreateModel(config));
   GWQ_ASSIGN_OR_RETURN(out.weights, SafetensorsFiles::OpenModel(folder));
+  GWQ_ASSIGN_OR_RETURN(out.model,
+                       CreateModel(config, [&](std::string_view tensor) { return out.weights.Find(tensor).ok(); }));
   GWQ_ASSIGN_OR_RETURN(out.goldens, SafetensorsFiles::Open({folder + "/goldens.safetensors"}));
   return out;
 }

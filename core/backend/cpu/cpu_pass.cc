@@ -13,19 +13,23 @@ namespace {
 
 const CpuWeight* OwnWeight(const Weight* weight) { return dynamic_cast<const CpuWeight*>(weight); }
 
+}  // namespace
+
 GateKernel KernelOf(Gate kind) {
   switch (kind) {
     case Gate::kGelu:
       return GateKernel::kGelu;
     case Gate::kGeluTanh:
       return GateKernel::kGeluTanh;
+    case Gate::kQuickGelu:
+      return GateKernel::kQuickGelu;
+    case Gate::kRelu:
+      return GateKernel::kRelu;
     case Gate::kSilu:
       break;
   }
   return GateKernel::kSilu;
 }
-
-}  // namespace
 
 CpuPass::CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ComputeTeam& team, Arena& arena)
     : batch_(batch), cache_(cache), kernels_(kernels), team_(team), arena_(arena) {}
@@ -102,17 +106,27 @@ bool CpuPass::Describe(const Linear& linear, int64_t in, std::string_view what, 
   return true;
 }
 
-bool CpuPass::Normalize(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out) {
-  const CpuWeight* weight = OwnWeight(norm.weight);
-  if (weight == nullptr || weight->vector() == nullptr || weight->shape()[0] != x.width) {
-    Fail(absl::InvalidArgumentError(fmt::format("norm: wants a vector of this backend with {} elements, has {}",
-                                                x.width, weight == nullptr ? "none" : ShapeString(weight->shape()))));
-    return false;
-  }
+const float* CpuPass::NormVector(const Weight* vector, int64_t width) {
+  const CpuWeight* weight = OwnWeight(vector);
+  if (weight != nullptr && weight->vector() != nullptr && weight->shape()[0] == width) return weight->vector();
+  Fail(absl::InvalidArgumentError(fmt::format("norm: wants a vector of this backend with {} elements, has {}", width,
+                                              weight == nullptr ? "none" : ShapeString(weight->shape()))));
+  return nullptr;
+}
+
+bool CpuPass::NormalizeRows(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out) {
+  const bool layer = norm.kind == NormKind::kLayer;
+  const float* weight = NormVector(norm.weight, x.width);
+  const float* bias = layer ? NormVector(norm.bias, x.width) : nullptr;
+  if (weight == nullptr || (layer && bias == nullptr)) return false;
   team_.ParallelFor(out.rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t from = only.empty() ? row : only[static_cast<size_t>(row)];
-      kernels_.rms_norm(x.row(from), weight->vector(), x.width, norm.epsilon, out.row(row));
+      const float* from = x.row(only.empty() ? row : only[static_cast<size_t>(row)]);
+      if (layer) {
+        kernels_.layer_norm(from, weight, bias, x.width, norm.epsilon, out.row(row));
+      } else {
+        kernels_.rms_norm(from, weight, x.width, norm.epsilon, out.row(row));
+      }
     }
   });
   return true;
@@ -213,19 +227,21 @@ Activation CpuPass::Embed(const Weight& table) {
     return {};
   }
   const MatrixTiles& tiles = *weight->matrix();
-  if (!batch_.embeddings.empty()) return Input(batch_.embeddings, tiles.cols);
-  for (size_t i = 0; i < batch_.tokens.size(); ++i) {
-    if (batch_.tokens[i] < 0 || batch_.tokens[i] >= tiles.rows) {
-      Fail(InvalidField(fmt::format("batch.tokens[{}]", i),
-                        fmt::format("{} is outside the vocabulary of {}", batch_.tokens[i], tiles.rows)));
-      return {};
-    }
+  if (batch_.tokens.empty()) return Input(batch_.embeddings, tiles.cols);
+  if (absl::Status status = CheckTokens(batch_, tiles.rows, tiles.cols); !status.ok()) {
+    Fail(std::move(status));
+    return {};
   }
   Rows out = TakeRows(batch_.rows, tiles.cols);
   if (failed()) return {};
   team_.ParallelFor(batch_.rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      weight->Row(batch_.tokens[static_cast<size_t>(row)], out.row(row));
+      const int32_t token = batch_.tokens[static_cast<size_t>(row)];
+      if (token >= 0) {
+        weight->Row(token, out.row(row));
+      } else {
+        std::copy_n(batch_.embeddings.data() + int64_t{~token} * tiles.cols, tiles.cols, out.row(row));
+      }
     }
   });
   return Adopt(std::move(out));
@@ -246,6 +262,12 @@ Activation CpuPass::Input(std::span<const float> values, int64_t width) {
   return Adopt(std::move(out));
 }
 
+bool CpuPass::CheckBatchRows(const Rows& x, std::string_view what) {
+  if (x.rows == batch_.rows && !batch_.sequences.empty()) return true;
+  Fail(absl::InvalidArgumentError(fmt::format("{}: {} rows, wants those of the batch's sequences", what, x.rows)));
+  return false;
+}
+
 bool CpuPass::CheckAttention(int cache_layer, const AttentionShape& shape) {
   if (cache_ == nullptr) {
     Fail(absl::InvalidArgumentError("attention: this backend keeps keys and values in a KV cache, the pass has none"));
@@ -264,7 +286,7 @@ bool CpuPass::CheckAttention(int cache_layer, const AttentionShape& shape) {
 Activation CpuPass::Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q, const Linear& k,
                             const Linear& v, const Rope& rope, const AttentionShape& shape) {
   const Rows* from = RowsOf(x, "queries");
-  if (from == nullptr || !CheckAttention(cache_layer, shape)) return {};
+  if (from == nullptr || !CheckBatchRows(*from, "queries") || !CheckAttention(cache_layer, shape)) return {};
   Product products[3];
   if (!Describe(q, from->width, "q", products[0]) || !Describe(k, from->width, "k", products[1]) ||
       !Describe(v, from->width, "v", products[2])) {
@@ -285,7 +307,7 @@ Activation CpuPass::Queries(int cache_layer, const Activation& x, const Norm& no
   Rows queries = TakeRows(from->rows, products[0].weight->rows);
   Rows keys = TakeRows(from->rows, products[1].weight->rows);
   Rows values = TakeRows(from->rows, products[2].weight->rows);
-  if (!failed() && Normalize(*from, norm, {}, normed)) {
+  if (!failed() && NormalizeRows(*from, norm, {}, normed)) {
     products[0].out = &queries;
     products[1].out = &keys;
     products[2].out = &values;
@@ -318,7 +340,7 @@ void CpuPass::StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, 
 
 Activation CpuPass::Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) {
   const Rows* from = RowsOf(queries, "attend");
-  if (from == nullptr || !CheckAttention(cache_layer, shape)) return {};
+  if (from == nullptr || !CheckBatchRows(*from, "attend") || !CheckAttention(cache_layer, shape)) return {};
   if (from->width != shape.heads * shape.head_dim) {
     Fail(absl::InvalidArgumentError(
         fmt::format("attend: queries of width {} for {} heads of {}", from->width, shape.heads, shape.head_dim)));
@@ -396,7 +418,7 @@ Activation CpuPass::GatedUp(const Activation& x, const Norm& norm, const Linear&
   Rows normed = TakeRows(from->rows, from->width);
   Rows gates = TakeRows(from->rows, width);
   Rows ups = TakeRows(from->rows, width);
-  if (!failed() && Normalize(*from, norm, {}, normed)) {
+  if (!failed() && NormalizeRows(*from, norm, {}, normed)) {
     products[0].out = &gates;
     products[1].out = &ups;
     Prepare(normed, products);
@@ -415,13 +437,13 @@ Activation CpuPass::GatedUp(const Activation& x, const Norm& norm, const Linear&
 
 Activation CpuPass::Head(const Activation& x, const Norm& norm, const Linear& head) {
   const Rows* from = RowsOf(x, "head");
-  if (from == nullptr) return {};
+  if (from == nullptr || !CheckBatchRows(*from, "head")) return {};
   Product product;
   if (!Describe(head, from->width, "head", product)) return {};
   const auto outputs = static_cast<int64_t>(batch_.output_rows.size());
   Rows normed = TakeRows(outputs, from->width);
   Rows logits = TakeRows(outputs, product.weight->rows);
-  if (!failed() && Normalize(*from, norm, batch_.output_rows, normed)) {
+  if (!failed() && NormalizeRows(*from, norm, batch_.output_rows, normed)) {
     product.out = &logits;
     Multiply(normed, {&product, 1});
   }

@@ -1,6 +1,7 @@
 // One pass of CpuBackend: checks what it is given, plans buffers, splits outputs over the team.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/backend/backend.h"
@@ -12,6 +13,8 @@
 #include "core/base/thread_pool.h"
 
 namespace gwq {
+
+[[nodiscard]] GateKernel KernelOf(Gate kind);
 
 class CpuPass final : public Pass {
  public:
@@ -30,6 +33,11 @@ class CpuPass final : public Pass {
   Activation AddLinear(Activation residual, const Activation& x, const Linear& linear) override;
   Activation GatedUp(const Activation& x, const Norm& norm, const Linear& gate, const Linear& up, Gate kind) override;
   Activation Head(const Activation& x, const Norm& norm, const Linear& head) override;
+  Activation Apply(const Activation& x, const Linear& linear, std::optional<Gate> activation) override;
+  Activation Normalize(const Activation& x, const Norm& norm) override;
+  Activation AddRows(Activation x, const Weight& table, std::span<const int32_t> ids) override;
+  Activation Regroup(const Activation& x, std::span<const int32_t> order, int64_t group) override;
+  Activation AttendWithin(const Qkv& qkv, const SegmentAttention& attention) override;
   absl::Status Read(const Activation& from, std::span<float> out) override;
   absl::Status Finish() override { return status_; }
 
@@ -63,8 +71,10 @@ class CpuPass final : public Pass {
 
   // Checks the shapes of a product; false, with the pass failed, where they do not fit.
   bool Describe(const Linear& linear, int64_t in, std::string_view what, Product& product);
-  // RMS norm of the given rows of x (all where `only` is empty).
-  bool Normalize(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out);
+  // Norm of the given rows of x (all where `only` is empty).
+  bool NormalizeRows(const Rows& x, const Norm& norm, std::span<const int32_t> only, Rows& out);
+  // The vector of a norm; null, with the pass failed, where it is no vector of `width` elements.
+  const float* NormVector(const Weight* vector, int64_t width);
   // What the products need of x beside itself: its block sums and, for many rows, its columns.
   void Prepare(const Rows& x, std::span<Product> products);
   void SumBlocks(const Rows& x, std::span<Product> products);
@@ -75,6 +85,19 @@ class CpuPass final : public Pass {
 
   void StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, const Rows& v, const AttentionShape& shape);
   bool CheckAttention(int cache_layer, const AttentionShape& shape);
+  // False, with the pass failed, where the rows are not those of the batch's tokens.
+  bool CheckBatchRows(const Rows& x, std::string_view what);
+
+  // Where the rows of queries, keys and values begin (columns of one input or of three).
+  struct QkvPlaces {
+    const Rows* rows[3] = {};
+    int64_t columns[3] = {};
+  };
+  // False, with the pass failed, where something does not fit.
+  bool FindQkv(const Qkv& qkv, const SegmentAttention& attention, QkvPlaces& places);
+  struct SegmentCache;  // keys and values of all segments as the attention kernel reads them
+  void FillSegments(const QkvPlaces& places, const SegmentAttention& attention, const SegmentCache& cache, Rows& out);
+  void AttendSegments(const SegmentAttention& attention, const SegmentCache& cache, Rows& scratch, Rows& out);
 
   const Batch& batch_;
   CpuKvCache* const cache_;

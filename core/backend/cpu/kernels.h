@@ -36,7 +36,8 @@ struct MatMulArgs {
   int64_t tile_end = 0;
 };
 
-// Attention of one row's query heads that share a key-value head, over `tokens` cached tokens in blocks.
+// Attention of one row's query heads that share a key-value head, over `tokens` cached tokens in blocks. `out` may be
+// `queries`.
 //   keys    of a block: [token groups of 16][head_dim][16 tokens]
 //   values  of a block: [block_tokens][value_stride]
 struct AttendArgs {
@@ -61,7 +62,7 @@ constexpr int64_t AttendScores(int64_t tokens, int64_t block_tokens) {
   return (tokens + block_tokens - 1) / block_tokens * RoundUp(block_tokens, 16);
 }
 
-enum class GateKernel : uint8_t { kSilu, kGelu, kGeluTanh };
+enum class GateKernel : uint8_t { kSilu, kGelu, kGeluTanh, kQuickGelu, kRelu };
 
 struct Kernels {
   void (*matmul)(const MatMulArgs& args);
@@ -70,9 +71,11 @@ struct Kernels {
   void (*block_sums)(const MatrixTiles& weight, const float* x, float* sums);
   // out = x / rms(x) * weight over `width` of a padded row; the padding of out becomes zero.
   void (*rms_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);
-  // out[i] = gate(g[i]) * u[i] for n padded to a multiple of 16.
+  // out[i] = gate(g[i]) * u[i] for n padded to a multiple of 16; gate(g[i]) where u is null. `out` may be g or u.
   void (*gate)(GateKernel kind, const float* g, const float* u, int64_t n, float* out);
   void (*attend)(const AttendArgs& args);
+  // out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias, as rms_norm otherwise. `out` is not x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, int64_t width, float epsilon, float* out);
 };
 
 [[nodiscard]] const Kernels& ScalarKernels();

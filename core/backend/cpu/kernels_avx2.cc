@@ -5,8 +5,8 @@
 namespace gwq {
 
 const Kernels& Avx2Kernels() {
-  static constexpr Kernels kKernels = {MatMul<Avx2Simd>,  TransposeChunk,    BlockSums,
-                                       RmsNorm<Avx2Simd>, GateRow<Avx2Simd>, Attend<Avx2Simd>};
+  static constexpr Kernels kKernels = {MatMul<Avx2Simd>,  TransposeChunk,   BlockSums,          RmsNorm<Avx2Simd>,
+                                       GateRow<Avx2Simd>, Attend<Avx2Simd>, LayerNorm<Avx2Simd>};
   return kKernels;
 }
 

@@ -5,8 +5,9 @@
 namespace gwq {
 
 const Kernels& Avx512Kernels() {
-  static constexpr Kernels kKernels = {MatMul<Avx512Simd>,  TransposeChunk,      BlockSums,
-                                       RmsNorm<Avx512Simd>, GateRow<Avx512Simd>, Attend<Avx512Simd>};
+  static constexpr Kernels kKernels = {MatMul<Avx512Simd>,   TransposeChunk,      BlockSums,
+                                       RmsNorm<Avx512Simd>,  GateRow<Avx512Simd>, Attend<Avx512Simd>,
+                                       LayerNorm<Avx512Simd>};
   return kKernels;
 }
 

@@ -71,8 +71,14 @@ void GateRow(GateKernel kind, const float* g, const float* u, int64_t n, float* 
       case GateKernel::kGeluTanh:
         gated = GeluTanh<V>(x);
         break;
+      case GateKernel::kQuickGelu:
+        gated = TimesSigmoid<V>(x, V::Mul(x, V::Broadcast(1.702F)));
+        break;
+      case GateKernel::kRelu:
+        gated = V::Max(V::Zero(), x);
+        break;
     }
-    V::Store(out + i, V::Mul(gated, V::Load(u + i)));
+    V::Store(out + i, u == nullptr ? gated : V::Mul(gated, V::Load(u + i)));
   }
 }
 
@@ -109,6 +115,32 @@ void RmsNorm(const float* x, const float* weight, int64_t width, float epsilon, 
   const auto inverse = V::Broadcast(1.0F / __builtin_sqrtf(mean + epsilon));
   for (int64_t i = 0; i < padded; i += 16) {
     V::Store(out + i, V::Mul(V::Mul(V::Load(x + i), inverse), V::Load(weight + i)));
+  }
+}
+
+// Deviations first, so that the variance of a row far from zero does not cancel; those of the padding are zero.
+template <class V>
+void LayerNorm(const float* x, const float* weight, const float* bias, int64_t width, float epsilon, float* out) {
+  const int64_t padded = RoundUp(width, kRowPad);
+  auto even = V::Zero();
+  auto odd = V::Zero();
+  for (int64_t i = 0; i < padded; i += 32) {
+    even = V::Add(V::Load(x + i), even);
+    odd = V::Add(V::Load(x + i + 16), odd);
+  }
+  const auto mean = V::Broadcast(SumLanes<V>(V::Add(even, odd)) / static_cast<float>(width));
+  for (int64_t i = 0; i < padded; i += 16) V::Store(out + i, V::Sub(V::Load(x + i), mean));
+  for (int64_t i = width; i < padded; ++i) out[i] = 0.0F;
+  even = V::Zero();
+  odd = V::Zero();
+  for (int64_t i = 0; i < padded; i += 32) {
+    even = V::Fma(V::Load(out + i), V::Load(out + i), even);
+    odd = V::Fma(V::Load(out + i + 16), V::Load(out + i + 16), odd);
+  }
+  const float variance = SumLanes<V>(V::Add(even, odd)) / static_cast<float>(width);
+  const auto inverse = V::Broadcast(1.0F / __builtin_sqrtf(variance + epsilon));
+  for (int64_t i = 0; i < padded; i += 16) {
+    V::Store(out + i, V::Fma(V::Mul(V::Load(out + i), inverse), V::Load(weight + i), V::Load(bias + i)));
   }
 }
 

@@ -5,8 +5,9 @@
 namespace gwq {
 
 const Kernels& ScalarKernels() {
-  static constexpr Kernels kKernels = {MatMul<ScalarSimd>,  TransposeChunk,      BlockSums,
-                                       RmsNorm<ScalarSimd>, GateRow<ScalarSimd>, Attend<ScalarSimd>};
+  static constexpr Kernels kKernels = {MatMul<ScalarSimd>,   TransposeChunk,      BlockSums,
+                                       RmsNorm<ScalarSimd>,  GateRow<ScalarSimd>, Attend<ScalarSimd>,
+                                       LayerNorm<ScalarSimd>};
   return kKernels;
 }
 

@@ -3,10 +3,15 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 #include <optional>
@@ -57,14 +62,19 @@ const at::Tensor& ValuesOf(const Weight* weight) {
   return own->values();
 }
 
-at::Tensor RmsNorm(const at::Tensor& x, const Norm& norm) {
+at::Tensor Normalized(const at::Tensor& x, const Norm& norm) {
   const at::Tensor& weight = ValuesOf(norm.weight);
   Require(weight.sizes() == x.sizes().slice(1), "norm: {} weights for rows of {}", weight.numel(), x.size(1));
+  if (norm.kind == NormKind::kLayer) {
+    const at::Tensor& bias = ValuesOf(norm.bias);
+    Require(bias.sizes() == weight.sizes(), "norm: {} biases for {} weights", bias.numel(), weight.numel());
+    return at::layer_norm(x, weight.sizes(), weight, bias, static_cast<double>(norm.epsilon));
+  }
   const at::Tensor scale = at::rsqrt(x.pow(2).mean(-1, /*keepdim=*/true).add(norm.epsilon));
   return x.mul(scale).mul(weight);
 }
 
-at::Tensor Apply(const at::Tensor& x, const Linear& linear) {
+at::Tensor ApplyLinear(const at::Tensor& x, const Linear& linear) {
   const at::Tensor& weight = ValuesOf(linear.weight);
   Require(weight.dim() == 2 && weight.size(1) == x.size(1), "linear: rows of {} times a matrix {}", x.size(1),
           ShapeString(weight.sizes().vec()));
@@ -79,6 +89,8 @@ at::Tensor Apply(const at::Tensor& x, const Linear& linear) {
 
 at::Tensor ApplyGate(const at::Tensor& x, Gate gate) {
   if (gate == Gate::kSilu) return at::silu(x);
+  if (gate == Gate::kRelu) return at::relu(x);
+  if (gate == Gate::kQuickGelu) return x.mul(at::sigmoid(x.mul(1.702)));
   return at::gelu(x, gate == Gate::kGelu ? "none" : "tanh");
 }
 
@@ -116,6 +128,34 @@ at::Tensor CausalAttention(const at::Tensor& queries, const at::Tensor& keys, co
       queries.transpose(0, 1).unsqueeze(0), ForHeads(keys, heads), ForHeads(values, heads), mask,
       /*dropout_p=*/0.0, /*is_causal=*/whole && rows > 1, static_cast<double>(scale));
   return attended.squeeze(0).transpose(0, 1).reshape({rows, heads * queries.size(2)});
+}
+
+at::Tensor FullAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, float scale) {
+  const int64_t rows = queries.size(0), heads = queries.size(1);
+  const at::Tensor attended = at::scaled_dot_product_attention(
+      queries.transpose(0, 1).unsqueeze(0), ForHeads(keys, heads), ForHeads(values, heads), std::nullopt,
+      /*dropout_p=*/0.0, /*is_causal=*/false, static_cast<double>(scale));
+  return attended.squeeze(0).transpose(0, 1).reshape({rows, heads * queries.size(2)});
+}
+
+RotaryTables TablesOf(std::span<const float> cosines, std::span<const float> sines, int64_t rows) {
+  const auto doubled = [&](std::span<const float> table) {
+    const at::Tensor half = FloatsOf(table, {rows, 1, static_cast<int64_t>(table.size()) / rows});
+    return at::cat({half, half}, -1);
+  };
+  return {doubled(cosines), doubled(sines)};
+}
+
+at::Tensor RowsOrZeros(const at::Tensor& x, std::span<const int32_t> rows) {
+  bool zeros = false;
+  std::vector<int64_t> index;
+  for (const int32_t row : rows) {
+    Require(row >= -1 && row < x.size(0), "row {} of {}", row, x.size(0));
+    zeros = zeros || row < 0;
+    index.push_back(row < 0 ? x.size(0) : row);
+  }
+  const at::Tensor from = zeros ? at::cat({x, at::zeros({1, x.size(1)}, at::TensorOptions(at::kFloat))}, 0) : x;
+  return at::index_select(from, 0, IndicesOf(index));
 }
 
 }  // namespace gwq

@@ -2,7 +2,6 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,40 +48,36 @@ void TorchPass::Release(int slot) {
   free_slots_.push_back(slot);
 }
 
-template <class Body>
-Activation TorchPass::Do(Body&& body) {
-  if (!status_.ok()) return {};
-  at::Tensor result;
-  status_ = Guarded([&] {
-    const c10::AutoGradMode grad_mode(recording_);
-    result = body();
-    return absl::OkStatus();
-  });
-  if (!status_.ok()) return {};
-  if (free_slots_.empty()) {
-    free_slots_.push_back(static_cast<int>(slots_.size()));
-    slots_.emplace_back();
-  }
-  const int slot = free_slots_.back();
-  free_slots_.pop_back();
-  const int64_t width = result.size(1);
-  slots_[static_cast<size_t>(slot)] = std::move(result);
-  return {this, slot, width};
-}
-
 Activation TorchPass::Embed(const Weight& table) {
   return Do([&] {
     const at::Tensor& values = ValuesOf(&table);
     Require(values.dim() == 2, "embed: the table is no matrix");
-    if (batch_.tokens.empty()) return InputTensor(batch_.embeddings, values.size(1));
-    for (size_t i = 0; i < batch_.tokens.size(); ++i) {
-      const int32_t token = batch_.tokens[i];
-      if (token >= 0 && token < values.size(0)) continue;
-      throw StatusError(InvalidField(fmt::format("batch.tokens[{}]", i),
-                                     fmt::format("{} is outside the vocabulary of {}", token, values.size(0))));
-    }
-    return at::index_select(values, 0, IndicesOf({batch_.tokens.begin(), batch_.tokens.end()}));
+    return batch_.tokens.empty() ? InputTensor(batch_.embeddings, values.size(1)) : EmbedTokens(values);
   });
+}
+
+at::Tensor TorchPass::EmbedTokens(const at::Tensor& table) const {
+  if (const absl::Status status = CheckTokens(batch_, table.size(0), table.size(1)); !status.ok()) {
+    throw StatusError(status);
+  }
+  std::vector<int64_t> text, image, place;
+  for (const int32_t token : batch_.tokens) {
+    std::vector<int64_t>& part = token < 0 ? image : text;
+    const auto index = static_cast<int64_t>(part.size());
+    place.push_back(token < 0 ? ~index : index);
+    part.push_back(token < 0 ? ~token : token);
+  }
+  const at::Tensor rows = at::index_select(table, 0, IndicesOf(text));
+  if (image.empty()) return rows;
+  const int64_t count = static_cast<int64_t>(batch_.embeddings.size()) / table.size(1);
+  const at::Tensor images = at::index_select(FloatsOf(batch_.embeddings, {count, table.size(1)}), 0, IndicesOf(image));
+  for (int64_t& at : place) at = at < 0 ? static_cast<int64_t>(text.size()) + ~at : at;
+  return at::index_select(at::cat({rows, images}, 0), 0, IndicesOf(place));
+}
+
+void TorchPass::RequireBatchRows(const Activation& x, std::string_view what) const {
+  Require(At(x).size(0) == batch_.rows && !batch_.sequences.empty(),
+          "{}: {} rows, wants those of the batch's sequences", what, At(x).size(0));
 }
 
 at::Tensor TorchPass::InputTensor(std::span<const float> values, int64_t width) const {
@@ -104,10 +99,11 @@ Activation TorchPass::DifferentiableInput(std::span<const float> values, int64_t
 Activation TorchPass::Queries(int cache_layer, const Activation& x, const Norm& norm, const Linear& q, const Linear& k,
                               const Linear& v, const Rope& rope, const AttentionShape& shape) {
   return Do([&] {
-    const at::Tensor normed = RmsNorm(At(x), norm);
+    RequireBatchRows(x, "queries");
+    const at::Tensor normed = Normalized(At(x), norm);
     const RotaryTables tables = MakeRotaryTables(batch_, rope);
     const auto heads = [&](const Linear& linear, int64_t count) {
-      return Apply(normed, linear).view({batch_.rows, count, shape.head_dim});
+      return ApplyLinear(normed, linear).view({batch_.rows, count, shape.head_dim});
     };
     StoreKeysValues(cache_layer, Rotate(heads(k, shape.kv_heads), tables), heads(v, shape.kv_heads));
     return Rotate(heads(q, shape.heads), tables).view({batch_.rows, shape.heads * shape.head_dim});
@@ -148,6 +144,7 @@ TorchPass::KeysValues TorchPass::LoadKeysValues(int cache_layer, const SequenceR
 
 Activation TorchPass::Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) {
   return Do([&] {
+    RequireBatchRows(queries, "attend");
     const at::Tensor heads = At(queries).view({batch_.rows, shape.heads, shape.head_dim});
     std::vector<at::Tensor> parts;
     for (const SequenceRows& sequence : batch_.sequences) {
@@ -160,23 +157,24 @@ Activation TorchPass::Attend(int cache_layer, const Activation& queries, const A
 }
 
 Activation TorchPass::AddLinear(Activation residual, const Activation& x, const Linear& linear) {
-  return Do([&] { return At(residual).add(Apply(At(x), linear)); });
+  return Do([&] { return At(residual).add(ApplyLinear(At(x), linear)); });
 }
 
 Activation TorchPass::GatedUp(const Activation& x, const Norm& norm, const Linear& gate, const Linear& up, Gate kind) {
   return Do([&] {
-    const at::Tensor normed = RmsNorm(At(x), norm);
-    return ApplyGate(Apply(normed, gate), kind).mul(Apply(normed, up));
+    const at::Tensor normed = Normalized(At(x), norm);
+    return ApplyGate(ApplyLinear(normed, gate), kind).mul(ApplyLinear(normed, up));
   });
 }
 
 Activation TorchPass::Head(const Activation& x, const Norm& norm, const Linear& head) {
   return Do([&] {
+    RequireBatchRows(x, "head");
     at::Tensor rows = At(x);
     if (static_cast<int64_t>(batch_.output_rows.size()) != batch_.rows) {
       rows = at::index_select(rows, 0, IndicesOf({batch_.output_rows.begin(), batch_.output_rows.end()}));
     }
-    return Apply(RmsNorm(rows, norm), head);
+    return ApplyLinear(Normalized(rows, norm), head);
   });
 }
 

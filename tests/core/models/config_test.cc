@@ -118,7 +118,8 @@ TEST(ModelConfig, AnUnknownArchitectureIsRefusedWithTheKnownOnes) {
   const absl::Status status = Parse(text).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("'GPT2LMHeadModel'"));
-  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("LlamaForCausalLM, Qwen2ForCausalLM"));
+  EXPECT_THAT(std::string(MessageOf(status)),
+              HasSubstr("LlamaForCausalLM, LlavaForConditionalGeneration, Qwen2ForCausalLM"));
   EXPECT_EQ(FieldViolations(status).at(0).field, "config.architectures");
 }
 
@@ -164,7 +165,7 @@ const Bad kBad[] = {
     {"PartialRotary", R"({"partial_rotary_factor": 0.5, "rope_parameters": {"rope_type": "default"}})",
      "partial_rotary_factor", kUnimplemented},
     {"PartialRotaryVersion4", R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor", kUnimplemented},
-    {"Activation", R"({"hidden_act": "relu"})", "'relu' is not supported", kUnimplemented},
+    {"Activation", R"({"hidden_act": "tanh"})", "'tanh' is not supported", kUnimplemented},
     {"Quantized", R"({"quantization_config": {"bits": 4}})", "quantized already", kUnimplemented},
 };
 

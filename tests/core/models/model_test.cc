@@ -62,7 +62,10 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, ::testing::ValuesIn(testing::Golde
 });
 
 TEST(Families, AreListedSorted) {
-  EXPECT_THAT(KnownArchitectures(), ElementsAre("LlamaForCausalLM", "Qwen2ForCausalLM"));
+  EXPECT_THAT(KnownArchitectures(),
+              ElementsAre("Idefics3ForConditionalGeneration", "LlamaForCausalLM", "LlavaForConditionalGeneration",
+                          "Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration",
+                          "SmolVLMForConditionalGeneration"));
 }
 
 TEST(Families, AConfigOfAnUnknownOneIsRefused) {
@@ -75,8 +78,8 @@ TEST(Families, AConfigOfAnUnknownOneIsRefused) {
 
 TEST(TensorNames, OfKindsAndPartsAreDistinct) {
   std::set<std::string_view> kinds;
-  for (const TensorKind kind :
-       {TensorKind::kEmbedding, TensorKind::kNorm, TensorKind::kBias, TensorKind::kLinear, TensorKind::kHead}) {
+  for (const TensorKind kind : {TensorKind::kEmbedding, TensorKind::kNorm, TensorKind::kBias, TensorKind::kLinear,
+                                TensorKind::kHead, TensorKind::kPosition}) {
     EXPECT_TRUE(kinds.insert(TensorKindName(kind)).second);
   }
   std::set<std::string_view> parts;
