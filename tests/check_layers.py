@@ -21,7 +21,7 @@ GRPC = re.compile(r"^(grpc|grpcpp|grpc\+\+|google/(protobuf|rpc|longrunning)|gwq
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 SQLITE = re.compile(r"^sqlite3")
 TORCH_FOLDERS = ("core/backend/torch/", "core/quant/", "tests/core/backend/torch/", "tests/core/quant/")
-SQLITE_FOLDERS = ("core/jobs/", "tests/core/jobs/")
+SQLITE_FOLDERS = ("core/jobs/", "tests/core/jobs/", "tests/support/fault_vfs")
 OWN = re.compile(r"^(core|server|client|proto|tests)/")
 # Implementations of the backend interface: who may name one, apart from itself, the programs and the tests.
 BACKENDS = {"core/backend/torch/": ("core/quant/",), "core/backend/cpu/": ("core/quant/", "core/engine/", "core/jobs/")}
