@@ -12,7 +12,7 @@ namespace gwq {
 enum class Resample { kLanczos = 1, kBilinear = 2, kBicubic = 3, kBox = 4, kHamming = 5 };
 
 // Where the pixels to resize come from: `row(y)`, y in [0, height), returns 3 * width bytes that stay valid until the
-// next call. Rows are asked for in rising order, each at most once.
+// next call. Rows may be asked for in any order and several times.
 struct RowSource {
   int width = 0;
   int height = 0;
@@ -30,8 +30,9 @@ struct ResizeWindow {
 
 // Resizes `source` to `width` x `height` and hands the rows of `window`, which lies inside that, to `put(y, row)` from
 // the top, y counted within the window and row being 3 * window.width bytes valid during the call. Beside the source it
-// holds only the rows under one filter: about 2 * support * window.width * 3 * source.height / height bytes.
-// All sizes are at least 1; width and height may be as large as 2^31.
+// holds a few rows: those under one filter, of the window's width, about 2 * support * max(1, source.height / height)
+// of them, or one of the source's width. All sizes are at least 1; width and height may be as large as 2^31. Equal to
+// Pillow 13; older ones resize the width first always, which changes single values by up to a few steps.
 void ResizeRows(const RowSource& source, int64_t width, int64_t height, const ResizeWindow& window, Resample filter,
                 const std::function<void(int y, const uint8_t* row)>& put);
 
