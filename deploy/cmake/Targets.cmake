@@ -39,7 +39,8 @@ function(gwq_program name)
 endfunction()
 
 # gwq_test(NAME SOURCES... [DEPS target...] [LABELS label...] [TIMEOUT seconds]): one gtest binary, one ctest entry.
-# The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers.
+# The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
+# those with the label "tsan", which run under ThreadSanitizer, are built by the target tsan_tests.
 # LibTorch's threads would otherwise spin between operations, which on a busy machine makes two of them several times slower than one.
 function(gwq_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -49,6 +50,12 @@ function(gwq_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if("tsan" IN_LIST ARG_LABELS)
+    if(NOT TARGET tsan_tests)
+      add_custom_target(tsan_tests)
+    endif()
+    add_dependencies(tsan_tests ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
