@@ -32,7 +32,7 @@ struct ResizeWindow {
 // the top, y counted within the window and row being 3 * window.width bytes valid during the call. Beside the source it
 // holds a few rows: those under one filter, of the window's width, about 2 * support * max(1, source.height / height)
 // of them, or one of the source's width. All sizes are at least 1; width and height may be as large as 2^31. Equal to
-// Pillow 13; older ones resize the width first always, which changes single values by up to a few steps.
+// Pillow 13; older ones always resize the width first, which changes single values by up to 13 of 255.
 void ResizeRows(const RowSource& source, int64_t width, int64_t height, const ResizeWindow& window, Resample filter,
                 const std::function<void(int y, const uint8_t* row)>& put);
 

@@ -1,0 +1,31 @@
+// Files made for a test: whole ones by the libraries' own encoders, and PNG files chunk by chunk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/vision/image.h"
+
+namespace gwq::testing {
+
+[[nodiscard]] Image MakeScene(int width, int height);  // a gradient with texture
+
+enum class JpegKind { kBaseline, kProgressive };
+[[nodiscard]] std::string EncodeJpeg(const Image& image, JpegKind kind);  // 4:4:4
+[[nodiscard]] std::string EncodeInterlacedPng(const Image& image);
+enum class WebpKind { kLossy, kLossless };
+[[nodiscard]] std::string EncodeWebp(const Image& image, WebpKind kind);
+
+// `jpeg` with an EXIF segment that says so.
+[[nodiscard]] std::string WithOrientation(std::string_view jpeg, int orientation);
+
+// A chunk with its length and checksum; a file is kPngSignature and its chunks.
+inline constexpr std::string_view kPngSignature("\x89PNG\r\n\x1a\n", 8);
+[[nodiscard]] std::string PngChunk(std::string_view type, std::string_view data);
+[[nodiscard]] std::string PngHeader(uint32_t width, uint32_t height, int depth, int colour_type, int compression = 0,
+                                    int filter = 0, int interlace = 0);
+
+[[nodiscard]] std::string BigEndian32(uint32_t value);
+
+}  // namespace gwq::testing
