@@ -1,0 +1,137 @@
+// Vision-language families: tensors by the names of the file, layouts, positions; on CpuBackend against transformers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/base/status.h"
+#include "core/models/vision_layout.h"
+#include "tests/support/golden_prompt.h"
+#include "tests/support/vision_conformance.h"
+
+namespace gwq {
+namespace {
+
+using testing::GoldenModel;
+using testing::GoldenPrompt;
+using ::testing::HasSubstr;
+
+// fp32 against transformers' fp32, for weights stored as F32, F16 and BF16.
+constexpr double kLogitsTolerance = 1e-4;
+
+class EveryVisionFamily : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    auto golden = GoldenModel::Load(GetParam());
+    ASSERT_TRUE(golden.ok()) << golden.status();
+    golden_ = *std::move(golden);
+  }
+  GoldenModel golden_;
+};
+
+// A LLaVA tower stops before its last blocks and norm; everything else of the file has a use.
+bool HasNoUse(const std::string& name) {
+  return name.find("vision_tower") != std::string::npos &&
+         (name.find(".layers.2.") != std::string::npos || name.find("post_layernorm") != std::string::npos);
+}
+
+TEST_P(EveryVisionFamily, NamesTheTensorsOfTheFilesWithTheirShapes) {
+  std::set<std::string> named;
+  int last_stage = 0;
+  for (const TensorSpec& spec : golden_.model->tensors()) {
+    EXPECT_TRUE(named.insert(spec.name).second) << spec.name << " is named twice";
+    EXPECT_GE(spec.stage, last_stage) << spec.name;
+    EXPECT_LT(spec.stage, golden_.model->all_stages());
+    EXPECT_EQ(spec.stage < golden_.model->stages(), spec.part == ModelPart::kLanguage) << spec.name;
+    last_stage = spec.stage;
+    const auto view = golden_.weights.Find(spec.name);
+    ASSERT_TRUE(view.ok()) << view.status();
+    EXPECT_EQ(view->shape, spec.shape) << spec.name;
+    EXPECT_LE(MatrixShape(spec.shape).size(), 2u);
+  }
+  std::set<std::string> stored;
+  for (const std::string& name : golden_.weights.Names()) {
+    if (!HasNoUse(name)) stored.insert(name);
+  }
+  EXPECT_EQ(named, stored);
+}
+
+TEST_P(EveryVisionFamily, LoadsTheTensorsOfItsStages) {
+  const auto backend = CreateCpuBackend({.threads = 1, .isa = std::nullopt});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  testing::FilesWeightLoader loader(**backend, golden_.weights);
+  std::map<int, std::set<std::string>> wanted;
+  for (const TensorSpec& spec : golden_.model->tensors()) wanted[spec.stage].insert(spec.name);
+  const VisionTower& tower = *golden_.model->vision();
+  for (int stage = 0; stage < tower.stages(); ++stage) {
+    const auto loaded = tower.LoadStage(stage, loader);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    std::set<std::string> names;
+    for (const NamedWeight& named : (*loaded)->weights()) names.insert(named.name);
+    EXPECT_EQ(names, wanted[golden_.model->stages() + stage]) << "stage " << stage;
+  }
+  EXPECT_EQ(tower.LoadStage(tower.stages(), loader).status().code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST_P(EveryVisionFamily, PositionsEqualTransformers) {
+  for (const char* which : {"a", "b", "c"}) {
+    const GoldenPrompt prompt = LoadGoldenPrompt(golden_, which);
+    for (const auto& tokens : {prompt.tokens, prompt.raw_tokens}) {
+      const auto positions = golden_.model->PositionsFor(tokens, prompt.images);
+      ASSERT_TRUE(positions.ok()) << positions.status();
+      EXPECT_EQ(positions->positions, prompt.positions) << which;
+      EXPECT_EQ(positions->delta, prompt.delta) << which;
+    }
+  }
+}
+
+TEST_P(EveryVisionFamily, PositionsOfAnotherNumberOfImageRowsAreRefused) {
+  const GoldenPrompt prompt = LoadGoldenPrompt(golden_, "b");
+  std::vector<int32_t> tokens = prompt.tokens;
+  tokens.erase(std::ranges::find_if(tokens, [](int32_t token) { return token < 0; }));
+  const absl::Status status = golden_.model->PositionsFor(tokens, prompt.images).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("image tokens"));
+}
+
+TEST_P(EveryVisionFamily, CpuLogitsEqualTransformersOnEveryInstructionSet) {
+  for (const IsaLevel isa : SupportedIsaLevels()) {
+    SCOPED_TRACE(IsaLevelName(isa));
+    const auto backend = CreateCpuBackend({.threads = 2, .isa = isa});
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    testing::ExpectGoldenVision(**backend, GetParam(), kLogitsTolerance, /*bitwise=*/true);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EveryVisionFamily, ::testing::ValuesIn(testing::GoldenVisionModelNames()),
+                         [](const auto& which) {
+                           std::string name = which.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+// At some sizes single precision decides between two positions: transformers' choice for every size.
+TEST(LearnedPositions, OfTilesOfEverySizeEqualTransformers) {
+  const auto text = ReadSmallFile(LocalFileSystem(), testing::GoldenPath("models/positions.json"), 1 << 20);
+  ASSERT_TRUE(text.ok()) << text.status();
+  for (const nlohmann::json& entry : nlohmann::json::parse(*text)) {
+    VisionConfig config;
+    config.position_side = entry[0];
+    config.resampled_positions = true;
+    config.attention.head_dim = 4;
+    const auto count = entry[1].get<int64_t>();
+    const PatchGrid tile = {count, count};
+    const auto layout = LayoutOf(config, {&tile, 1});
+    ASSERT_TRUE(layout.ok()) << layout.status();
+    std::vector<int32_t> expected;
+    for (const int32_t y : entry[2]) {
+      for (const int32_t x : entry[2]) expected.push_back(y * static_cast<int32_t>(config.position_side) + x);
+    }
+    EXPECT_EQ(layout->position_ids, expected) << config.position_side << " " << count;
+  }
+}
+
+}  // namespace
+}  // namespace gwq

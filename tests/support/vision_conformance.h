@@ -1,0 +1,15 @@
+// What a vision-language model must compute on any backend.
+#pragma once
+
+#include <string>
+
+#include "core/backend/backend.h"
+
+namespace gwq::testing {
+
+// Image embeddings and logits of a tiny model against transformers: prompts with one image, two and none; whole, token
+// by token, and mixed in one batch. With `bitwise`, a prompt's logits in a batch with the others are those it has
+// alone.
+void ExpectGoldenVision(Backend& backend, const std::string& name, double tolerance, bool bitwise);
+
+}  // namespace gwq::testing
