@@ -101,5 +101,141 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenProcessors, ::testing::ValuesIn(GoldenN
   return name;
 });
 
+absl::StatusOr<std::unique_ptr<const ImageProcessor>> Parse(const json& config, const json& preprocessor,
+                                                            std::string_view processor = "") {
+  const std::string config_text = config.dump();
+  const std::string file = preprocessor.is_null() ? "" : preprocessor.dump();
+  return ImageProcessor::Parse({.config = config_text, .preprocessor_config = file, .processor_config = processor});
+}
+
+const json kQwen = {{"model_type", "qwen2_vl"}};
+const json kSmolVlm = {{"model_type", "smolvlm"}, {"scale_factor", 4}, {"vision_config", {{"patch_size", 16}}}};
+const json kLlava = {{"model_type", "llava"}, {"vision_config", {{"patch_size", 14}}}};
+
+TEST(ParseProcessor, SaysWhichFileIsMissing) {
+  const auto missing = Parse(kQwen, nullptr);
+  EXPECT_THAT(missing, FailsAt("preprocessor_config.json"));
+  EXPECT_NE(MessageOf(missing.status()).find("upload the file with the model"), std::string_view::npos);
+  EXPECT_THAT(Parse(kQwen, nullptr, R"({"processor_class": "Qwen2VLProcessor"})"), FailsAt("preprocessor_config.json"));
+}
+
+TEST(ParseProcessor, ReadsTheFileOfTransformers5) {
+  const auto processor = Parse(kQwen, nullptr,
+                               R"({"image_processor": {"image_processor_type": "Qwen2VLImageProcessorFast",
+                                   "patch_size": 8, "size": {"shortest_edge": 256, "longest_edge": 4096}}})");
+  ASSERT_THAT(processor, IsOk());
+  EXPECT_EQ((*processor)->Plan(64, 64)->patch_size_floats, 2 * 3 * 8 * 8);
+}
+
+TEST(ParseProcessor, RefusesUnknownProcessorsAndModels) {
+  const auto unknown = Parse(kQwen, {{"image_processor_type", "PixtralImageProcessor"}});
+  EXPECT_THAT(unknown, FailsAt("preprocessor_config.json.image_processor_type"));
+  EXPECT_NE(MessageOf(unknown.status()).find("Qwen2VLImageProcessor"), std::string_view::npos);
+  EXPECT_THAT(Parse(kLlava, {{"image_processor_type", "Qwen2VLImageProcessor"}}),
+              FailsAt("preprocessor_config.json.image_processor_type"));
+  EXPECT_THAT(Parse({{"model_type", "llama"}}, json::object()), HasCode(absl::StatusCode::kUnimplemented));
+}
+
+struct BadSetting {
+  json config;
+  json file;
+  const char* field;
+};
+
+TEST(ParseProcessor, NamesTheFieldThatIsWrong) {
+  const BadSetting settings[] = {
+      {kQwen, {{"patch_size", 0}}, "preprocessor_config.json.patch_size"},
+      {kQwen, {{"patch_size", "14"}}, "preprocessor_config.json.patch_size"},
+      {kQwen, {{"min_pixels", 1e15}}, "preprocessor_config.json.min_pixels"},
+      {kQwen, {{"max_pixels", std::numeric_limits<uint64_t>::max()}}, "preprocessor_config.json.max_pixels"},
+      {kQwen, {{"min_pixels", 5000}, {"max_pixels", 4000}}, "preprocessor_config.json.size"},
+      {kQwen, {{"size", 224}}, "preprocessor_config.json.size"},
+      {kQwen, {{"resample", 6}}, "preprocessor_config.json.resample"},
+      {kQwen, {{"image_mean", {0.5, 0.5}}}, "preprocessor_config.json.image_mean"},
+      {kQwen, {{"image_std", {0.5, 0, 0.5}}}, "preprocessor_config.json.image_std"},
+      {kQwen, {{"do_rescale", 1}}, "preprocessor_config.json.do_rescale"},
+      {{{"model_type", "qwen2_vl"}, {"vision_config", {{"spatial_merge_size", 4}}}},
+       json::object(),
+       "preprocessor_config.json.merge_size"},
+      {kSmolVlm, {{"max_image_size", {{"longest_edge", 500}}}}, "preprocessor_config.json.max_image_size.longest_edge"},
+      {kSmolVlm, {{"size", {{"longest_edge", -1}}}}, "preprocessor_config.json.size.longest_edge"},
+      {kLlava, {{"crop_size", {{"height", 0}, {"width", 4}}}}, "preprocessor_config.json.crop_size.height"},
+      {{{"model_type", "llava"}, {"vision_feature_select_strategy", "some"}},
+       json::object(),
+       "config.json.vision_feature_select_strategy"},
+  };
+  for (const BadSetting& setting : settings) {
+    EXPECT_THAT(Parse(setting.config, setting.file), FailsAt(setting.field)) << setting.file;
+  }
+  const json tile = {{"max_image_size", {{"longest_edge", 512}}}};
+  EXPECT_THAT(Parse(kSmolVlm, tile, R"({"image_seq_len": 81})"), FailsAt("processor_config.json.image_seq_len"));
+  EXPECT_THAT(Parse(kSmolVlm, tile, R"({"image_seq_len": 64})"), IsOk());
+}
+
+TEST(ParseProcessor, SaysWhatIsNotSupported) {
+  EXPECT_THAT(Parse(kQwen, {{"do_resize", false}}), HasCode(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(Parse(kQwen, {{"resample", 0}}), HasCode(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(Parse(kLlava, {{"do_pad", true}}), HasCode(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(Parse(kLlava, {{"size", {{"shortest_edge", 224}, {"longest_edge", 800}}}}),
+              HasCode(absl::StatusCode::kUnimplemented));
+}
+
+TEST(ParseProcessor, TakesSizesUnderTheNamesOfEveryVersion) {
+  const json top = {{"min_pixels", 3136}, {"max_pixels", 6272}};
+  const json edges = {{"size", {{"shortest_edge", 3136}, {"longest_edge", 6272}}}};
+  const json pixels = {{"size", {{"min_pixels", 3136}, {"max_pixels", 6272}}}};
+  for (const json& file : {top, edges, pixels}) {
+    const auto processor = Parse(kQwen, file);
+    ASSERT_THAT(processor, IsOk());
+    EXPECT_EQ((*processor)->Plan(500, 500)->resized_width, 56) << file;
+  }
+}
+
+TEST(PlanPicture, RefusesShapesThatBecomeTooMuch) {
+  const auto qwen = Parse(kQwen, json::object());
+  ASSERT_THAT(qwen, IsOk());
+  EXPECT_THAT((*qwen)->Plan(201, 1), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT((*qwen)->Plan(200, 1), IsOk());
+  EXPECT_THAT((*qwen)->Plan(0, 5), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT((*qwen)->Prepare({.width = 4, .height = 4, .rgb = {1, 2, 3}}),
+              HasCode(absl::StatusCode::kInvalidArgument));
+  const auto uncropped = Parse(kLlava, {{"do_center_crop", false}});
+  ASSERT_THAT(uncropped, IsOk());
+  EXPECT_THAT((*uncropped)->Plan(16384, 1), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(PlanPicture, CroppedAwayPartsAreNeverResized) {
+  // All of it would be 3.7 million columns.
+  const auto processor = Parse(kLlava, json::object());
+  ASSERT_THAT(processor, IsOk());
+  const Image thin{.width = 16384, .height = 1, .rgb = std::vector<uint8_t>(3 * 16384, 7)};
+  const auto prepared = (*processor)->Prepare(thin);
+  ASSERT_THAT(prepared, IsOk());
+  EXPECT_EQ(prepared->image_tokens, 256);
+  EXPECT_NEAR(prepared->tiles[0].shows.left, 8191.5, 1e-6);
+  EXPECT_NEAR(prepared->tiles[0].shows.right, 8192.5, 1e-6);
+}
+
+TEST(PlanPicture, TilesShowTheirPartOfTheOriginal) {
+  const auto smolvlm =
+      Parse(kSmolVlm, {{"size", {{"longest_edge", 1024}}}, {"max_image_size", {{"longest_edge", 512}}}});
+  ASSERT_THAT(smolvlm, IsOk());
+  const auto plan = (*smolvlm)->Plan(300, 100);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->tile_rows, 1);
+  EXPECT_EQ(plan->tile_columns, 2);
+  ASSERT_EQ(plan->tiles.size(), 3u);
+  EXPECT_EQ(plan->tiles[1].shows.left, 150);
+  EXPECT_EQ(plan->tiles[1].shows.right, 300);
+  EXPECT_EQ(plan->tiles[2].shows.right, 300);
+
+  const auto square = Parse(kLlava, {{"image_processor_type", "LlavaImageProcessor"}, {"do_pad", true}});
+  ASSERT_THAT(square, IsOk());
+  const PixelRect shows = (*square)->Plan(100, 60)->tiles[0].shows;
+  EXPECT_EQ(shows.left, 0);
+  EXPECT_EQ(shows.top, -20);
+  EXPECT_EQ(shows.bottom, 80);
+}
+
 }  // namespace
 }  // namespace gwq

@@ -1,0 +1,118 @@
+// What decoding and preprocessing hold at most, counted at malloc, the libraries' buffers included.
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "core/vision/draw.h"
+#include "core/vision/image.h"
+#include "core/vision/image_processor.h"
+#include "core/vision/resize.h"
+#include "tests/core/vision/counting_malloc.h"
+#include "tests/core/vision/golden_images.h"
+#include "tests/core/vision/made_images.h"
+#include "tests/support/status_matchers.h"
+
+namespace gwq {
+namespace {
+
+using testing::BytesOf;
+using testing::EncodeInterlacedPng;
+using testing::EncodeJpeg;
+using testing::EncodeWebp;
+using testing::GoldenFile;
+using testing::HasCode;
+using testing::IsOk;
+using testing::JpegKind;
+using testing::MakeScene;
+using testing::PeakHeap;
+using testing::WebpKind;
+using testing::WithOrientation;
+
+constexpr int kWidth = 2403, kHeight = 1601;
+constexpr int64_t kPicture = int64_t{3} * kWidth * kHeight;  // 11.5 MB
+constexpr int64_t kRows = 1 << 20;                           // rows and tables of the libraries
+
+int64_t PeakOfDecoding(const std::string& file) {
+  const PeakHeap peak;
+  const auto image = DecodeImage(BytesOf(file));
+  EXPECT_THAT(image, IsOk());
+  EXPECT_GE(peak.bytes(), kPicture) << "the counter counts";
+  return peak.bytes();
+}
+
+TEST(DecodingMemory, IsOnePicture) {
+  const Image scene = MakeScene(kWidth, kHeight);
+  const auto png = EncodePng(scene);
+  ASSERT_THAT(png, IsOk());
+  EXPECT_LE(PeakOfDecoding(*png), kPicture + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeInterlacedPng(scene)), kPicture + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kBaseline)), kPicture + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossy)), kPicture + kRows);
+}
+
+TEST(DecodingMemory, IsTwoPicturesWhileOneIsTurned) {
+  const std::string jpeg = EncodeJpeg(MakeScene(kWidth, kHeight), JpegKind::kBaseline);
+  for (const int orientation : {2, 6}) {
+    EXPECT_LE(PeakOfDecoding(WithOrientation(jpeg, orientation)), 2 * kPicture + kRows) << orientation;
+  }
+}
+
+TEST(DecodingMemory, AddsWhatTheFormatNeeds) {
+  const Image scene = MakeScene(kWidth, kHeight);
+  // Three components at full resolution, two bytes a coefficient.
+  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kProgressive)), 3 * kPicture + 2 * kRows);
+  // Four bytes a pixel.
+  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossless)), kPicture + kPicture / 3 * 4 + 2 * kRows);
+}
+
+TEST(DecodingMemory, IsNothingForAPictureOverTheLimit) {
+  const std::string file = GoldenFile("100-megapixels.png");
+  EXPECT_LT(file.size(), 16'000u);
+  const PeakHeap peak;
+  EXPECT_THAT(DecodeImage(BytesOf(file)), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_LT(peak.bytes(), 100'000);
+}
+
+struct Processor {
+  const char* name;
+  const char* config;
+  const char* preprocessor_config;
+};
+
+constexpr Processor kProcessors[] = {
+    {"Qwen2-VL", R"({"model_type": "qwen2_vl"})", R"({"max_pixels": 12845056})"},
+    {"SmolVLM", R"({"model_type": "smolvlm", "scale_factor": 4, "vision_config": {"patch_size": 16}})",
+     R"({"size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}})"},
+    {"LLaVA", R"({"model_type": "llava", "vision_config": {"patch_size": 14}})",
+     R"({"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}})"},
+    {"LLaVA, squared", R"({"model_type": "llava", "vision_config": {"patch_size": 14}})",
+     R"({"image_processor_type": "LlavaImageProcessor", "do_pad": true, "size": {"shortest_edge": 336},
+         "crop_size": {"height": 336, "width": 336}})"},
+};
+
+TEST(PreparingMemory, IsTheGivenPictureTheResizedOneAndThePatches) {
+  for (const auto& [name, config, file] : kProcessors) {
+    const auto processor =
+        ImageProcessor::Parse({.config = config, .preprocessor_config = file, .processor_config = ""});
+    ASSERT_THAT(processor, IsOk()) << name;
+    const PeakHeap peak;
+    const auto prepared = (*processor)->Prepare(MakeScene(kWidth, kHeight));
+    ASSERT_THAT(prepared, IsOk()) << name;
+    const auto patches = static_cast<int64_t>(prepared->patches.size() * sizeof(float));
+    const int64_t resized = int64_t{3} * prepared->resized_width * prepared->resized_height;
+    EXPECT_LE(peak.bytes(), kPicture + resized + patches + kRows) << name;
+    EXPECT_GE(peak.bytes(), kPicture + patches) << name;
+  }
+}
+
+TEST(ResizingMemory, IsAFewRowsForAThinPicture) {
+  for (const auto& [width, height] : {std::pair(16384, 3), std::pair(3, 16384)}) {
+    const Image image = MakeScene(width, height);
+    const PeakHeap peak;
+    const Image resized = Resize(image, 64, 64, Resample::kLanczos);
+    EXPECT_LE(peak.bytes(), kRows) << width << " x " << height;
+  }
+}
+
+}  // namespace
+}  // namespace gwq
