@@ -130,8 +130,9 @@ def templates():
     named = {"chatml": text_inputs.CHATML, "qwen": text_inputs.QWEN, "llama3": text_inputs.LLAMA3, "strict": text_inputs.STRICT}
     named |= {f"corner {i}": source for i, source in enumerate(text_inputs.CORNERS)}
     tokens = {"bos_token": "<s>", "eos_token": "</s>"}
-    return [{"name": name, "template": source, "tokens": tokens, "cases": cases(source, text_inputs.TEMPLATE_DIALOGUES, tokens)}
-            for name, source in named.items()]
+    seeing = {"qwen2-vl": text_inputs.QWEN2_VL, "smolvlm": text_inputs.SMOLVLM, "llava": text_inputs.LLAVA}
+    return [{"name": name, "template": source, "tokens": tokens, "cases": cases(source, dialogues, tokens)}
+            for group, dialogues in ((named, text_inputs.TEMPLATE_DIALOGUES), (seeing, text_inputs.VISION_DIALOGUES)) for name, source in group.items()]
 
 
 def write(name, value):

@@ -217,6 +217,26 @@ STRICT = """{{ bos_token }}{% for message in messages %}{% if (message['role'] =
 alternate user/assistant/user/assistant/...') }}{% endif %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] \
 == 'assistant' %}{{ message['content'] + eos_token}}{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"""
 
+# As Qwen2-VL, SmolVLM and LLaVA place images.
+QWEN2_VL = """{% set image_count = namespace(value=0) %}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system
+You are a helpful assistant.<|im_end|>
+{% endif %}<|im_start|>{{ message['role'] }}
+{% if message['content'] is string %}{{ message['content'] }}<|im_end|>
+{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' or 'image' in content or 'image_url' in content %}{% set image_count.value = \
+image_count.value + 1 %}{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in content %}\
+{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>
+{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+SMOLVLM = """<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
+{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>
+{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"""
+
+LLAVA = """{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}{# Render all images first #}{% for content in \
+message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}{# Render all text next #}{% if message['role'] != 'assistant' %}{% for content in \
+message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}{% endfor %}{% else %}{% for content in message['content'] | selectattr('type', \
+'equalto', 'text') %}{% generation %}{{ content['text'] + ' '}}{% endgeneration %}{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"""
+
 # Small templates, each for a corner of Jinja2 or Python that chat templates use.
 CORNERS = [
     "{% for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}{{ loop.index }}{{ m.role }};{% endfor %}",
@@ -264,4 +284,18 @@ TEMPLATE_DIALOGUES = [
     ([turn("system", " Be brief.\n"), turn("user", "  a\tb  "), turn("assistant", "<think>\nhm\n</think>\n\nok"), turn("user", "it's \"q\" <b>&</b> é😀\\")], True),
     ([turn("user", "u"), turn("assistant", "A"), turn("tool", "r1"), turn("tool", "r2"), turn("user", "x\x1f")], False),
     ([turn("user", "one"), turn("user", "two")], False),
+]
+
+IMAGE = {"type": "image"}
+
+
+def parts(role, *content):
+    return {"role": role, "content": [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]}
+
+
+VISION_DIALOGUES = [
+    ([parts("user", IMAGE, "what?")], True),
+    ([parts("system", "Be brief."), parts("user", "before ", IMAGE, " between ", IMAGE, "\tafter \"q\" é\n")], True),
+    ([parts("user", "no image")], True),
+    ([parts("user", IMAGE, IMAGE, "same?"), parts("assistant", "no"), parts("user", "why?")], False),
 ]

@@ -72,7 +72,17 @@ std::string HashOf(std::span<const int32_t> ids) {
 
 std::vector<ChatMessage> Messages(const nlohmann::json& messages) {
   std::vector<ChatMessage> out;
-  for (const auto& message : messages) out.push_back({message["role"], message["content"]});
+  for (const auto& message : messages) {
+    out.push_back({message["role"], ""});
+    if (message["content"].is_string()) {
+      out.back().content = message["content"];
+      continue;
+    }
+    for (const auto& part : message["content"]) {
+      const bool image = part["type"] == "image";
+      out.back().parts.push_back({.image = image, .text = image ? "" : part["text"].get<std::string>()});
+    }
+  }
   return out;
 }
 
