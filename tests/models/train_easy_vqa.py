@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from vqa_training.batches import EDGE_OF, make_batch
+from vqa_training.asking import LEVELS
+from vqa_training.batches import EDGE_OF, WORDS, YES_NO, make_batch
 from vqa_training.dataset import pictures
 from vqa_training.export import export
 from vqa_training.losses import AnswerLoss
@@ -40,6 +41,7 @@ class Training:
         self.visual, self.parameters = visual, visual + rest
         self.optimizer = torch.optim.AdamW([{"params": visual}, {"params": rest}], lr=0, betas=(0.9, 0.98), weight_decay=0.05)
         self.step, self.spent, self.log = 0, 0.0, {}
+        self.level, self.right = 0, 0.5  # of the yes/no questions; the share answered right of late
 
     def rates(self):
         """(tower, decoder) at this step."""
@@ -50,9 +52,16 @@ class Training:
         rate = ANSWER_RATE * min(1, (at + 1) / 200) * max(0.01, 0.5 * (1 + math.cos(math.pi * at / max(1, args.steps))))
         return rate * TOWER_SHARE, rate
 
+    def rise(self, right):
+        """The next level of the yes/no questions once nine of ten are answered right."""
+        self.right = 0.9 * self.right + 0.1 * right
+        if self.right > 0.9 and self.level < LEVELS - 1:
+            self.level, self.right = self.level + 1, 0.5
+            print(f"step {self.step}: yes/no questions of level {self.level}", flush=True)
+
     def one(self):
         """One step; its figures go to self.log."""
-        batch = make_batch(self.pictures, self.args.seed, self.step, SIZE)
+        batch = make_batch(self.pictures, self.args.seed, self.step, SIZE, self.level)
         for group, rate in zip(self.optimizer.param_groups, self.rates()):
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -60,7 +69,7 @@ class Training:
             merged = self.tower.merged(self.tower.blocks(pixel_values(batch.pixels)))
             seen, right = self.heads.loss(merged, batch.shape, batch.color, batch.mask)
             self.note("seen", seen)
-            self.note("shape by head", right.float().mean())
+            self.note("shape", right.float().mean())
             loss = seen
             if self.step >= self.args.tower_steps:
                 answered, logits = self.answers(batch, merged)
@@ -78,15 +87,17 @@ class Training:
         self.note("answers", answered)
         guess = logits.argmax(-1)
         is_edge = torch.tensor([int(id) in EDGE_OF for id in batch.targets])
-        words = (batch.weights == 1) & ~is_edge
-        self.note("words right", (guess[words] == batch.targets[words]).float().mean())
+        for name, ids in (("yes/no", YES_NO), ("words", WORDS - YES_NO)):
+            chosen = torch.tensor([int(id) in ids for id in batch.targets])
+            self.note(name, (guess[chosen] == batch.targets[chosen]).float().mean())
+        self.rise(self.log["yes/no"][-1])
         wanted = [EDGE_OF[int(id)] for id in batch.targets[is_edge]]
         said = [EDGE_OF.get(int(id), 1000) for id in guess[is_edge]]
-        self.note("edges within 2 px", torch.tensor([float(abs(a - b) <= 2) for a, b in zip(wanted, said)]).mean())
+        self.note("edges", torch.tensor([float(abs(a - b) <= 2) for a, b in zip(wanted, said)]).mean())
 
     def save(self):
         state = {"model": self.model.state_dict(), "heads": self.heads.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "step": self.step, "spent": self.spent}
+                 "step": self.step, "spent": self.spent, "level": self.level, "right": self.right}
         part = self.args.checkpoint.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, self.args.checkpoint)
@@ -97,6 +108,7 @@ class Training:
         self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.spent = state["step"], state["spent"]
+        self.level, self.right = state["level"], state["right"]
 
     def run(self):
         last = self.args.tower_steps + self.args.steps if self.args.steps else 0

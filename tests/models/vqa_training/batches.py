@@ -58,11 +58,11 @@ def _dialogue(turns):
     return ids, learned
 
 
-def _branches(random, shape, color, box):
+def _branches(random, shape, color, box, level):
     out = []
     for _ in range(BRANCHES):
         turns = 1 if random.random() < 0.93 else 2
-        out.append([question(random, shape, color) for _ in range(turns)])
+        out.append([question(random, shape, color, level) for _ in range(turns)])
     out.append([location(random, shape, color, box)])
     if random.random() < 0.05:  # a place asked for within a dialogue
         out[-1].insert(0, out[0][0])
@@ -80,18 +80,19 @@ def _prefix_positions():
 PREFIX_POSITIONS = _prefix_positions()
 
 
-WORDS = {tokenizer.token_to_id(space + word) for word in (*SHAPES, *COLORS) for space in ("", "Ġ")} | {encode("yes")[0], encode("no")[0]}
+YES_NO = {encode("yes")[0], encode("no")[0]}
+WORDS = YES_NO | {tokenizer.token_to_id(space + word) for word in (*SHAPES, *COLORS) for space in ("", "Ġ")}
 
 
 def _weight(id):
     return 1.0 if id in EDGE_OF or id in WORDS else FRAME_WEIGHT
 
 
-def make_batch(pictures, seed, step, size):
-    """The batch of one step: the same for the same seed and step, so that a run can go on where it stopped."""
+def make_batch(pictures, seed, step, size, level):
+    """The batch of one step: the same for the same seed, step and level (asking.question), so that a run can go on where it stopped."""
     random = np.random.default_rng([seed, step])
     shown = [drawn(random) if random.random() < 0.5 else moved(pictures[random.integers(len(pictures))], random) for _ in range(size)]
-    rows = [_branches(random, shape, color, box) for _, _, shape, color, box in shown]
+    rows = [_branches(random, shape, color, box, level) for _, _, shape, color, box in shown]
     length = len(PREFIX) + max(sum(len(ids) for ids, _ in row) for row in rows)
     ids = np.zeros((size, length), np.int64)
     positions = np.zeros((3, size, length), np.int64)

@@ -4,10 +4,10 @@ The wheel has no boxes: they follow from the pixels, as the background is one co
 either: that follows from the pictures' own questions.
 """
 import hashlib
-import importlib.util
 import json
 import re
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +42,12 @@ class Question:
 
 
 def folder(split):
-    spec = importlib.util.find_spec("easy_vqa")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("the wheel easy-vqa is missing: pip install easy-vqa==1.0")
-    return Path(spec.submodule_search_locations[0]) / "data" / split
+    """Found by the wheel's metadata: an import would take any easy_vqa.py beside the caller."""
+    try:
+        wheel = metadata.distribution("easy-vqa")
+    except metadata.PackageNotFoundError:
+        raise SystemExit("the wheel easy-vqa is missing: pip install easy-vqa==1.0") from None
+    return Path(wheel.locate_file("easy_vqa/data")) / split
 
 
 def mask_of(pixels):
