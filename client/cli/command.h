@@ -22,6 +22,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected);
 void AddJobCommands(CLI::App& app, Selected& selected);
 void AddArtifactCommands(CLI::App& app, Selected& selected);
 void AddGenerateCommand(CLI::App& app, Selected& selected);
+void AddVqaCommand(CLI::App& app, Selected& selected);
 void AddServeCommands(CLI::App& app, Selected& selected);
 
 // "smollm2" -> "models/smollm2"; a full name stays.

@@ -51,6 +51,7 @@ int Main(int argc, char** argv) {
   AddJobCommands(app, selected);
   AddArtifactCommands(app, selected);
   AddGenerateCommand(app, selected);
+  AddVqaCommand(app, selected);
   AddServeCommands(app, selected);
   try {
     app.parse(argc, argv);

@@ -26,13 +26,16 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
   for (const auto& row : rows) print(row);
 }
 
-void PrintJson(const google::protobuf::Message& message) {
+std::string JsonText(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string text;
-  if (google::protobuf::util::MessageToJsonString(message, &text, options).ok()) fmt::print("{}\n", text);
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) text.clear();
+  return text;
 }
+
+void PrintJson(const google::protobuf::Message& message) { fmt::print("{}\n", JsonText(message)); }
 
 std::string JsonString(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -15,6 +15,8 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
 // One line of JSON with the proto's field names; fields at their default are printed too.
 void PrintJson(const google::protobuf::Message& message);
 
+[[nodiscard]] std::string JsonText(const google::protobuf::Message& message);
+
 // `text` as a JSON string, quotes included.
 [[nodiscard]] std::string JsonString(std::string_view text);
 

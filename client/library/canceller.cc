@@ -3,9 +3,12 @@
 namespace gwq::client {
 
 void Canceller::Cancel() {
-  MutexLock lock(mutex_);
-  cancelled_ = true;
-  if (context_ != nullptr) context_->TryCancel();
+  {
+    MutexLock lock(mutex_);
+    cancelled_ = true;
+    for (grpc::ClientContext* const context : contexts_) context->TryCancel();
+  }
+  changed_.NotifyAll();
 }
 
 bool Canceller::cancelled() const {
@@ -13,15 +16,26 @@ bool Canceller::cancelled() const {
   return cancelled_;
 }
 
-Canceller::Attachment::Attachment(Canceller& canceller, grpc::ClientContext& context) : canceller_(canceller) {
-  MutexLock lock(canceller_.mutex_);
-  canceller_.context_ = &context;
-  if (canceller_.cancelled_) context.TryCancel();
+bool Canceller::WaitFor(std::chrono::milliseconds pause) {
+  const auto until = std::chrono::steady_clock::now() + pause;
+  MutexLock lock(mutex_);
+  while (!cancelled_ && changed_.WaitUntil(mutex_, until)) {
+  }
+  return cancelled_;
+}
+
+Canceller::Attachment::Attachment(Canceller* canceller, grpc::ClientContext& context)
+    : canceller_(canceller), context_(context) {
+  if (canceller_ == nullptr) return;
+  MutexLock lock(canceller_->mutex_);
+  canceller_->contexts_.insert(&context);
+  if (canceller_->cancelled_) context.TryCancel();
 }
 
 Canceller::Attachment::~Attachment() {
-  MutexLock lock(canceller_.mutex_);
-  canceller_.context_ = nullptr;
+  if (canceller_ == nullptr) return;
+  MutexLock lock(canceller_->mutex_);
+  canceller_->contexts_.erase(&context_);
 }
 
 }  // namespace gwq::client

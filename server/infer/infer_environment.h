@@ -7,6 +7,7 @@
 #include "core/base/thread_pool.h"
 #include "core/vision/image.h"
 #include "server/common/call.h"
+#include "server/infer/image_memory.h"
 #include "server/infer/image_store.h"
 #include "server/infer/model_table.h"
 
@@ -19,6 +20,7 @@ struct InferEnvironment {
   Executor& loads;   // loads and unloads take long and must not hold up other calls
   Executor& images;  // decoding and encoding images; its queue bounds the requests whose images wait
   ImageStore& image_store;
+  ImageMemory& image_memory;
   ImageLimits image_limits;
   const Clock& clock;
   int64_t unload_millis = 0;

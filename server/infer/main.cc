@@ -98,11 +98,13 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
   Executor loads(kLoadThreads, kMaxQueuedLoads);
   Executor images(static_cast<int>(settings.image_threads), static_cast<size_t>(settings.max_queued_images));
   ImageStore image_store(static_cast<size_t>(settings.image_store_mib) << 20);
+  ImageMemory image_memory(static_cast<size_t>(settings.image_memory_mib) << 20);
   InferenceService service(InferEnvironment{.call = {executor, authenticator, metrics, log},
                                             .models = models,
                                             .loads = loads,
                                             .images = images,
                                             .image_store = image_store,
+                                            .image_memory = image_memory,
                                             .image_limits = MakeImageLimits(settings),
                                             .clock = SystemClock(),
                                             .unload_millis = settings.unload_seconds * 1000});

@@ -10,7 +10,7 @@
 namespace gwq {
 
 void AddInferSettings(Options& options, InferSettings& settings) {
-  settings.service.max_message_mib = 64;  // requests carry images
+  settings.service.max_message_mib = 32;  // requests carry images
   AddServiceSettings(options, settings.service);
   options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs, which resolves names of models and artifacts");
   options.Add("jobs-token", settings.jobs_token, "bearer token for gwq-jobs");
@@ -38,6 +38,8 @@ void AddInferSettings(Options& options, InferSettings& settings) {
   options.Add("max-queued-images", settings.max_queued_images, 1, 1'000'000,
               "requests whose images may wait for those threads");
   options.Add("image-store-mib", settings.image_store_mib, 0, 65536, "memory for uploaded images, in MiB");
+  options.Add("image-memory-mib", settings.image_memory_mib, 1, 1 << 20,
+              "memory for what the tower made of the images of requests that wait or run, in MiB");
   options.Add("hold-seconds", settings.hold_seconds, 1, 3600,
               "how long gwq-jobs keeps a loaded model after this service vanished");
   options.Add("unload-seconds", settings.unload_seconds, 0, 3600,

@@ -30,6 +30,7 @@ struct InferSettings {
   int64_t image_threads = 2;
   int64_t max_queued_images = 64;
   int64_t image_store_mib = 256;
+  int64_t image_memory_mib = 1024;
   int64_t hold_seconds = 600;
   int64_t unload_seconds = 20;
 };

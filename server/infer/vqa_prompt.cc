@@ -131,7 +131,7 @@ absl::Status EncodeAll(const ServedModel& model, const ImageLimits& limits, cons
 
 }  // namespace
 
-absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits,
+absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits, ImageMemory& memory,
                                         const std::function<absl::Status()>& check, VqaInput& input) {
   VqaPrompt out;
   GWQ_ASSIGN_OR_RETURN(out.images, PlanImages(model, limits, input.images));
@@ -142,7 +142,8 @@ absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLim
   GWQ_RETURN_IF_ERROR(CheckPromptSize(std::ssize(input.generation.prompt), input.text_field, request_limits));
   GWQ_RETURN_IF_ERROR(CheckAnswerFields(input.generation, request_limits));
   if (in_order.empty()) return out;
-  auto rows = std::make_shared<std::vector<float>>(static_cast<size_t>(out.image_rows * request_limits.hidden_size));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<std::vector<float>> rows,
+                       memory.Floats(static_cast<size_t>(out.image_rows * request_limits.hidden_size)));
   GWQ_RETURN_IF_ERROR(EncodeAll(model, limits, check, input, out.images, request_limits.hidden_size, *rows, out.times));
   input.generation.images = std::move(rows);
   return out;

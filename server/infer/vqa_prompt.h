@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/vision/image_processor.h"
+#include "server/infer/image_memory.h"
 #include "server/infer/image_metrics.h"
 #include "server/infer/vqa_request.h"
 
@@ -22,7 +23,9 @@ struct VqaPrompt {
 // for a reaction or an engine's thread. `check` is asked between steps and ends the work with its error.
 // INVALID_ARGUMENT naming images[i] for one that is broken or over a limit, which is seen from all headers before
 // anything is decoded, or the messages where they do not fit the context, which is seen before anything is encoded.
+// RESOURCE_EXHAUSTED where `memory` has no room for their rows.
 [[nodiscard]] absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits,
-                                                      const std::function<absl::Status()>& check, VqaInput& input);
+                                                      ImageMemory& memory, const std::function<absl::Status()>& check,
+                                                      VqaInput& input);
 
 }  // namespace gwq

@@ -23,7 +23,8 @@ absl::Status SubmitVqa(const InferEnvironment& environment, VqaStart& start, int
   const std::chrono::duration<double, std::milli> waited = std::chrono::steady_clock::now() - start.read_at;
   VqaInput& input = start.input;
   GWQ_RETURN_IF_ERROR(check());
-  absl::StatusOr<VqaPrompt> prompt = MakeVqaPrompt(*start.model, environment.image_limits, check, input);
+  absl::StatusOr<VqaPrompt> prompt =
+      MakeVqaPrompt(*start.model, environment.image_limits, environment.image_memory, check, input);
   const ImageTimes times = prompt.ok() ? prompt->times : ImageTimes();
   const int64_t rows = prompt.ok() ? prompt->image_rows : 0;
   if (!input.images.empty()) {

@@ -24,6 +24,8 @@ struct Imported {
   std::unique_ptr<BlobStore> store;
   Digest tiny;
   Digest other;
+  Digest seeing;
+  Digest blind;
 };
 
 // Made when first asked for; the folder goes with the process.
@@ -33,6 +35,8 @@ const Imported& Models() {
     models.store = *OpenLocalBlobStore(LocalFileSystem(), models.folder.path(), SystemClock());
     models.tiny = *ImportTinyModel(*models.store, 1);
     models.other = *ImportTinyModel(*models.store, 2);
+    models.seeing = *ImportTinyVlm(*models.store, 1);
+    models.blind = *ImportTinyVlm(*models.store, 1, /*with_processor=*/false);
     return &models;
   }();
   return *imported;
@@ -49,6 +53,8 @@ InferFixture::InferFixture() {
   jobs = std::make_unique<FakeJobs>(Models().folder.path());
   jobs->Add("models/tiny", Models().tiny);
   jobs->Add("models/other", Models().other);
+  jobs->Add("models/seeing", Models().seeing);
+  jobs->Add("models/blind", Models().blind);
 }
 
 InferFixture::~InferFixture() { Stop(); }
@@ -76,11 +82,13 @@ void InferFixture::Start(const Setup& setup) {
   loads_ = std::make_unique<Executor>(2, 16);
   images_ = std::make_unique<Executor>(1, setup.max_queued_images);
   image_store = std::make_unique<ImageStore>(size_t{1} << 20);
+  image_memory = std::make_unique<ImageMemory>(setup.image_memory_bytes);
   service_ = std::make_unique<InferenceService>(InferEnvironment{.call = {*executor_, *authenticator_, *metrics, log_},
                                                                  .models = *models,
                                                                  .loads = *loads_,
                                                                  .images = *images_,
                                                                  .image_store = *image_store,
+                                                                 .image_memory = *image_memory,
                                                                  .image_limits = setup.image_limits,
                                                                  .clock = SystemClock(),
                                                                  .unload_millis = setup.unload_millis});

@@ -17,7 +17,8 @@
 
 namespace gwq::testing {
 
-// "models/tiny" and "models/other".
+// "models/tiny" and "models/other", and the vision-language models "models/seeing" and "models/blind", which lacks its
+// processor file.
 class InferFixture : public ::testing::Test {
  protected:
   struct Setup {
@@ -26,6 +27,7 @@ class InferFixture : public ::testing::Test {
     int64_t unload_millis = 20'000;
     ImageLimits image_limits;
     size_t max_queued_images = 16;
+    size_t image_memory_bytes = size_t{64} << 20;
     std::string tokens;  // lines of the token file; empty: everybody is local
   };
   // Imported once for all tests of the program.
@@ -55,6 +57,7 @@ class InferFixture : public ::testing::Test {
   std::unique_ptr<v1::InferenceService::Stub> stub;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<ImageStore> image_store;
+  std::unique_ptr<ImageMemory> image_memory;
 
  private:
   const Log log_{"gwq-infer-test", LogLevel::kError};

@@ -15,16 +15,16 @@ namespace {
 
 constexpr uint64_t kMaxFile = 64 << 20;
 
-}  // namespace
-
-absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
+// Runs a script that writes a model directory and uploads the named files of it and its weights.
+absl::StatusOr<Digest> ImportMade(BlobStore& store, const std::string& script, int seed,
+                                  const std::vector<std::string>& names) {
   const TempFolder folder;
   const char* source = std::getenv("GWQ_SOURCE_DIR");
-  const std::string command = fmt::format("python3 '{}/tests/support/tiny_model.py' '{}' --seed {}",
-                                          source == nullptr ? "." : source, folder.path(), seed);
+  const std::string command = fmt::format("python3 '{}/tests/support/{}' '{}' --seed {}",
+                                          source == nullptr ? "." : source, script, folder.path(), seed);
   if (std::system(command.c_str()) != 0) return absl::InternalError(command + " failed");
   UploadBuilder upload(store);
-  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+  for (const std::string& name : names) {
     GWQ_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(LocalFileSystem(), folder / name, kMaxFile));
     constexpr std::string_view kPositions = "\"max_position_embeddings\": 512";
     if (const size_t at = text.find(kPositions); at != std::string::npos) {
@@ -36,6 +36,18 @@ absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
                        ReadSmallFile(LocalFileSystem(), folder / "model.safetensors", kMaxFile));
   upload.Safetensors("model.safetensors", weights);
   return ImportModel(store, upload.Build(), NoProgress());
+}
+
+}  // namespace
+
+absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
+  return ImportMade(store, "tiny_model.py", seed, {"config.json", "tokenizer.json", "tokenizer_config.json"});
+}
+
+absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_processor) {
+  std::vector<std::string> names = {"config.json", "tokenizer.json", "tokenizer_config.json"};
+  if (with_processor) names.emplace_back("preprocessor_config.json");
+  return ImportMade(store, "tiny_vlm.py", seed, names);
 }
 
 }  // namespace gwq::testing

@@ -13,4 +13,8 @@ namespace gwq::testing {
 // the bytes, so random weights generate bytes that are seldom UTF-8.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed);
 
+// A tiny Qwen2-VL (tests/support/tiny_vlm.py) with patches of 4 and pictures of 64 to 4096 pixels; its vocabulary has
+// ten special tokens before the bytes. `with_processor` false: preprocessor_config.json is missing.
+[[nodiscard]] absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_processor = true);
+
 }  // namespace gwq::testing

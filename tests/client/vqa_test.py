@@ -1,0 +1,135 @@
+"""gwq vqa and foreign stubs against the real services: images sent and uploaded, choices, boxes, batches, exit codes, and what is logged."""
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import png_image  # noqa: E402
+import services  # noqa: E402
+import tiny_model  # noqa: E402
+import tiny_vlm  # noqa: E402
+
+STUBS = tempfile.TemporaryDirectory(prefix="gwq-stubs-")
+services.generate_stubs(STUBS.name)
+sys.path.insert(0, STUBS.name)
+
+import grpc  # noqa: E402
+from gwq.v1 import inference_pb2, inference_pb2_grpc  # noqa: E402
+
+QUESTION = "which unlikely words are these?"
+
+
+class VqaTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.services = services.Services(infer_arguments=["--max-image-megapixels", "1"]).__enter__()
+        cls.addClassCleanup(cls.services.__exit__)
+        folder = cls.services.folder
+        cls.services.gwq("models", "push", tiny_vlm.write_model(folder / "seeing"), "--name", "seeing")
+        cls.services.gwq("models", "push", tiny_model.write_model(folder / "text"), "--name", "text")
+        cls.services.gwq("serve", "load", "seeing")
+        cls.images = [folder / f"{i}.png" for i in range(3)]
+        for i, path in enumerate(cls.images):
+            path.write_bytes(png_image.stripes(24 + 8 * i, 16, i))
+        channel = grpc.insecure_channel(cls.services.infer.address)
+        cls.addClassCleanup(channel.close)
+        cls.infer = inference_pb2_grpc.InferenceServiceStub(channel)
+
+    def vqa(self, *arguments, **keywords):
+        return self.services.gwq("vqa", "seeing", *arguments, **keywords)
+
+    def request(self, image=0, **fields):
+        return inference_pb2.VqaRequest(model="seeing", images=[inference_pb2.ImageInput(data=self.images[image].read_bytes())],
+                                        question=QUESTION, **fields)
+
+    def test_the_command_line_streams_what_a_foreign_stub_gets(self):
+        run = self.vqa("--image", self.images[0], "--question", QUESTION, "--max-tokens", 20)
+        chunks = list(self.infer.Vqa(self.request(max_tokens=20), timeout=60))
+        self.assertEqual(run.stdout, "".join(chunk.text for chunk in chunks) + "\n")
+        self.assertEqual(chunks[-1].result.free_text.answer, run.stdout[:-1])
+        self.assertIn("confidence", run.stderr)
+        once = self.infer.VqaOnce(self.request(max_tokens=20), timeout=60)
+        self.assertEqual(list(once.token_ids), [i for chunk in chunks for i in chunk.token_ids])
+
+    def test_choices_sum_to_one_and_name_the_best(self):
+        run = self.vqa("--image", self.images[0], "--question", QUESTION, "--choices", "red,green,blue", "--choice", "a, b", "--json")
+        choices = json.loads(run.stdout)["result"]["choices"]
+        self.assertEqual([choice["text"] for choice in choices["choices"]], ["red", "green", "blue", "a, b"])
+        self.assertAlmostEqual(sum(choice["probability"] for choice in choices["choices"]), 1, delta=1e-6)
+        self.assertEqual(choices["best"], max(range(4), key=lambda i: choices["choices"][i]["probability"]))
+        table = self.vqa("--image", self.images[0], "--question", QUESTION, "--choices", "red,green,blue").stdout
+        self.assertEqual(table.count("*"), 1)
+
+    def test_an_uploaded_image_is_named_by_its_digest(self):
+        uploaded = self.infer.UploadImage(inference_pb2.UploadImageRequest(data=self.images[1].read_bytes()), timeout=60)
+        self.assertEqual((uploaded.width, uploaded.height), (32, 16))
+        named = self.vqa("--image", f"sha256:{uploaded.sha256}", "--question", QUESTION, "-n", 8)
+        self.assertEqual(named.stdout, self.vqa("--image", self.images[1], "--question", QUESTION, "-n", 8).stdout)
+
+    def test_boxes_of_random_weights_are_none_or_reported(self):
+        run = self.vqa("--image", self.images[0], "--question", QUESTION, "--boxes", "-n", 8, "--json")
+        boxes = json.loads(run.stdout)["result"]["boxes"]
+        self.assertEqual(len(boxes["text"]["token_log_probabilities"]), 8)
+
+    def test_a_batch_answers_in_order_and_reports_what_failed(self):
+        folder = self.services.folder / "batch"
+        folder.mkdir()
+        (folder / "broken.png").write_bytes(self.images[0].read_bytes()[:100])
+        lines = [{"image": str(self.images[0]), "question": QUESTION, "id": "first"},
+                 {"image": "broken.png", "question": QUESTION},
+                 {"images": [str(self.images[1]), str(self.images[2])], "question": QUESTION, "choices": ["yes", "no"], "id": 3},
+                 {"image": "missing.png", "question": QUESTION},
+                 {"question": "without an image"}]
+        questions = folder / "questions.jsonl"
+        questions.write_text("\n".join(json.dumps(line) for line in lines[:2]) + "\n\n" + "\n".join(json.dumps(line) for line in lines[2:]))
+        run = self.vqa("--batch", questions, "-n", 6, check=False)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        answers = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual([answer["line"] for answer in answers], [1, 2, 4, 5, 6])
+        self.assertEqual(answers[0]["id"], "first")
+        single = self.vqa("--image", self.images[0], "--question", QUESTION, "-n", 6, "--json")
+        self.assertEqual(answers[0]["answer"]["result"], json.loads(single.stdout)["result"])
+        self.assertEqual(answers[1]["error"]["code"], "INVALID_ARGUMENT")
+        self.assertIn("images[0]", answers[1]["error"]["message"])
+        self.assertEqual(answers[2]["id"], "3")
+        self.assertEqual(len(answers[2]["answer"]["result"]["choices"]["choices"]), 2)
+        self.assertEqual(answers[3]["error"]["code"], "NOT_FOUND")
+        self.assertIn("answer", answers[4])
+        self.assertIn("5 of 5", run.stderr)
+        self.assertEqual(self.vqa("--batch", questions, "--question", "x", check=False).returncode, 4)
+
+    def test_exit_codes(self):
+        ask = ["--image", self.images[0], "--question", QUESTION]
+        self.assertEqual(self.services.gwq("vqa", "nobody", *ask, check=False).returncode, 3)
+        self.assertEqual(self.vqa("--image", self.services.folder / "none.png", "--question", "x", check=False).returncode, 3)
+        self.assertEqual(self.vqa("--image", Path(__file__), "--question", "x", check=False).returncode, 4)
+        self.assertEqual(self.vqa(*ask, "--choices", "one", check=False).returncode, 4)
+        self.assertEqual(self.vqa(*ask, "--choices", "a,b", "--boxes", check=False).returncode, 4)
+        self.assertEqual(self.vqa(*ask, "--abstain-below", 2, check=False).returncode, 2)
+        self.assertEqual(self.vqa("--image", self.images[0], check=False).returncode, 4)
+        text = self.services.gwq("vqa", "text", *ask, check=False)
+        self.assertEqual(text.returncode, 1)
+        self.assertIn("takes no images", text.stderr)
+        boxes = self.services.gwq("vqa", "text", "--question", "x", "--boxes", check=False)
+        self.assertEqual(boxes.returncode, 4)
+        self.assertIn("UNIMPLEMENTED", boxes.stderr)
+
+    def test_a_large_picture_is_refused_before_it_is_decoded(self):
+        bomb = self.services.folder / "bomb.png"
+        bomb.write_bytes(png_image.png(2, 2, lambda x, y: (0, 0, 0)).replace(b"\0\0\0\2\0\0\0\2", b"\0\0\x10\0\0\0\x10\0"))
+        run = self.vqa("--image", bomb, "--question", "x", check=False)
+        self.assertEqual(run.returncode, 4)
+        self.assertIn("images[0]", run.stderr)
+
+    def test_logs_hold_neither_question_nor_answer(self):
+        run = self.vqa("--image", self.images[0], "--question", QUESTION, "-n", 20)
+        log = (self.services.folder / "gwq-infer.log").read_text()
+        self.assertIn("InferenceService/Vqa", log)
+        self.assertNotIn("unlikely", log)
+        self.assertNotIn(run.stdout[:10], log)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

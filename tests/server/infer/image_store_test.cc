@@ -1,0 +1,54 @@
+#include "server/infer/image_store.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/status.h"
+
+namespace gwq::testing {
+namespace {
+
+std::string File(char fill, size_t size = 100) { return std::string(size, fill); }
+
+TEST(ImageStore, FindsWhatThePrincipalPutAndNobodyElse) {
+  ImageStore store(1000);
+  const auto digest = store.Put("alice", File('a'));
+  ASSERT_TRUE(digest.ok());
+  EXPECT_EQ(*digest, Sha256Of(File('a')));
+  EXPECT_EQ(**store.Find("alice", *digest), File('a'));
+  EXPECT_TRUE(absl::IsNotFound(store.Find("bob", *digest).status()));
+  EXPECT_TRUE(absl::IsNotFound(store.Find("alice", Digest{}).status()));
+}
+
+TEST(ImageStore, TheSameFileTwiceIsKeptOnce) {
+  ImageStore store(1000);
+  ASSERT_TRUE(store.Put("alice", File('a')).ok());
+  ASSERT_TRUE(store.Put("alice", File('a')).ok());
+  EXPECT_EQ(store.bytes(), 100u);
+}
+
+TEST(ImageStore, WhoHoldsMostLosesWhatItUsedLongestAgo) {
+  ImageStore store(500);
+  const Digest modest = *store.Put("bob", File('b'));
+  std::vector<Digest> many;
+  for (char c = 'c'; c < 'g'; ++c) many.push_back(*store.Put("alice", File(c)));
+  ASSERT_TRUE(store.Find("alice", many[0]).ok()) << "used now";
+  const auto held = *store.Find("alice", many[1]);
+  ASSERT_TRUE(store.Find("alice", many[2]).ok());
+  ASSERT_TRUE(store.Find("alice", many[0]).ok());
+  ASSERT_TRUE(store.Find("alice", many[1]).ok());
+  const Digest last = *store.Put("alice", File('z'));
+  EXPECT_TRUE(absl::IsNotFound(store.Find("alice", many[3]).status())) << "used longest ago";
+  for (const Digest& kept : {many[0], many[1], many[2], last}) EXPECT_TRUE(store.Find("alice", kept).ok());
+  EXPECT_TRUE(store.Find("bob", modest).ok()) << "alice pushed out what bob holds";
+  EXPECT_EQ(store.bytes(), 500u);
+  EXPECT_EQ(*held, File('d')) << "a request that holds a file keeps it";
+}
+
+TEST(ImageStore, AFileAboveTheLimitIsRefused) {
+  ImageStore store(50);
+  EXPECT_TRUE(absl::IsResourceExhausted(store.Put("alice", File('a')).status()));
+  EXPECT_EQ(store.bytes(), 0u);
+}
+
+}  // namespace
+}  // namespace gwq::testing

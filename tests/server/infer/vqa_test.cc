@@ -1,0 +1,394 @@
+#include <algorithm>
+#include <cmath>
+#include <future>
+
+#include "server/infer/vqa_prompt.h"
+#include "tests/core/engine/fake_sink.h"
+#include "tests/server/infer/vqa_requests.h"
+
+namespace gwq::testing {
+namespace {
+
+class VqaTest : public InferFixture {
+ protected:
+  std::vector<int32_t> Tokens(const v1::VqaRequest& request) {
+    v1::VqaResponse response;
+    const grpc::Status status = VqaOnce(*stub, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return {response.token_ids().begin(), response.token_ids().end()};
+  }
+
+  const std::string first_ = StripedPng(24, 16, 1);
+  const std::string second_ = StripedPng(24, 16, 2);
+};
+
+TEST_F(VqaTest, AStreamJoinedEqualsTheAnswerAtOnceAndClosesWithTheTypedResult) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const v1::VqaRequest request = AskAbout({first_}, "what?");
+  const VqaStreamed streamed = StreamVqa(*stub, request);
+  ASSERT_TRUE(streamed.status.ok()) << streamed.status.error_message();
+  v1::VqaResponse once;
+  ASSERT_TRUE(VqaOnce(*stub, request, &once).ok());
+  EXPECT_EQ(streamed.chunks, 13) << "12 tokens and the result";
+  const v1::FreeText& text = streamed.last.result().free_text();
+  EXPECT_EQ(text.answer(), streamed.text);
+  EXPECT_EQ(once.result().free_text().answer(), streamed.text);
+  EXPECT_EQ(streamed.token_ids, std::vector(once.token_ids().begin(), once.token_ids().end()));
+  ASSERT_EQ(text.token_log_probabilities_size(), 12);
+  double sum = 0;
+  for (const double each : text.token_log_probabilities()) {
+    EXPECT_LE(each, 0);
+    sum += each;
+  }
+  EXPECT_NEAR(text.confidence(), std::exp(sum / 12), 1e-12);
+  EXPECT_FALSE(text.abstained());
+  // 24 x 16 in patches of 4, four of them a token: 3 x 2, between start, end and the words.
+  EXPECT_EQ(once.usage().image_tokens(), 6);
+  EXPECT_EQ(once.usage().prompt_tokens(), 6 + 26);
+  EXPECT_EQ(once.usage().generated_tokens(), 12);
+  EXPECT_GT(once.timings().image_encode_ms(), 0);
+  ExpectIdle("seeing");
+}
+
+TEST_F(VqaTest, AnAnswerBelowTheThresholdIsMarkedAsAbstained) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest request = AskAbout({first_}, "what?");
+  v1::VqaResponse response;
+  ASSERT_TRUE(VqaOnce(*stub, request, &response).ok());
+  const double confidence = response.result().free_text().confidence();
+  request.set_abstain_below(confidence * 1.01);
+  ASSERT_TRUE(VqaOnce(*stub, request, &response).ok());
+  EXPECT_TRUE(response.result().free_text().abstained());
+  request.set_abstain_below(confidence * 0.99);
+  ASSERT_TRUE(VqaOnce(*stub, request, &response).ok());
+  EXPECT_FALSE(response.result().free_text().abstained());
+}
+
+TEST_F(VqaTest, TwoImagesWithTheSameQuestionGetTheirOwnAnswersInOneBatch) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const std::vector<int32_t> first = Tokens(AskAbout({first_}, "same", 20));
+  const std::vector<int32_t> second = Tokens(AskAbout({second_}, "same", 20));
+  ASSERT_NE(first, second);
+  std::vector<std::future<VqaStreamed>> together;
+  for (int i = 0; i < 12; ++i) {
+    together.push_back(std::async(std::launch::async, [&, i] {
+      return StreamVqa(*stub, AskAbout({i % 2 == 0 ? first_ : second_}, "same", 20));
+    }));
+  }
+  for (size_t i = 0; i < together.size(); ++i) {
+    const VqaStreamed streamed = together[i].get();
+    ASSERT_TRUE(streamed.status.ok()) << streamed.status.error_message();
+    EXPECT_EQ(streamed.token_ids, i % 2 == 0 ? first : second);
+  }
+}
+
+v1::VqaRequest Conversation(const std::vector<std::string>& files) {
+  v1::VqaRequest request = AskAbout(files, "", 15);
+  request.mutable_sampling()->set_temperature(1);
+  request.mutable_sampling()->set_seed(5);
+  const auto message = [&](const char* role) {
+    auto* out = request.mutable_dialogue()->add_messages();
+    out->set_role(role);
+    return out;
+  };
+  message("system")->add_parts()->set_text("be brief");
+  auto* user = message("user");
+  user->add_parts()->set_text("here: ");
+  user->add_parts()->set_image(0);
+  user->add_parts()->set_text(" and ");
+  user->add_parts()->set_image(1);
+  user->add_parts()->set_text("!");
+  message("assistant")->add_parts()->set_text("I see.");
+  message("user")->add_parts()->set_text("which is larger?");
+  return request;
+}
+
+TEST_F(VqaTest, TheSameConversationWithAnImageSwappedGetsItsOwnAnswer) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const std::string third = StripedPng(16, 40, 3);
+  const std::vector<int32_t> original = Tokens(Conversation({first_, third}));
+  const std::vector<int32_t> swapped = Tokens(Conversation({second_, third}));
+  const std::vector<int32_t> turned = Tokens(Conversation({third, first_}));
+  EXPECT_NE(original, swapped);
+  EXPECT_NE(original, turned);
+  EXPECT_EQ(Tokens(Conversation({first_, third})), original);
+  EXPECT_EQ(Tokens(Conversation({second_, third})), swapped);
+}
+
+TEST_F(VqaTest, AnImageMayStandInSeveralPlaces) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest twice = Conversation({first_});
+  twice.mutable_dialogue()->mutable_messages(1)->mutable_parts(3)->set_image(0);
+  EXPECT_EQ(Tokens(twice), Tokens(Conversation({first_, first_})));
+}
+
+TEST_F(VqaTest, AQuestionIsAUsersMessageOfTheImagesAndTheText) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest dialogue = AskAbout({first_, second_}, "");
+  auto* message = dialogue.mutable_dialogue()->add_messages();
+  message->set_role("user");
+  message->add_parts()->set_image(0);
+  message->add_parts()->set_image(1);
+  message->add_parts()->set_text("why?");
+  EXPECT_EQ(Tokens(dialogue), Tokens(AskAbout({first_, second_}, "why?")));
+}
+
+// The definition of a choice's log-likelihood: a prompt of its own for each of its tokens, nothing shared.
+double TeacherForced(ServedModel& model, const v1::VqaRequest& request, const std::vector<int32_t>& choice) {
+  ImageStore store(0);
+  ImageMemory memory(size_t{1} << 20);
+  double sum = 0;
+  for (size_t i = 0; i < choice.size(); ++i) {
+    absl::StatusOr<VqaInput> input = ReadVqaRequest(model, request, "local", store, {});
+    EXPECT_TRUE(input.ok()) << input.status();
+    EXPECT_TRUE(MakeVqaPrompt(model, {}, memory, [] { return absl::OkStatus(); }, *input).ok());
+    GenerationRequest& generation = input->generation;
+    const auto rows = static_cast<int32_t>(generation.prompt.size());
+    std::vector<int32_t> positions;
+    for (int axis = 0; axis < 3; ++axis) {
+      const auto begin = generation.positions.begin() + axis * rows;
+      positions.insert(positions.end(), begin, begin + rows);
+      for (size_t j = 0; j < i; ++j) positions.push_back(rows + static_cast<int32_t>(j) + generation.position_delta);
+    }
+    generation.positions = std::move(positions);
+    generation.prompt.insert(generation.prompt.end(), choice.begin(), choice.begin() + static_cast<std::ptrdiff_t>(i));
+    generation.choices = {{choice[i]}};
+    auto sink = std::make_shared<FakeSink>();
+    EXPECT_TRUE(model.engine().Submit(std::move(generation), sink).ok());
+    sink->WaitDone();
+    EXPECT_TRUE(sink->status().ok()) << sink->status();
+    sum += sink->result().choice_log_likelihoods[0];
+  }
+  return sum;
+}
+
+TEST_F(VqaTest, ChoicesSumToOneAndEqualTeacherForcing) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const auto model = *models->Find("seeing");
+  for (const bool with_end : {false, true}) {
+    v1::VqaRequest request = Choose({first_, second_}, "which?", {"red", "yes", "a blue square", "10", "1"});
+    request.mutable_choices()->set_with_end(with_end);
+    v1::VqaResponse response;
+    const grpc::Status status = VqaOnce(*stub, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    const v1::ChoiceResult& choices = response.result().choices();
+    ASSERT_EQ(choices.choices_size(), 5);
+    double sum = 0;
+    for (const v1::Choice& choice : choices.choices()) {
+      std::vector<int32_t> ids = *model->text().tokenizer().Encode(choice.text(), false);
+      if (with_end) ids.push_back(1);
+      EXPECT_EQ(choice.tokens(), std::ssize(ids));
+      EXPECT_NEAR(choice.log_likelihood(), TeacherForced(*model, request, ids), 1e-5) << choice.text();
+      sum += choice.probability();
+    }
+    EXPECT_NEAR(sum, 1, 1e-6);
+    EXPECT_EQ(choices.confidence(), choices.choices(choices.best()).probability());
+    EXPECT_EQ(response.usage().generated_tokens(), 0);
+  }
+}
+
+TEST_F(VqaTest, NormalisationDividesByTokensOrBytes) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest request = Choose({first_}, "which?", {"no", "a much longer answer"});
+  const auto ratio = [&](v1::ChoiceNormalization normalization) {
+    request.mutable_choices()->set_normalization(normalization);
+    v1::VqaResponse response;
+    EXPECT_TRUE(VqaOnce(*stub, request, &response).ok());
+    const auto& choices = response.result().choices();
+    const double lengths[2] = {normalization == v1::BY_NOTHING ? 1.0 : 2.0,
+                               normalization == v1::BY_NOTHING ? 1.0 : 20.0};
+    const double difference =
+        choices.choices(0).log_likelihood() / lengths[0] - choices.choices(1).log_likelihood() / lengths[1];
+    EXPECT_NEAR(std::log(choices.choices(0).probability() / choices.choices(1).probability()), difference, 1e-6);
+    return choices.choices(0).probability();
+  };
+  EXPECT_GT(ratio(v1::BY_NOTHING), ratio(v1::BY_TOKENS));
+  EXPECT_EQ(ratio(v1::BY_TOKENS), ratio(v1::BY_BYTES)) << "a token a byte";
+}
+
+TEST_F(VqaTest, ATextModelAnswersWithoutImagesAndAVisionModelStillGenerates) {
+  Start();
+  ASSERT_TRUE(Load("tiny").ok());
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest plain = AskAbout({}, "hello?");
+  plain.set_model("tiny");
+  EXPECT_EQ(Tokens(plain).size(), 12u);
+  v1::VqaRequest choices = Choose({}, "hello?", {"yes", "no"});
+  choices.set_model("tiny");
+  v1::VqaResponse response;
+  EXPECT_TRUE(VqaOnce(*stub, choices, &response).ok());
+  EXPECT_EQ(Tokens(AskAbout({}, "hello?")).size(), 12u);
+  EXPECT_TRUE(ReadStream(*stub, Prompt("seeing", "hello", 9)).status.ok());
+  v1::GenerateRequest chat = Prompt("seeing", "", 9);
+  auto* message = chat.mutable_chat()->add_messages();
+  message->set_role("user");
+  message->set_content("hello?");
+  const Streamed streamed = ReadStream(*stub, chat);
+  ASSERT_TRUE(streamed.status.ok()) << streamed.status.error_message();
+  const std::vector<int32_t> generated(streamed.answer.token_ids().begin(), streamed.answer.token_ids().end());
+  EXPECT_EQ(generated, Tokens(AskAbout({}, "hello?", 9)));
+  EXPECT_TRUE(Describe("models/seeing").takes_images());
+  EXPECT_FALSE(Describe("models/tiny").takes_images());
+}
+
+TEST_F(VqaTest, AnUploadedImageAnswersByItsDigestForItsPrincipalAlone) {
+  Setup setup;
+  setup.tokens = "token-of-alice-1 alice\ntoken-of-bob-001 bob\n";
+  Start(setup);
+  const auto context = [](grpc::ClientContext& call, const char* token) {
+    call.AddMetadata("authorization", std::string("Bearer ") + token);
+  };
+  {
+    grpc::ClientContext call;
+    context(call, "token-of-alice-1");
+    v1::LoadModelRequest request;
+    request.set_name("seeing");
+    v1::LoadedModel loaded;
+    ASSERT_TRUE(stub->LoadModel(&call, request, &loaded).ok());
+  }
+  v1::UploadedImage uploaded;
+  {
+    grpc::ClientContext call;
+    context(call, "token-of-alice-1");
+    v1::UploadImageRequest request;
+    request.set_data(first_);
+    ASSERT_TRUE(stub->UploadImage(&call, request, &uploaded).ok());
+  }
+  EXPECT_EQ(uploaded.width(), 24);
+  EXPECT_EQ(uploaded.height(), 16);
+  v1::VqaRequest by_digest = AskAbout({}, "what?");
+  by_digest.add_images()->set_sha256(uploaded.sha256());
+  const auto ask = [&](const v1::VqaRequest& request, const char* token, v1::VqaResponse* response) {
+    grpc::ClientContext call;
+    context(call, token);
+    return stub->VqaOnce(&call, request, response);
+  };
+  v1::VqaResponse named, sent;
+  ASSERT_TRUE(ask(by_digest, "token-of-alice-1", &named).ok());
+  ASSERT_TRUE(ask(AskAbout({first_}, "what?"), "token-of-alice-1", &sent).ok());
+  EXPECT_EQ(named.result().free_text().answer(), sent.result().free_text().answer());
+  const grpc::Status foreign = ask(by_digest, "token-of-bob-001", &named);
+  EXPECT_EQ(foreign.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_NE(foreign.error_message().find("images[0]"), std::string::npos) << foreign.error_message();
+}
+
+TEST_F(VqaTest, ACancelAndADeadlineEndTheCallWhileImagesEncodeOrWait) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  backend->Close();
+  grpc::ClientContext encoding;
+  const auto reader = stub->Vqa(&encoding, AskAbout({first_}, "what?"));
+  backend->WaitHeld();  // in the tower's pass, on the only thread for images
+  grpc::ClientContext waiting;
+  waiting.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  v1::VqaResponse response;
+  EXPECT_EQ(stub->VqaOnce(&waiting, AskAbout({second_}, "what?"), &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  encoding.TryCancel();
+  v1::VqaChunk chunk;
+  EXPECT_FALSE(reader->Read(&chunk));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  backend->Open();
+  ASSERT_TRUE(VqaOnce(*stub, AskAbout({first_}, "what?"), &response).ok());
+  ExpectIdle("seeing");
+  EXPECT_EQ(Stats("seeing").generated_tokens, 12) << "the calls that ended never reached the engine";
+}
+
+TEST_F(VqaTest, ImagesEncodeApartFromTheEnginesThread) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  ASSERT_TRUE(Load("tiny").ok());
+  backend->Close();
+  auto seeing = std::async(std::launch::async, [&] { return StreamVqa(*stub, AskAbout({first_}, "what?")); });
+  backend->WaitHeld();
+  // The engine answers what needs no pass while the tower's pass is held.
+  grpc::ClientContext call;
+  call.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  v1::GenerateRequest malformed = Prompt("seeing", "x", 0);
+  v1::GenerateResponse response;
+  EXPECT_EQ(stub->GenerateOnce(&call, malformed, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Describe("models/seeing").running_requests(), 0);
+  backend->Open();
+  EXPECT_TRUE(seeing.get().status.ok());
+}
+
+TEST_F(VqaTest, AFullQueueOfImagesAnswersResourceExhaustedWithARetryDelay) {
+  Setup setup;
+  setup.max_queued_images = 1;
+  Start(setup);
+  ASSERT_TRUE(Load("seeing").ok());
+  backend->Close();
+  std::vector<std::future<VqaStreamed>> calls;
+  calls.push_back(std::async(std::launch::async, [&] { return StreamVqa(*stub, AskAbout({first_}, "a")); }));
+  backend->WaitHeld();
+  for (int i = 0; i < 3; ++i) {
+    calls.push_back(std::async(std::launch::async, [&] { return StreamVqa(*stub, AskAbout({first_}, "a")); }));
+  }
+  // One waits; the other two are refused while the gate is closed.
+  const auto ended = [&] {
+    return std::ranges::count_if(calls, [](const auto& call) {
+      return call.wait_for(std::chrono::milliseconds(1)) == std::future_status::ready;
+    });
+  };
+  while (ended() < 2) {
+  }
+  backend->Open();
+  int refused = 0;
+  for (auto& call : calls) {
+    const VqaStreamed streamed = call.get();
+    if (streamed.status.ok()) continue;
+    ++refused;
+    EXPECT_EQ(streamed.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_GT(RetryMillis(streamed.status), 0);
+  }
+  EXPECT_EQ(refused, 2);
+}
+
+TEST_F(VqaTest, RowsOfImagesAreBoundedOverAllRequestsAndGivenBack) {
+  Setup setup;
+  setup.image_memory_bytes = 6 * 64 * sizeof(float);  // of one picture
+  Start(setup);
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaResponse response;
+  const grpc::Status both = VqaOnce(*stub, AskAbout({first_, second_}, "what?"), &response);
+  EXPECT_EQ(both.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(RetryMillis(both), -1) << "it could never be had";
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(VqaOnce(*stub, AskAbout({first_}, "what?"), &response).ok());
+  const auto held = image_memory->Floats(1);
+  const grpc::Status busy = VqaOnce(*stub, AskAbout({first_}, "what?"), &response);
+  EXPECT_EQ(busy.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_GT(RetryMillis(busy), 0);
+}
+
+TEST_F(VqaTest, MetricsTellOfImages) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  ASSERT_TRUE(StreamVqa(*stub, AskAbout({first_, second_}, "what?")).status.ok());
+  EXPECT_FALSE(StreamVqa(*stub, AskAbout({"no image"}, "what?")).status.ok());
+  ExpectIdle("seeing");
+  const std::string text = metrics->Text();
+  for (const char* line : {"gwq_infer_images_total{code=\"OK\",model=\"models/seeing\"} 2",
+                           "gwq_infer_images_total{code=\"INVALID_ARGUMENT\",model=\"models/seeing\"} 1",
+                           "gwq_infer_image_tokens_total{model=\"models/seeing\"} 12",
+                           "gwq_infer_image_encode_seconds_count{model=\"models/seeing\"} 1"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+}
+
+TEST_F(VqaTest, AModelWithoutItsProcessorFileIsRefusedWhenLoaded) {
+  Start();
+  const grpc::Status status = Load("blind");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(status.error_message().find("preprocessor_config.json"), std::string::npos) << status.error_message();
+}
+
+}  // namespace
+}  // namespace gwq::testing
