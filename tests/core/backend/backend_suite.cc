@@ -120,7 +120,7 @@ TEST_P(BackendSuite, GivenEmbeddingsTakeTheTablesPlace) {
 
 TEST_P(BackendSuite, GatedUpMatchesTheReferenceForEveryGate) {
   std::mt19937 random(14);
-  for (Gate kind : {Gate::kSilu, Gate::kGelu, Gate::kGeluTanh}) {
+  for (Gate kind : {Gate::kSilu, Gate::kGelu, Gate::kGeluTanh, Gate::kQuickGelu, Gate::kRelu}) {
     for (int64_t rows : {1, 9}) {
       const TestWeight norm = RandomVector(*backend_, kHidden, 1.0, random);
       const TestWeight gate = RandomWeight(*backend_, AllForms()[0], 100, kHidden, random);

@@ -1,4 +1,5 @@
 // What every Backend must do, whatever it runs on. A test binary compiles backend_suite.cc, backend_rows_suite.cc,
+// backend_vision_suite.cc,
 // reference.cc and weights.cc and registers each of its backends by INSTANTIATE_TEST_SUITE_P.
 #pragma once
 

@@ -46,6 +46,36 @@ Matrix RmsNormSlow(const Matrix& x, std::span<const double> weight, double epsil
   return out;
 }
 
+Matrix LayerNormSlow(const Matrix& x, std::span<const double> weight, std::span<const double> bias, double epsilon) {
+  Matrix out = Zeros(x.rows, x.cols);
+  for (int64_t row = 0; row < x.rows; ++row) {
+    double mean = 0;
+    for (int64_t col = 0; col < x.cols; ++col) mean += x.at(row, col) / static_cast<double>(x.cols);
+    double variance = 0;
+    for (int64_t col = 0; col < x.cols; ++col) {
+      variance += (x.at(row, col) - mean) * (x.at(row, col) - mean) / static_cast<double>(x.cols);
+    }
+    for (int64_t col = 0; col < x.cols; ++col) {
+      const auto at = static_cast<size_t>(col);
+      out.at(row, col) = (x.at(row, col) - mean) / std::sqrt(variance + epsilon) * weight[at] + bias[at];
+    }
+  }
+  return out;
+}
+
+Matrix TurnSlow(const Matrix& x, int64_t head_dim, std::span<const float> angles) {
+  Matrix out = x;
+  const int64_t half = head_dim / 2;
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t col = 0; col < x.cols; ++col) {
+      const double angle = angles[static_cast<size_t>(row * half + col % head_dim % half)];
+      const double other = col % head_dim < half ? -x.at(row, col + half) : x.at(row, col - half);
+      out.at(row, col) = x.at(row, col) * std::cos(angle) + other * std::sin(angle);
+    }
+  }
+  return out;
+}
+
 Matrix RopeSlow(const Matrix& x, const Rope& rope, int64_t head_dim, std::span<const int32_t> positions) {
   Matrix out = x;
   const int64_t half = head_dim / 2;
@@ -70,11 +100,12 @@ Matrix AttendSlow(const Matrix& queries, const Matrix& keys, const Matrix& value
                   const AttentionShape& shape) {
   Matrix out = Zeros(queries.rows, queries.cols);
   for (int64_t row = 0; row < queries.rows; ++row) {
+    const int64_t visible = std::min(first_visible + row, keys.rows);
     for (int64_t head = 0; head < shape.heads; ++head) {
       const int64_t from = head * shape.head_dim;
       const int64_t shared = head / (shape.heads / shape.kv_heads) * shape.head_dim;
       std::vector<double> weights;
-      for (int64_t token = 0; token < first_visible + row; ++token) {
+      for (int64_t token = 0; token < visible; ++token) {
         double score = 0;
         for (int64_t d = 0; d < shape.head_dim; ++d) score += queries.at(row, from + d) * keys.at(token, shared + d);
         weights.push_back(score * shape.scale);
@@ -100,6 +131,10 @@ double GateSlow(Gate kind, double x) {
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case Gate::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Gate::kQuickGelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Gate::kRelu:
+      return std::max(0.0, x);
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

@@ -27,9 +27,13 @@ struct Matrix {
 // x W^T + bias; an empty bias adds nothing.
 [[nodiscard]] Matrix LinearSlow(const Matrix& x, const Matrix& weight, std::span<const double> bias);
 [[nodiscard]] Matrix RmsNormSlow(const Matrix& x, std::span<const double> weight, double epsilon);
+[[nodiscard]] Matrix LayerNormSlow(const Matrix& x, std::span<const double> weight, std::span<const double> bias,
+                                   double epsilon);
+// Turns every head of every row by given angles [rows, head_dim / 2].
+[[nodiscard]] Matrix TurnSlow(const Matrix& x, int64_t head_dim, std::span<const float> angles);
 // Turns every head of every row; positions [axes, rows].
 [[nodiscard]] Matrix RopeSlow(const Matrix& x, const Rope& rope, int64_t head_dim, std::span<const int32_t> positions);
-// Row i of `queries` attends to the first first_visible + i rows of keys and values.
+// Row i of `queries` attends to the first first_visible + i rows of keys and values, as far as there are any.
 [[nodiscard]] Matrix AttendSlow(const Matrix& queries, const Matrix& keys, const Matrix& values, int64_t first_visible,
                                 const AttentionShape& shape);
 [[nodiscard]] double GateSlow(Gate kind, double x);

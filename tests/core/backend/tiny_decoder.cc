@@ -71,8 +71,17 @@ std::vector<float> TinyDecoder::Run(KvCache* cache, const std::vector<Part>& par
   }
   TestBatch batch(lengths, contexts, {});
   size_t row = 0;
+  std::vector<float> embeddings;
   for (size_t i = 0; i < parts.size(); ++i) {
-    for (int64_t t = 0; t < parts[i].rows; ++t) batch.tokens[row++] = Token(parts[i].sequence, parts[i].context + t);
+    for (int64_t t = 0; t < parts[i].rows; ++t, ++row) {
+      const int64_t position = parts[i].context + t;
+      batch.tokens[row] = Token(parts[i].sequence, position);
+      if (position < parts[i].image.first || position >= parts[i].image.second) continue;
+      batch.tokens[row] = ~static_cast<int32_t>(embeddings.size() / kHidden);
+      for (int64_t col = 0; col < kHidden; ++col) {
+        embeddings.push_back(std::sin(static_cast<float>(parts[i].sequence * 977 + position * 131 + col)));
+      }
+    }
     const int64_t block_tokens = cache == nullptr ? 1 : cache->shape().block_tokens;
     const int64_t needed = cache == nullptr ? 0 : (parts[i].context + parts[i].rows + block_tokens - 1) / block_tokens;
     for (int64_t b = 0; b < needed; ++b) {
@@ -80,7 +89,8 @@ std::vector<float> TinyDecoder::Run(KvCache* cache, const std::vector<Part>& par
     }
     batch.sequences[i].blocks = batch.blocks[i];
   }
-  const Batch description = batch.batch();
+  Batch description = batch.batch();
+  description.embeddings = embeddings;
   auto pass = backend_.Begin(description, cache);
   EXPECT_TRUE(pass.ok()) << pass.status();
   if (!pass.ok()) return {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/backend/backend.h"
@@ -26,6 +27,8 @@ class TinyDecoder {
     int64_t sequence;
     int64_t context;
     int64_t rows;
+    // Rows at these positions of the sequence, [first, second), are an image's: embeddings instead of tokens.
+    std::pair<int64_t, int64_t> image = {0, 0};
   };
   // Runs one pass over the parts; logits of every row, [rows, kVocabulary]. Sequence s has the blocks s, s + 8, s
   // + 16...
