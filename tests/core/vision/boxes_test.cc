@@ -1,0 +1,279 @@
+#include "core/vision/boxes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "core/vision/draw.h"
+#include "tests/core/vision/golden_images.h"
+#include "tests/core/vision/made_images.h"
+#include "tests/support/status_matchers.h"
+
+namespace gwq {
+namespace {
+
+using testing::BytesOf;
+using ::testing::ElementsAre;
+using testing::HasCode;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::IsOk;
+using ::testing::SizeIs;
+
+PreparedImage Sizes(int width, int height, int resized_width, int resized_height) {
+  PreparedImage image;
+  image.original_width = width;
+  image.original_height = height;
+  image.resized_width = resized_width;
+  image.resized_height = resized_height;
+  return image;
+}
+
+const PreparedImage kImage = Sizes(2000, 1000, 1008, 504);
+
+ParsedBoxes Parse(GroundingFormat format, std::string_view answer, const PreparedImage& image = kImage) {
+  const auto parsed = ParseBoxes(format, answer, image);
+  EXPECT_THAT(parsed, IsOk());
+  return parsed.ok() ? *parsed : ParsedBoxes();
+}
+ParsedBoxes Qwen2(std::string_view answer) { return Parse(GroundingFormat::kQwen2Vl, answer); }
+ParsedBoxes Qwen25(std::string_view answer) { return Parse(GroundingFormat::kQwen25Vl, answer); }
+
+std::vector<std::string> Labels(const ParsedBoxes& parsed) {
+  std::vector<std::string> labels;
+  for (const LabelledBox& box : parsed.boxes) labels.push_back(box.label);
+  return labels;
+}
+
+TEST(ParseBoxes, ReadsQwen2WithLabels) {
+  const ParsedBoxes parsed = Qwen2(
+      "There: <|object_ref_start|>a red circle<|object_ref_end|><|box_start|>(100,200),(500,999)<|box_end|> and "
+      "<|object_ref_start|> cats <|object_ref_end|><|box_start|>(0,0),(1,1)<|box_end|><|box_start|>( 2, 2 ), (3,3)"
+      "<|box_end|> <|box_start|>(4,4),(5,5)<|box_end|> or <|box_start|>(6,6),(7,7)<|box_end|><|im_end|>");
+  EXPECT_THAT(parsed.malformed, IsEmpty());
+  EXPECT_THAT(Labels(parsed), ElementsAre("a red circle", "cats", "cats", "cats", ""));
+  const PixelRect& box = parsed.boxes[0].box;
+  EXPECT_NEAR(box.left, 201, 1e-9);  // the middle of [200, 202)
+  EXPECT_NEAR(box.top, 200.5, 1e-9);
+  EXPECT_NEAR(box.right, 1001, 1e-9);
+  EXPECT_NEAR(box.bottom, 999.5, 1e-9);
+}
+
+TEST(ParseBoxes, ReadsQwen25InAListAFenceOrByThemselves) {
+  for (const char* answer : {
+           R"([{"bbox_2d": [504, 126, 1008, 252.5], "label": "dog"}, {"bbox_2d": [0, 0, 1, 1]}])",
+           "Here it is:\n```json\n[\n\t{\"bbox_2d\": [504, 126, 1008, 252.5], \"label\": \"dog\"},\n"
+           "\t{\"bbox_2d\": [0, 0, 1, 1]}\n]\n```\nAnything else?",
+           "{\"bbox_2d\": [504, 126, 1008, 252.5], \"label\": \"dog\"}\n{\"bbox_2d\":[0,0,1,1]}",
+       }) {
+    const ParsedBoxes parsed = Qwen25(answer);
+    EXPECT_THAT(parsed.malformed, IsEmpty()) << answer;
+    ASSERT_THAT(Labels(parsed), ElementsAre("dog", "")) << answer;
+    const PixelRect& box = parsed.boxes[0].box;
+    EXPECT_NEAR(box.left, 1000, 1e-9);
+    EXPECT_NEAR(box.top, 250, 1e-9);
+    EXPECT_NEAR(box.right, 2000, 1e-9);
+    EXPECT_NEAR(box.bottom, 252.5 * 1000 / 504, 1e-9);
+  }
+}
+
+TEST(ParseBoxes, BracesInALabelAreText) {
+  const ParsedBoxes parsed = Qwen25(R"([{"bbox_2d": [1, 2, 3, 4], "label": "a } \" { sign"}])");
+  EXPECT_THAT(Labels(parsed), ElementsAre("a } \" { sign"));
+}
+
+TEST(ParseBoxes, AnAnswerWithoutBoxesHasNone) {
+  for (const char* answer : {"", "I see no dog.", "[]", "(1,2),(3,4)", "<|object_ref_start|>dog<|object_ref_end|>"}) {
+    for (const GroundingFormat format : {GroundingFormat::kQwen2Vl, GroundingFormat::kQwen25Vl}) {
+      const ParsedBoxes parsed = Parse(format, answer);
+      EXPECT_THAT(parsed.boxes, IsEmpty()) << answer;
+      EXPECT_THAT(parsed.malformed, IsEmpty()) << answer;
+    }
+  }
+}
+
+struct Bad {
+  const char* text;  // all of the answer
+  const char* reason;
+};
+
+TEST(ParseBoxes, ReportsMalformedQwen2BoxesAndKeepsTheOthers) {
+  const Bad bad[] = {
+      {"<|box_start|>(1,2),(3,4)", "<|box_end|> is missing"},
+      {"<|box_start|><|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2),(3)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2),(3,x)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2),(3,4),(5,6)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1.5,2),(3,4)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2),(3,99999999999999999999)<|box_end|>", "is not (x1,y1),(x2,y2)"},
+      {"<|box_start|>(1,2),(1000,4)<|box_end|>", "1000 is outside the picture: values of x are in [0, 999]"},
+      {"<|box_start|>(1,-2),(3,4)<|box_end|>", "-2 is outside the picture: values of y"},
+      {"<|box_start|>(3,2),(3,4)<|box_end|>", "has no area"},
+      {"<|box_start|>(5,2),(3,4)<|box_end|>", "has no area"},
+  };
+  for (const auto& [text, reason] : bad) {
+    const ParsedBoxes alone = Qwen2(text);
+    EXPECT_THAT(alone.boxes, IsEmpty()) << text;
+    ASSERT_THAT(alone.malformed, SizeIs(1)) << text;
+    EXPECT_EQ(alone.malformed[0].text, text);
+    EXPECT_THAT(alone.malformed[0].reason, HasSubstr(reason));
+
+    const std::string good = "<|box_start|>(1,2),(3,4)<|box_end|>";
+    const ParsedBoxes between = Qwen2(good + text + good);
+    EXPECT_THAT(between.boxes, SizeIs(2)) << text;
+    EXPECT_THAT(between.malformed, SizeIs(1)) << text;
+  }
+}
+
+TEST(ParseBoxes, ReportsMalformedQwen25BoxesAndKeepsTheOthers) {
+  const Bad bad[] = {
+      {R"({"bbox_2d": [1, 2, 3], "label": "a"})", "four numbers"},
+      {R"({"bbox_2d": [1, 2, 3, "4"], "label": "a"})", "four numbers"},
+      {R"({"bbox_2d": "1 2 3 4"})", "four numbers"},
+      {R"({"point_2d": [1, 2], "label": "a"})", "no field bbox_2d"},
+      {R"({"bbox_2d": [1, 2, 3, 4], "label": 5})", "label is not a string"},
+      {R"({"bbox_2d": [1, 2, 3, 4,], "label": "a"})", "box"},
+      {R"({"bbox_2d": [1, 2, 1009, 4]})", "1009 is outside the resized picture: values of x are in [0, 1008]"},
+      {R"({"bbox_2d": [1, -0.5, 2, 4]})", "-0.5 is outside"},
+      {R"({"bbox_2d": [1, 2, 3, 504.5]})", "504.5 is outside"},
+      {R"({"bbox_2d": [1, 2, 1, 4]})", "no area"},
+      {R"({"bbox_2d": [1, 4, 3, 2]})", "no area"},
+      {R"({"bbox_2d": [1, 2, 1e999, 4]})", "box"},
+  };
+  for (const auto& [text, reason] : bad) {
+    const std::string good = R"({"bbox_2d": [1, 2, 3, 4]})";
+    const ParsedBoxes parsed = Qwen25("[" + good + ", " + text + ", " + good + "]");
+    EXPECT_THAT(parsed.boxes, SizeIs(2)) << text;
+    ASSERT_THAT(parsed.malformed, SizeIs(1)) << text;
+    EXPECT_EQ(parsed.malformed[0].text, text);
+    EXPECT_THAT(parsed.malformed[0].reason, HasSubstr(reason));
+  }
+  const ParsedBoxes cut = Qwen25(R"([{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [1, 2)");
+  EXPECT_THAT(cut.boxes, SizeIs(1));
+  ASSERT_THAT(cut.malformed, SizeIs(1));
+  EXPECT_EQ(cut.malformed[0].text, R"({"bbox_2d": [1, 2)");
+}
+
+TEST(ParseBoxes, AFamilyWithoutAFormatSaysSo) {
+  EXPECT_THAT(ParseBoxes(GroundingFormat::kNone, "", kImage), HasCode(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(FormatBox(GroundingFormat::kNone, {}, kImage), HasCode(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(ParseBoxes(GroundingFormat::kQwen25Vl, "", PreparedImage()), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(FormatBox(GroundingFormat::kQwen2Vl, {.label = "a", .box = {0, 0, 2001, 5}}, kImage),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+struct Family {
+  const char* name;
+  const char* config;
+  GroundingFormat format;
+};
+
+class BoxesMapBack : public ::testing::TestWithParam<Family> {};
+
+// Tolerance: half a step of the format, and half a pixel.
+TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
+  const Family& family = GetParam();
+  const auto processor = ImageProcessor::Parse(
+      {.config = family.config, .preprocessor_config = R"({"max_pixels": 1003520})", .processor_config = ""});
+  ASSERT_THAT(processor, IsOk());
+  ASSERT_EQ((*processor)->grounding(), family.format);
+  std::mt19937 random(7);
+  int tried = 0;
+  while (tried < 1000) {
+    const auto side = [&] { return static_cast<int>(std::exp(std::uniform_real_distribution(3.0, 9.0)(random))); };
+    const int width = side(), height = side();
+    const auto image = (*processor)->Plan(width, height);
+    if (!image.ok()) continue;  // too long for the family
+    ++tried;
+    const bool thousandths = family.format == GroundingFormat::kQwen2Vl;
+    const double step_x = width / (thousandths ? 1000.0 : image->resized_width);
+    const double step_y = height / (thousandths ? 1000.0 : image->resized_height);
+    // At least two steps wide, so that it stays a box; borders and the whole picture among them.
+    const auto edges = [&](double length, double step) {
+      double low = std::uniform_real_distribution(0.0, length - 2 * step)(random);
+      double high = std::uniform_real_distribution(low + 2 * step, length)(random);
+      if (random() % 8 == 0) low = 0;
+      if (random() % 8 == 0) high = length;
+      return std::pair(low, std::min(high, length));
+    };
+    const auto [left, right] = edges(width, step_x);
+    const auto [top, bottom] = edges(height, step_y);
+    const LabelledBox box = {.label = "it", .box = {left, top, right, bottom}};
+    const auto text = FormatBox(family.format, box, *image);
+    ASSERT_THAT(text, IsOk());
+    const ParsedBoxes parsed = Parse(family.format, *text, *image);
+    ASSERT_THAT(parsed.boxes, SizeIs(1)) << *text << " of " << width << " x " << height;
+    const PixelRect& back = parsed.boxes[0].box;
+    EXPECT_EQ(parsed.boxes[0].label, "it");
+    EXPECT_LE(std::max(std::abs(back.left - left), std::abs(back.right - right)), step_x / 2 + 0.5) << *text;
+    EXPECT_LE(std::max(std::abs(back.top - top), std::abs(back.bottom - bottom)), step_y / 2 + 0.5) << *text;
+    EXPECT_GE(std::min(back.left, back.top), 0);
+    EXPECT_LE(back.right, width);
+    EXPECT_LE(back.bottom, height);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BoxesMapBack,
+                         ::testing::Values(Family{"Qwen2", R"({"model_type": "qwen2_vl"})", GroundingFormat::kQwen2Vl},
+                                           Family{"Qwen25", R"({"model_type": "qwen2_5_vl"})",
+                                                  GroundingFormat::kQwen25Vl}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(IntersectionOverUnion, IsTheShareOfBoth) {
+  const PixelRect a = {0, 0, 10, 10};
+  EXPECT_EQ(IntersectionOverUnion(a, a), 1);
+  EXPECT_DOUBLE_EQ(IntersectionOverUnion(a, {5, 0, 15, 10}), 50.0 / 150);
+  EXPECT_EQ(IntersectionOverUnion(a, {10, 0, 20, 10}), 0);
+  EXPECT_EQ(IntersectionOverUnion(a, {20, 20, 30, 30}), 0);
+  EXPECT_EQ(IntersectionOverUnion({}, {}), 0);
+}
+
+std::vector<uint8_t> PixelAt(const Image& image, int x, int y) {
+  return {image.Row(y) + 3 * x, image.Row(y) + 3 * x + 3};
+}
+
+TEST(DrawBoxes, FramesEachBoxAndWritesItsLabel) {
+  const std::vector<uint8_t> black = {0, 0, 0}, white = {255, 255, 255};
+  Image image{.width = 80, .height = 60, .rgb = std::vector<uint8_t>(80 * 60 * 3)};
+  const LabelledBox boxes[] = {{.label = "I\xc3\xa4", .box = {10, 20, 40, 50}}, {.label = "", .box = {50, 5, 70, 30}}};
+  DrawBoxes(boxes, image);
+  const auto first = PixelAt(image, 10, 20), second = PixelAt(image, 50, 5);
+  EXPECT_NE(first, black);
+  EXPECT_NE(second, black);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(PixelAt(image, 39, 49), first) << "the last pixel inside";
+  EXPECT_EQ(PixelAt(image, 40, 50), black) << "the first outside";
+  EXPECT_EQ(PixelAt(image, 25, 35), black) << "the middle";
+  // The plate stands on the frame: the letter I is white in its middle column, and nothing follows it.
+  EXPECT_EQ(PixelAt(image, 10, 12), first);
+  EXPECT_EQ(PixelAt(image, 10 + 1 + 2, 15), white);
+  EXPECT_EQ(PixelAt(image, 10 + 1 + 6 + 2, 15), black);
+}
+
+TEST(DrawBoxes, PaintsNothingOutsideThePicture) {
+  Image image = testing::MakeScene(7, 5);
+  const double huge = 1e300;
+  const LabelledBox boxes[] = {{.label = std::string(5000, 'W'), .box = {-huge, -huge, huge, huge}},
+                               {.label = "below", .box = {100, 100, 200, 200}},
+                               {.label = "turned", .box = {5, 4, 1, 1}}};
+  DrawBoxes(boxes, image);
+  EXPECT_EQ(image.rgb.size(), 7u * 5 * 3);
+}
+
+TEST(EncodePng, ReadsBackAsItWas) {
+  const Image image = testing::MakeScene(123, 45);
+  const auto file = EncodePng(image);
+  ASSERT_THAT(file, IsOk());
+  const auto back = DecodeImage(BytesOf(*file));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->width, 123);
+  EXPECT_EQ(back->rgb, image.rgb);
+  EXPECT_THAT(EncodePng(Image()), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+}  // namespace
+}  // namespace gwq
