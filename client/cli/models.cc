@@ -30,10 +30,21 @@ std::string NameFromPath(const std::string& path) {
   return name.substr(0, 63);
 }
 
+// Asks before minutes of hashing whether the service answers and takes the name; a model of that name is replaced.
+absl::Status CheckName(Session& session, const std::string& name) {
+  const auto stub = v1::ModelService::NewStub(session.jobs().channel());
+  v1::GetModelRequest request;
+  request.set_name("models/" + name);
+  const absl::Status found = client::Call(session.jobs(), *stub, &v1::ModelService::Stub::GetModel, request).status();
+  return absl::IsNotFound(found) ? absl::OkStatus() : found;
+}
+
 absl::StatusOr<ExitCode> Push(Session& session, const PushArguments& arguments) {
-  GWQ_ASSIGN_OR_RETURN(const client::LocalModel model, client::ScanModel(arguments.path, session.terminal()));
   client::UploadOptions options;
   options.model_id = arguments.name.empty() ? NameFromPath(arguments.path) : arguments.name;
+  GWQ_RETURN_IF_ERROR(CheckName(session, options.model_id));
+  GWQ_ASSIGN_OR_RETURN(const client::LocalModel model,
+                       client::ScanModel(arguments.path, session.terminal(), &session.canceller()));
   GWQ_ASSIGN_OR_RETURN(const client::UploadSummary summary,
                        client::PushModel(session.jobs(), model, options, session.terminal()));
   session.terminal().Note(fmt::format("sent {} of {}; the server had the rest", BytesText(summary.sent_bytes),

@@ -13,8 +13,8 @@ client::Endpoint EndpointOf(const Settings& settings, const std::string& address
 
 Session::Session(const Settings& settings)
     : json_(settings.json),
-      jobs_(EndpointOf(settings, settings.jobs)),
-      infer_(EndpointOf(settings, settings.infer)),
+      jobs_(EndpointOf(settings, settings.jobs), &interrupts_.canceller()),
+      infer_(EndpointOf(settings, settings.infer), &interrupts_.canceller()),
       terminal_(settings.quiet || settings.json) {}
 
 ExitCode ExitCodeOf(const absl::Status& status) {

@@ -28,14 +28,14 @@ class Session {
   [[nodiscard]] const client::Connection& infer() const { return infer_; }
   [[nodiscard]] bool json() const { return json_; }
   [[nodiscard]] Terminal& terminal() { return terminal_; }
-  // Cancelled by the first Ctrl-C or SIGTERM.
+  // Cancelled by the first Ctrl-C or SIGTERM, and with it every call of the two connections.
   [[nodiscard]] client::Canceller& canceller() { return interrupts_.canceller(); }
 
  private:
   const bool json_;
+  Interrupts interrupts_;  // blocks the signals before a channel makes threads
   const client::Connection jobs_;
   const client::Connection infer_;
-  Interrupts interrupts_;
   Terminal terminal_;
 };
 

@@ -54,7 +54,7 @@ void Terminal::Update(std::string_view phase, uint64_t done, uint64_t total, std
   const int tenth = total == 0 ? 10 : static_cast<int>(done * 10 / total);
   if (tenth == last_tenth_) return;
   last_tenth_ = tenth;
-  fmt::print(stderr, "{}: {} of {} ({}0 %)\n", phase_, Amount(done, unit), Amount(total, unit), tenth);
+  fmt::print(stderr, "{}: {} of {} ({} %)\n", phase_, Amount(done, unit), Amount(total, unit), 10 * tenth);
 }
 
 void Terminal::Draw(uint64_t done, uint64_t total, std::string_view unit) {

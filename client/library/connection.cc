@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <vector>
+
+#include "core/io/json.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace gwq::client {
 namespace {
@@ -16,9 +21,54 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
+// Of the service that answered; -1 where it told none.
+int64_t RetryDelayOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  if (!details.ParseFromString(status.error_details())) return -1;
+  google::rpc::RetryInfo retry;
+  for (const google::protobuf::Any& detail : details.details()) {
+    if (!detail.UnpackTo(&retry)) continue;
+    return retry.retry_delay().seconds() * 1000 + retry.retry_delay().nanos() / 1'000'000;
+  }
+  return -1;
+}
+
+// `message` and what it holds, at the path `prefix`.
+absl::Status CheckBelow(const google::protobuf::Message& message, const std::string& prefix) {
+  using google::protobuf::FieldDescriptor;
+  const auto& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* const field : fields) {
+    const bool text = field->type() == FieldDescriptor::TYPE_STRING;
+    if (!text && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const std::string path = prefix + field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
+      if (!text) {
+        GWQ_RETURN_IF_ERROR(CheckBelow(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
+                                                            : reflection.GetMessage(message, field),
+                                       path + "."));
+        continue;
+      }
+      std::string scratch;
+      const std::string& value = field->is_repeated()
+                                     ? reflection.GetRepeatedStringReference(message, field, i, &scratch)
+                                     : reflection.GetStringReference(message, field, &scratch);
+      if (!IsValidUtf8(value)) {
+        return InvalidField(path, fmt::format("'{}' is not UTF-8", ToValidUtf8(value.substr(0, 80))));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-Connection::Connection(Endpoint endpoint) : endpoint_(std::move(endpoint)), channel_(OpenChannel(endpoint_.address)) {}
+absl::Status CheckUtf8(const google::protobuf::Message& message) { return CheckBelow(message, ""); }
+
+Connection::Connection(Endpoint endpoint, Canceller* canceller)
+    : endpoint_(std::move(endpoint)), canceller_(canceller), channel_(OpenChannel(endpoint_.address)) {}
 
 void Connection::PrepareUnary(grpc::ClientContext& context) const {
   PrepareStream(context);
@@ -32,6 +82,9 @@ void Connection::PrepareStream(grpc::ClientContext& context) const {
 absl::Status FromGrpc(const grpc::Status& status, const Connection& connection) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (const int64_t delay = RetryDelayOf(status); delay >= 0) {
+    return WithRetryDelay(absl::Status(code, status.error_message()), delay);
+  }
   if (code == absl::StatusCode::kUnavailable) {
     return absl::Status(code, fmt::format("no answer from {}: {} (is the service running there?)", connection.address(),
                                           status.error_message()));

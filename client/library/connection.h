@@ -1,12 +1,15 @@
 // A channel to one of the two services, and what every call of it carries.
 #pragma once
 
+#include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "client/library/canceller.h"
+#include "core/base/status.h"
 
 namespace gwq::client {
 
@@ -20,10 +23,13 @@ struct Endpoint {
 // Thread-safe. Connects lazily; the first call tells whether somebody answers.
 class Connection {
  public:
-  explicit Connection(Endpoint endpoint);
+  // `canceller`, which may be null and outlives the connection, ends every call made with it.
+  explicit Connection(Endpoint endpoint, Canceller* canceller = nullptr);
 
   [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   [[nodiscard]] const std::string& address() const { return endpoint_.address; }
+  [[nodiscard]] Canceller* canceller() const { return canceller_; }
+  [[nodiscard]] bool cancelled() const { return canceller_ != nullptr && canceller_->cancelled(); }
   // Sets token and deadline on a context for a single answer.
   void PrepareUnary(grpc::ClientContext& context) const;
   // Sets the token; no deadline.
@@ -31,11 +37,17 @@ class Connection {
 
  private:
   const Endpoint endpoint_;
+  Canceller* const canceller_;
   const std::shared_ptr<grpc::Channel> channel_;
 };
 
-// The same code; the message gets the address where nobody answered, and the field violations stay readable in it.
+// The same code and retry delay; the message gets the address where nobody answered, and the field violations stay
+// readable in it.
 [[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const Connection& connection);
+
+// INVALID_ARGUMENT naming the field, as "chat.messages[1].content", whose text is not UTF-8: protobuf would send it,
+// and no service could read it.
+[[nodiscard]] absl::Status CheckUtf8(const google::protobuf::Message& message);
 
 // One unary call with the connection's token and deadline: Call(connection, stub, &Stub::GetModel, request).
 template <class Stub, class Request, class Response>
@@ -43,8 +55,10 @@ template <class Stub, class Request, class Response>
                                             grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                                          Response*),
                                             const Request& request) {
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   grpc::ClientContext context;
   connection.PrepareUnary(context);
+  const Canceller::Attachment attachment(connection.canceller(), context);
   Response response;
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) return FromGrpc(status, connection);

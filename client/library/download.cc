@@ -145,6 +145,7 @@ class Puller {
   absl::Status Stream(WritableFile& out, const Piece& piece, uint64_t from) {
     grpc::ClientContext context;
     jobs_.PrepareStream(context);
+    const Canceller::Attachment attachment(jobs_.canceller(), context);
     v1::ReadBlobRequest request;
     request.set_name(name_);
     request.set_sha256(piece.digest.Hex());
@@ -190,8 +191,10 @@ absl::StatusOr<Manifest> ReadManifest(const Connection& jobs, const std::string&
   const auto stub = v1::ArtifactService::NewStub(jobs.channel());
   grpc::ClientContext context;
   jobs.PrepareStream(context);
+  const Canceller::Attachment attachment(jobs.canceller(), context);
   v1::ReadManifestRequest request;
   request.set_name(name);
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   auto reader = stub->ReadManifest(&context, request);
   std::string text;
   v1::ReadBlobResponse part;

@@ -8,6 +8,7 @@ namespace gwq::client {
 absl::StatusOr<v1::GenerateChunk> Generate(const Connection& infer, const v1::GenerateRequest& request,
                                            Canceller& canceller,
                                            const std::function<void(const v1::GenerateChunk&)>& chunk) {
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
   grpc::ClientContext context;
   infer.PrepareStream(context);
@@ -32,6 +33,7 @@ absl::StatusOr<v1::LoadedModel> EnsureLoaded(const Connection& infer, const std:
   const Canceller::Attachment attachment(canceller, context);
   v1::LoadModelRequest request;
   request.set_name(name);
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   v1::LoadedModel model;
   const grpc::Status status = stub->LoadModel(&context, request, &model);
   if (!status.ok()) return FromGrpc(status, infer);

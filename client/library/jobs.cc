@@ -1,7 +1,6 @@
 #include "client/library/jobs.h"
 
 #include <chrono>
-#include <thread>
 
 #include "core/base/status.h"
 #include "gwq/v1/jobs.grpc.pb.h"
@@ -26,7 +25,9 @@ absl::StatusOr<v1::Job> WatchJob(const Connection& jobs, const std::string& name
   const auto stub = v1::JobService::NewStub(jobs.channel());
   v1::WatchJobRequest request;
   request.set_name(name);
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   for (int reconnects = 0;; ++reconnects) {
+    if (canceller.cancelled()) return absl::CancelledError("the watch was ended; the job goes on");
     grpc::ClientContext context;
     jobs.PrepareStream(context);
     const Canceller::Attachment attachment(canceller, context);
@@ -38,11 +39,11 @@ absl::StatusOr<v1::Job> WatchJob(const Connection& jobs, const std::string& name
     }
     const absl::Status status = FromGrpc(reader->Finish(), jobs);
     if (status.ok() && IsTerminal(job.state())) return job;
-    if (canceller.cancelled()) return absl::CancelledError("the watch was ended; the job goes on");
+    if (canceller.cancelled()) continue;
     if (!status.ok() && !MayComeBack(status.code())) return status;
     if (reconnects >= max_reconnects)
       return status.ok() ? absl::UnavailableError("the service ended the watch") : status;
-    std::this_thread::sleep_for(kReconnectPause);
+    canceller.WaitFor(kReconnectPause);
   }
 }
 
@@ -56,6 +57,7 @@ absl::Status ReadLogs(const Connection& jobs, const std::string& name, uint64_t 
   request.set_name(name);
   request.set_first_index(first_index);
   request.set_follow(follow);
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   auto reader = stub->ReadJobLogs(&context, request);
   v1::JobLogLine entry;
   while (reader->Read(&entry)) line(entry);

@@ -83,7 +83,8 @@ absl::StatusOr<Cutting> CutGguf(const std::string& path, uint64_t size) {
 
 class Scanner {
  public:
-  explicit Scanner(ProgressSink& progress) : progress_(progress), buffer_(kReadBytes) {}
+  Scanner(ProgressSink& progress, const Canceller* canceller)
+      : progress_(progress), canceller_(canceller), buffer_(kReadBytes) {}
 
   absl::StatusOr<LocalModel> Run(const std::string& root) {
     GWQ_ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelPaths(root));
@@ -126,6 +127,8 @@ class Scanner {
   absl::StatusOr<LocalBlob> Hash(const std::string& path, uint64_t offset, uint64_t size) {
     Sha256 hash;
     for (uint64_t done = 0; done < size;) {
+      if (canceller_ != nullptr && canceller_->cancelled())
+        return absl::CancelledError("interrupted; nothing was sent");
       const std::span<std::byte> part(buffer_.data(),
                                       static_cast<size_t>(std::min<uint64_t>(buffer_.size(), size - done)));
       GWQ_RETURN_IF_ERROR(LocalFileSystem().Read(path, offset + done, part));
@@ -138,6 +141,7 @@ class Scanner {
   }
 
   ProgressSink& progress_;
+  const Canceller* const canceller_;
   std::vector<std::byte> buffer_;
   LocalModel model_;
   uint64_t hashed_ = 0;
@@ -145,8 +149,8 @@ class Scanner {
 
 }  // namespace
 
-absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress) {
-  return Scanner(progress).Run(path);
+absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress, const Canceller* canceller) {
+  return Scanner(progress, canceller).Run(path);
 }
 
 }  // namespace gwq::client

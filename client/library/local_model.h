@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/library/canceller.h"
 #include "client/library/progress_sink.h"
 #include "core/base/sha256.h"
 
@@ -41,7 +42,8 @@ struct LocalModel {
 // Scans a Hugging Face directory (config, tokenizer, templates, safetensors with index) or one GGUF file and hashes
 // every blob once. Files that no service reads (weights in other formats, images, dot files) are left out.
 // INVALID_ARGUMENT where the path holds no model or a header is malformed; memory is bounded by a header and one read
-// buffer.
-[[nodiscard]] absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress);
+// buffer. CANCELLED once `canceller`, which may be null, says so.
+[[nodiscard]] absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress,
+                                                   const Canceller* canceller = nullptr);
 
 }  // namespace gwq::client

@@ -143,33 +143,56 @@ class Pusher {
 
   absl::Status SendBlob(const LocalBlob& blob, uint64_t offset) {
     absl::Status last;
-    for (int attempt = 0; attempt < options_.max_attempts; ++attempt) {
+    for (int fruitless = 0; fruitless < options_.max_attempts;) {
+      if (jobs_.cancelled()) return absl::CancelledError("interrupted; the same push goes on where this one stopped");
       auto response = StreamBlob(blob, offset);
       if (response.ok() && response->complete()) return absl::OkStatus();
-      if (response.ok()) {
-        offset = response->persisted_bytes();
-        last = absl::DataLossError(
-            fmt::format("blob {} ended after {} of {} bytes", blob.digest.Hex(), offset, blob.size));
-        continue;
-      }
-      last = response.status();
-      if (last.code() != absl::StatusCode::kUnavailable && last.code() != absl::StatusCode::kDeadlineExceeded)
-        return last;
-      GWQ_ASSIGN_OR_RETURN(const auto missing, ListMissing());
-      bool still_missing = false;
-      for (const v1::MissingBlob& entry : missing) {
-        if (entry.sha256() != blob.digest.Hex()) continue;
-        offset = entry.received_bytes();
-        still_missing = true;
-      }
-      if (!still_missing) return absl::OkStatus();
+      last = response.ok() ? absl::UnavailableError(fmt::format("blob {} ended after {} of {} bytes", blob.digest.Hex(),
+                                                                response->persisted_bytes(), blob.size))
+                           : response.status();
+      if (jobs_.cancelled()) continue;
+      if (!MayPass(last) && !absl::IsInvalidArgument(last)) return last;
+      const auto there = Received(blob);
+      // Another push's stream may have ended between our question and our first byte.
+      const bool moved = there.ok() && *there != offset;
+      if (!MayPass(last) && !moved) return last;
+      if (there.ok() && *there == blob.size) return absl::OkStatus();
+      if (!there.ok() && !MayPass(there.status())) return there.status();
+      const bool forward = there.ok() && *there > offset;
+      if (there.ok()) offset = *there;
+      fruitless = forward ? 0 : fruitless + 1;
+      if (!forward) Pause(fruitless, last);
     }
-    return Annotate(last, fmt::format("{} attempts", options_.max_attempts));
+    return Annotate(last, fmt::format("{} attempts brought nothing forward", options_.max_attempts));
+  }
+
+  static bool MayPass(const absl::Status& status) {
+    return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  }
+
+  // Bytes of a blob that the server has safe, all of them where it is complete.
+  absl::StatusOr<uint64_t> Received(const LocalBlob& blob) {
+    GWQ_ASSIGN_OR_RETURN(const auto missing, ListMissing());
+    const auto found = std::ranges::find(missing, blob.digest.Hex(), &v1::MissingBlob::sha256);
+    return found == missing.end() ? blob.size : found->received_bytes();
+  }
+
+  void Pause(int fruitless, const absl::Status& why) {
+    if (options_.waiting) options_.waiting(why);
+    const auto grown = options_.first_pause * (1 << std::min(fruitless - 1, 4));
+    const auto pause = std::max<std::chrono::milliseconds>(
+        grown, std::chrono::milliseconds(std::max<int64_t>(RetryDelayMilliseconds(why), 0)));
+    if (jobs_.canceller() != nullptr) {
+      jobs_.canceller()->WaitFor(pause);
+    } else {
+      std::this_thread::sleep_for(pause);
+    }
   }
 
   absl::StatusOr<v1::WriteBlobResponse> StreamBlob(const LocalBlob& blob, uint64_t offset) {
     grpc::ClientContext context;
     jobs_.PrepareStream(context);
+    const Canceller::Attachment attachment(jobs_.canceller(), context);
     v1::WriteBlobResponse response;
     auto writer = stub_->WriteBlob(&context, &response);
     v1::WriteBlobRequest request;

@@ -1,6 +1,8 @@
 // gwq models push: manifest, missing blobs, commit.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -13,8 +15,13 @@ namespace gwq::client {
 
 struct UploadOptions {
   std::string model_id;
-  // Attempts at one blob whose stream breaks; each goes on where the server's disk ends.
-  int max_attempts = 5;
+  // Attempts at one blob in a row that bring nothing forward: the stream breaks, or another push writes the same blob.
+  // Each goes on where the server's disk ends.
+  int max_attempts = 8;
+  // Between two attempts; twice as long after each, up to 16 times, or what the server asks for where that is longer.
+  std::chrono::milliseconds first_pause{250};
+  // Told why before each such pause, by the thread that waits.
+  std::function<void(const absl::Status& why)> waiting;
 };
 
 struct UploadSummary {
@@ -24,7 +31,8 @@ struct UploadSummary {
 };
 
 // Sends what the server lacks, on a few streams with one part of each in memory, and commits. Calling it again after a
-// cut goes on with the same upload. Blocks until the last byte is safe on the server's disk.
+// cut goes on with the same upload. Blocks until the last byte is safe on the server's disk. CANCELLED once the
+// connection's canceller says so.
 [[nodiscard]] absl::StatusOr<UploadSummary> PushModel(const Connection& jobs, const LocalModel& model,
                                                       const UploadOptions& options, ProgressSink& progress);
 
