@@ -76,7 +76,12 @@ void ExpectGoldenVision(Backend& backend, const std::string& name, double tolera
   FilesWeightLoader loader(backend, golden->weights);
   const auto model = LoadedModel::Load(golden->model, loader, nullptr);
   ASSERT_TRUE(model.ok()) << model.status();
-  VisionCheck check(backend, **model, *golden, tolerance);
+  ExpectGoldenVision(backend, **model, *golden, tolerance, bitwise);
+}
+
+void ExpectGoldenVision(Backend& backend, const LoadedModel& model, const GoldenModel& golden, double tolerance,
+                        bool bitwise) {
+  VisionCheck check(backend, model, golden, tolerance);
   check.Encode();
   if (::testing::Test::HasFatalFailure()) return;
 
