@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "client/cli/command.h"
+#include "client/cli/draw.h"
 #include "client/cli/table.h"
 #include "client/library/generate.h"
 #include "core/io/file_system.h"
@@ -26,6 +28,7 @@ struct Arguments {
   bool with_end = false;
   bool boxes = false;
   std::optional<int32_t> box_image;
+  std::string draw;
   std::string batch;
   int parallel = 4;
   std::optional<int32_t> max_tokens;
@@ -46,7 +49,7 @@ void SetTask(const Arguments& arguments, v1::VqaRequest& request) {
                                                                                   : v1::BY_NOTHING);
     request.mutable_choices()->set_with_end(arguments.with_end);
   }
-  if (arguments.boxes) {
+  if (arguments.boxes || !arguments.draw.empty()) {
     request.mutable_boxes();
     if (arguments.box_image.has_value()) request.mutable_boxes()->set_image(*arguments.box_image);
   }
@@ -77,16 +80,20 @@ void SetQuestion(const Arguments& arguments, int images, v1::VqaRequest& request
 
 absl::Status CheckArguments(const Arguments& arguments) {
   const bool choices = !arguments.choices.empty() || !arguments.choice.empty();
-  if (choices && (arguments.boxes)) {
+  if (choices && (arguments.boxes || !arguments.draw.empty())) {
     return absl::InvalidArgumentError("give --choices or --boxes, not both");
   }
   if (!arguments.batch.empty()) {
-    if (!arguments.question.empty() || !arguments.images.empty() || !arguments.system.empty()) {
+    if (!arguments.question.empty() || !arguments.images.empty() || !arguments.draw.empty() ||
+        !arguments.system.empty()) {
       return absl::InvalidArgumentError(
-          "--batch brings its own questions and images: leave --question, --image "
-          "and --system out");
+          "--batch brings its own questions and images: leave --question, --image, "
+          "--system and --draw out");
     }
     return absl::OkStatus();
+  }
+  if (!arguments.draw.empty() && std::ranges::any_of(arguments.images, client::IsDigest)) {
+    return absl::InvalidArgumentError("--draw needs the image's file, not its digest");
   }
   if (arguments.question.empty()) return absl::InvalidArgumentError("give --question, or --batch");
   return absl::OkStatus();
@@ -166,6 +173,10 @@ absl::StatusOr<ExitCode> RunOne(Session& session, const Arguments& arguments) {
     PrintResult(session, last);
     result = last.result();
   }
+  if (!arguments.draw.empty()) {
+    const int image = request.boxes().image();
+    GWQ_RETURN_IF_ERROR(DrawResult(result.boxes(), request.images(image).data(), arguments.draw));
+  }
   return kExitOk;
 }
 
@@ -223,6 +234,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   command->add_flag("--with-end", to->with_end, "score the end of the answer as part of each choice");
   command->add_flag("--boxes", to->boxes, "read the answer as boxes, in pixels of the image");
   command->add_option("--box-image", to->box_image, "which of several images the boxes are in, from 0");
+  command->add_option("--draw", to->draw, "write the image with its boxes and labels to this PNG file");
   command->add_option("--batch", to->batch,
                       "file of questions, one a line: {\"image\": PATH, \"question\": TEXT, \"choices\": [...], "
                       "\"boxes\": true, \"id\": ...}; answers are lines of JSON in the same order");

@@ -67,7 +67,7 @@ absl::StatusOr<VqaQuestion> ReadQuestion(std::string_view text, int line, const 
     const auto paths = Texts(*images);
     if (!paths.has_value()) return OfLine(line, fmt::format("{} is no path or list of paths", field));
     for (const std::string& path : *paths) {
-      question.images.push_back(path.starts_with(kDigestPrefix) ? path : (folder / path).string());
+      question.images.push_back(IsDigest(path) ? path : (folder / path).string());
     }
   }
   GWQ_RETURN_IF_ERROR(ReadTask(object, line, question.request));
@@ -116,9 +116,11 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& path) {
   return ReadSmallFile(LocalFileSystem(), path, kMaxImageBytes);
 }
 
+bool IsDigest(const std::string& path_or_digest) { return path_or_digest.starts_with(kDigestPrefix); }
+
 absl::StatusOr<v1::ImageInput> ImageOf(const std::string& path_or_digest) {
   v1::ImageInput image;
-  if (path_or_digest.starts_with(kDigestPrefix)) {
+  if (IsDigest(path_or_digest)) {
     image.set_sha256(path_or_digest.substr(kDigestPrefix.size()));
     return image;
   }
@@ -128,6 +130,7 @@ absl::StatusOr<v1::ImageInput> ImageOf(const std::string& path_or_digest) {
 
 absl::StatusOr<v1::VqaChunk> Vqa(const Connection& infer, const v1::VqaRequest& request, Canceller& canceller,
                                  const std::function<void(const v1::VqaChunk&)>& chunk) {
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
   grpc::ClientContext context;
   infer.PrepareStream(context);
@@ -145,6 +148,7 @@ absl::StatusOr<v1::VqaChunk> Vqa(const Connection& infer, const v1::VqaRequest& 
 }
 
 absl::StatusOr<v1::VqaResponse> VqaOnce(const Connection& infer, const v1::VqaRequest& request, Canceller& canceller) {
+  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
   grpc::ClientContext context;
   infer.PrepareStream(context);

@@ -19,6 +19,7 @@ namespace gwq::client {
 
 // An image for a request: "sha256:HEX" names one that UploadImage was given, anything else is a file to read.
 [[nodiscard]] absl::StatusOr<v1::ImageInput> ImageOf(const std::string& path_or_digest);
+[[nodiscard]] bool IsDigest(const std::string& path_or_digest);
 
 // Streams an answer; `chunk` is called for each part in order. Returns the last chunk, which carries the typed result.
 // CANCELLED once `canceller` says so.

@@ -116,6 +116,11 @@ absl::Status Sequence::Check(int64_t now) const {
   return absl::OkStatus();
 }
 
+void Sequence::GiveBack() {
+  Evict();
+  images_.reset();
+}
+
 void Sequence::Finish() {
   GenerationResult result;
   result.reason = scorer_.active() ? FinishReason::kStop : reason_;
@@ -125,12 +130,12 @@ void Sequence::Finish() {
   result.seed = seed_;
   result.choice_log_likelihoods = scorer_.log_likelihoods();
   result.timings = {*admitted_ - arrived_, first_token_ - *admitted_, last_token_ - first_token_};
-  Evict();
+  GiveBack();
   sink_->OnDone(result);
 }
 
 void Sequence::Fail(const absl::Status& status) {
-  Evict();
+  GiveBack();
   sink_->OnDone(status);
 }
 

@@ -69,6 +69,8 @@ class Sequence {
   [[nodiscard]] int64_t last_token_millis() const { return last_token_; }
 
  private:
+  // Before the sink is told: whoever hears of the end may count on the memory.
+  void GiveBack();
   [[nodiscard]] absl::StatusOr<std::string> TextOf(int32_t token, bool last);
 
   const std::shared_ptr<GenerationSink> sink_;
@@ -80,7 +82,7 @@ class Sequence {
   const int64_t deadline_;
   const uint64_t seed_;
   const int64_t arrived_;
-  const std::shared_ptr<const std::vector<float>> images_;
+  std::shared_ptr<const std::vector<float>> images_;
   const std::vector<int32_t> positions_;
   const int32_t position_delta_;
   const bool log_probabilities_;

@@ -161,6 +161,17 @@ TEST_F(ChoicesTest, LogProbabilitiesOfGeneratedTokensAreThoseOfTheirChoice) {
   }
 }
 
+TEST(LogSumExp, IsExactFarFromZeroAndRefusesWhatIsNotFinite) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  EXPECT_NEAR(*LogSumExp(std::vector<float>{0, 0, 0, 0}), std::log(4.0), 1e-12);
+  EXPECT_NEAR(*LogSumExp(std::vector<float>{1e4F, 1e4F}), 1e4 + std::log(2.0), 1e-9);
+  EXPECT_NEAR(*LogSumExp(std::vector<float>{-1e4F, -kInfinity}), -1e4, 1e-9) << "a banned token";
+  for (const float broken : {kInfinity, std::nanf("")}) {
+    EXPECT_EQ(LogSumExp(std::vector<float>{1, broken, 2}).status().code(), absl::StatusCode::kInternal);
+  }
+  EXPECT_FALSE(LogSumExp(std::vector<float>{-kInfinity, -kInfinity}).ok());
+}
+
 TEST(ChoiceProbabilities, SumToOneAndFollowTheLengths) {
   const std::vector<double> likelihoods = {-700.0, -701.0, -3000.0, -std::numeric_limits<double>::infinity()};
   const std::vector<int64_t> ones(4, 1);

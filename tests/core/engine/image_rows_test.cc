@@ -97,6 +97,21 @@ TEST_F(ImageRowsTest, ARowTakesItsOwnPositionsAndGeneratedTokensGoOnFromThem) {
   EXPECT_EQ(seen[2], (std::vector<int32_t>{0, 1, 2, 3, 2, 3, 4, 5, 6}));
 }
 
+TEST_F(ImageRowsTest, RowsOfAnImageComeInOrderHoweverThePromptIsCut) {
+  SchedulerOptions options;
+  options.step_tokens = 3;
+  Scheduler scheduler = Make(options);
+  GenerationRequest request = AskImage(3, 2, 7, 4, 2);
+  const auto images = request.images;
+  std::vector<float> seen;
+  model.before_pass = [&](const Batch& batch) {
+    seen.insert(seen.end(), batch.embeddings.begin(), batch.embeddings.end());
+  };
+  (void)Add(scheduler, std::move(request));
+  RunToEnd(scheduler);
+  EXPECT_EQ(seen, *images);
+}
+
 TEST_F(ImageRowsTest, TextOnAThreeAxisModelCountsOnEveryAxis) {
   model.positions_are_indices = true;
   Scheduler scheduler = Make();

@@ -74,6 +74,7 @@ std::vector<Case> ImageCases() {
        grpc::StatusCode::FAILED_PRECONDITION, ""},
       {"images above the context",
        [](auto& r) {
+         r.mutable_images(0)->set_data(StripedPng(64, 64, 3));
          for (int i = 0; i < 3; ++i) r.add_images()->set_data(StripedPng(64, 64, i));
        },
        kInvalid, "question"},
