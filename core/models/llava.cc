@@ -14,7 +14,7 @@ namespace {
 // LlamaConfig's, which published files leave out.
 constexpr std::string_view kTextDefaults =
     R"({"vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "max_position_embeddings": 2048})";
+        "num_attention_heads": 32, "max_position_embeddings": 2048, "bos_token_id": 1, "eos_token_id": 2})";
 constexpr int64_t kMaxImage = 1 << 14;
 
 // Blocks whose output is the feature: layer -1 is the last block's, 0 what goes into the first.

@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 #include "core/models/model.h"
+#include "core/models/vision_layout.h"
 
 namespace gwq {
 namespace {
@@ -19,8 +20,9 @@ absl::StatusOr<std::vector<int64_t>> TokensOfImages(const VisionTower* tower, in
   std::vector<int64_t> counts;
   int64_t total = 0;
   for (const std::vector<PatchGrid>& tiles : images) {
-    GWQ_ASSIGN_OR_RETURN(const VisionLayout layout, tower->Layout(tiles));
-    counts.push_back(layout.rows.back());
+    GWQ_RETURN_IF_ERROR(CheckTiles(tower->config(), tiles));
+    counts.push_back(0);
+    for (const PatchGrid& tile : tiles) counts.back() += tower->ImageTokens(tile);
     total += counts.back();
   }
   if (total == image_rows) return counts;

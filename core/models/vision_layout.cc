@@ -13,7 +13,7 @@ namespace {
 
 // Positions and row indices fit 32 bits, and the attention of one tile stays within reason.
 constexpr int64_t kMaxTilePatches = int64_t{1} << 18;
-constexpr int64_t kMaxRows = int64_t{1} << 23;
+constexpr int64_t kMaxRows = int64_t{1} << 20;
 
 absl::Status CheckTile(const VisionConfig& config, const PatchGrid& tile, size_t index) {
   const std::string field = fmt::format("tiles[{}]", index);
@@ -162,7 +162,7 @@ class TileAppender {
 
 }  // namespace
 
-absl::StatusOr<VisionLayout> LayoutOf(const VisionConfig& config, std::span<const PatchGrid> tiles) {
+absl::Status CheckTiles(const VisionConfig& config, std::span<const PatchGrid> tiles) {
   if (tiles.empty()) return InvalidField("tiles", "there is none");
   int64_t total = 0;
   for (size_t i = 0; i < tiles.size(); ++i) {
@@ -170,6 +170,11 @@ absl::StatusOr<VisionLayout> LayoutOf(const VisionConfig& config, std::span<cons
     total += tiles[i].high * tiles[i].wide + 1;
     if (total > kMaxRows) return InvalidField("tiles", fmt::format("more than {} patches", kMaxRows));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<VisionLayout> LayoutOf(const VisionConfig& config, std::span<const PatchGrid> tiles) {
+  GWQ_RETURN_IF_ERROR(CheckTiles(config, tiles));
   VisionLayout layout;
   TileAppender appender(config, layout);
   for (const PatchGrid& tile : tiles) appender.Append(tile);

@@ -8,6 +8,8 @@
 
 namespace gwq {
 
+// What LayoutOf checks, for free.
+[[nodiscard]] absl::Status CheckTiles(const VisionConfig& config, std::span<const PatchGrid> tiles);
 // See VisionTower::Layout. Sources: transformers 5.23, vision_utils.py for rotary positions and windows,
 // models/idefics3 for learned positions and pixel shuffle, models/clip for the class token.
 [[nodiscard]] absl::StatusOr<VisionLayout> LayoutOf(const VisionConfig& config, std::span<const PatchGrid> tiles);
