@@ -51,6 +51,9 @@ class JobStore {
   // A failed attempt: queued again while `retryable` and attempts are left, else failed.
   [[nodiscard]] virtual absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error,
                                           bool retryable) = 0;
+  // The worker was ended for the service's own reasons: the job waits again (or is cancelled, where that was asked),
+  // and the attempt does not count. ABORTED where the lease is over.
+  [[nodiscard]] virtual absl::Status GiveBack(const std::string& id, uint64_t fencing_token) = 0;
   // A queued job ends at once; a running one when its worker hears of it or its lease ends. Cancelling an ended job is
   // OK.
   [[nodiscard]] virtual absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) = 0;

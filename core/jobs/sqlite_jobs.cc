@@ -306,6 +306,22 @@ absl::Status SqliteStore::Fail(const std::string& id, uint64_t fencing_token, co
   return absl::OkStatus();
 }
 
+absl::Status SqliteStore::GiveBack(const std::string& id, uint64_t fencing_token) {
+  {
+    MutexLock lock(mutex_);
+    GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
+    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+    row.job.attempt -= 1;
+    EndAttempt(row, JobError{}, /*retryable=*/true);
+    if (row.job.state == JobState::kQueued) row.job.error.reset();
+    GWQ_RETURN_IF_ERROR(Save(row));
+    GWQ_RETURN_IF_ERROR(transaction.Commit());
+    lease_ends_.erase(id);
+  }
+  Tell(id);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Job> SqliteStore::Cancel(const std::string& principal, const std::string& id) {
   Job job;
   {

@@ -46,6 +46,7 @@ class SqliteStore final : public JobStore, public Catalogue {
                              const std::vector<std::string>& log_lines) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
+  absl::Status GiveBack(const std::string& id, uint64_t fencing_token) override;
   absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) override;
   absl::StatusOr<int> ExpireLeases() override;
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,

@@ -5,6 +5,7 @@
 #include "core/jobs/job_kinds.h"
 #include "core/jobs/specs.h"
 #include "server/common/handler.h"
+#include "server/jobs/manifest_cache.h"
 #include "server/jobs/recipe_proto.h"
 #include "server/jobs/record_proto.h"
 #include "server/jobs/resource_names.h"
@@ -12,6 +13,8 @@
 
 namespace gwq {
 namespace {
+
+constexpr int kModelsAtOnce = 100;
 
 template <class Request, class Response>
 class JobCall : public BlockingHandler<Request, Response> {
@@ -59,11 +62,23 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     return Enqueue(kQuantizeKind, SpecJson(spec));
   }
 
+  // Of the caller's own: whether others have stored it is not told.
   absl::Status CheckCalibrationBlob(const Recipe& recipe) {
     if (recipe.calibration.source != CalibrationSource::kFile) return absl::OkStatus();
     const auto digest = Digest::Parse(recipe.calibration.blob);
-    if (digest.ok() && state_.blobs.Stat(*digest).ok()) return absl::OkStatus();
-    return InvalidField("recipe.calibration.blob", "no such blob is stored; upload the text first");
+    if (!digest.ok()) return InvalidField("recipe.calibration.blob", MessageOf(digest.status()));
+    std::string token;
+    do {
+      GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page,
+                           state_.catalogue.ListEntries(principal(), "model", kModelsAtOnce, token));
+      for (const CatalogueEntry& model : page.entries) {
+        GWQ_ASSIGN_OR_RETURN(const auto blobs, state_.manifests.BlobsOf(state_.blobs, model.manifest));
+        if (blobs->contains(*digest)) return absl::OkStatus();
+      }
+      token = page.next_page_token;
+    } while (!token.empty());
+    return InvalidField("recipe.calibration.blob",
+                        "none of your models holds it; push the text as a .txt file of a model first");
   }
 
   absl::Status Export(const v1::ExportSpec& proto) {

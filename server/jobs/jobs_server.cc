@@ -4,7 +4,10 @@
 #include <prometheus/counter.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "core/base/status.h"
 #include "core/jobs/sqlite_store.h"
@@ -20,6 +23,8 @@ namespace {
 
 constexpr char kWorkerPrincipal[] = "worker";
 constexpr int kBlobThreads = 4;
+constexpr std::chrono::seconds kWorkersEnd{5};
+constexpr std::chrono::milliseconds kWorkersPoll{10};
 
 std::string ProgramBeside(const std::string& name) {
   char path[4096];
@@ -33,6 +38,13 @@ std::string LocalAddress(const std::string& address) {
   const std::string port = address.substr(address.rfind(':'));
   const std::string host = address.substr(0, address.rfind(':'));
   return (host == "0.0.0.0" || host == "[::]" ? "127.0.0.1" : host) + port;
+}
+
+// Of the disk of `folder`; where that cannot be told, writing tells.
+uint64_t FreeBytes(const std::string& folder) {
+  std::error_code error;
+  const auto space = std::filesystem::space(folder, error);
+  return error ? UINT64_MAX : space.available;
 }
 
 absl::StatusOr<std::unique_ptr<DeviceProvider>> MakeDevices(const JobsSettings& settings) {
@@ -54,6 +66,8 @@ struct JobsServer::Parts {
   absl::Status StartService(const Clock& clock);
   void StartWorkers(const Clock& clock);
   WorkerSupervisor::Events WorkerEvents();
+  // Until the workers, whose lifelines are closed, have ended and their jobs wait again.
+  void AwaitWorkers();
 
   const JobsSettings settings;
   const Log log;
@@ -70,6 +84,7 @@ struct JobsServer::Parts {
   ManifestCache manifests;
   LeaseTable leases;
   Mutex collection;
+  std::atomic<bool> draining{false};
   std::unique_ptr<JobsState> state;
   Executor executor;
   Executor blob_executor;
@@ -106,9 +121,11 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   JobsLimits limits;
   limits.upload_bytes = static_cast<uint64_t>(settings.max_upload_gib) << 30;
   limits.upload_millis = settings.upload_hours * 3'600'000;
+  limits.keep_free_bytes = static_cast<uint64_t>(settings.keep_free_mib) << 20;
   state = std::make_unique<JobsState>(JobsState{*store, *store, *blobs, clock, watchers, timers, uploads, manifests,
                                                 leases, collection, limits, LargestMemory(*devices), blob_root,
-                                                authenticator.checks() ? kWorkerPrincipal : ""});
+                                                authenticator.checks() ? kWorkerPrincipal : "",
+                                                [folder] { return FreeBytes(folder); }});
   return absl::OkStatus();
 }
 
@@ -174,6 +191,10 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
             const auto held = leases.Take(worker);
             if (!held.has_value()) return;
             // The lease may have ended meanwhile; then there is nothing to give back.
+            if (draining) {
+              (void)store->GiveBack(held->job, held->fencing_token);
+              return;
+            }
             (void)store->Fail(held->job, held->fencing_token,
                               {static_cast<int>(absl::StatusCode::kUnavailable),
                                fmt::format("the worker on {} ended: {}", slot.name, how), ""},
@@ -185,6 +206,16 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
                       {{"device", slot.name}, {"error", MessageOf(status)}});
           },
   };
+}
+
+void JobsServer::Parts::AwaitWorkers() {
+  if (supervisor == nullptr) return;
+  const auto until = std::chrono::steady_clock::now() + kWorkersEnd;
+  for (;;) {
+    supervisor->Poll();
+    if (supervisor->running() == 0 || std::chrono::steady_clock::now() > until) return;
+    std::this_thread::sleep_for(kWorkersPoll);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<JobsServer>> JobsServer::Start(const JobsSettings& settings, const Clock& clock,
@@ -213,10 +244,12 @@ const Metrics& JobsServer::metrics() const { return parts_->metrics; }
 
 void JobsServer::Drain() {
   parts_->log.Write(LogLevel::kInfo, "draining", {{"seconds", parts_->settings.service.drain_seconds}});
+  parts_->draining = true;
   if (parts_->supervisor != nullptr) parts_->supervisor->Stop();
   parts_->watchers.Close();
   parts_->host->Drain();
   parts_->maintenance->Stop();
+  parts_->AwaitWorkers();
 }
 
 void AddJobsSettings(Options& options, JobsSettings& settings) {
@@ -233,6 +266,8 @@ void AddJobsSettings(Options& options, JobsSettings& settings) {
   options.Add("upload-hours", settings.upload_hours, 1, 24 * 365, "life of an upload");
   options.Add("max-upload-gib", settings.max_upload_gib, 1, 1 << 20, "largest upload in GiB");
   options.Add("max-open-uploads", settings.max_open_uploads, 1, 10'000, "open uploads of one principal");
+  options.Add("keep-free-mib", settings.keep_free_mib, 0, int64_t{1} << 40,
+              "disk space that uploads and new jobs leave free, in MiB");
   options.Add("max-queued-jobs", settings.max_queued_jobs, 1, 1'000'000, "waiting jobs of one principal");
   options.Add("collect-minutes", settings.collect_minutes, 1, 24 * 60, "time between two garbage collections");
 }

@@ -24,6 +24,7 @@ struct JobsSettings {
   int64_t upload_hours = 24;
   int64_t max_upload_gib = 1024;
   int64_t max_open_uploads = 16;
+  int64_t keep_free_mib = 256;
   int64_t max_queued_jobs = 100;
   int64_t collect_minutes = 60;
 };

@@ -6,6 +6,22 @@
 #include "core/jobs/job_kinds.h"
 
 namespace gwq {
+namespace {
+
+constexpr int64_t kRoomRetryMillis = 60'000;
+
+}  // namespace
+
+absl::Status CheckRoom(const JobsState& state, uint64_t bytes) {
+  const uint64_t free = state.free_bytes();
+  const uint64_t keep = state.limits.keep_free_bytes;
+  if (free >= keep && bytes <= free - keep) return absl::OkStatus();
+  return WithRetryDelay(
+      absl::ResourceExhaustedError(fmt::format("the disk has {} MiB free, {} more are needed and {} are kept free; "
+                                               "delete models or artifacts that are not needed, or use a larger disk",
+                                               free >> 20, bytes >> 20, keep >> 20)),
+      kRoomRetryMillis);
+}
 
 Job NewJob(const std::string& principal, std::string_view kind, std::string spec_json, std::string request_id) {
   Job job;
@@ -17,6 +33,7 @@ Job NewJob(const std::string& principal, std::string_view kind, std::string spec
 }
 
 absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
+  GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
   const JobKind* const kind = FindJobKind(job.kind);
   if (kind == nullptr) return absl::InternalError(fmt::format("'{}' is no kind of job", job.kind));
   GWQ_ASSIGN_OR_RETURN(job.memory_bytes, kind->plan(state.blobs, job.spec_json));

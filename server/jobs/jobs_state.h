@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ struct JobsLimits {
   uint64_t manifest_bytes = uint64_t{32} << 20;  // of an upload's pages together
   int64_t upload_millis = int64_t{24} * 3600 * 1000;
   int max_pages = 4096;
+  uint64_t keep_free_bytes = uint64_t{256} << 20;  // of the disk, so that the database can be written
 };
 
 struct JobsState {
@@ -44,11 +46,17 @@ struct JobsState {
   std::string blob_root;
   // WorkerService is open to this principal alone; empty: to everybody.
   std::string worker_principal;
+  // What the disk of the state folder has left.
+  std::function<uint64_t()> free_bytes;
 };
+
+// RESOURCE_EXHAUSTED where the disk has no room for `bytes` more beside what is kept free.
+[[nodiscard]] absl::Status CheckRoom(const JobsState& state, uint64_t bytes);
 
 [[nodiscard]] Job NewJob(const std::string& principal, std::string_view kind, std::string spec_json,
                          std::string request_id);
-// Plans the job and queues it. FAILED_PRECONDITION where no device could hold it.
+// Plans the job and queues it. FAILED_PRECONDITION where no device could hold it, RESOURCE_EXHAUSTED where the disk is
+// full.
 [[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
 
 }  // namespace gwq

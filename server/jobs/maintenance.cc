@@ -112,7 +112,11 @@ void Maintenance::Report() {
 absl::Status Maintenance::AddUploads(std::vector<Digest>& keep) {
   GWQ_ASSIGN_OR_RETURN(const std::vector<Upload> uploads, state_.catalogue.OpenUploads());
   for (const Upload& upload : uploads) {
-    GWQ_ASSIGN_OR_RETURN(const auto manifest, state_.uploads.Of(state_.catalogue, upload.principal, upload.id));
+    const auto declared = state_.uploads.Of(state_.catalogue, upload.principal, upload.id);
+    // Pages that contradict each other are refused with the last one; nothing was promised before.
+    if (absl::IsInvalidArgument(declared.status())) continue;
+    GWQ_RETURN_IF_ERROR(declared.status());
+    const UploadManifest* const manifest = declared->get();
     for (const auto& [digest, size] : manifest->blobs) keep.push_back(digest);
   }
   return absl::OkStatus();

@@ -137,18 +137,20 @@ class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::Add
     }
     GWQ_RETURN_IF_ERROR(CheckPage(request(), upload.total_bytes));
     const std::string json = PageJson(request());
+    const int known = static_cast<int>(pages.size());
+    if (request().page() == known) GWQ_RETURN_IF_ERROR(CheckWhole(upload, std::move(pages), json));
     MutexLock reachable(state_.collection);
-    if (request().page() == static_cast<int>(pages.size())) {
-      GWQ_RETURN_IF_ERROR(CheckWhole(upload, pages, json));
-    }
     GWQ_RETURN_IF_ERROR(state_.catalogue.AddUploadPage(principal(), id, request().page(), json));
-    response().set_pages(std::max(static_cast<int>(pages.size()), request().page() + 1));
+    response().set_pages(std::max(known, request().page() + 1));
     return absl::OkStatus();
   }
 
-  // The new page together with those before it.
+  // The new page together with those before it. Only the last one pays for a look at all of them.
   absl::Status CheckWhole(const Upload& upload, std::vector<std::string> pages, const std::string& json) {
     if (!upload.commit_job.empty()) return absl::FailedPreconditionError("upload: committed already");
+    if (!pages.empty() && IsLastPage(pages.back())) {
+      return InvalidField("last", "a page before this one was marked as the last");
+    }
     pages.push_back(json);
     uint64_t bytes = 0;
     for (const std::string& page : pages) bytes += page.size();
@@ -157,8 +159,9 @@ class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::Add
                           fmt::format("the list of files is too long: {} bytes on {} pages, at most {} on {}", bytes,
                                       pages.size(), state_.limits.manifest_bytes, state_.limits.max_pages));
     }
+    if (!request().last()) return absl::OkStatus();
     GWQ_ASSIGN_OR_RETURN(const UploadManifest whole, AssembleUpload(pages));
-    if (whole.complete && whole.total_bytes != upload.total_bytes) {
+    if (whole.total_bytes != upload.total_bytes) {
       return InvalidField("files", fmt::format("the files have {} bytes together, the upload was announced with {}",
                                                whole.total_bytes, upload.total_bytes));
     }

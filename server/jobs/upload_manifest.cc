@@ -221,6 +221,8 @@ std::string PageJson(const v1::AddUploadFilesRequest& page) {
   return CanonicalJson({{"files", std::move(files)}, {"last", page.last()}});
 }
 
+bool IsLastPage(std::string_view page_json) { return page_json.ends_with(R"("last":true})"); }
+
 absl::StatusOr<UploadManifest> AssembleUpload(const std::vector<std::string>& pages) {
   Assembly assembly;
   bool last = false;

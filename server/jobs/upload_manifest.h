@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,8 @@ namespace gwq {
 [[nodiscard]] absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_bytes);
 // What is stored of a page.
 [[nodiscard]] std::string PageJson(const v1::AddUploadFilesRequest& page);
+// Whether what PageJson made says that no page follows.
+[[nodiscard]] bool IsLastPage(std::string_view page_json);
 
 // The files of all pages together.
 struct UploadManifest {

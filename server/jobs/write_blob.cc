@@ -50,6 +50,7 @@ class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, 
     }
     GWQ_RETURN_IF_ERROR(writer_->Append(std::as_bytes(std::span(data))));
     if (writer_->offset() - synced_ >= kSyncEvery) {
+      GWQ_RETURN_IF_ERROR(CheckRoom(state_, 0));  // others write too
       GWQ_RETURN_IF_ERROR(writer_->Sync());
       synced_ = writer_->offset();
     }
@@ -83,7 +84,7 @@ class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, 
     GWQ_RETURN_IF_ERROR(writer.status());
     writer_ = *std::move(writer);
     synced_ = writer_->offset();
-    if (message.offset() == synced_) return absl::OkStatus();
+    if (message.offset() == synced_) return CheckRoom(state_, size_ - synced_);
     return InvalidField("offset",
                         fmt::format("{}, but {} bytes are safe on disk; go on from there", message.offset(), synced_));
   }

@@ -164,6 +164,22 @@ TEST_P(JobStoreSuite, ALeaseThatRunsOutTooOftenFailsTheJob) {
   EXPECT_TRUE(absl::IsNotFound(Acquire().status()));
 }
 
+TEST_P(JobStoreSuite, AJobGivenBackWaitsAgainAndItsAttemptDoesNotCount) {
+  const Job job = *Enqueue("alice");
+  for (int restart = 0; restart < 5; ++restart) {
+    const Lease lease = *Acquire();
+    EXPECT_EQ(lease.job.attempt, 1);
+    ASSERT_TRUE(jobs().GiveBack(job.id, lease.fencing_token).ok());
+    EXPECT_EQ(Get(job.id).state, JobState::kQueued);
+    EXPECT_FALSE(Get(job.id).error.has_value());
+    EXPECT_TRUE(absl::IsAborted(jobs().GiveBack(job.id, lease.fencing_token))) << "once";
+  }
+  const Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Cancel("alice", job.id).ok());
+  ASSERT_TRUE(jobs().GiveBack(job.id, lease.fencing_token).ok());
+  EXPECT_EQ(Get(job.id).state, JobState::kCancelled);
+}
+
 TEST_P(JobStoreSuite, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
   const Job bad = *Enqueue("alice");
   Lease lease = *Acquire();

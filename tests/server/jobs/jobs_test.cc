@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <thread>
@@ -122,6 +123,14 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   EXPECT_EQ(refused([](auto& spec) {
               spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
               spec.mutable_recipe()->mutable_calibration()->set_blob(Sha256Of("none").Hex());
+            }),
+            "recipe.calibration.blob");
+  const std::string other = Sha256Of("a text that somebody else has stored").Hex();
+  ASSERT_TRUE(
+      PutBlob(server_->state().blobs, std::as_bytes(std::span("a text that somebody else has stored", 36))).ok());
+  EXPECT_EQ(refused([&](auto& spec) {
+              spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
+              spec.mutable_recipe()->mutable_calibration()->set_blob(other);
             }),
             "recipe.calibration.blob");
   EXPECT_EQ(refused([](auto& spec) { spec.set_artifact_id("No Name"); }), "quantize.artifact_id");
@@ -254,6 +263,19 @@ TEST_F(JobsTest, ACancelReachesTheRunningWorker) {
   EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_CANCELLED);
 }
 
+TEST_F(JobsTest, AWaitOfAnyLengthWaits) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  google::longrunning::WaitOperationRequest request;
+  request.set_name(job.operation());
+  request.mutable_timeout()->set_seconds(INT64_MAX);
+  Caller caller;
+  caller.context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  google::longrunning::Operation operation;
+  EXPECT_EQ(operations_->WaitOperation(&caller.context, request, &operation).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
 TEST_F(JobsTest, OperationsAreAViewOfJobs) {
   Import(TinyModel(), "tiny");
   const v1::Job job = Create(Quantize("models/tiny", "small"));
@@ -360,6 +382,63 @@ TEST_F(JobsTest, AResultWhoseBlobsAreNotThereIsNotPublished) {
   v1::ListArtifactsResponse list;
   ASSERT_TRUE(Call(*artifacts_, &v1::ArtifactService::Stub::ListArtifacts, {}, &list).ok());
   EXPECT_EQ(list.artifacts_size(), 0);
+}
+
+TEST_F(JobsTest, AFullDiskRefusesJobsAndBlobsAndTheRestGoesOn) {
+  Import(TinyModel(), "tiny");
+  StopServer();
+  settings_.keep_free_mib = int64_t{1} << 40;
+  StartServer();
+  const grpc::Status refused = TryCreate(Quantize("models/tiny", "small"));
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_NE(refused.error_message().find("MiB free"), std::string::npos) << refused.error_message();
+  const PushedModel other = TinyModel("model.norm.weight");
+  const std::string upload = CreateUpload("other", other.total_bytes).name();
+  v1::AddUploadFilesRequest page = other.page;
+  page.set_upload(upload);
+  v1::AddUploadFilesResponse pages;
+  ASSERT_TRUE(Call(*models_, &v1::ModelService::Stub::AddUploadFiles, page, &pages).ok());
+  v1::WriteBlobResponse response;
+  const std::string sha256 = Missing(upload).begin()->first;
+  EXPECT_EQ(Write(upload, sha256, other.blobs.at(sha256), 0, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  v1::DeleteModelRequest remove;
+  remove.set_name("models/tiny");
+  google::protobuf::Empty empty;
+  EXPECT_TRUE(Call(*models_, &v1::ModelService::Stub::DeleteModel, remove, &empty).ok()) << "which makes room";
+}
+
+TEST_F(JobsTest, ARestartCostsARunningJobNoAttempt) {
+  Import(TinyModel(), "tiny");
+  const v1::Job job = Create(Quantize("models/tiny", "small"));
+  StopServer();
+  // Tells its name, which stands behind --worker, and lives as long as its lifeline.
+  settings_.worker_program = folder_ / "worker";
+  std::ofstream(settings_.worker_program)
+      << "#!/bin/sh\necho \"$@\" > " << (folder_ / "partial") << "\nmv " << (folder_ / "partial") << " "
+      << (folder_ / "arguments") << "\nread line <&3\n";
+  std::filesystem::permissions(settings_.worker_program, std::filesystem::perms::owner_all);
+  settings_.no_workers = false;
+  StartServer();
+  while (!std::filesystem::exists(folder_ / "arguments")) std::this_thread::yield();
+  std::ifstream arguments(folder_ / "arguments");
+  std::string worker;
+  while (arguments >> worker && worker != "--worker") {
+  }
+  arguments >> worker;
+  v1::AcquireRequest acquire;
+  acquire.set_worker(worker);
+  acquire.set_memory_bytes(UINT64_MAX >> 1);
+  v1::AcquireResponse lease;
+  ASSERT_TRUE(Call(*workers_, &v1::WorkerService::Stub::Acquire, acquire, &lease).ok());
+  ASSERT_EQ(lease.job(), job.name());
+  EXPECT_EQ(Get(job.name()).attempt(), 1);
+  server_->Drain();
+  StopServer();
+  settings_.no_workers = true;
+  StartServer();
+  EXPECT_EQ(Get(job.name()).state(), v1::JOB_STATE_QUEUED) << "without a wait for the lease's end";
+  EXPECT_EQ(Get(job.name()).attempt(), 0);
 }
 
 TEST_F(JobsTest, ADrainEndsWatchersWithUnavailable) {

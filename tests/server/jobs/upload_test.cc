@@ -286,6 +286,22 @@ TEST_F(UploadTest, RefusesNamesSizesAndPagesOfUploads) {
   }
 }
 
+TEST_F(UploadTest, PagesThatContradictEachOtherAreRefusedWithTheLastAndDoNotStopTheCollector) {
+  const PushedModel model = TinyModel();
+  const std::string upload = CreateUpload("tiny", model.total_bytes).name();
+  v1::AddUploadFilesRequest page = model.page;
+  page.set_upload(upload);
+  page.set_last(false);
+  ASSERT_TRUE(Add(page).ok());
+  page.set_page(1);
+  page.mutable_files(2)->set_header_size(page.files(2).header_size() - 1);
+  ASSERT_TRUE(Add(page).ok());
+  EXPECT_TRUE(server_->maintenance().Collect().ok());
+  page.set_page(2);
+  page.set_last(true);
+  EXPECT_EQ(FieldOf(Add(page)), "files[0].path");
+}
+
 TEST_F(UploadTest, AManifestOverSeveralPagesIsOneModel) {
   const PushedModel model = TinyModel();
   const std::string upload = CreateUpload("tiny", model.total_bytes).name();
