@@ -112,7 +112,6 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryVisionFamily, ::testing::ValuesIn(testing:
                            return name;
                          });
 
-// At some sizes single precision decides between two positions: transformers' choice for every size.
 TEST(LearnedPositions, OfTilesOfEverySizeEqualTransformers) {
   const auto text = ReadSmallFile(LocalFileSystem(), testing::GoldenPath("models/positions.json"), 1 << 20);
   ASSERT_TRUE(text.ok()) << text.status();
