@@ -16,7 +16,7 @@ using Colour = std::array<uint8_t, 3>;
 constexpr Colour kColours[] = {{230, 60, 50}, {30, 110, 220}, {240, 170, 20},
                                {20, 150, 90}, {170, 60, 190}, {0, 170, 190}};
 constexpr Colour kWhite = {255, 255, 255};
-constexpr int kPixelsPerUnit = 400;  // of the picture's shorter side, for one pixel of a letter
+constexpr int kPixelsPerUnit = 250;  // of the picture's shorter side, for one pixel of a letter
 
 class Painter {
  public:
@@ -76,7 +76,7 @@ int ToPixel(double value, int side) { return static_cast<int>(std::lround(std::c
 
 void DrawBoxes(std::span<const LabelledBox> boxes, Image& image) {
   Painter painter(image);
-  const int unit = std::max(1, std::min(image.width, image.height) / kPixelsPerUnit);
+  const int unit = (std::min(image.width, image.height) + kPixelsPerUnit - 1) / kPixelsPerUnit;
   constexpr size_t kLongestLabel = 200;
   for (size_t i = 0; i < boxes.size(); ++i) {
     const Colour& colour = kColours[i % std::size(kColours)];

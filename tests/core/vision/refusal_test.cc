@@ -147,7 +147,7 @@ const Refused kRefused[] = {
     {"start of a WebP", [] { return std::string("RIFF\x10\0\0\0WEBP", 12); }, "ends too early"},
     {"half a lossy WebP", [] { return Part("lossy.webp", 0.5); }, "WebP is"},
     {"half a lossless WebP", [] { return Part("lossless.webp", 0.5); }, "WebP is"},
-    {"WebP without its last byte", [] { return Without("alpha.webp", 1); }, "cut short"},
+    {"WebP without its last byte", [] { return Without("alpha.webp", 1); }, "ends too early"},
     {"half a WebP that says it is whole",
      [] {
        std::string file = Part("lossy.webp", 0.5);
