@@ -3,6 +3,7 @@
 #include <png.h>
 #include <webp/encode.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +23,27 @@ Image MakeScene(int width, int height) {
   return image;
 }
 
+namespace {
+
+// The scans of three components, as jpeg_compress_struct takes them; empty for those the library makes itself.
+std::vector<jpeg_scan_info> ScansOf(JpegKind kind) {
+  std::vector<jpeg_scan_info> scans;
+  if (kind == JpegKind::kSeparate) {
+    for (int component = 0; component < 3; ++component) scans.push_back({1, {component}, 0, 63, 0, 0});
+  }
+  if (kind == JpegKind::kManyScans) {
+    scans.push_back({3, {0, 1, 2}, 0, 0, 0, 0});
+    for (int component = 0; component < 3; ++component) {
+      for (int coefficient = 1; coefficient < 64; ++coefficient) {
+        scans.push_back({1, {component}, coefficient, coefficient, 0, 0});
+      }
+    }
+  }
+  return scans;
+}
+
+}  // namespace
+
 std::string EncodeJpeg(const Image& image, JpegKind kind) {
   jpeg_error_mgr errors;
   jpeg_compress_struct jpeg;
@@ -37,6 +59,13 @@ std::string EncodeJpeg(const Image& image, JpegKind kind) {
   jpeg_set_defaults(&jpeg);
   jpeg.comp_info[0].h_samp_factor = jpeg.comp_info[0].v_samp_factor = 1;
   if (kind == JpegKind::kProgressive) jpeg_simple_progression(&jpeg);
+  if (const auto scans = ScansOf(kind); !scans.empty()) {
+    auto* kept = static_cast<jpeg_scan_info*>(jpeg.mem->alloc_small(reinterpret_cast<j_common_ptr>(&jpeg), JPOOL_IMAGE,
+                                                                    scans.size() * sizeof(jpeg_scan_info)));
+    std::ranges::copy(scans, kept);
+    jpeg.scan_info = kept;
+    jpeg.num_scans = static_cast<int>(scans.size());
+  }
   jpeg_start_compress(&jpeg, TRUE);
   for (int y = 0; y < image.height; ++y) {
     JSAMPROW row = const_cast<JSAMPROW>(image.Row(y));

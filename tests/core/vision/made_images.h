@@ -11,7 +11,12 @@ namespace gwq::testing {
 
 [[nodiscard]] Image MakeScene(int width, int height);  // a gradient with texture
 
-enum class JpegKind { kBaseline, kProgressive };
+enum class JpegKind {
+  kBaseline,
+  kProgressive,
+  kSeparate,   // each colour component in a scan of its own
+  kManyScans,  // each coefficient of each component in a scan of its own: 190
+};
 [[nodiscard]] std::string EncodeJpeg(const Image& image, JpegKind kind);  // 4:4:4
 [[nodiscard]] std::string EncodeInterlacedPng(const Image& image);
 enum class WebpKind { kLossy, kLossless };

@@ -58,6 +58,13 @@ std::string WithoutSegment(const std::string& name, std::string_view marker) {
   return file;
 }
 
+// A JPEG of three scans that ends before the second.
+std::string FirstScanOnly() {
+  const std::string file = testing::EncodeJpeg(testing::MakeScene(40, 30), testing::JpegKind::kSeparate);
+  const std::string_view scan("\xff\xda", 2);
+  return file.substr(0, file.find(scan, file.find(scan) + 2)) + "\xff\xd9";
+}
+
 constexpr std::string_view kBaselineFrame("\xff\xc0", 2);  // marker, length (2), precision, height (2), width (2), …
 constexpr std::string_view kImageEnd("\xff\xd9", 2);
 constexpr std::string_view kQuantTable("\xff\xdb", 2);
@@ -107,6 +114,10 @@ const Refused kRefused[] = {
      "the limit is 67108864"},
     {"JPEG larger than its data", [] { return Patched("grey.jpg", kBaselineFrame, 5, "\x08\x80\x08\x80"); },
      "JPEG is broken or cut short"},
+
+    {"JPEG without its colours", [] { return FirstScanOnly(); }, "a colour component is missing"},
+    {"JPEG in 190 scans", [] { return testing::EncodeJpeg(testing::MakeScene(40, 30), testing::JpegKind::kManyScans); },
+     "too many scans"},
 
     // PNG.
     {"signature of a PNG", [] { return std::string(kPngSignature); }, "ends too early"},
@@ -202,6 +213,17 @@ TEST(DecodeImage, RefusesEveryGoldenFileCutShortAnywhere) {
 TEST(DecodeImage, TakesFilesWithBytesBehindTheirEnd) {
   for (const char* name : {"full-chroma.jpg", "colour.png", "lossy.webp"}) {
     EXPECT_THAT(DecodeImage(BytesOf(GoldenFile(name) + "trailing")), IsOk()) << name;
+  }
+}
+
+TEST(DecodeImage, GivesTheSamePixelsForOneScanAndForSeveral) {
+  const Image scene = testing::MakeScene(61, 47);
+  const auto one = DecodeImage(BytesOf(testing::EncodeJpeg(scene, testing::JpegKind::kBaseline)));
+  ASSERT_THAT(one, IsOk());
+  for (const auto kind : {testing::JpegKind::kProgressive, testing::JpegKind::kSeparate}) {
+    const auto several = DecodeImage(BytesOf(testing::EncodeJpeg(scene, kind)));
+    ASSERT_THAT(several, IsOk());
+    EXPECT_EQ(several->rgb, one->rgb);
   }
 }
 
