@@ -42,6 +42,10 @@ absl::Status ReadTask(const json& object, int line, v1::VqaRequest& request) {
     if (!texts.has_value()) return OfLine(line, "choices is no list of texts");
     request.mutable_choices()->clear_texts();
     for (const std::string& text : *texts) request.mutable_choices()->add_texts(text);
+    // What shapes the answers of other lines.
+    request.clear_max_tokens();
+    request.clear_sampling();
+    request.clear_stop();
   }
   if (const auto boxes = object.find("boxes"); boxes != object.end()) {
     if (!boxes->is_boolean()) return OfLine(line, "boxes is neither true nor false");

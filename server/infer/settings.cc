@@ -2,12 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <sstream>
+#include <string_view>
 
 #include "core/backend/cpu/cpu_features.h"
 #include "core/base/status.h"
 
 namespace gwq {
+namespace {
+
+// HOST:PORT, or what gRPC resolves by itself, as unix:PATH or dns:///HOST:PORT.
+bool IsAddress(std::string_view text) {
+  if (text.starts_with("unix:") || text.starts_with("dns:")) return true;
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view port = text.substr(colon + 1);
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return error == std::errc() && end == port.data() + port.size() && number != 0;
+}
+
+}  // namespace
 
 void AddInferSettings(Options& options, InferSettings& settings) {
   settings.service.max_message_mib = 32;  // requests carry images
@@ -49,6 +65,9 @@ void AddInferSettings(Options& options, InferSettings& settings) {
 absl::Status CheckInferSettings(const InferSettings& settings) {
   if (settings.jobs.empty() && settings.blobs.empty()) {
     return InvalidField("jobs", "is not set, and neither is blobs: give the address of gwq-jobs, or a blob folder");
+  }
+  if (!settings.jobs.empty() && !IsAddress(settings.jobs)) {
+    return InvalidField("jobs", fmt::format("'{}' is not HOST:PORT", settings.jobs));
   }
   if (settings.isa != "auto") {
     const absl::StatusOr<IsaLevel> level = ParseIsaLevel(settings.isa);

@@ -20,23 +20,15 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
  private:
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(request().model()));
-    std::string text;
-    bool add_special_tokens = false;
-    switch (request().input_case()) {
-      case v1::TokenizeRequest::kText:
-        text = request().text();
-        add_special_tokens = request().add_special_tokens();
-        break;
-      case v1::TokenizeRequest::kChat: {
-        GWQ_ASSIGN_OR_RETURN(text, Render(*model));
-        response().set_rendered(text);
-        break;
-      }
-      case v1::TokenizeRequest::INPUT_NOT_SET:
-        return InvalidField("input", "neither text nor chat is set");
+    absl::StatusOr<std::vector<int32_t>> ids = InvalidField("input", "neither text nor chat is set");
+    if (request().input_case() == v1::TokenizeRequest::kText) {
+      ids = model->text().tokenizer().Encode(request().text(), request().add_special_tokens());
+    } else if (request().input_case() == v1::TokenizeRequest::kChat) {
+      GWQ_ASSIGN_OR_RETURN(*response().mutable_rendered(), Render(*model));
+      ids = EncodeMessages(*model, request().chat());
     }
-    GWQ_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, model->text().tokenizer().Encode(text, add_special_tokens));
-    response().mutable_ids()->Add(ids.begin(), ids.end());
+    GWQ_RETURN_IF_ERROR(ids.status());
+    response().mutable_ids()->Add(ids->begin(), ids->end());
     return absl::OkStatus();
   }
 

@@ -1,0 +1,135 @@
+// Conversations about images against the processors of transformers (tests/golden/make_prompts.py).
+#include "core/models/image_prompt.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/base/status.h"
+
+namespace gwq {
+namespace {
+
+using nlohmann::json;
+
+const json& Golden() {
+  static const json golden = [] {
+    const char* source = std::getenv("GWQ_SOURCE_DIR");
+    std::ifstream file(std::string(source == nullptr ? "." : source) + "/tests/golden/data/prompts.json");
+    return json::parse(file);
+  }();
+  return golden;
+}
+
+// A family's files, read as a served model reads them.
+struct Seeing {
+  explicit Seeing(const json& family) {
+    const std::string config = family["config"].dump();
+    const std::string preprocessor = family["preprocessor_config"].dump();
+    const auto parsed = ParseModelConfig(config);
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    model = *CreateModel(*parsed);
+    auto made = ImageProcessor::Parse({.config = config, .preprocessor_config = preprocessor, .processor_config = ""});
+    EXPECT_TRUE(made.ok()) << made.status();
+    processor = *std::move(made);
+    auto loaded = ModelText::Load(
+        {{"tokenizer.json", family["tokenizer"].dump()}, {"tokenizer_config.json", family["tokenizer_config"].dump()}});
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    text = *std::move(loaded);
+  }
+
+  [[nodiscard]] absl::StatusOr<ImagePrompt> Build(std::span<const ChatMessage> messages,
+                                                  const std::vector<PreparedImage>& images, bool prompt = true) const {
+    std::vector<const PreparedImage*> pointers;
+    for (const PreparedImage& image : images) pointers.push_back(&image);
+    return BuildImagePrompt(*text, *model, *processor, messages, pointers, {.add_generation_prompt = prompt});
+  }
+
+  std::unique_ptr<const Model> model;
+  std::unique_ptr<const ImageProcessor> processor;
+  std::unique_ptr<const ModelText> text;
+};
+
+const json& FamilyNamed(const std::string& name) {
+  for (const json& family : Golden()["families"]) {
+    if (family["name"] == name) return family;
+  }
+  return Golden()["families"][0];
+}
+
+std::vector<ChatMessage> Messages(const json& golden) {
+  std::vector<ChatMessage> out;
+  for (const json& message : golden) {
+    out.push_back({message["role"], ""});
+    for (const json& part : message["content"]) {
+      const bool image = part["type"] == "image";
+      out.back().parts.push_back({.image = image, .text = image ? "" : part["text"].get<std::string>()});
+    }
+  }
+  return out;
+}
+
+TEST(ImagePrompt, TokensEqualTheProcessorsOfTransformers) {
+  ASSERT_EQ(Golden()["families"].size(), 3u);
+  for (const json& family : Golden()["families"]) {
+    SCOPED_TRACE(family["name"].get<std::string>());
+    const Seeing seeing(family);
+    for (const json& golden : family["cases"]) {
+      SCOPED_TRACE(golden["messages"].dump() + golden["sizes"].dump());
+      std::vector<PreparedImage> images;
+      int64_t rows = 0;
+      for (const json& size : golden["sizes"]) {
+        images.push_back(*seeing.processor->Plan(size[0], size[1]));
+        rows += images.back().image_tokens;
+      }
+      const auto prompt = seeing.Build(Messages(golden["messages"]), images, golden["prompt"]);
+      ASSERT_TRUE(prompt.ok()) << prompt.status();
+      std::vector<int32_t> ids = prompt->tokens;
+      int32_t row = 0;
+      for (int32_t& id : ids) {
+        if (id >= 0) continue;
+        EXPECT_EQ(id, ~row) << "rows count up over all images";
+        ++row;
+        id = seeing.model->config().image_token_id;
+      }
+      EXPECT_EQ(ids, golden["ids"].get<std::vector<int32_t>>());
+      EXPECT_EQ(prompt->image_rows, rows);
+      EXPECT_EQ(row, rows);
+      EXPECT_EQ(std::ssize(prompt->positions.positions), std::ssize(ids) * seeing.model->config().position_axes);
+    }
+  }
+}
+
+TEST(ImagePrompt, TextThatMarksAnImageIsRefused) {
+  const std::pair<const char*, const char*> marks[] = {
+      {"qwen2-vl", "<|image_pad|>"}, {"idefics3", "<image>"}, {"llava", "<image>"}};
+  for (const auto& [name, mark] : marks) {
+    const Seeing seeing(FamilyNamed(name));
+    for (const bool as_content : {false, true}) {
+      std::vector<ChatMessage> messages = {{"user", ""}};
+      if (as_content) {
+        messages[0].content = std::string("a ") + mark;
+      } else {
+        messages[0].parts = {{.text = std::string("a ") + mark}};
+      }
+      const auto prompt = seeing.Build(messages, {});
+      ASSERT_EQ(FieldViolations(prompt.status()).size(), 1u) << prompt.status();
+      EXPECT_EQ(FieldViolations(prompt.status())[0].field, "messages");
+    }
+  }
+}
+
+TEST(ImagePrompt, ATemplateThatLosesAnImageIsTold) {
+  json family = FamilyNamed("qwen2-vl");
+  family["tokenizer_config"]["chat_template"] = "{% for m in messages %}{{ m.role }}{% endfor %}";
+  const Seeing seeing(family);
+  const std::vector<ChatMessage> messages = {{"user", "", {{.image = true}}}};
+  EXPECT_TRUE(absl::IsInternal(seeing.Build(messages, {*seeing.processor->Plan(16, 16)}).status()));
+  family["tokenizer_config"].erase("chat_template");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Seeing(family).Build(messages, {}).status()));
+}
+
+}  // namespace
+}  // namespace gwq
