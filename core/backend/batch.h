@@ -25,7 +25,7 @@ struct Batch {
   // holds every row.
   std::span<const int32_t> tokens;
   std::span<const float> embeddings;        // [any number, hidden], with empty tokens [rows, hidden]
-  int position_axes = 1;                    // 1 for text; 3 for M-RoPE (temporal, height, width)
+  int position_axes = 1;                    // 3 for M-RoPE (time, height, width); 1 for text, M-RoPE too
   std::span<const int32_t> positions;       // [position_axes, rows]; a rotary position, not a cache index
   std::span<const SequenceRows> sequences;  // cover all rows in order
   std::span<const int32_t> output_rows;     // rows whose logits are wanted, increasing

@@ -13,7 +13,7 @@ namespace {
 // The position axis of each frequency.
 absl::StatusOr<std::vector<int>> AxesOf(const Rope& rope, const Batch& batch) {
   const size_t half = rope.inverse_frequencies.size();
-  if (rope.sections.empty()) return std::vector<int>(half, 0);
+  if (rope.sections.empty() || (batch.position_axes == 1 && batch.embeddings.empty())) return std::vector<int>(half, 0);
   if (rope.sections.size() > static_cast<size_t>(batch.position_axes) ||
       std::accumulate(rope.sections.begin(), rope.sections.end(), int64_t{0}) != static_cast<int64_t>(half)) {
     return InvalidField("rope.sections", fmt::format("{} sections do not cover {} frequencies on {} position axes",

@@ -24,11 +24,12 @@ namespace {
 // The axis whose position turns each frequency.
 std::vector<int> AxisOfFrequency(const Batch& batch, const Rope& rope) {
   const size_t half = rope.inverse_frequencies.size();
+  const bool text = batch.position_axes == 1 && batch.embeddings.empty();
+  if (rope.sections.empty() || text) return std::vector<int>(half, 0);
   std::vector<int> axes;
   for (size_t axis = 0; axis < rope.sections.size(); ++axis) {
     axes.insert(axes.end(), static_cast<size_t>(rope.sections[axis]), static_cast<int>(axis));
   }
-  if (rope.sections.empty()) axes.assign(half, 0);
   Require(axes.size() == half, "rope: sections cover {} of {} frequencies", axes.size(), half);
   Require(static_cast<int>(rope.sections.size()) <= batch.position_axes, "rope: {} sections, the batch has {} axes",
           rope.sections.size(), batch.position_axes);

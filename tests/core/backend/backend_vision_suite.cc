@@ -357,5 +357,40 @@ TEST_P(BackendSuite, VisionOperationsThatDoNotFitAreErrors) {
   EXPECT_TRUE(attend(*pass, shape, good, {}).valid()) << pass->Finish();
 }
 
+// Text of a model with M-RoPE needs no axes of its own; image rows do.
+TEST_P(BackendSuite, TextOnOnePositionAxisEqualsTheSameOnEvery) {
+  if (!GetParam().has_cache) GTEST_SKIP() << "the backend has no cache";
+  std::mt19937 random(42);
+  const AttentionShape shape = {2, 2, 12, 0.3F};
+  const TestWeight norm = RandomVector(*backend_, kHidden, 1.0, random);
+  const TestWeight matrix = RandomWeight(*backend_, AllForms()[0], 24, kHidden, random);
+  const Rope rope = {{1.0F, 0.7F, 0.5F, 0.3F, 0.2F, 0.1F}, 1.0F, {2, 1, 3}};
+  const Floats x = RandomFloats(5 * kHidden, 1.0, random);
+  const KvCacheShape cache_shape = {1, 2, 12, 16, 1};
+  const auto run = [&](int axes, std::span<const float> embeddings) -> absl::StatusOr<Floats> {
+    const auto cache = backend_->CreateKvCache(cache_shape).value();
+    TestBatch batch({5}, {0}, cache_shape);
+    Batch description = batch.batch();
+    std::vector<int32_t> positions;
+    for (int axis = 0; axis < axes; ++axis) {
+      for (int32_t row = 0; row < 5; ++row) positions.push_back(3 * row);
+    }
+    description.position_axes = axes;
+    description.positions = positions;
+    description.embeddings = embeddings;
+    auto pass = backend_->Begin(description, cache.get()).value();
+    const Linear linear = {matrix.weight.get(), nullptr};
+    const Activation queries =
+        pass->Queries(0, pass->Input(x, kHidden), {norm.weight.get(), 1e-5F}, linear, linear, linear, rope, shape);
+    if (!queries.valid()) return pass->Finish();
+    return ReadAll(*pass, pass->Attend(0, queries, shape), 5);
+  };
+  const auto three = run(3, {});
+  ASSERT_TRUE(three.ok()) << three.status();
+  EXPECT_EQ(run(1, {}).value(), *three);
+  EXPECT_EQ(run(2, {}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(run(1, x).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace gwq::testing
