@@ -1,8 +1,11 @@
 // gwq: submit, watch, download and ask.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <string_view>
 
 #include "client/cli/command.h"
 #include "client/cli/table.h"
@@ -22,6 +25,7 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
   app.add_flag("--quiet,-q", settings.quiet, "no progress");
   std::string file;
   if (const char* home = std::getenv("HOME"); home != nullptr) file = std::string(home) + "/.config/gwq/config.toml";
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", file, "file with the options above, as `name = \"value\"` lines")->envname("GWQ_CONFIG");
 }
 
@@ -33,6 +37,20 @@ int Report(const absl::Status& status, bool json) {
     fmt::print(stderr, "gwq: {}: {}\n", absl::StatusCodeToString(status.code()), MessageOf(status));
   }
   return ExitCodeOf(status);
+}
+
+int RefuseFile(const CLI::ParseError& error) {
+  fmt::print(stderr, "gwq: --config [GWQ_CONFIG]: {}\n", error.what());
+  return kExitUsage;
+}
+
+// CLI11 reads nothing, and says nothing, where the variable names a file that is not there.
+void CheckNamedFile(int argc, char** argv) {
+  const char* const named = std::getenv("GWQ_CONFIG");
+  const bool by_flag =
+      std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word.starts_with("--config"); });
+  if (by_flag || named == nullptr || *named == '\0' || std::filesystem::exists(named)) return;
+  throw CLI::FileError::Missing(named);
 }
 
 int Main(int argc, char** argv) {
@@ -54,7 +72,12 @@ int Main(int argc, char** argv) {
   AddVqaCommand(app, selected);
   AddServeCommands(app, selected);
   try {
+    CheckNamedFile(argc, argv);
     app.parse(argc, argv);
+  } catch (const CLI::FileError& error) {
+    return RefuseFile(error);
+  } catch (const CLI::ConfigError& error) {
+    return RefuseFile(error);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }

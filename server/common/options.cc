@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 namespace gwq {
@@ -16,23 +18,38 @@ std::string Variable(std::string_view name) {
   return out;
 }
 
+// A file fits one program alone, so each has its variable: "gwq-jobs" -> GWQ_JOBS_CONFIG.
+std::string ConfigVariable(std::string_view program) {
+  if (program.starts_with("gwq-")) program.remove_prefix(4);
+  return Variable(program) + "_CONFIG";
+}
+
 }  // namespace
 
 struct Options::Impl {
   Impl(std::string_view program, std::string_view description) : app(std::string(description), std::string(program)) {
     app.set_version_flag("--version", kVersion);
-    app.set_config("--config", "", "file with the settings below (TOML or INI, keys without dashes in front)");
+    const std::string variable = ConfigVariable(program);
+    app.set_config("--config", "",
+                   "file with the settings below (TOML or INI, keys without dashes in front) [" + variable + "]");
     app.allow_config_extras(CLI::config_extras_mode::error);
-    names.push_back("config");
+    variables.emplace_back("config", variable);
   }
   std::string Flag(std::string_view name, std::string_view help, std::string& text) {
-    names.emplace_back(name);
+    variables.emplace_back(name, Variable(name));
     text = std::string(help) + " [" + Variable(name) + "]";
     return "--" + std::string(name);
   }
 
   CLI::App app;
-  std::vector<std::string> names;
+  // Says which file it is about and who named it. The words are CLI11's.
+  int RefuseFile(const CLI::ParseError& error) const {
+    std::fprintf(stderr, "%s: --config [%s]: %s\n", app.get_name().c_str(), variables.front().second.c_str(),
+                 error.what());
+    return error.get_exit_code();
+  }
+
+  std::vector<std::pair<std::string, std::string>> variables;  // of each flag; the file's comes first
 };
 
 Options::Options(std::string_view program, std::string_view description)
@@ -62,18 +79,24 @@ bool Options::Parse(int argc, const char* const* argv) {
   std::vector<std::string> all;
   // CLI11 would let the file win over the environment, so the environment becomes flags that were not given. They stand
   // first: behind a last flag that lacks its value they would be taken for it.
-  for (const std::string& name : impl_->names) {
+  for (const auto& [name, variable] : impl_->variables) {
     const std::string flag = "--" + name;
     const bool given = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
       return argument == flag || argument.starts_with(flag + "=");
     });
-    const char* const value = std::getenv(Variable(name).c_str());
+    const char* const value = std::getenv(variable.c_str());
     if (!given && value != nullptr) all.push_back(flag + "=" + value);
   }
   all.insert(all.end(), arguments.begin(), arguments.end());
   std::reverse(all.begin(), all.end());  // the order CLI11 takes a vector in
   try {
     impl_->app.parse(std::move(all));
+  } catch (const CLI::FileError& error) {
+    exit_code_ = impl_->RefuseFile(error);
+    return false;
+  } catch (const CLI::ConfigError& error) {
+    exit_code_ = impl_->RefuseFile(error);
+    return false;
   } catch (const CLI::ParseError& error) {
     exit_code_ = impl_->app.exit(error);
     return false;

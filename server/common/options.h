@@ -1,5 +1,6 @@
 // Settings of a program: one table gives the flag --some-name, the environment variable GWQ_SOME_NAME and the key
-// some-name of the file named by --config (TOML or INI). A flag wins over the environment, the environment over the
+// some-name of the file named by --config (TOML or INI) or by the program's own variable, as GWQ_JOBS_CONFIG for
+// gwq-jobs: a key that is not the program's is refused. A flag wins over the environment, the environment over the
 // file, the file over the default.
 #pragma once
 

@@ -18,6 +18,7 @@ namespace gwq {
 namespace {
 
 constexpr uint64_t kMaxTokenFileBytes = 1 << 20;
+constexpr int kKeepaliveMillis = 60'000, kKeepaliveAnswerMillis = 20'000;
 
 }  // namespace
 
@@ -35,6 +36,9 @@ absl::StatusOr<std::unique_ptr<ServiceHost>> ServiceHost::Start(const ServiceSet
   // Without this a second server would silently share a port that is taken.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddListeningPort(settings.listen, grpc::InsecureServerCredentials(), &port);
+  // A client that vanished without a word would keep what its streams hold: a blob, a place in the batch.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveAnswerMillis);
   builder.SetMaxReceiveMessageSize(static_cast<int>(settings.max_message_mib << 20));
   for (grpc::Service* service : services) builder.RegisterService(service);
 

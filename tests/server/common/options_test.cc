@@ -36,6 +36,7 @@ class OptionsTest : public testing::Test {
   void TearDown() override {
     unsetenv("GWQ_SOME_NAME");
     unsetenv("GWQ_CONFIG");
+    unsetenv("GWQ_PROGRAM_CONFIG");
     unsetenv("GWQ_COUNT");
     std::filesystem::remove(file_);
   }
@@ -55,7 +56,7 @@ TEST_F(OptionsTest, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
   EXPECT_EQ(settings.count, 3);
   EXPECT_TRUE(settings.on);
   setenv("GWQ_SOME_NAME", "environment", 1);
-  setenv("GWQ_CONFIG", file_.c_str(), 1);
+  setenv("GWQ_PROGRAM_CONFIG", file_.c_str(), 1);
   Settings second;
   ASSERT_TRUE(Parse(second, {}));
   EXPECT_EQ(second.name, "environment");
@@ -63,6 +64,31 @@ TEST_F(OptionsTest, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
   Settings third;
   ASSERT_TRUE(Parse(third, {"--some-name=flag"}));
   EXPECT_EQ(third.name, "flag");
+}
+
+TEST_F(OptionsTest, AFileOfAnotherProgramIsNotRead) {
+  setenv("GWQ_CONFIG", file_.c_str(), 1);  // what gwq reads
+  Settings settings;
+  ASSERT_TRUE(Parse(settings, {}));
+  EXPECT_EQ(settings.name, "default");
+}
+
+TEST_F(OptionsTest, AFileThatCannotBeReadIsNamedWithWhatNamedIt) {
+  setenv("GWQ_PROGRAM_CONFIG", "/no/such/file", 1);
+  Settings settings;
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(Parse(settings, {}));
+  const std::string missing = testing::internal::GetCapturedStderr();
+  EXPECT_NE(missing.find("--config [GWQ_PROGRAM_CONFIG]"), std::string::npos) << missing;
+  EXPECT_NE(missing.find("/no/such/file"), std::string::npos) << missing;
+  std::ofstream(file_) << "cuont = 3\n";
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(Parse(settings, {"--config", file_.c_str()}));
+  const std::string typo = testing::internal::GetCapturedStderr();
+  EXPECT_NE(typo.find("cuont"), std::string::npos) << typo;
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(Parse(settings, {"--help"}));
+  EXPECT_NE(testing::internal::GetCapturedStdout().find("[GWQ_PROGRAM_CONFIG]"), std::string::npos);
 }
 
 TEST_F(OptionsTest, AFlagWithoutItsValueIsRefusedWhateverTheEnvironmentHolds) {

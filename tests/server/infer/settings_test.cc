@@ -20,8 +20,14 @@ TEST(InferSettings, WhatDoesNotFitTogetherIsNamed) {
   };
   InferSettings settings;
   EXPECT_EQ(field(settings), "jobs");
-  settings.jobs = "127.0.0.1:1";
-  EXPECT_EQ(field(settings), "");
+  for (const char* const address : {"here", "here:", ":7411", "here:port", "here:0", "here:65536", "here:1x"}) {
+    settings.jobs = address;
+    EXPECT_EQ(field(settings), "jobs") << address;
+  }
+  for (const char* const address : {"127.0.0.1:1", "jobs.example:7411", "[::1]:7411", "unix:/run/gwq", "dns:///a:1"}) {
+    settings.jobs = address;
+    EXPECT_EQ(field(settings), "") << address;
+  }
   settings.isa = "mmx";
   EXPECT_EQ(field(settings), "isa");
   settings.isa = "scalar";
