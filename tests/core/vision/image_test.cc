@@ -7,6 +7,7 @@
 
 #include "core/vision/resize.h"
 #include "tests/core/vision/golden_images.h"
+#include "tests/core/vision/made_images.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
@@ -62,6 +63,20 @@ TEST(ReadImageHeader, SaysTheSizeThatDecodingGives) {
     EXPECT_EQ(header->height, golden["height"]) << name;
     const std::string ending = name.substr(name.find('.') + 1);
     EXPECT_EQ(ImageFormatName(header->format), ending == "jpg" ? "JPEG" : ending == "png" ? "PNG" : "WebP") << name;
+  }
+}
+
+TEST(DecodeImage, TurnsByExifOfEitherByteOrder) {
+  const std::string plain = testing::EncodeJpeg(testing::MakeScene(40, 30), testing::JpegKind::kBaseline);
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const auto big = DecodeImage(BytesOf(testing::WithOrientation(plain, orientation)));
+    const auto little =
+        DecodeImage(BytesOf(testing::WithOrientation(plain, orientation, testing::ByteOrder::kLittleEndian)));
+    ASSERT_THAT(big, IsOk());
+    ASSERT_THAT(little, IsOk());
+    EXPECT_EQ(big->width, orientation < 5 ? 40 : 30);
+    EXPECT_EQ(little->width, big->width);
+    EXPECT_EQ(little->rgb, big->rgb) << orientation;
   }
 }
 

@@ -122,10 +122,13 @@ std::string EncodeWebp(const Image& image, WebpKind kind) {
   return file;
 }
 
-std::string WithOrientation(std::string_view jpeg, int orientation) {
-  std::string exif("Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", 25);
-  exif += static_cast<char>(orientation);
-  exif += std::string(6, '\0');
+std::string WithOrientation(std::string_view jpeg, int orientation, ByteOrder order) {
+  // A directory of one entry: tag 0x0112, type 3 (16 bits), one value.
+  std::string tiff = order == ByteOrder::kBigEndian
+                         ? std::string("MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0?\0\0", 22)
+                         : std::string("II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0?\0\0\0", 22);
+  tiff[tiff.find('?')] = static_cast<char>(orientation);
+  const std::string exif = std::string("Exif\0\0", 6) + tiff + std::string(4, '\0');
   std::string segment("\xff\xe1\0", 3);
   segment += static_cast<char>(exif.size() + 2);
   return std::string(jpeg.substr(0, 2)) + segment + exif + std::string(jpeg.substr(2));

@@ -23,7 +23,9 @@ enum class WebpKind { kLossy, kLossless };
 [[nodiscard]] std::string EncodeWebp(const Image& image, WebpKind kind);
 
 // `jpeg` with an EXIF segment that says so.
-[[nodiscard]] std::string WithOrientation(std::string_view jpeg, int orientation);
+enum class ByteOrder { kBigEndian, kLittleEndian };
+[[nodiscard]] std::string WithOrientation(std::string_view jpeg, int orientation,
+                                          ByteOrder order = ByteOrder::kBigEndian);
 
 // A chunk with its length and checksum; a file is kPngSignature and its chunks.
 inline constexpr std::string_view kPngSignature("\x89PNG\r\n\x1a\n", 8);
