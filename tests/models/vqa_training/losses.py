@@ -2,8 +2,8 @@
 import torch
 from torch.nn import functional
 
-from .batches import COORDINATES, IMAGE_TOKENS
-from .batches import BEFORE_IMAGE
+from .batches import BEFORE_IMAGE, COORDINATES
+from .network import IMAGE_TOKENS
 
 # A coordinate one pixel off is nearly right: its target is spread over the neighbouring edges by a bell of this many pixels.
 SPREAD = 0.6
