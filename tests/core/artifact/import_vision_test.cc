@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <random>
 
 #include "core/artifact/import.h"
 #include "core/artifact/stored_model.h"
@@ -114,38 +116,61 @@ TEST_P(ImportVision, ATensorOfTheTowerThatIsMissingIsNamed) {
   EXPECT_THAT(ImportModel(*store_, builder.Build(), NoProgress()), FailsAt("tensors[" + linear->name + "]"));
 }
 
-// A convolution over patches is stored in four or five dimensions, and packed as the matrix that it is.
-TEST_P(ImportVision, AnArtifactMayHoldThePatchEmbeddingPacked) {
+// Random codes, scales and outliers of a matrix.
+PackedContent RandomMatrix(const Shape& matrix, std::mt19937& random) {
+  PackedContent content;
+  content.shape = {.rows = matrix[0], .cols = matrix[1], .bits = 4, .group_size = 8, .outliers = 1};
+  content.codes.resize(static_cast<size_t>(matrix[0] * matrix[1]));
+  for (uint8_t& code : content.codes) code = static_cast<uint8_t>(random() % 16);
+  const auto groups = static_cast<size_t>(matrix[0] * content.shape.groups_per_row());
+  content.scales.assign(groups, FloatToHalf(0.03F));
+  content.zeros.assign(groups, 7);
+  content.codes[5] = 7;
+  content.outlier_positions = {5};
+  content.outlier_values = {FloatToHalf(1.5F)};
+  return content;
+}
+
+// Every matrix of tower and projector packed gives what the same numbers give unpacked. A convolution over patches is
+// stored in four or five dimensions, and packed as the matrix that it is.
+TEST_P(ImportVision, AnArtifactMayHoldTheWholeTowerPacked) {
   const auto source = Open(ImportModel(*store_, Upload(), NoProgress()));
   ASSERT_NE(source, nullptr);
-  ArtifactWriter writer(*store_, *source);
+  ArtifactWriter packed(*store_, *source);
+  ArtifactWriter dense(*store_, *source);
+  std::mt19937 random(3);
   for (const TensorSpec& spec : source->model()->tensors()) {
-    if (spec.shape.size() <= 2) {
-      ASSERT_THAT(writer.Keep(spec.name), IsOk());
+    if (spec.part == ModelPart::kLanguage || spec.kind != TensorKind::kLinear) {
+      ASSERT_THAT(packed.Keep(spec.name), IsOk());
+      ASSERT_THAT(dense.Keep(spec.name), IsOk());
       continue;
     }
-    const Shape matrix = MatrixShape(spec.shape);
-    PackedContent content;
-    content.shape = {.rows = matrix[0], .cols = matrix[1], .bits = 4, .group_size = 8, .outliers = 0};
-    content.codes.assign(static_cast<size_t>(matrix[0] * matrix[1]), 5);
-    const auto groups = static_cast<size_t>(matrix[0] * content.shape.groups_per_row());
-    content.scales.assign(groups, FloatToHalf(0.5F));
-    content.zeros.assign(groups, 3);
-    const auto packed = EncodePacked(content);
-    ASSERT_THAT(packed, IsOk());
-    ASSERT_THAT(writer.AddPacked(spec.name, *packed), IsOk());
+    const auto bytes = EncodePacked(RandomMatrix(MatrixShape(spec.shape), random));
+    ASSERT_THAT(bytes, IsOk());
+    ASSERT_THAT(packed.AddPacked(spec.name, *bytes), IsOk());
+    std::vector<float> values(static_cast<size_t>(ElementCount(spec.shape).value()));
+    PackedView::Open(*bytes)->DequantizeAll(values);
+    ASSERT_THAT(dense.AddDense(spec.name, DType::kF32, std::as_bytes(std::span(values))), IsOk());
   }
-  const auto artifact = Open(writer.FinishArtifact("{}", "{}"));
-  ASSERT_NE(artifact, nullptr);
-  const auto loader = MakeWeightLoader(*artifact, *backend_);
-  const auto stage = artifact->model()->vision()->LoadStage(0, *loader);
-  ASSERT_THAT(stage, IsOk());
-  EXPECT_EQ((*stage)->weights()[0].weight->shape().size(), 2u);
-  const auto loaded = Load(*artifact);
-  ASSERT_NE(loaded, nullptr);
+  const auto packed_model = Open(packed.FinishArtifact("{}", "{}"));
+  const auto dense_model = Open(dense.FinishArtifact("{}", "{}"));
+  ASSERT_TRUE(packed_model != nullptr && dense_model != nullptr);
+  EXPECT_THAT(packed_model->Verify(NoProgress()), IsOk());
+  const auto packed_loaded = Load(*packed_model);
+  const auto dense_loaded = Load(*dense_model);
+  ASSERT_TRUE(packed_loaded != nullptr && dense_loaded != nullptr);
+  EXPECT_LT(packed_loaded->weight_bytes(), dense_loaded->weight_bytes());
+
   const auto golden = GoldenModel::Load(GetParam());
   ASSERT_THAT(golden, IsOk());
-  EXPECT_THAT(testing::EncodeImages(*backend_, *loaded, testing::LoadGoldenPrompt(*golden, "a")), IsOk());
+  const testing::GoldenPrompt prompt = testing::LoadGoldenPrompt(*golden, "b");
+  const auto from_packed = testing::EncodeImages(*backend_, *packed_loaded, prompt);
+  const auto from_dense = testing::EncodeImages(*backend_, *dense_loaded, prompt);
+  ASSERT_THAT(from_packed, IsOk());
+  ASSERT_THAT(from_dense, IsOk());
+  float largest = 0;
+  for (const float value : *from_dense) largest = std::max(largest, std::abs(value));
+  EXPECT_LE(testing::MaxDifference(*from_packed, *from_dense), 1e-4 * largest);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ImportVision, ::testing::ValuesIn(testing::GoldenVisionModelNames()),
