@@ -11,12 +11,12 @@
 namespace gwq {
 namespace {
 
-// Text that looks like a placeholder would take the place of an image.
+// Text that looks like an image's token would take the place of an image.
 absl::Status CheckTexts(std::span<const ChatMessage> messages, const Tokenizer& tokenizer, std::string_view marker,
                         int32_t image_token) {
-  const std::string placeholder = tokenizer.IdToToken(image_token).value_or(std::string(marker));
+  const std::string token_text = tokenizer.IdToToken(image_token).value_or(std::string(marker));
   const auto check = [&](std::string_view text) -> absl::Status {
-    for (const std::string_view mark : {marker, std::string_view(placeholder)}) {
+    for (const std::string_view mark : {marker, std::string_view(token_text)}) {
       if (text.find(mark) != std::string_view::npos) {
         return InvalidField("messages", fmt::format("a text holds '{}', which marks an image; leave it out", mark));
       }
@@ -48,7 +48,7 @@ absl::StatusOr<std::string> ExpandMarkers(std::string_view text, const ImageProc
       fmt::format("the chat template writes '{}' {} times for {} images", processor.marker(), next, images.size()));
 }
 
-// Numbers the placeholders as rows below zero.
+// Numbers the image tokens as rows below zero.
 absl::StatusOr<int64_t> NumberImageRows(int32_t image_token, std::span<const PreparedImage* const> images,
                                         std::vector<int32_t>& tokens) {
   int64_t wanted = 0;

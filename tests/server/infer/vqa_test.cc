@@ -327,12 +327,13 @@ TEST_F(VqaTest, ACancelAndADeadlineEndTheCallWhileImagesEncodeOrWait) {
   ASSERT_TRUE(Load("seeing").ok());
   backend->Close();
   grpc::ClientContext encoding;
-  const auto reader = stub->Vqa(&encoding, AskAbout({first_}, "what?"));
+  // Long answers: a cancel that reaches the service late still finds them under way.
+  const auto reader = stub->Vqa(&encoding, AskAbout({first_}, "what?", 3000));
   backend->WaitHeld();  // in the tower's pass, on the only thread for images
   grpc::ClientContext waiting;
   waiting.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
   v1::VqaResponse response;
-  EXPECT_EQ(stub->VqaOnce(&waiting, AskAbout({second_}, "what?"), &response).error_code(),
+  EXPECT_EQ(stub->VqaOnce(&waiting, AskAbout({second_}, "what?", 3000), &response).error_code(),
             grpc::StatusCode::DEADLINE_EXCEEDED);
   encoding.TryCancel();
   v1::VqaChunk chunk;
@@ -341,7 +342,7 @@ TEST_F(VqaTest, ACancelAndADeadlineEndTheCallWhileImagesEncodeOrWait) {
   backend->Open();
   ASSERT_TRUE(VqaOnce(*stub, AskAbout({first_}, "what?"), &response).ok());
   ExpectIdle("seeing");
-  EXPECT_LT(Stats("seeing").generated_tokens, 24) << "neither of the calls that ended was answered";
+  EXPECT_LT(Stats("seeing").generated_tokens, 3000) << "neither of the calls that ended was answered to its end";
 }
 
 TEST_F(VqaTest, ImagesEncodeApartFromTheEnginesThread) {
