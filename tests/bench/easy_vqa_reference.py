@@ -91,7 +91,7 @@ def share_line(name, rows, right):
     parts = []
     for kind, belongs in kinds.items():
         chosen = [ok for row, ok in zip(rows, right) if belongs(row.kind)]
-        parts.append(f"{kind} {100 * np.mean(chosen):.1f} % of {len(chosen)}")
+        parts.append(f"{kind} {100 * np.mean(chosen):.2f} % ({sum(chosen)} of {len(chosen)})")
     print(f"{name}: " + ", ".join(parts), flush=True)
 
 
