@@ -254,6 +254,16 @@ TEST(DrawBoxes, FramesEachBoxAndWritesItsLabel) {
   EXPECT_EQ(PixelAt(image, 10 + 1 + 6 + 2, 15), black);
 }
 
+TEST(DrawBoxes, FramesReachTheBordersOfThePicture) {
+  Image image{.width = 9, .height = 7, .rgb = std::vector<uint8_t>(9 * 7 * 3)};
+  const LabelledBox whole[] = {{.label = "", .box = {0, 0, 9, 7}}};
+  DrawBoxes(whole, image);
+  const auto corner = PixelAt(image, 0, 0);
+  EXPECT_NE(corner, (std::vector<uint8_t>{0, 0, 0}));
+  EXPECT_EQ(PixelAt(image, 8, 0), corner);
+  EXPECT_EQ(PixelAt(image, 8, 6), corner);
+}
+
 TEST(DrawBoxes, PaintsNothingOutsideThePicture) {
   Image image = testing::MakeScene(7, 5);
   const double huge = 1e300;
