@@ -2,6 +2,7 @@
 """Tiny randomly initialised vision-language models of every family, with what transformers computes for them.
 
 usage: make_vlms.py [--out DIR] [NAME...]      default: all, into models/ beside this script
+       make_vlms.py --trained DIR FILE         the same of a trained model's directory, without gradients, into FILE
 needs: torch 2.11, transformers 5.23, safetensors
 
 For each model a Hugging Face directory, and goldens.safetensors with, for the prompts a (one image), b (two images of
@@ -161,7 +162,7 @@ def prompt(config, images, generator):
         return torch.randint(3, 26, (count,), generator=generator)
     parts = [text(2)]
     for tiles in images:
-        parts += [torch.tensor([27]), torch.full((image_tokens(config, tiles),), IMAGE), torch.tensor([28]), text(3)]
+        parts += [torch.tensor([27]), torch.full((image_tokens(config, tiles),), config.image_token_id), torch.tensor([28]), text(3)]
     return torch.cat(parts)
 
 
@@ -171,7 +172,7 @@ def positions(model, tokens, images):
     if not images:
         return torch.arange(len(tokens)).expand(3, -1), torch.zeros(1)
     grid = torch.tensor([[1, *tile] for tiles in images for tile in tiles])
-    ids, delta = model.model.get_rope_index(tokens[None], (tokens == IMAGE).int()[None], image_grid_thw=grid)
+    ids, delta = model.model.get_rope_index(tokens[None], (tokens == model.config.image_token_id).int()[None], image_grid_thw=grid)
     return ids[:, 0], delta[0]
 
 
@@ -183,7 +184,7 @@ def forward(model, tokens, patches, images):
     if images:
         sizes = [sum(high * wide for high, wide in tiles) for tiles in images]
         features = torch.cat([encode(model, part, tiles) for part, tiles in zip(patches.split(sizes), images)])
-        embeds = embeds.masked_scatter((tokens == IMAGE)[:, None], features)
+        embeds = embeds.masked_scatter((tokens == model.config.image_token_id)[:, None], features)
     at = ids[:, None] if len(ids) == 3 else ids
     logits = model(inputs_embeds=embeds[None], position_ids=at).logits[0]
     check_whole_call(model, tokens, patches, images, logits)
@@ -196,7 +197,7 @@ def check_whole_call(model, tokens, patches, images, logits):
     inputs = {}
     if images and model.config.model_type.startswith("qwen"):
         inputs = dict(pixel_values=patches, image_grid_thw=torch.tensor([[1, *tile] for tile in flat]),
-                      mm_token_type_ids=(tokens == IMAGE).int()[None])
+                      mm_token_type_ids=(tokens == model.config.image_token_id).int()[None])
     elif images:
         if len(set(flat)) > 1:
             return
@@ -217,12 +218,12 @@ def file_names(model, stored):
     return names
 
 
-def goldens(directory, case, generator):
+def goldens(directory, case_images, generator, gradients=True):
     model = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32).eval()
     parameters = file_names(model, load_file(directory / "model.safetensors"))
     out = {}
     for name in ("a", "b", "c"):
-        images = case.images.get(name, [])
+        images = case_images.get(name, [])
         tokens = prompt(model.config, images, generator)
         rows = sum(high * wide for tiles in images for high, wide in tiles)
         patches = torch.randn((rows, patch_floats(model.config)), generator=generator)
@@ -236,7 +237,7 @@ def goldens(directory, case, generator):
             out[f"tiles.{name}"] = torch.tensor([(i, *tile) for i, tiles in enumerate(images) for tile in tiles], dtype=torch.int32)
             out[f"patches.{name}"] = patches
             out[f"embeddings.{name}"] = features.detach().contiguous()
-        if name != "b":
+        if name != "b" or not gradients:
             continue
         loss = torch.nn.functional.cross_entropy(logits, logits.detach().argmax(-1))
         loss.backward()
@@ -267,7 +268,7 @@ def write_case(case, out, generator):
     if case.version == 4:
         path = directory / "config.json"
         path.write_text(json.dumps(to_version4(json.loads(path.read_text())), indent=2) + "\n")
-    save_file(goldens(directory, case, generator), directory / "goldens.safetensors")
+    save_file(goldens(directory, case.images, generator), directory / "goldens.safetensors")
 
 
 def learned_positions():
@@ -290,9 +291,15 @@ def learned_positions():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "models")
+    parser.add_argument("--trained", type=Path, nargs=2)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.trained:
+        directory, file = args.trained
+        images = {"a": [[(4, 4)]], "b": [[(2, 4)], [(4, 2)]]}
+        save_file(goldens(directory, images, torch.Generator().manual_seed(20261122), gradients=False), file)
+        return
     for index, case in enumerate(CASES):
         if args.names and case.name not in args.names:
             continue

@@ -72,13 +72,17 @@ absl::StatusOr<std::shared_ptr<const Weight>> FilesWeightLoader::Load(const Tens
 
 absl::StatusOr<GoldenModel> GoldenModel::Load(std::string_view name) {
   const std::string folder = GoldenPath(fmt::format("models/{}", name));
+  return LoadFrom(folder, folder + "/goldens.safetensors");
+}
+
+absl::StatusOr<GoldenModel> GoldenModel::LoadFrom(const std::string& folder, const std::string& goldens) {
   GWQ_ASSIGN_OR_RETURN(const std::string json, ReadSmallFile(LocalFileSystem(), folder + "/config.json", 1 << 20));
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(json));
   GoldenModel out;
   GWQ_ASSIGN_OR_RETURN(out.weights, SafetensorsFiles::OpenModel(folder));
   GWQ_ASSIGN_OR_RETURN(out.model,
                        CreateModel(config, [&](std::string_view tensor) { return out.weights.Find(tensor).ok(); }));
-  GWQ_ASSIGN_OR_RETURN(out.goldens, SafetensorsFiles::Open({folder + "/goldens.safetensors"}));
+  GWQ_ASSIGN_OR_RETURN(out.goldens, SafetensorsFiles::Open({goldens}));
   return out;
 }
 

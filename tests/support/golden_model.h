@@ -51,6 +51,8 @@ struct GoldenModel {
   SafetensorsFiles goldens;
 
   [[nodiscard]] static absl::StatusOr<GoldenModel> Load(std::string_view name);
+  // A Hugging Face folder, and the file of its goldens.
+  [[nodiscard]] static absl::StatusOr<GoldenModel> LoadFrom(const std::string& folder, const std::string& goldens);
   // tokens.WHICH
   [[nodiscard]] std::vector<int32_t> Tokens(std::string_view which) const;
   // A golden of floats; empty where there is none of that name.

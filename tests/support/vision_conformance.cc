@@ -67,16 +67,24 @@ class VisionCheck {
   std::vector<Floats> embeddings_;
 };
 
-}  // namespace
-
-void ExpectGoldenVision(Backend& backend, const std::string& name, double tolerance, bool bitwise) {
-  SCOPED_TRACE(name);
-  const auto golden = GoldenModel::Load(name);
+void LoadAndExpect(Backend& backend, const absl::StatusOr<GoldenModel>& golden, double tolerance, bool bitwise) {
   ASSERT_TRUE(golden.ok()) << golden.status();
   FilesWeightLoader loader(backend, golden->weights);
   const auto model = LoadedModel::Load(golden->model, loader, nullptr);
   ASSERT_TRUE(model.ok()) << model.status();
   ExpectGoldenVision(backend, **model, *golden, tolerance, bitwise);
+}
+
+}  // namespace
+
+void ExpectGoldenVision(Backend& backend, const std::string& name, double tolerance, bool bitwise) {
+  SCOPED_TRACE(name);
+  LoadAndExpect(backend, GoldenModel::Load(name), tolerance, bitwise);
+}
+
+void ExpectEasyVqa(Backend& backend, double tolerance, bool bitwise) {
+  const std::string folder = GoldenPath("../models/easy-vqa-qwen2-vl");
+  LoadAndExpect(backend, GoldenModel::LoadFrom(folder, GoldenPath("easy_vqa.safetensors")), tolerance, bitwise);
 }
 
 void ExpectGoldenVision(Backend& backend, const LoadedModel& model, const GoldenModel& golden, double tolerance,

@@ -17,4 +17,7 @@ void ExpectGoldenVision(Backend& backend, const std::string& name, double tolera
 void ExpectGoldenVision(Backend& backend, const LoadedModel& model, const GoldenModel& golden, double tolerance,
                         bool bitwise);
 
+// The same of the trained model that ships with the project (tests/models).
+void ExpectEasyVqa(Backend& backend, double tolerance, bool bitwise);
+
 }  // namespace gwq::testing

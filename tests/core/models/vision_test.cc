@@ -112,6 +112,15 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryVisionFamily, ::testing::ValuesIn(testing:
                            return name;
                          });
 
+TEST(EasyVqa, CpuLogitsEqualTransformersOnEveryInstructionSet) {
+  for (const IsaLevel isa : SupportedIsaLevels()) {
+    SCOPED_TRACE(IsaLevelName(isa));
+    const auto backend = CreateCpuBackend({.threads = 2, .isa = isa});
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    testing::ExpectEasyVqa(**backend, kLogitsTolerance, /*bitwise=*/true);
+  }
+}
+
 TEST(LearnedPositions, OfTilesOfEverySizeEqualTransformers) {
   const auto text = ReadSmallFile(LocalFileSystem(), testing::GoldenPath("models/positions.json"), 1 << 20);
   ASSERT_TRUE(text.ok()) << text.status();

@@ -221,6 +221,12 @@ TEST_P(VisionOnTorch, GradientsOfEveryMatrixEqualTransformers) {
   EXPECT_EQ(compared, walk.gradients.size());
 }
 
+TEST(EasyVqaOnTorch, LogitsEqualTransformers) {
+  auto backend = TorchBackend::Create({1});
+  ASSERT_TRUE(backend.ok());
+  testing::ExpectEasyVqa(**backend, kLogitsTolerance, /*bitwise=*/false);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, VisionOnTorch, ::testing::ValuesIn(testing::GoldenVisionModelNames()),
                          [](const auto& which) {
                            std::string name = which.param;
