@@ -120,7 +120,9 @@ def randomise(model, generator):
         noise = torch.randn(parameter.shape, generator=generator)
         if parameter.dim() == 1:
             parameter.copy_(1 + 0.3 * noise if name.endswith("weight") else 0.3 * noise)
-        elif "embed_tokens" in name or "position_embedding" in name:
+        elif "embed_tokens" in name:
+            parameter.copy_(0.4 * noise)  # a tied head's logits stay near those of the others
+        elif "position_embedding" in name:
             parameter.copy_(noise)
         else:
             parameter.copy_(noise * 1.5 / parameter[0].numel() ** 0.5)
