@@ -21,6 +21,7 @@ void AddModelCommands(CLI::App& app, Selected& selected);
 void AddQuantizeCommand(CLI::App& app, Selected& selected);
 void AddJobCommands(CLI::App& app, Selected& selected);
 void AddArtifactCommands(CLI::App& app, Selected& selected);
+void AddEvalCommands(CLI::App& app, Selected& selected);
 void AddGenerateCommand(CLI::App& app, Selected& selected);
 void AddVqaCommand(CLI::App& app, Selected& selected);
 void AddServeCommands(CLI::App& app, Selected& selected);

@@ -68,6 +68,7 @@ int Main(int argc, char** argv) {
   AddQuantizeCommand(app, selected);
   AddJobCommands(app, selected);
   AddArtifactCommands(app, selected);
+  AddEvalCommands(app, selected);
   AddGenerateCommand(app, selected);
   AddVqaCommand(app, selected);
   AddServeCommands(app, selected);

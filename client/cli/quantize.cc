@@ -4,9 +4,12 @@
 #include <filesystem>
 
 #include "client/cli/command.h"
+#include "client/cli/evaluation_flags.h"
 #include "client/cli/recipe_flags.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
+#include "client/library/local_dataset.h"
+#include "client/library/upload.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 
@@ -17,6 +20,8 @@ struct Arguments {
   std::string model;
   std::string name;
   RecipeArguments recipe;
+  std::vector<std::string> evaluations;
+  std::string calibration_image;
   std::string request_id;
   bool plan = false;
   bool wait = false;
@@ -52,9 +57,36 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
   return kExitOk;
 }
 
+// Sends the picture and names it in the recipe.
+absl::Status SetPicture(Session& session, const std::string& path, v1::Recipe& recipe) {
+  GWQ_ASSIGN_OR_RETURN(const client::LocalPicture picture, client::ScanPicture(path));
+  client::UploadOptions options;
+  options.dataset_id = "calibration-" + picture.digest.Hex().substr(0, 16);
+  GWQ_ASSIGN_OR_RETURN(const client::UploadSummary summary,
+                       client::PushModel(session.jobs(), picture.files, options, session.terminal()));
+  v1::JobMetadata metadata;
+  if (!summary.operation.metadata().UnpackTo(&metadata)) {
+    return absl::InternalError("the import's operation carries no job");
+  }
+  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, metadata.job().name()));
+  if (job.state() != v1::JOB_STATE_SUCCEEDED) {
+    return absl::InvalidArgumentError(fmt::format("{} was refused: {}", path, job.error().message()));
+  }
+  recipe.mutable_calibration()->set_source(v1::Calibration::IMAGE);
+  recipe.mutable_calibration()->set_blob(picture.digest.Hex());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) {
   v1::CreateJobRequest request;
   GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe));
+  if (!arguments.calibration_image.empty()) {
+    GWQ_RETURN_IF_ERROR(
+        SetPicture(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
+  }
+  for (const std::string& text : arguments.evaluations) {
+    GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->add_evaluations(), ParseTask(text));
+  }
   const std::string model = ResourceName("models", arguments.model);
   request.mutable_quantize()->set_model(model);
   const std::string base = std::filesystem::path(model).filename().string();
@@ -93,6 +125,15 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
   command->add_option("model", to->model, "models/NAME or NAME")->required();
   command->add_option("--name", to->name, "name of the artifact (default: NAME-gwq)");
   AddRecipeFlags(*command, to->recipe);
+  command
+      ->add_option("--calibration-image", to->calibration_image,
+                   "picture for the sample of a vision-language model (default: one built in); it is uploaded first")
+      ->check(CLI::ExistingFile);
+  command
+      ->add_option("--evaluate", to->evaluations,
+                   "key=value[,key=value...], may be repeated: an evaluation on the model and on the artifact, for the "
+                   "report; for example kind=choices,dataset=NAME,limit=100")
+      ->allow_extra_args(false);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
   command->add_flag("--plan", to->plan, "show sizes and memory, create nothing");
   command->add_flag("--wait", to->wait, "follow the job to its end");

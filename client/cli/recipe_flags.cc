@@ -65,8 +65,12 @@ absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
 void InferSource(Json& tree) {
   if (!tree.contains("calibration") || tree["calibration"].contains("source")) return;
   const Json& calibration = tree["calibration"];
-  for (const auto& [field, source] :
-       {std::pair("text", "text"), {"messages", "chat"}, {"token_ids", "token_ids"}, {"blob", "file"}}) {
+  for (const auto& [field, source] : {std::pair("text", "text"),
+                                      {"messages", "chat"},
+                                      {"token_ids", "token_ids"},
+                                      {"blob", "file"},
+                                      {"question", "image"},
+                                      {"answer", "image"}}) {
     if (calibration.contains(field)) tree["calibration"]["source"] = source;
   }
 }

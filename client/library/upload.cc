@@ -47,8 +47,11 @@ class Pusher {
   absl::Status Create() {
     v1::CreateUploadRequest request;
     request.set_model_id(options_.model_id);
+    request.set_dataset_id(options_.dataset_id);
     request.set_total_bytes(model_.total_bytes);
-    request.set_request_id(fmt::format("{}-{}", options_.model_id, model_.fingerprint.Hex().substr(0, 32)));
+    request.set_request_id(fmt::format("{}{}-{}", options_.dataset_id.empty() ? "" : "dataset/",
+                                       options_.model_id + options_.dataset_id,
+                                       model_.fingerprint.Hex().substr(0, 32)));
     GWQ_ASSIGN_OR_RETURN(const v1::Upload upload, Call(jobs_, *stub_, &v1::ModelService::Stub::CreateUpload, request));
     upload_ = upload.name();
     return absl::OkStatus();

@@ -15,6 +15,7 @@ namespace gwq::client {
 
 struct UploadOptions {
   std::string model_id;
+  std::string dataset_id;  // in the place of model_id, for a dataset
   // Attempts at one blob in a row that bring nothing forward: the stream breaks, or another push writes the same blob.
   // Each goes on where the server's disk ends.
   int max_attempts = 8;

@@ -1,5 +1,6 @@
-// What a model or an artifact is: small files, and for each safetensors file its header and the list of its tensors'
-// blobs. The original files can be written again byte for byte. A manifest's digest names the model.
+// What a model, an artifact, a dataset or an evaluation is: small files, and for each safetensors file its header and
+// the list of its tensors' blobs. The original files can be written again byte for byte. A manifest's digest names the
+// model.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,7 @@ struct ManifestShard {
 };
 
 struct Manifest {
-  std::string kind;                   // "model" or "artifact"
+  std::string kind;                   // "model", "artifact", "dataset" or "evaluation"; the last two hold files alone
   std::string architecture;           // empty before import
   std::vector<ManifestFile> files;    // by path
   std::vector<ManifestShard> shards;  // by path

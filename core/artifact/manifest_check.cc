@@ -29,6 +29,9 @@ constexpr std::array<std::string_view, 11> kPickleSuffixes = {".bin",    ".pt", 
                                                               ".joblib", ".npy", ".npz", ".h5",  ".msgpack"};
 constexpr std::array<std::string_view, 7> kTextSuffixes = {".json",  ".txt",      ".md",           ".jinja",
                                                            ".model", ".tiktoken", ".gitattributes"};
+constexpr std::array<std::string_view, 7> kDatasetSuffixes = {".jsonl", ".txt",  ".md",  ".png",
+                                                              ".jpg",   ".jpeg", ".webp"};
+constexpr std::array<std::string_view, 2> kEvaluationSuffixes = {".json", ".jsonl"};
 constexpr std::array<std::string_view, 4> kTextNames = {"LICENSE", "NOTICE", "README", "USE_POLICY"};
 
 bool HasSuffix(std::string_view path, std::span<const std::string_view> suffixes) {
@@ -48,8 +51,15 @@ absl::Status RefusePickle(std::string_view field, std::string_view path) {
                                          path));
 }
 
-absl::Status CheckFileType(std::string_view field, std::string_view path) {
+absl::Status CheckFileType(std::string_view kind, std::string_view field, std::string_view path) {
   GWQ_RETURN_IF_ERROR(RefusePickle(field, path));
+  if (kind == "dataset" || kind == "evaluation") {
+    const bool dataset = kind == "dataset";
+    if (dataset ? HasSuffix(path, kDatasetSuffixes) : HasSuffix(path, kEvaluationSuffixes)) return absl::OkStatus();
+    return InvalidField(field, fmt::format("'{}' is of no type that a dataset holds: .jsonl, .txt, .md, .png, .jpg, "
+                                           ".jpeg and .webp are",
+                                           path));
+  }
   const std::string_view name = FileName(path);
   const bool named =
       std::ranges::any_of(kTextNames, [&](std::string_view known) { return name.substr(0, name.find('.')) == known; });
@@ -206,8 +216,14 @@ absl::Status CheckCanonicalObject(std::string_view field, const std::string& tex
 }
 
 absl::Status CheckHead(const Manifest& manifest) {
-  if (manifest.kind != "model" && manifest.kind != "artifact") {
-    return InvalidField("kind", fmt::format("'{}': give 'model' or 'artifact'", manifest.kind.substr(0, 64)));
+  constexpr std::array<std::string_view, 4> kKinds = {"model", "artifact", "dataset", "evaluation"};
+  if (std::ranges::find(kKinds, manifest.kind) == kKinds.end()) {
+    return InvalidField("kind",
+                        fmt::format("'{}': give one of {}", manifest.kind.substr(0, 64), fmt::join(kKinds, ", ")));
+  }
+  const bool holds_tensors = manifest.kind == "model" || manifest.kind == "artifact";
+  if (!holds_tensors && !manifest.shards.empty()) {
+    return InvalidField("shards", fmt::format("a manifest of kind '{}' has none", manifest.kind));
   }
   if (manifest.architecture.size() > 128 || !IsValidUtf8(manifest.architecture)) {
     return InvalidField("architecture", "UTF-8 of at most 128 bytes");
@@ -221,7 +237,7 @@ absl::Status CheckHead(const Manifest& manifest) {
     if (!manifest.source) return InvalidField("source", "missing: an artifact names the model it was made from");
     if (manifest.recipe_json.empty()) return InvalidField("recipe", "missing: an artifact holds its recipe");
   } else if (!manifest.recipe_json.empty()) {
-    return InvalidField("recipe", "a model has none");
+    return InvalidField("recipe", "only an artifact has one");
   }
   GWQ_RETURN_IF_ERROR(CheckCanonicalObject("recipe", manifest.recipe_json));
   return CheckCanonicalObject("producer", manifest.producer_json);
@@ -243,7 +259,7 @@ absl::Status CheckFiles(const Manifest& manifest, PathSet& paths, BlobSizes& siz
     const ManifestFile& file = manifest.files[i];
     const std::string field = fmt::format("files[{}]", i);
     GWQ_RETURN_IF_ERROR(paths.Add(field + ".path", file.path));
-    GWQ_RETURN_IF_ERROR(CheckFileType(field + ".path", file.path));
+    GWQ_RETURN_IF_ERROR(CheckFileType(manifest.kind, field + ".path", file.path));
     if (file.size > kMaxSmallFileBytes) {
       return InvalidField(field + ".size",
                           fmt::format("{} bytes; a small file has at most {}", file.size, kMaxSmallFileBytes));

@@ -13,7 +13,7 @@ namespace gwq {
 struct Upload {
   std::string id;
   std::string principal;
-  std::string name;  // of the model it will become
+  std::string name;  // of the model it will become, or "datasets/{id}"
   std::string request_id;
   uint64_t total_bytes = 0;  // declared, checked against the limit
   int64_t created_wall_millis = 0;

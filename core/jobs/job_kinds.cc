@@ -1,27 +1,40 @@
 #include "core/jobs/job_kinds.h"
 
+#include <algorithm>
+
 #include "core/artifact/limits.h"
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
 #include "core/jobs/specs.h"
+#include "core/quant/evaluation_memory.h"
 
 namespace gwq {
 namespace {
 
 // Process, libraries and the buffers of a step that streams: measured at under 160 MB for the import of SmolLM2.
 constexpr uint64_t kStreamingBytes = uint64_t{256} << 20;
+// A dataset's file and what its lines become, as a multiple of the file.
+constexpr uint64_t kDatasetFactor = 10;
 
 absl::StatusOr<uint64_t> PlanImport(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
   // The manifest is parsed twice (declared and imported); its tree takes a few times its text.
   GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.manifest));
-  return kStreamingBytes + 8 * manifest.size;
+  // Lines of a dataset are read whole, at most a small file of them.
+  const uint64_t lines = job.dataset ? kDatasetFactor * kMaxSmallFileBytes : 0;
+  return kStreamingBytes + 8 * manifest.size + lines;
 }
 
 absl::StatusOr<uint64_t> PlanQuantize(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
   GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(store, job.source, job.recipe));
-  return plan.peak_memory_bytes;
+  uint64_t bytes = plan.peak_memory_bytes;
+  for (const EvaluationTask& task : job.evaluations) {
+    // The artifact is not made yet; the source is the larger one of the two.
+    GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, job.source, job.source, task));
+    bytes = std::max(bytes, measured);
+  }
+  return bytes;
 }
 
 absl::StatusOr<uint64_t> PlanExport(BlobStore& store, std::string_view spec_json) {
@@ -31,11 +44,18 @@ absl::StatusOr<uint64_t> PlanExport(BlobStore& store, std::string_view spec_json
   return kStreamingBytes + 8 * manifest.size;
 }
 
+absl::StatusOr<uint64_t> PlanEvaluate(BlobStore& store, std::string_view spec_json) {
+  GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec_json));
+  return EvaluationMemory(store, job.source, job.reference_source, job.task);
+}
+
 }  // namespace
 
 const std::vector<JobKind>& JobKinds() {
-  static const std::vector<JobKind> kinds = {
-      {kImportKind, PlanImport}, {kQuantizeKind, PlanQuantize}, {kExportKind, PlanExport}};
+  static const std::vector<JobKind> kinds = {{kImportKind, PlanImport},
+                                             {kQuantizeKind, PlanQuantize},
+                                             {kExportKind, PlanExport},
+                                             {kEvaluateKind, PlanEvaluate}};
   return kinds;
 }
 

@@ -5,7 +5,9 @@
 #include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/jobs/specs.h"
+#include "core/quant/evaluation.h"
 #include "core/quant/quantize.h"
+#include "core/quant/stored_dataset.h"
 
 namespace gwq {
 namespace {
@@ -29,13 +31,14 @@ absl::StatusOr<JobOutput> Made(BlobStore& store, const Digest& digest) {
 absl::StatusOr<JobOutput> RunImport(BlobStore& store, std::string_view spec_json, Progress& progress) {
   GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
   GWQ_ASSIGN_OR_RETURN(const Manifest upload, ReadManifest(store, job.manifest));
-  GWQ_ASSIGN_OR_RETURN(const Digest model, ImportModel(store, upload, progress));
-  return Made(store, model);
+  GWQ_ASSIGN_OR_RETURN(const Digest made,
+                       job.dataset ? ImportDataset(store, upload, progress) : ImportModel(store, upload, progress));
+  return Made(store, made);
 }
 
 absl::StatusOr<JobOutput> RunQuantize(BlobStore& store, std::string_view spec_json, Progress& progress) {
   GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
-  GWQ_ASSIGN_OR_RETURN(QuantizeResult result, QuantizeModel(store, job.source, job.recipe, progress));
+  GWQ_ASSIGN_OR_RETURN(QuantizeResult result, QuantizeModel(store, job.source, job.recipe, progress, job.evaluations));
   GWQ_ASSIGN_OR_RETURN(JobOutput out, Made(store, result.artifact));
   out.report_json = std::move(result.report_json);
   out.report_markdown = std::move(result.report_markdown);
@@ -48,11 +51,23 @@ absl::StatusOr<JobOutput> RunExport(BlobStore& store, std::string_view spec_json
   return Made(store, result.model);
 }
 
+absl::StatusOr<JobOutput> RunEvaluate(BlobStore& store, std::string_view spec_json, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec_json));
+  GWQ_ASSIGN_OR_RETURN(const EvaluationResult result,
+                       RunEvaluation(store, job.source, job.reference_source, job.task, progress));
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, StoreEvaluation(store, result));
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, Made(store, digest));
+  out.architecture = result.architecture;
+  out.report_json = EvaluationJson(result);
+  out.report_markdown = EvaluationMarkdown(result);
+  return out;
+}
+
 }  // namespace
 
 const std::vector<JobRunner>& JobRunners() {
   static const std::vector<JobRunner> runners = {
-      {kImportKind, RunImport}, {kQuantizeKind, RunQuantize}, {kExportKind, RunExport}};
+      {kImportKind, RunImport}, {kQuantizeKind, RunQuantize}, {kExportKind, RunExport}, {kEvaluateKind, RunEvaluate}};
   return runners;
 }
 

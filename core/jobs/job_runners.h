@@ -16,11 +16,11 @@ namespace gwq {
 
 // What a run made; everything it names is durable in the store.
 struct JobOutput {
-  std::string kind;  // "model" or "artifact"
+  std::string kind;  // "model", "artifact", "dataset" or "evaluation"
   Digest manifest;
   uint64_t stored_bytes = 0;
   std::string architecture;
-  std::optional<Digest> source;  // of an artifact: the model's manifest
+  std::optional<Digest> source;  // of an artifact: the model's manifest; of an evaluation: what was measured
   std::string report_json;
   std::string report_markdown;
 };

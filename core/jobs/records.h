@@ -10,16 +10,16 @@
 
 namespace gwq {
 
-// "models/{name}" or "artifacts/{name}".
+// "models/{name}", "artifacts/{name}", "datasets/{name}" or "evaluations/{name}".
 struct CatalogueEntry {
   std::string principal;
-  std::string kind;  // "model" or "artifact"
+  std::string kind;  // "model", "artifact", "dataset" or "evaluation"
   std::string name;  // [a-z0-9][a-z0-9._-]{0,62}
   Digest manifest;
   uint64_t stored_bytes = 0;
   std::string architecture;
-  std::optional<Digest> source;  // artifacts: the model's manifest
-  std::string report_json;       // artifacts
+  std::optional<Digest> source;  // artifacts: the model's manifest; evaluations: what was measured
+  std::string report_json;       // artifacts and evaluations
   std::string report_markdown;
   std::string job;  // id of the job that made it
   int64_t created_wall_millis = 0;
@@ -44,7 +44,7 @@ struct JobError {
 struct Job {
   std::string id;  // "jobs/{id}" on the wire
   std::string principal;
-  std::string kind;           // "import", "quantize", "export"
+  std::string kind;           // "import", "quantize", "export", "evaluate"
   std::string spec_json;      // of the kind
   std::string request_id;     // idempotency key, empty where none was given
   uint64_t memory_bytes = 0;  // the plan's peak: what placement asks of a device

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/quant/calibration_tower.h"
 
 namespace gwq {
 namespace {
@@ -27,15 +29,26 @@ class Walk {
         progress_(progress),
         rows_(static_cast<int64_t>(walk.tokens.size())),
         hidden_(model.config().hidden_size),
-        positions_(walk.tokens.size()) {
-    std::iota(positions_.begin(), positions_.end(), 0);
+        indices_(walk.tokens.size()),
+        positions_(walk.positions.begin(), walk.positions.end()) {
+    std::iota(indices_.begin(), indices_.end(), 0);
+    for (int axis = 0; walk.positions.empty() && axis < model.config().position_axes; ++axis) {
+      positions_.insert(positions_.end(), indices_.begin(), indices_.end());
+    }
+    if (!walk.tiles.empty()) tower_.emplace(model, loader, backend, walk, progress);
     sequence_.rows = rows_;
   }
 
   absl::StatusOr<double> Run() {
+    if (tower_) {
+      GWQ_ASSIGN_OR_RETURN(embeddings_, tower_->Forward());
+    }
     GWQ_RETURN_IF_ERROR(Forward());
     GWQ_ASSIGN_OR_RETURN(const double loss, Head());
     for (int stage = model_.stages() - 2; stage >= 1; --stage) GWQ_RETURN_IF_ERROR(BlockBackward(stage));
+    if (!tower_) return loss;
+    const int blocks = model_.stages() - 2;
+    GWQ_RETURN_IF_ERROR(tower_->Backward(ImageGradient(), blocks, blocks + tower_->stages()));
     return loss;
   }
 
@@ -44,12 +57,27 @@ class Walk {
     Batch batch;
     batch.rows = rows_;
     batch.tokens = walk_.tokens;
+    batch.embeddings = embeddings_;
+    batch.position_axes = model_.config().position_axes;
     batch.positions = positions_;
     batch.sequences = {&sequence_, 1};
     batch.output_rows = output_rows;
     return batch;
   }
   [[nodiscard]] size_t StateSize() const { return static_cast<size_t>(rows_ * hidden_); }
+
+  // What the embedding stage passes back: a row of the batch is a row of the picture, as it is.
+  [[nodiscard]] std::vector<float> ImageGradient() const {
+    std::vector<float> out(embeddings_.size(), 0.0F);
+    for (int64_t row = 0; row < rows_; ++row) {
+      const int32_t token = walk_.tokens[static_cast<size_t>(row)];
+      if (token >= 0) continue;
+      for (int64_t i = 0; i < hidden_; ++i) {
+        out[static_cast<size_t>(int64_t{~token} * hidden_ + i)] += gradient_[static_cast<size_t>(row * hidden_ + i)];
+      }
+    }
+    return out;
+  }
 
   // inputs_[s] becomes the input of stage s.
   absl::Status Forward() {
@@ -83,7 +111,7 @@ class Walk {
     double loss = 0;
     for (int64_t begin = first; begin < rows_; begin += kHeadRows) {
       GWQ_RETURN_IF_ERROR(progress_.Check());
-      const auto from = positions_.begin() + begin;
+      const auto from = indices_.begin() + begin;
       const std::span<const int32_t> output(from, from + std::min(kHeadRows, rows_ - begin));
       const Batch batch = MakeBatch(output);
       GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<GradientPass> pass, backend_.BeginGradient(batch));
@@ -104,23 +132,15 @@ class Walk {
   absl::Status BlockBackward(int stage) {
     GWQ_RETURN_IF_ERROR(progress_.Check());
     const int blocks = model_.stages() - 2;
-    progress_.Step("backward", blocks - stage, blocks);
+    const int total = blocks + (tower_ ? tower_->stages() : 0);
+    progress_.Step("backward", blocks - stage, total);
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> loaded, model_.LoadStage(stage, loader_));
-    std::vector<const Stage::NamedWeight*> wanted;
-    for (const Stage::NamedWeight& named : loaded->weights()) {
-      if (!walk_.wanted(named.name)) continue;
-      GWQ_RETURN_IF_ERROR(backend_.WantGradient(*named.weight));
-      wanted.push_back(&named);
-    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<const NamedWeight*> wanted,
+                         PrepareGradients(backend_, walk_, loaded->weights()));
     GWQ_RETURN_IF_ERROR(BackwardPass(stage, *loaded));
     inputs_[static_cast<size_t>(stage)] = {};
-    for (const Stage::NamedWeight* named : wanted) {
-      GWQ_RETURN_IF_ERROR(progress_.Check());
-      GWQ_ASSIGN_OR_RETURN(const std::span<const float> gradient, backend_.GradientOf(*named->weight));
-      GWQ_RETURN_IF_ERROR(walk_.sink(named->name, gradient));
-      backend_.DropGradient(*named->weight);
-    }
-    progress_.Step("backward", blocks - stage + 1, blocks);
+    GWQ_RETURN_IF_ERROR(SinkGradients(backend_, walk_, wanted, progress_));
+    progress_.Step("backward", blocks - stage + 1, total);
     return absl::OkStatus();
   }
 
@@ -139,7 +159,10 @@ class Walk {
   Progress& progress_;
   const int64_t rows_;
   const int64_t hidden_;
-  std::vector<int32_t> positions_;
+  std::vector<int32_t> indices_;
+  std::vector<int32_t> positions_;  // [axes, rows]
+  std::optional<TowerWalk> tower_;
+  std::vector<float> embeddings_;  // of the picture
   SequenceRows sequence_;
   std::vector<std::vector<float>> inputs_;
   std::vector<float> gradient_;  // of the loss with respect to the current stage's output

@@ -1,7 +1,8 @@
-// How far an artifact is from the model it was made of, on a text.
+// How well a model predicts a text, and how far its predictions are from another model's.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "absl/status/statusor.h"
@@ -24,10 +25,38 @@ struct Evaluation {
   double same_top1 = 0;  // share of the positions where both have the same largest logit (ties: the lowest token)
 };
 
-// Cuts `tokens` into windows of `window` that do not overlap (what is left over is not used) and walks both models over
-// all of them, one stage at a time: the hidden states of all windows are held, the weights of one stage. Both loaders
-// give weights of `backend`, and must not keep them alive. INVALID_ARGUMENT where there is no whole window or a window
-// is shorter than 2. Reports phase "evaluate" by stages.
+// A model and where its weights come from.
+struct ModelSide {
+  const Model& model;
+  WeightLoader& loader;
+};
+
+// Over the same positions.
+struct TextComparison {
+  double perplexity = 0;  // of the reference
+  double mean_kl = 0;     // of KL(reference || model) in nats
+  double p99_kl = 0;
+  double same_top1 = 0;
+};
+struct TextEvaluation {
+  int64_t window = 0;
+  int64_t windows = 0;
+  int64_t positions = 0;
+  double perplexity = 0;
+  double standard_error = 0;  // of the perplexity: that of the mean negative log likelihood, times the perplexity
+  std::optional<TextComparison> reference;
+};
+
+// Cuts `tokens` into windows of `window` that do not overlap (what is left over is not used) and walks the model and,
+// where one is given, the reference over all of them, one stage at a time: the hidden states of all windows are held,
+// the weights of one stage. The loaders give weights of `backend`, and must not keep them alive. INVALID_ARGUMENT at
+// "window" where there is no whole window or a window is shorter than 2, at "reference" where its vocabulary has
+// another size. Reports phase "evaluate" by stages.
+[[nodiscard]] absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* reference, Backend& backend,
+                                                          std::span<const int32_t> tokens, int64_t window,
+                                                          ComputeTeam& team, Progress& progress);
+
+// EvaluateText of an artifact against the model it was made of. INVALID_ARGUMENT at "recipe.evaluation_window".
 [[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
                                                   Backend& backend, std::span<const int32_t> tokens, int64_t window,
                                                   ComputeTeam& team, Progress& progress);

@@ -18,6 +18,9 @@ double RootShare(double part, double whole) { return whole > 0 ? std::sqrt(part 
 ReportModule ReportOf(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient) {
   ReportModule report;
   report.tensor = module.tensor;
+  report.part = module.part;
+  report.norm = made.norm;
+  report.error = made.error;
   report.method = module.method;
   report.packed = module.packed;
   report.weights = module.weights;
@@ -55,7 +58,8 @@ absl::StatusOr<std::vector<int64_t>> Packer::Outliers(const PlannedModule& modul
 }
 
 absl::Status Packer::Pack(const PlannedModule& module, std::span<const float> gradient) {
-  GWQ_ASSIGN_OR_RETURN(const DenseTensor tensor, source_.Dense(module.tensor));
+  GWQ_ASSIGN_OR_RETURN(DenseTensor tensor, source_.Dense(module.tensor));
+  tensor.view.shape = MatrixShape(tensor.view.shape);
   GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(module, tensor.view, gradient));
   std::vector<std::byte> bytes;
   {

@@ -36,6 +36,7 @@ Size Max(const Size& a, const Size& b) {
 
 struct Sizes {
   Size block;   // largest decoder block
+  Size tower;   // largest stage of the vision tower
   Size outer;   // the larger one of embedding and head stage
   Size matrix;  // largest tensor of a decoder block
   Size tensor;  // largest tensor of all
@@ -43,7 +44,7 @@ struct Sizes {
 
 Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe) {
   std::vector<Size> stages(static_cast<size_t>(model.all_stages()));
-  const auto last = static_cast<size_t>(model.stages() - 1);
+  const auto decoder = static_cast<size_t>(model.stages());
   Sizes sizes;
   Size embedding;
   for (const PlannedModule& module : plan.modules) {
@@ -57,11 +58,10 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
     sizes.tensor = Max(sizes.tensor, size);
   }
-  for (size_t i = 1; i < stages.size(); ++i) {
-    if (i != last) sizes.block = Max(sizes.block, stages[i]);
-  }
+  for (size_t i = 1; i + 1 < decoder; ++i) sizes.block = Max(sizes.block, stages[i]);
+  for (size_t i = decoder; i < stages.size(); ++i) sizes.tower = Max(sizes.tower, stages[i]);
   // A tied head is listed with the embedding, but its stage holds it too.
-  Size head = stages[last];
+  Size head = stages[decoder - 1];
   if (model.config().tied_head) {
     head = {head.weights + embedding.weights, head.source + embedding.source, head.stored + embedding.stored, 0};
   }
@@ -82,9 +82,28 @@ uint64_t PackBytes(const Size& matrix, const Recipe& recipe, bool gradient) {
   return matrix.weights * (1 + scores) + 2 * matrix.stored + outliers * 24 + matrix.source;
 }
 
-uint64_t CalibrateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
-  if (sizes.block.wanted == 0) return 0;
-  const uint64_t tokens = Unsigned(recipe.calibration.max_tokens);
+// Floats of all [1, width] values of one pass of a tower's stage.
+uint64_t TowerWidths(const VisionConfig& vision) {
+  return Unsigned(10 * vision.hidden_size + 3 * vision.intermediate_size + vision.patch_floats +
+                  vision.projector_width);
+}
+
+// The tower's part of a walk: inputs of its stages, and one stage forward and backward over all rows of the picture.
+uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, uint64_t tokens) {
+  const VisionConfig& vision = *config.vision;
+  // Rows that become an image token, and class tokens.
+  const uint64_t rows = tokens * Unsigned(vision.merge * vision.merge + 1);
+  const uint64_t inputs =
+      rows * (Unsigned(vision.blocks + 2) * Unsigned(vision.hidden_size) + 2 * Unsigned(vision.patch_floats)) * 4;
+  return inputs + sizes.tower.weights * 4 + sizes.tower.wanted * 4 +
+         std::max(kGradientCopies * rows * TowerWidths(vision) * 4 + sizes.matrix.source,
+                  PackBytes(sizes.matrix, recipe, true));
+}
+
+uint64_t CalibrateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, bool sees_image) {
+  if (sizes.block.wanted + sizes.tower.wanted == 0) return 0;
+  const uint64_t tokens = Unsigned(sees_image ? std::max(recipe.calibration.max_tokens, kImageSampleTokens)
+                                              : recipe.calibration.max_tokens);
   const uint64_t hidden = Unsigned(config.hidden_size);
   const uint64_t inputs = Unsigned(config.blocks + 3) * tokens * hidden * 4;
   const uint64_t block = sizes.block.weights * 4 + sizes.block.wanted * 4 +
@@ -93,11 +112,13 @@ uint64_t CalibrateBytes(const ModelConfig& config, const Sizes& sizes, const Rec
   const uint64_t rows = recipe.loss == Loss::kAll ? std::min(tokens, kLogitRows) : 1;
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * tokens * hidden * 4;
-  return inputs + std::max(block, outer);
+  // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
+  const uint64_t tower = sees_image ? TowerBytes(config, sizes, recipe, tokens) : 0;
+  return inputs + std::max(block, outer) + tower;
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
-  if (sizes.block.wanted == 0 || recipe.calibration.source != CalibrationSource::kGenerated) return 0;
+  if (sizes.block.wanted == 0 || config.vision || recipe.calibration.source != CalibrationSource::kGenerated) return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
   // Up to 16 texts, each with a block of the cache that is not full.
   const uint64_t cache = 2 * Unsigned(config.blocks) * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
@@ -128,7 +149,7 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
   return kConstantBytes + texts +
-         std::max({GenerateBytes(config, sizes, recipe), CalibrateBytes(config, sizes, recipe),
+         std::max({GenerateBytes(config, sizes, recipe), CalibrateBytes(config, sizes, recipe, plan.sees_image),
                    PackBytes(sizes.tensor, recipe, false), EvaluateBytes(config, sizes, recipe)});
 }
 

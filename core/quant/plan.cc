@@ -34,11 +34,14 @@ struct Choice {
   std::string method_field, bits_field, group_field;
 };
 
-Choice DefaultFor(TensorKind kind, const Recipe& recipe) {
+// What no sample reaches has no gradient: a tower's matrices are then rounded to nearest unless a rule says otherwise.
+Choice DefaultFor(const TensorSpec& spec, const Recipe& recipe, bool reached) {
+  const TensorKind kind = spec.kind;
   Choice choice;
   if (kind == TensorKind::kLinear) {
     choice = {recipe.method,   recipe.bits,   recipe.group_size,  recipe.outlier_ratio,
               "recipe.method", "recipe.bits", "recipe.group_size"};
+    if (!reached && choice.method == Method::kGwq) choice.method = Method::kRtn;
   } else {
     const bool head = kind == TensorKind::kHead;
     choice.method = (head ? recipe.head_bits : recipe.embedding_bits) == 16 ? Method::kKeep : Method::kRtn;
@@ -71,7 +74,8 @@ void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
   if (rule.outlier_ratio) choice.outlier_ratio = *rule.outlier_ratio;
 }
 
-absl::Status Settle(const TensorSpec& spec, const Choice& choice, PlannedModule& module) {
+absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& recipe, bool reached,
+                    PlannedModule& module) {
   module.method = choice.method;
   if (choice.method == Method::kKeep) return absl::OkStatus();
   if (choice.method == Method::kGwq && spec.kind != TensorKind::kLinear) {
@@ -80,13 +84,21 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, PlannedModule&
                                     "rule's kind to 'linear', or method rtn or keep",
                                     spec.name));
   }
-  module.packed.rows = spec.shape[0];
-  module.packed.cols = spec.shape[1];
+  if (choice.method == Method::kGwq && recipe.select == Select::kGradient && !reached) {
+    return InvalidField(choice.method_field,
+                        fmt::format("asks for gwq on {}, but the calibration sample has no picture and gives it no "
+                                    "gradient; use calibration.source image, or method rtn or keep",
+                                    spec.name));
+  }
+  // A convolution over patches is the matrix that it is.
+  const Shape shape = MatrixShape(spec.shape);
+  module.packed.rows = shape[0];
+  module.packed.cols = shape[1];
   module.packed.bits = choice.bits;
   // A group longer than the row is one group a row; cut here so that equal contents get equal bytes.
-  module.packed.group_size = std::min(choice.group_size, (spec.shape[1] + 7) / 8 * 8);
+  module.packed.group_size = std::min(choice.group_size, (shape[1] + 7) / 8 * 8);
   if (choice.method == Method::kGwq) {
-    module.packed.outliers = OutlierCount(choice.outlier_ratio, spec.shape[0] * spec.shape[1]);
+    module.packed.outliers = OutlierCount(choice.outlier_ratio, shape[0] * shape[1]);
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
     return InvalidField(choice.group_field,
@@ -97,7 +109,7 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, PlannedModule&
 }
 
 absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const Manifest& source, const Recipe& recipe,
-                                         std::vector<bool>& rule_used) {
+                                         bool sees_image, std::vector<bool>& rule_used) {
   const ManifestTensor* stored = source.FindTensor(spec.name);
   if (stored == nullptr) {
     return absl::NotFoundError(fmt::format("the model has no tensor {}, which its architecture needs", spec.name));
@@ -114,14 +126,15 @@ absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const Manifest&
   GWQ_ASSIGN_OR_RETURN(const int64_t weights, ElementCount(spec.shape));
   module.weights = static_cast<uint64_t>(weights);
   module.stored_bytes = stored->size;
-  if (!IsMatrix(spec.kind) || spec.shape.size() != 2) return module;
-  Choice choice = DefaultFor(spec.kind, recipe);
+  if (!IsMatrix(spec.kind) || spec.shape.size() < 2) return module;
+  const bool reached = sees_image || spec.part == ModelPart::kLanguage;
+  Choice choice = DefaultFor(spec, recipe, reached);
   for (size_t i = 0; i < recipe.rules.size(); ++i) {
     if (!Applies(recipe.rules[i], spec)) continue;
     rule_used[i] = true;
     Apply(recipe.rules[i], i, choice);
   }
-  GWQ_RETURN_IF_ERROR(Settle(spec, choice, module));
+  GWQ_RETURN_IF_ERROR(Settle(spec, choice, recipe, reached, module));
   return module;
 }
 
@@ -131,12 +144,22 @@ double BitsPerWeight(uint64_t bytes, uint64_t weights) {
 
 }  // namespace
 
+absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe) {
+  const CalibrationSource from = recipe.calibration.source;
+  if (from == CalibrationSource::kImage && model.vision() == nullptr) {
+    return InvalidField("recipe.calibration.source",
+                        fmt::format("is 'image', but {} sees none; use another", model.config().architecture));
+  }
+  return model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated);
+}
+
 absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   Plan plan;
+  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SampleHasImage(model, recipe));
   std::vector<bool> rule_used(recipe.rules.size(), false);
   for (const TensorSpec& spec : model.tensors()) {
-    GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, source, recipe, rule_used));
+    GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, source, recipe, plan.sees_image, rule_used));
     plan.total_weights += module.weights;
     plan.total_bytes += module.stored_bytes;
     if (module.kind == TensorKind::kLinear && module.method != Method::kKeep) {

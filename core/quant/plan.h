@@ -28,10 +28,15 @@ struct Plan {
   uint64_t quantized_bytes = 0;
   uint64_t total_weights = 0;  // all tensors, a tied one once
   uint64_t total_bytes = 0;
+  bool sees_image = false;            // whether the calibration's sample has a picture
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
   uint64_t peak_memory_bytes = 0;     // of the worker; docs/memory.md derives the formula
 };
+
+// Whether the recipe's sample has a picture. INVALID_ARGUMENT at "recipe.calibration.source" where it asks for one and
+// the model sees none.
+[[nodiscard]] absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe);
 
 // INVALID_ARGUMENT where a rule matches nothing or gives a matrix a shape CheckPackedShape refuses (the field names the
 // rule).

@@ -18,7 +18,9 @@
 #include "core/io/json.h"
 #include "core/quant/calibration.h"
 #include "core/quant/evaluate.h"
+#include "core/quant/evaluation.h"
 #include "core/quant/generate.h"
+#include "core/quant/image_sample.h"
 #include "core/quant/packer.h"
 #include "core/quant/phase_meter.h"
 #include "core/quant/report.h"
@@ -30,13 +32,30 @@ namespace {
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
 
+// Puts what is being measured before the phase: one evaluation's phases are those of the next.
+class Measuring final : public Progress {
+ public:
+  Measuring(Progress& inner, std::string what) : inner_(inner), what_(std::move(what)) {}
+  void Step(std::string_view phase, int64_t done, int64_t total) override {
+    inner_.Step(fmt::format("{}: {}", what_, phase), done, total);
+  }
+  void Log(std::string_view line) override { inner_.Log(line); }
+  absl::Status Check() override { return inner_.Check(); }
+
+ private:
+  Progress& inner_;
+  const std::string what_;
+};
+
 class Job {
  public:
-  Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, Progress& progress)
+  Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
+      Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
         recipe_(recipe),
+        evaluations_(evaluations),
         progress_(progress),
         meter_(SystemClock()),
         team_(recipe.threads),
@@ -51,7 +70,8 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> artifact, StoredModel::Open(store_, digest));
     GWQ_RETURN_IF_ERROR(Measure(*artifact));
-    if (!evaluation_tokens_.empty()) GWQ_RETURN_IF_ERROR(RunEvaluation(*artifact));
+    if (!evaluation_tokens_.empty()) GWQ_RETURN_IF_ERROR(EvaluateText(*artifact));
+    GWQ_RETURN_IF_ERROR(EvaluateBeforeAndAfter(*artifact));
     meter_.End();
     return Result(*artifact);
   }
@@ -72,7 +92,8 @@ class Job {
   absl::Status ReadTexts() {
     meter_.Begin("sample");
     const CalibrationSource from = recipe_.calibration.source;
-    const bool speaks = from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds;
+    const bool speaks =
+        plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds);
     std::unique_ptr<const ModelText> text;
     if (recipe_.evaluation_tokens > 0 || (needs_gradient() && speaks)) {
       GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
@@ -80,8 +101,12 @@ class Job {
     }
     if (recipe_.evaluation_tokens > 0) GWQ_RETURN_IF_ERROR(ReadEvaluationText(text->tokenizer()));
     if (!needs_gradient()) return absl::OkStatus();
+    if (plan_.sees_image) {
+      GWQ_ASSIGN_OR_RETURN(sample_, MakeImageSample(recipe_.calibration, source_, *text, store_));
+      return absl::OkStatus();
+    }
     const auto generate = [&](int64_t count) { return Generate(count); };
-    GWQ_ASSIGN_OR_RETURN(sample_,
+    GWQ_ASSIGN_OR_RETURN(sample_.tokens,
                          CalibrationTokens(recipe_.calibration, model_.config(), text.get(), store_, generate));
     return absl::OkStatus();
   }
@@ -118,7 +143,10 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<TorchBackend> backend, TorchBackend::Create({recipe_.threads}));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
     CalibrationWalk walk;
-    walk.tokens = sample_;
+    walk.tokens = sample_.tokens;
+    walk.positions = sample_.positions;
+    walk.tiles = sample_.tiles;
+    walk.patches = sample_.patches;
     walk.loss = recipe_.loss;
     walk.wanted = [&](std::string_view tensor) {
       const PlannedModule* module = Planned(tensor);
@@ -129,8 +157,8 @@ class Job {
     };
     GWQ_ASSIGN_OR_RETURN(const double loss, WalkGradients(model_, *loader, *backend, walk, progress_));
     report_.calibration_loss = loss;
-    report_.calibration_tokens = static_cast<int64_t>(sample_.size());
-    progress_.Log(fmt::format("calibrated on {} tokens, loss {:.4f}", sample_.size(), loss));
+    report_.calibration_tokens = static_cast<int64_t>(sample_.tokens.size());
+    progress_.Log(fmt::format("calibrated on {} tokens, loss {:.4f}", sample_.tokens.size(), loss));
     return absl::OkStatus();
   }
 
@@ -162,6 +190,7 @@ class Job {
   // Adds up what was stored, and holds it to the plan.
   absl::Status Measure(const StoredModel& artifact) {
     report_.modules = packer_.Reports(plan_);
+    MeasureParts(artifact);
     for (const PlannedModule& module : plan_.modules) {
       const ManifestTensor* stored = artifact.Find(module.tensor);
       const ManifestTensor* before = source_.Find(module.tensor);
@@ -179,7 +208,31 @@ class Job {
     return absl::OkStatus();
   }
 
-  absl::Status RunEvaluation(const StoredModel& artifact) {
+  void MeasureParts(const StoredModel& artifact) {
+    for (const ModelPart part : {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector}) {
+      ReportPart sum;
+      sum.part = part;
+      for (const PlannedModule& module : plan_.modules) {
+        const ManifestTensor* const stored = artifact.Find(module.tensor);
+        if (module.part != part || stored == nullptr) continue;
+        sum.weights += module.weights;
+        sum.bytes += stored->size;
+        if (module.kind != TensorKind::kLinear || !stored->packed) continue;
+        sum.quantized_weights += module.weights;
+        sum.quantized_bytes += stored->size;
+        sum.outliers += stored->packed->outliers;
+      }
+      for (const ReportModule& module : report_.modules) {
+        const PlannedModule* const planned = Planned(module.tensor);
+        if (module.part != part || planned->kind != TensorKind::kLinear) continue;
+        sum.norm += module.norm;
+        sum.error += module.error;
+      }
+      if (sum.weights > 0) report_.parts.push_back(sum);
+    }
+  }
+
+  absl::Status EvaluateText(const StoredModel& artifact) {
     malloc_trim(0);
     meter_.Begin("evaluate");
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
@@ -188,6 +241,19 @@ class Job {
     const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));
     GWQ_ASSIGN_OR_RETURN(report_.evaluation,
                          Evaluate(model_, *before, *after, *backend, evaluation_tokens_, window, team_, progress_));
+    return absl::OkStatus();
+  }
+
+  absl::Status EvaluateBeforeAndAfter(const StoredModel& artifact) {
+    for (const EvaluationTask& task : evaluations_) {
+      malloc_trim(0);
+      meter_.Begin(fmt::format("evaluate {}", task.title()));
+      ReportEvaluation& line = report_.evaluations.emplace_back();
+      Measuring model(progress_, fmt::format("{} of the model", task.title()));
+      GWQ_ASSIGN_OR_RETURN(line.before, RunEvaluation(store_, source_.digest(), std::nullopt, task, model));
+      Measuring made(progress_, fmt::format("{} of the artifact", task.title()));
+      GWQ_ASSIGN_OR_RETURN(line.after, RunEvaluation(store_, artifact.digest(), source_.digest(), task, made));
+    }
     return absl::OkStatus();
   }
 
@@ -212,13 +278,14 @@ class Job {
   const StoredModel& source_;
   const Model& model_;
   const Recipe& recipe_;
+  const std::vector<EvaluationTask>& evaluations_;
   Progress& progress_;
   PhaseMeter meter_;
   ComputeTeam team_;
   ArtifactWriter writer_;
   Packer packer_;
   Plan plan_;
-  std::vector<int32_t> sample_;
+  ImageSample sample_;
   std::vector<int32_t> evaluation_tokens_;
   Report report_;
 };
@@ -226,14 +293,17 @@ class Job {
 }  // namespace
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
-                                             Progress& progress) {
+                                             Progress& progress, const std::vector<EvaluationTask>& evaluations) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  for (size_t i = 0; i < evaluations.size(); ++i) {
+    GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
+  }
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
   if (model->manifest().kind != "model") {
     return absl::FailedPreconditionError(
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
-  return Job(store, *model, recipe, progress).Run();
+  return Job(store, *model, recipe, evaluations, progress).Run();
 }
 
 }  // namespace gwq

@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/artifact/manifest.h"
 #include "core/base/progress.h"
+#include "core/quant/evaluation_task.h"
 #include "core/quant/plan.h"
 #include "core/quant/recipe.h"
 #include "core/storage/blob_store.h"
@@ -21,9 +23,11 @@ struct QuantizeResult {
 };
 
 // Runs `recipe` on the model whose manifest is the blob `source`. Memory stays within the plan's bound. The same source
-// and recipe give the same artifact digest. CANCELLED through `progress`. Blocks for minutes.
+// and recipe give the same artifact digest. Each of `evaluations` is run on the model and on the artifact against the
+// model, for a table of the report. CANCELLED through `progress`. Blocks for minutes.
 [[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
-                                                           Progress& progress);
+                                                           Progress& progress,
+                                                           const std::vector<EvaluationTask>& evaluations = {});
 
 struct ExportResult {
   Digest model;  // manifest of a dequantized FP16 Hugging Face directory

@@ -54,15 +54,20 @@ const Table<ChatTurn>& TurnTable() {
 const Table<Calibration>& CalibrationTable() {
   using namespace recipe_table;
   static const Table<Calibration> table = {
-      Choice("source", &Calibration::source,
-             "generated (by the model itself, greedily), text, chat, token_ids or file"),
+      Choice(
+          "source", &Calibration::source,
+          "generated (by the model itself, greedily; of a vision-language model: image), text, chat, token_ids, file "
+          "or image"),
       Text("text", &Calibration::text, kMaxTextBytes, {}, "the sample, with source text"),
       Records("messages", &Calibration::messages, TurnTable(), kMaxTurns),
       Integers("token_ids", &Calibration::token_ids, kMaxTokens, Limits{.low = 0, .high = 2147483647},
                "the sample, with source token_ids"),
-      Text("blob", &Calibration::blob, kMaxNameBytes, {}, "digest of an uploaded text, with source file"),
+      Text("blob", &Calibration::blob, kMaxNameBytes, {},
+           "digest of an uploaded text, with source file; of a picture, with source image"),
+      Text("question", &Calibration::question, kMaxTextBytes, {}, "about the picture, with source image"),
+      Text("answer", &Calibration::answer, kMaxTextBytes, {}, "to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
-             "the sample is cut to its first tokens, 2 to 8192"),
+             "a text is cut to its first tokens, 2 to 8192"),
   };
   return table;
 }
@@ -121,8 +126,13 @@ absl::Status CheckCalibration(const Calibration& calibration) {
                           "is empty; give at least one chat turn"));
   GWQ_RETURN_IF_ERROR(one("token_ids", !calibration.token_ids.empty(), CalibrationSource::kTokenIds,
                           "is empty; give at least two token ids"));
-  GWQ_RETURN_IF_ERROR(
-      one("blob", !calibration.blob.empty(), CalibrationSource::kFile, "is empty; give the digest of a text"));
+  const bool image = source == CalibrationSource::kImage;
+  if (!image) {
+    GWQ_RETURN_IF_ERROR(
+        one("blob", !calibration.blob.empty(), CalibrationSource::kFile, "is empty; give the digest of a text"));
+    GWQ_RETURN_IF_ERROR(one("question", !calibration.question.empty(), CalibrationSource::kImage, ""));
+    GWQ_RETURN_IF_ERROR(one("answer", !calibration.answer.empty(), CalibrationSource::kImage, ""));
+  }
   if (source == CalibrationSource::kTokenIds && calibration.token_ids.size() < 2) {
     return InvalidField("recipe.calibration.token_ids", "has 1 entry; give at least two token ids");
   }
@@ -131,7 +141,7 @@ absl::Status CheckCalibration(const Calibration& calibration) {
       return InvalidField(fmt::format("recipe.calibration.messages[{}].role", i), "is empty");
     }
   }
-  if (source == CalibrationSource::kFile) {
+  if (!calibration.blob.empty()) {
     if (const auto digest = Digest::Parse(calibration.blob); !digest.ok()) {
       return InvalidField("recipe.calibration.blob", MessageOf(digest.status()));
     }

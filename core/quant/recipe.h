@@ -18,7 +18,9 @@ enum class Method { kGwq, kRtn, kKeep };
 enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
-enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile };
+// kImage: a picture and a question about it. kGenerated: a text that the model speaks by itself; of a vision-language
+// model kImage with everything built in.
+enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage };
 
 // Overrides for the modules it matches; unset fields keep the value of what came before. Rules apply in order, the last
 // wins.
@@ -44,10 +46,15 @@ struct Calibration {
   std::string text;                // kText
   std::vector<ChatTurn> messages;  // kChat, rendered with the model's own template
   std::vector<int32_t> token_ids;  // kTokenIds
-  std::string blob;                // kFile: digest of an uploaded text
-  int64_t max_tokens = 512;        // the sample is cut to its first max_tokens, 2 to 8192
+  std::string blob;                // kFile: digest of an uploaded text; kImage: of a picture, empty: one built in
+  std::string question;            // kImage; empty: one built in
+  std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
+  int64_t max_tokens = 512;        // a text is cut to its first max_tokens, 2 to 8192; see kImageSampleTokens
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
+
+// A sample with a picture cannot be cut: it may have this many tokens, or max_tokens where that is more.
+inline constexpr int64_t kImageSampleTokens = 2048;
 
 struct Recipe {
   Method method = Method::kGwq;  // of every Linear that is not the head

@@ -20,11 +20,10 @@ inline constexpr EnumEntry<Method> kMethodNames[] = {
 inline constexpr EnumEntry<Select> kSelectNames[] = {
     {Select::kGradient, "gradient"}, {Select::kMagnitude, "magnitude"}, {Select::kRandom, "random"}};
 inline constexpr EnumEntry<Loss> kLossNames[] = {{Loss::kLast, "last"}, {Loss::kAll, "all"}};
-inline constexpr EnumEntry<CalibrationSource> kCalibrationSourceNames[] = {{CalibrationSource::kGenerated, "generated"},
-                                                                           {CalibrationSource::kText, "text"},
-                                                                           {CalibrationSource::kChat, "chat"},
-                                                                           {CalibrationSource::kTokenIds, "token_ids"},
-                                                                           {CalibrationSource::kFile, "file"}};
+inline constexpr EnumEntry<CalibrationSource> kCalibrationSourceNames[] = {
+    {CalibrationSource::kGenerated, "generated"}, {CalibrationSource::kText, "text"},
+    {CalibrationSource::kChat, "chat"},           {CalibrationSource::kTokenIds, "token_ids"},
+    {CalibrationSource::kFile, "file"},           {CalibrationSource::kImage, "image"}};
 
 constexpr const auto& NamesOf(Method) { return kMethodNames; }
 constexpr const auto& NamesOf(Select) { return kSelectNames; }

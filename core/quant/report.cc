@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/io/json.h"
@@ -18,6 +19,7 @@ double BitsPerWeight(uint64_t bytes, uint64_t weights) {
 
 Json ModuleJson(const ReportModule& module) {
   Json out = {{"tensor", module.tensor},
+              {"part", std::string(ModelPartName(module.part))},
               {"method", std::string(EnumText(module.method))},
               {"rows", module.packed.rows},
               {"cols", module.packed.cols},
@@ -42,6 +44,61 @@ Json EvaluationJson(const Evaluation& evaluation) {
           {"mean_kl", evaluation.mean_kl},
           {"p99_kl", evaluation.p99_kl},
           {"same_top1", evaluation.same_top1}};
+}
+
+// Every metric of the artifact beside the model's, where it has one of that name.
+template <class Visit>
+void ForEachMetric(const ReportEvaluation& evaluation, const Visit& visit) {
+  for (const EvaluationMetric& after : evaluation.after.metrics) visit(evaluation.before.Find(after.name), after);
+}
+
+Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
+  Json out = {{"name", std::string(evaluation.after.task.title())},
+              {"kind", std::string(EvaluationKindName(evaluation.after.task.kind))},
+              {"items", evaluation.after.items},
+              {"metrics", Json::array()}};
+  ForEachMetric(evaluation, [&](const EvaluationMetric* before, const EvaluationMetric& after) {
+    Json& one = out["metrics"].emplace_back();
+    one = {{"name", after.name}, {"after", after.value}};
+    if (before != nullptr) one["before"] = before->value;
+  });
+  return out;
+}
+
+Json PartJson(const ReportPart& part) {
+  return {{"part", std::string(ModelPartName(part.part))},
+          {"weights", part.weights},
+          {"bytes", part.bytes},
+          {"bits_per_weight", BitsPerWeight(part.bytes, part.weights)},
+          {"quantized_weights", part.quantized_weights},
+          {"quantized_bytes", part.quantized_bytes},
+          {"matrix_bits_per_weight", BitsPerWeight(part.quantized_bytes, part.quantized_weights)},
+          {"outliers", part.outliers},
+          {"relative_error", part.norm > 0 ? std::sqrt(part.error / part.norm) : 0.0}};
+}
+
+std::string PartTable(const Report& report) {
+  std::string out =
+      "| part | weights | bytes | bits per weight | of its matrices | outliers | relative error |\n"
+      "|---|---:|---:|---:|---:|---:|---:|\n";
+  for (const ReportPart& part : report.parts) {
+    out += fmt::format("| {} | {} | {} | {:.4f} | {:.4f} | {} | {:.5f} |\n", ModelPartName(part.part), part.weights,
+                       part.bytes, BitsPerWeight(part.bytes, part.weights),
+                       BitsPerWeight(part.quantized_bytes, part.quantized_weights), part.outliers,
+                       part.norm > 0 ? std::sqrt(part.error / part.norm) : 0.0);
+  }
+  return out;
+}
+
+std::string BeforeAndAfterTable(const Report& report) {
+  std::string out = "| evaluation | metric | model | artifact |\n|---|---|---:|---:|\n";
+  for (const ReportEvaluation& evaluation : report.evaluations) {
+    ForEachMetric(evaluation, [&](const EvaluationMetric* before, const EvaluationMetric& after) {
+      out += fmt::format("| {} ({}) | {} | {} | {:.6g} |\n", evaluation.after.task.title(), evaluation.after.items,
+                         after.name, before == nullptr ? "" : fmt::format("{:.6g}", before->value), after.value);
+    });
+  }
+  return out;
 }
 
 std::string MiB(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
@@ -103,6 +160,12 @@ std::string ReportJson(const Report& report) {
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
   if (report.evaluation) out["evaluation"] = EvaluationJson(*report.evaluation);
+  if (!report.evaluations.empty()) {
+    out["evaluations"] = Json::array();
+    for (const ReportEvaluation& one : report.evaluations) out["evaluations"].push_back(BeforeAndAfterJson(one));
+  }
+  out["parts"] = Json::array();
+  for (const ReportPart& part : report.parts) out["parts"].push_back(PartJson(part));
   out["modules"] = Json::array();
   for (const ReportModule& module : report.modules) out["modules"].push_back(ModuleJson(module));
   out["phases"] = Json::array();
@@ -121,7 +184,9 @@ std::string ReportMarkdown(const Report& report) {
                      EnumText(recipe.method), recipe.bits, recipe.group_size, recipe.outlier_ratio * 100,
                      EnumText(recipe.select), EnumText(recipe.loss), report.calibration_tokens);
   out += SizeTable(report) + "\n";
+  if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (report.evaluation) out += EvaluationTable(*report.evaluation) + "\n";
+  if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";
   out += "| phase | seconds | peak memory |\n|---|---:|---:|\n";
   for (const ReportPhase& phase : report.phases) {
     out += fmt::format("| {} | {:.1f} | {} |\n", phase.name, phase.seconds, MiB(phase.peak_memory_bytes));

@@ -8,6 +8,7 @@
 
 #include "core/base/sha256.h"
 #include "core/quant/evaluate.h"
+#include "core/quant/evaluation.h"
 #include "core/quant/plan.h"
 #include "core/quant/recipe.h"
 
@@ -16,18 +17,35 @@ namespace gwq {
 // One tensor that is stored in another form than it came in.
 struct ReportModule {
   std::string tensor;
+  ModelPart part = ModelPart::kLanguage;
   Method method = Method::kKeep;
   PackedShape packed;
   uint64_t weights = 0;
   uint64_t stored_bytes = 0;
-  double relative_error = 0;  // |W - W'| / |W|, Frobenius norms
+  double norm = 0, error = 0;  // |W|^2 and |W - W'|^2, Frobenius
+  double relative_error = 0;   // |W - W'| / |W|
   // The same with every weight multiplied by its gradient; unset where there was none.
   std::optional<double> weighted_error;
   int64_t saturated = 0;  // scales and outliers past the range of FP16
 };
 
+// A part of the model: language model, vision tower or projector.
+struct ReportPart {
+  ModelPart part = ModelPart::kLanguage;
+  uint64_t weights = 0, bytes = 0;                      // of all its tensors
+  uint64_t quantized_weights = 0, quantized_bytes = 0;  // of its packed matrices other than head and embedding
+  int64_t outliers = 0;                                 // of those
+  double norm = 0, error = 0;                           // of those, |W|^2 and |W - W'|^2
+};
+
+// One task on the model as it came, and on the artifact with the model as reference.
+struct ReportEvaluation {
+  EvaluationResult before;
+  EvaluationResult after;
+};
+
 struct ReportPhase {
-  std::string name;  // "sample", "calibrate", "pack", "evaluate"
+  std::string name;  // "sample", "calibrate", "pack", "evaluate", "evaluate NAME"
   double seconds = 0;
   uint64_t peak_memory_bytes = 0;  // of the process, resident, during the phase
 };
@@ -40,11 +58,13 @@ struct Report {
   uint64_t source_bytes = 0;                            // of all tensors as they came
   uint64_t quantized_weights = 0, quantized_bytes = 0;  // measured on what was stored
   uint64_t total_weights = 0, total_bytes = 0;
+  std::vector<ReportPart> parts;  // those that the model has, in the order of ModelPart
   uint64_t planned_memory_bytes = 0;
   int64_t calibration_tokens = 0;  // 0 where no gradient was needed
   std::optional<double> calibration_loss;
   std::vector<ReportModule> modules;  // in the model's order
   std::optional<Evaluation> evaluation;
+  std::vector<ReportEvaluation> evaluations;
   std::vector<ReportPhase> phases;
   std::string isa;  // of the evaluation's kernels
   int threads = 0;

@@ -64,6 +64,8 @@ absl::StatusOr<std::vector<int32_t>> Uncut(const Calibration& calibration, const
       return calibration.token_ids;
     case CalibrationSource::kFile:
       return FromBlob(calibration.blob, text->tokenizer(), store, count);
+    case CalibrationSource::kImage:
+      return absl::InternalError("a sample with a picture is made by MakeImageSample");
   }
   return absl::InternalError("unknown calibration source");
 }
@@ -79,6 +81,7 @@ std::string_view SourceField(CalibrationSource source) {
     case CalibrationSource::kFile:
       return "recipe.calibration.blob";
     case CalibrationSource::kGenerated:
+    case CalibrationSource::kImage:
       break;
   }
   return "recipe.calibration.source";

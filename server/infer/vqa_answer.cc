@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/engine/choices.h"
+#include "core/models/choices.h"
 
 namespace gwq {
 

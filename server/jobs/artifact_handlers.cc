@@ -93,7 +93,7 @@ class ResolveHandler final : public ArtifactCall<v1::ResolveRequest, v1::Resolve
 
   absl::StatusOr<CatalogueEntry> Find() {
     if (request().name().find('/') != std::string::npos) {
-      GWQ_ASSIGN_OR_RETURN(const EntryName name, ParseEntryName("name", request().name()));
+      GWQ_ASSIGN_OR_RETURN(const EntryName name, ParseModelName("name", request().name()));
       return state_.catalogue.Find(principal(), name.kind, name.id);
     }
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "artifacts", "artifacts/" + request().name()));

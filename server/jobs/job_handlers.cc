@@ -4,7 +4,9 @@
 #include "core/base/status.h"
 #include "core/jobs/job_kinds.h"
 #include "core/jobs/specs.h"
+#include "core/quant/evaluation_memory.h"
 #include "server/common/handler.h"
+#include "server/jobs/evaluation_proto.h"
 #include "server/jobs/manifest_cache.h"
 #include "server/jobs/recipe_proto.h"
 #include "server/jobs/record_proto.h"
@@ -40,8 +42,10 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
         return Quantize(request().quantize());
       case v1::CreateJobRequest::kExportArtifact:
         return Export(request().export_artifact());
+      case v1::CreateJobRequest::kEvaluate:
+        return Evaluate(request().evaluate());
       default:
-        return InvalidField("spec", "missing: give quantize or export_artifact");
+        return InvalidField("spec", "missing: give quantize, export_artifact or evaluate");
     }
   }
 
@@ -54,6 +58,10 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     if (const absl::Status blob = CheckCalibrationBlob(spec.recipe); !blob.ok()) return blob;
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, state_.catalogue.Find(principal(), "model", spec.model));
     spec.source = model.manifest;
+    for (int i = 0; i < proto.evaluations_size(); ++i) {
+      const std::string field = fmt::format("quantize.evaluations[{}]", i);
+      GWQ_ASSIGN_OR_RETURN(spec.evaluations.emplace_back(), TaskOf(field, proto.evaluations(i)));
+    }
     if (request().validate_only()) {
       GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(state_.blobs, spec.source, spec.recipe));
       *response().mutable_plan() = PlanToProto(plan);
@@ -64,21 +72,29 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
 
   // Of the caller's own: whether others have stored it is not told.
   absl::Status CheckCalibrationBlob(const Recipe& recipe) {
-    if (recipe.calibration.source != CalibrationSource::kFile) return absl::OkStatus();
+    if (recipe.calibration.blob.empty()) return absl::OkStatus();
     const auto digest = Digest::Parse(recipe.calibration.blob);
     if (!digest.ok()) return InvalidField("recipe.calibration.blob", MessageOf(digest.status()));
+    for (const char* kind : {"dataset", "model"}) {
+      GWQ_ASSIGN_OR_RETURN(const bool holds, AnyHolds(kind, *digest));
+      if (holds) return absl::OkStatus();
+    }
+    return InvalidField("recipe.calibration.blob",
+                        "none of your datasets and models holds it; push the text or the picture as a dataset first");
+  }
+
+  absl::StatusOr<bool> AnyHolds(const std::string& kind, const Digest& blob) {
     std::string token;
     do {
       GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page,
-                           state_.catalogue.ListEntries(principal(), "model", kModelsAtOnce, token));
-      for (const CatalogueEntry& model : page.entries) {
-        GWQ_ASSIGN_OR_RETURN(const auto blobs, state_.manifests.BlobsOf(state_.blobs, model.manifest));
-        if (blobs->contains(*digest)) return absl::OkStatus();
+                           state_.catalogue.ListEntries(principal(), kind, kModelsAtOnce, token));
+      for (const CatalogueEntry& entry : page.entries) {
+        GWQ_ASSIGN_OR_RETURN(const auto blobs, state_.manifests.BlobsOf(state_.blobs, entry.manifest));
+        if (blobs->contains(blob)) return true;
       }
       token = page.next_page_token;
     } while (!token.empty());
-    return InvalidField("recipe.calibration.blob",
-                        "none of your models holds it; push the text as a .txt file of a model first");
+    return false;
   }
 
   absl::Status Export(const v1::ExportSpec& proto) {
@@ -94,6 +110,48 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     spec.source = artifact.manifest;
     if (request().validate_only()) return absl::OkStatus();
     return Enqueue(kExportKind, SpecJson(spec));
+  }
+
+  absl::Status Evaluate(const v1::EvaluateSpec& proto) {
+    EvaluateJob spec;
+    GWQ_ASSIGN_OR_RETURN(const EntryName target, ParseModelName("evaluate.target", proto.target()));
+    spec.target = proto.target();
+    spec.evaluation_id = proto.evaluation_id();
+    GWQ_RETURN_IF_ERROR(CheckResourceId("evaluate.evaluation_id", spec.evaluation_id));
+    GWQ_ASSIGN_OR_RETURN(spec.task, TaskOf("evaluate.task", proto.task()));
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, state_.catalogue.Find(principal(), target.kind, target.id));
+    spec.source = entry.manifest;
+    if (!proto.reference().empty()) {
+      GWQ_ASSIGN_OR_RETURN(const EntryName name, ParseModelName("evaluate.reference", proto.reference()));
+      GWQ_ASSIGN_OR_RETURN(const CatalogueEntry reference, state_.catalogue.Find(principal(), name.kind, name.id));
+      spec.reference = proto.reference();
+      spec.reference_source = reference.manifest;
+    }
+    if (request().validate_only()) {
+      GWQ_ASSIGN_OR_RETURN(const uint64_t bytes,
+                           EvaluationMemory(state_.blobs, spec.source, spec.reference_source, spec.task));
+      response().mutable_plan()->set_peak_memory_bytes(bytes);
+      return absl::OkStatus();
+    }
+    return Enqueue(kEvaluateKind, SpecJson(spec));
+  }
+
+  // The task with its dataset's manifest in the place of the name.
+  absl::StatusOr<EvaluationTask> TaskOf(const std::string& field, const v1::EvaluationTask& proto) {
+    EvaluationTask task = TaskFromProto(proto);
+    if (!proto.dataset().empty()) {
+      GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf(field + ".dataset", "datasets", proto.dataset()));
+      GWQ_ASSIGN_OR_RETURN(const CatalogueEntry dataset, state_.catalogue.Find(principal(), "dataset", id));
+      task.dataset = dataset.manifest.Hex();
+    }
+    GWQ_RETURN_IF_ERROR(CheckKind(field, proto));
+    GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, field));
+    return task;
+  }
+
+  static absl::Status CheckKind(const std::string& field, const v1::EvaluationTask& proto) {
+    if (v1::EvaluationTask::Kind_IsValid(proto.kind())) return absl::OkStatus();
+    return InvalidField(field + ".kind", fmt::format("{} is no value of this version", int{proto.kind()}));
   }
 
   absl::Status Enqueue(std::string_view kind, std::string spec_json) {

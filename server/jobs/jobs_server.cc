@@ -91,6 +91,7 @@ struct JobsServer::Parts {
   std::unique_ptr<ModelService> models;
   std::unique_ptr<ArtifactService> artifacts;
   std::unique_ptr<JobService> jobs;
+  std::unique_ptr<EvaluationService> evaluations;
   std::unique_ptr<OperationService> operations;
   std::unique_ptr<WorkerService> workers;
   std::unique_ptr<ServiceHost> host;
@@ -135,14 +136,16 @@ absl::Status JobsServer::Parts::StartService(const Clock& clock) {
   models = std::make_unique<ModelService>(environment, blob_environment, *state);
   artifacts = std::make_unique<ArtifactService>(environment, blob_environment, *state);
   jobs = std::make_unique<JobService>(environment, *state);
+  evaluations = std::make_unique<EvaluationService>(environment, *state);
   operations = std::make_unique<OperationService>(environment, *state);
   workers = std::make_unique<WorkerService>(environment, *state);
   std::string metrics_address;
   if (!settings.service.metrics_listen.empty()) {
     GWQ_ASSIGN_OR_RETURN(metrics_address, metrics.Expose(settings.service.metrics_listen));
   }
-  GWQ_ASSIGN_OR_RETURN(host, ServiceHost::Start(settings.service, {models.get(), artifacts.get(), jobs.get(),
-                                                                   operations.get(), workers.get()}));
+  GWQ_ASSIGN_OR_RETURN(
+      host, ServiceHost::Start(settings.service, {models.get(), artifacts.get(), jobs.get(), evaluations.get(),
+                                                  operations.get(), workers.get()}));
   address = host->address();
   if (!settings.no_workers) StartWorkers(clock);
   maintenance =

@@ -73,7 +73,12 @@ class CreateUpload final : public ModelCall<v1::CreateUploadRequest, v1::Upload>
 
  private:
   absl::Status Run() override {
-    GWQ_RETURN_IF_ERROR(CheckResourceId("model_id", request().model_id()));
+    const bool dataset = !request().dataset_id().empty();
+    if (dataset && !request().model_id().empty()) {
+      return InvalidField("dataset_id", "is given beside model_id; an upload becomes one of the two");
+    }
+    GWQ_RETURN_IF_ERROR(dataset ? CheckResourceId("dataset_id", request().dataset_id())
+                                : CheckResourceId("model_id", request().model_id()));
     if (request().total_bytes() == 0 || request().total_bytes() > state_.limits.upload_bytes) {
       return InvalidField("total_bytes", fmt::format("{} is not in 1..{}, what this service takes",
                                                      request().total_bytes(), state_.limits.upload_bytes));
@@ -81,7 +86,7 @@ class CreateUpload final : public ModelCall<v1::CreateUploadRequest, v1::Upload>
     if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
     Upload upload;
     upload.principal = principal();
-    upload.name = request().model_id();
+    upload.name = dataset ? "datasets/" + request().dataset_id() : request().model_id();
     upload.request_id = request().request_id();
     upload.total_bytes = request().total_bytes();
     upload.created_wall_millis = state_.clock.WallMillis();
@@ -104,7 +109,8 @@ class CreateUpload final : public ModelCall<v1::CreateUploadRequest, v1::Upload>
     GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), upload.commit_job));
     if (IsLive(job.state)) return true;
     if (job.state != JobState::kSucceeded) return false;
-    const auto entry = state_.catalogue.Find(principal(), "model", upload.name);
+    const JobProduct product = UploadProduct(upload);
+    const auto entry = state_.catalogue.Find(principal(), product.kind, product.id);
     return entry.ok() && entry->job == job.id;
   }
 };
@@ -135,7 +141,7 @@ class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::Add
       return InvalidField("page",
                           fmt::format("{}; pages come in order, the next is {}", request().page(), pages.size()));
     }
-    GWQ_RETURN_IF_ERROR(CheckPage(request(), upload.total_bytes));
+    GWQ_RETURN_IF_ERROR(CheckPage(request(), UploadProduct(upload).kind, upload.total_bytes));
     const std::string json = PageJson(request());
     const int known = static_cast<int>(pages.size());
     if (request().page() == known) GWQ_RETURN_IF_ERROR(CheckWhole(upload, std::move(pages), json));
@@ -160,7 +166,7 @@ class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::Add
                                       pages.size(), state_.limits.manifest_bytes, state_.limits.max_pages));
     }
     if (!request().last()) return absl::OkStatus();
-    GWQ_ASSIGN_OR_RETURN(const UploadManifest whole, AssembleUpload(pages));
+    GWQ_ASSIGN_OR_RETURN(const UploadManifest whole, AssembleUpload(UploadProduct(upload).kind, pages));
     if (whole.total_bytes != upload.total_bytes) {
       return InvalidField("files", fmt::format("the files have {} bytes together, the upload was announced with {}",
                                                whole.total_bytes, upload.total_bytes));
@@ -225,7 +231,9 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
     const std::string json = ManifestJson(declared->manifest);
     ImportJob spec;
     spec.upload = id;
-    spec.model_id = upload.name;
+    const JobProduct product = UploadProduct(upload);
+    spec.model_id = product.id;
+    spec.dataset = product.kind == "dataset";
     GWQ_ASSIGN_OR_RETURN(spec.manifest, PutBlob(state_.blobs, std::as_bytes(std::span(json))));
     // The key makes a commit that was cut between the two writes below find its job again.
     GWQ_ASSIGN_OR_RETURN(const Job job,

@@ -22,7 +22,7 @@ Wire ToWire(Core core) {
   return static_cast<Wire>(static_cast<int>(core) + 1);
 }
 
-constexpr int kMethods = 3, kSelects = 3, kLosses = 2, kSources = 5;
+constexpr int kMethods = 3, kSelects = 3, kLosses = 2, kSources = 6;
 
 absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out) {
   GWQ_RETURN_IF_ERROR(FromWire("recipe.calibration.source", proto.source(), kSources, out.source));
@@ -30,6 +30,8 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   for (const v1::ChatTurn& turn : proto.messages()) out.messages.push_back({turn.role(), turn.content()});
   out.token_ids.assign(proto.token_ids().begin(), proto.token_ids().end());
   out.blob = proto.blob();
+  out.question = proto.question();
+  out.answer = proto.answer();
   if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
   return absl::OkStatus();
 }
@@ -94,6 +96,8 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   }
   calibration.mutable_token_ids()->Add(recipe.calibration.token_ids.begin(), recipe.calibration.token_ids.end());
   calibration.set_blob(recipe.calibration.blob);
+  calibration.set_question(recipe.calibration.question);
+  calibration.set_answer(recipe.calibration.answer);
   calibration.set_max_tokens(recipe.calibration.max_tokens);
   for (const RecipeRule& rule : recipe.rules) {
     v1::RecipeRule& to = *out.add_rules();

@@ -6,6 +6,7 @@
 #include "core/io/json.h"
 #include "core/jobs/specs.h"
 #include "server/common/status_to_grpc.h"
+#include "server/jobs/evaluation_proto.h"
 #include "server/jobs/recipe_proto.h"
 #include "server/jobs/resource_names.h"
 
@@ -22,19 +23,33 @@ void SetSpec(const Job& job, v1::Job& out) {
   if (job.kind == kImportKind) {
     if (const auto spec = ParseImportJob(job.spec_json); spec.ok()) {
       out.mutable_import_model()->set_upload("uploads/" + spec->upload);
-      out.mutable_import_model()->set_model_id(spec->model_id);
+      if (spec->dataset) {
+        out.mutable_import_model()->set_dataset_id(spec->model_id);
+      } else {
+        out.mutable_import_model()->set_model_id(spec->model_id);
+      }
     }
   } else if (job.kind == kQuantizeKind) {
     if (const auto spec = ParseQuantizeJob(job.spec_json); spec.ok()) {
       out.mutable_quantize()->set_model("models/" + spec->model);
       out.mutable_quantize()->set_artifact_id(spec->artifact_id);
       *out.mutable_quantize()->mutable_recipe() = RecipeToProto(spec->recipe);
+      for (const EvaluationTask& task : spec->evaluations) {
+        *out.mutable_quantize()->add_evaluations() = TaskToProto(task);
+      }
     }
   } else if (job.kind == kExportKind) {
     if (const auto spec = ParseExportJob(job.spec_json); spec.ok()) {
       out.mutable_export_artifact()->set_artifact("artifacts/" + spec->artifact);
       out.mutable_export_artifact()->set_format(spec->format);
       out.mutable_export_artifact()->set_model_id(spec->model_id);
+    }
+  } else if (job.kind == kEvaluateKind) {
+    if (const auto spec = ParseEvaluateJob(job.spec_json); spec.ok()) {
+      out.mutable_evaluate()->set_target(spec->target);
+      out.mutable_evaluate()->set_evaluation_id(spec->evaluation_id);
+      out.mutable_evaluate()->set_reference(spec->reference);
+      *out.mutable_evaluate()->mutable_task() = TaskToProto(spec->task);
     }
   }
 }
@@ -120,11 +135,40 @@ v1::Artifact ArtifactToProto(const CatalogueEntry& entry) {
 v1::Upload UploadToProto(const Upload& upload) {
   v1::Upload out;
   out.set_name("uploads/" + upload.id);
-  out.set_model_id(upload.name);
+  const JobProduct product = UploadProduct(upload);
+  if (product.kind == "dataset") {
+    out.set_dataset_id(product.id);
+  } else {
+    out.set_model_id(product.id);
+  }
   out.set_total_bytes(upload.total_bytes);
   SetTime(upload.created_wall_millis, *out.mutable_create_time());
   SetTime(upload.expires_wall_millis, *out.mutable_expire_time());
   if (!upload.commit_job.empty()) out.set_job("jobs/" + upload.commit_job);
+  return out;
+}
+
+v1::Dataset DatasetToProto(const CatalogueEntry& entry) {
+  v1::Dataset out;
+  out.set_name("datasets/" + entry.name);
+  out.set_digest(entry.manifest.Hex());
+  out.set_stored_bytes(entry.stored_bytes);
+  SetTime(entry.created_wall_millis, *out.mutable_create_time());
+  out.set_job("jobs/" + entry.job);
+  return out;
+}
+
+v1::Evaluation EvaluationToProto(const CatalogueEntry& entry) {
+  v1::Evaluation out;
+  out.set_name("evaluations/" + entry.name);
+  out.set_digest(entry.manifest.Hex());
+  if (entry.source.has_value()) out.set_model_digest(entry.source->Hex());
+  out.set_architecture(entry.architecture);
+  SetTime(entry.created_wall_millis, *out.mutable_create_time());
+  out.set_job("jobs/" + entry.job);
+  out.set_result_json(entry.report_json);
+  out.set_result_markdown(entry.report_markdown);
+  AddMetrics(entry.report_json, out);
   return out;
 }
 
@@ -141,6 +185,10 @@ google::longrunning::Operation OperationOf(const Job& job) {
       *out.mutable_error() = ToRpcStatus(entry.status());
     } else if (entry->kind == "model") {
       out.mutable_response()->PackFrom(ModelToProto(*entry));
+    } else if (entry->kind == "dataset") {
+      out.mutable_response()->PackFrom(DatasetToProto(*entry));
+    } else if (entry->kind == "evaluation") {
+      out.mutable_response()->PackFrom(EvaluationToProto(*entry));
     } else {
       out.mutable_response()->PackFrom(ArtifactToProto(*entry));
     }

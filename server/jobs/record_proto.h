@@ -6,6 +6,7 @@
 #include "core/jobs/records.h"
 #include "google/longrunning/operations.pb.h"
 #include "gwq/v1/artifacts.pb.h"
+#include "gwq/v1/evaluations.pb.h"
 #include "gwq/v1/jobs.pb.h"
 #include "gwq/v1/models.pb.h"
 
@@ -15,9 +16,11 @@ namespace gwq {
 [[nodiscard]] v1::Job JobToProto(const Job& job);
 [[nodiscard]] v1::Model ModelToProto(const CatalogueEntry& entry);
 [[nodiscard]] v1::Artifact ArtifactToProto(const CatalogueEntry& entry);
+[[nodiscard]] v1::Dataset DatasetToProto(const CatalogueEntry& entry);
+[[nodiscard]] v1::Evaluation EvaluationToProto(const CatalogueEntry& entry);
 [[nodiscard]] v1::Upload UploadToProto(const Upload& upload);
 
-// The job's view as an operation: response Model or Artifact, or the error; metadata JobMetadata.
+// The job's view as an operation: response Model, Artifact, Dataset or Evaluation, or the error; metadata JobMetadata.
 [[nodiscard]] google::longrunning::Operation OperationOf(const Job& job);
 
 // What a finished job keeps of what it made, so that its operation still answers after the entry was replaced or

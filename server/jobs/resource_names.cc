@@ -18,9 +18,18 @@ absl::StatusOr<std::string> IdOf(std::string_view field, std::string_view collec
 
 absl::StatusOr<EntryName> ParseEntryName(std::string_view field, std::string_view name) {
   EntryName out;
-  out.kind = name.starts_with("artifacts/") ? "artifact" : "model";
+  out.kind = "model";
+  for (const char* kind : {"artifact", "dataset", "evaluation"}) {
+    if (name.starts_with(NameOf(kind, ""))) out.kind = kind;
+  }
   GWQ_ASSIGN_OR_RETURN(out.id, IdOf(field, out.kind + "s", name));
   return out;
+}
+
+absl::StatusOr<EntryName> ParseModelName(std::string_view field, std::string_view name) {
+  GWQ_ASSIGN_OR_RETURN(EntryName out, ParseEntryName(field, name));
+  if (out.kind == "model" || out.kind == "artifact") return out;
+  return InvalidField(field, fmt::format("'{}' is neither a model nor an artifact", name.substr(0, 80)));
 }
 
 std::string NameOf(std::string_view kind, std::string_view id) { return fmt::format("{}s/{}", kind, id); }

@@ -11,12 +11,14 @@ namespace gwq {
 // The id behind "collection/"; INVALID_ARGUMENT at `field` for anything else, a malformed id included.
 [[nodiscard]] absl::StatusOr<std::string> IdOf(std::string_view field, std::string_view collection,
                                                std::string_view name);
-// "models" or "artifacts" and the id of a name in either collection.
+// The kind and the id of a name in any collection of the catalogue.
 struct EntryName {
-  std::string kind;  // "model" or "artifact"
+  std::string kind;  // "model", "artifact", "dataset" or "evaluation"
   std::string id;
 };
 [[nodiscard]] absl::StatusOr<EntryName> ParseEntryName(std::string_view field, std::string_view name);
+// The same for what has tensors: "models/..." and "artifacts/...".
+[[nodiscard]] absl::StatusOr<EntryName> ParseModelName(std::string_view field, std::string_view name);
 [[nodiscard]] std::string NameOf(std::string_view kind, std::string_view id);  // "models/{id}", "jobs/{id}"
 
 // 0 becomes `standard`; INVALID_ARGUMENT outside 1..most.

@@ -3,6 +3,7 @@
 
 #include "google/longrunning/operations.grpc.pb.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
+#include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"
 #include "gwq/v1/worker.grpc.pb.h"
@@ -70,6 +71,23 @@ class JobService final : public v1::JobService::CallbackService {
   UnaryReactor* CancelJob(ServerContext*, const v1::CancelJobRequest*, v1::Job*) override;
   grpc::ServerWriteReactor<v1::Job>* WatchJob(ServerContext*, const v1::WatchJobRequest*) override;
   grpc::ServerWriteReactor<v1::JobLogLine>* ReadJobLogs(ServerContext*, const v1::ReadJobLogsRequest*) override;
+
+  const CallEnvironment environment_;
+  JobsState& state_;
+};
+
+class EvaluationService final : public v1::EvaluationService::CallbackService {
+ public:
+  EvaluationService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+
+ private:
+  UnaryReactor* GetEvaluation(ServerContext*, const v1::GetEvaluationRequest*, v1::Evaluation*) override;
+  UnaryReactor* ListEvaluations(ServerContext*, const v1::ListEvaluationsRequest*,
+                                v1::ListEvaluationsResponse*) override;
+  UnaryReactor* DeleteEvaluation(ServerContext*, const v1::DeleteEvaluationRequest*, google::protobuf::Empty*) override;
+  UnaryReactor* GetDataset(ServerContext*, const v1::GetDatasetRequest*, v1::Dataset*) override;
+  UnaryReactor* ListDatasets(ServerContext*, const v1::ListDatasetsRequest*, v1::ListDatasetsResponse*) override;
+  UnaryReactor* DeleteDataset(ServerContext*, const v1::DeleteDatasetRequest*, google::protobuf::Empty*) override;
 
   const CallEnvironment environment_;
   JobsState& state_;

@@ -11,6 +11,7 @@
 #include "core/artifact/limits.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/jobs/specs.h"
 
 namespace gwq {
 namespace {
@@ -23,7 +24,7 @@ absl::Status CheckDigest(const std::string& field, const std::string& hex) {
 }
 
 // A whole small file is judged as the manifest would judge it; only the field's name is ours.
-absl::Status CheckWholeFile(const std::string& field, const v1::FileEntry& file) {
+absl::Status CheckWholeFile(const std::string& field, std::string_view kind, const v1::FileEntry& file) {
   if (file.cuts_size() > 0) {
     return InvalidField(field + ".header_size", "0, but the file is cut; the header is the first piece of a cut file");
   }
@@ -33,7 +34,7 @@ absl::Status CheckWholeFile(const std::string& field, const v1::FileEntry& file)
   }
   GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(file.sha256()));
   Manifest alone;
-  alone.kind = "model";
+  alone.kind = kind;
   alone.files.push_back({file.path(), file.size(), digest});
   const absl::Status checked = CheckManifest(alone);
   if (checked.ok()) return checked;
@@ -76,7 +77,7 @@ absl::Status CheckCutFileType(const std::string& field, const std::string& path)
   v1::FileEntry whole;
   whole.set_path(path);
   whole.set_sha256(Digest{}.Hex());
-  GWQ_RETURN_IF_ERROR(CheckWholeFile(field, whole));
+  GWQ_RETURN_IF_ERROR(CheckWholeFile(field, "model", whole));
   return InvalidField(field + ".header_size", fmt::format("'{}' is cut; only .safetensors and .gguf files are", path));
 }
 
@@ -116,10 +117,10 @@ class Assembly {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<UploadManifest> Finish(bool complete) {
+  absl::StatusOr<UploadManifest> Finish(std::string_view kind, bool complete) {
     UploadManifest out;
     out.complete = complete;
-    out.manifest.kind = "model";
+    out.manifest.kind = kind;
     for (ManifestShard& shard : shards_) {
       GWQ_RETURN_IF_ERROR(
           AddBlob(shard.path, shard.header, shard.header_size == 0 ? shard.size : shard.header_size, out));
@@ -181,7 +182,7 @@ class Assembly {
 
 }  // namespace
 
-absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_bytes) {
+absl::Status CheckPage(const v1::AddUploadFilesRequest& page, std::string_view kind, uint64_t upload_bytes) {
   std::set<std::string> paths;
   for (int i = 0; i < page.files_size(); ++i) {
     const v1::FileEntry& file = page.files(i);
@@ -196,7 +197,9 @@ absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_by
                           fmt::format("{} bytes; the upload was announced with {} in all", file.size(), upload_bytes));
     }
     if (file.header_size() == 0) {
-      GWQ_RETURN_IF_ERROR(CheckWholeFile(field, file));
+      GWQ_RETURN_IF_ERROR(CheckWholeFile(field, kind, file));
+    } else if (kind != "model") {
+      return InvalidField(field + ".header_size", "given, but only the weights of a model come in pieces");
     } else {
       GWQ_RETURN_IF_ERROR(CheckCutFileType(field, file.path()));
       GWQ_RETURN_IF_ERROR(CheckCuts(field, file));
@@ -223,7 +226,7 @@ std::string PageJson(const v1::AddUploadFilesRequest& page) {
 
 bool IsLastPage(std::string_view page_json) { return page_json.ends_with(R"("last":true})"); }
 
-absl::StatusOr<UploadManifest> AssembleUpload(const std::vector<std::string>& pages) {
+absl::StatusOr<UploadManifest> AssembleUpload(std::string_view kind, const std::vector<std::string>& pages) {
   Assembly assembly;
   bool last = false;
   for (const std::string& text : pages) {
@@ -232,20 +235,20 @@ absl::StatusOr<UploadManifest> AssembleUpload(const std::vector<std::string>& pa
     for (const nlohmann::json& file : page.at("files")) GWQ_RETURN_IF_ERROR(assembly.Add(file));
     last = page.at("last").get<bool>();
   }
-  return assembly.Finish(last);
+  return assembly.Finish(kind, last);
 }
 
 absl::StatusOr<std::shared_ptr<const UploadManifest>> UploadManifests::Of(Catalogue& catalogue,
                                                                           const std::string& principal,
                                                                           const std::string& id) {
   // Asked first: the cache knows nothing of principals.
-  GWQ_RETURN_IF_ERROR(catalogue.GetUpload(principal, id).status());
+  GWQ_ASSIGN_OR_RETURN(const Upload upload, catalogue.GetUpload(principal, id));
   {
     MutexLock lock(mutex_);
     if (const auto found = kept_.find(id); found != kept_.end()) return found->second;
   }
   GWQ_ASSIGN_OR_RETURN(const std::vector<std::string> pages, catalogue.UploadPages(principal, id));
-  GWQ_ASSIGN_OR_RETURN(UploadManifest assembled, AssembleUpload(pages));
+  GWQ_ASSIGN_OR_RETURN(UploadManifest assembled, AssembleUpload(UploadProduct(upload).kind, pages));
   auto manifest = std::make_shared<const UploadManifest>(std::move(assembled));
   if (!manifest->complete) return manifest;  // more pages will come
   MutexLock lock(mutex_);

@@ -18,7 +18,9 @@ namespace gwq {
 
 // Everything about a page that can be told without the others: paths, file types, digests, sizes, order and bounds of
 // cuts. INVALID_ARGUMENT names "files[2].cuts[1].offset".
-[[nodiscard]] absl::Status CheckPage(const v1::AddUploadFilesRequest& page, uint64_t upload_bytes);
+// `kind` is "model" or "dataset".
+[[nodiscard]] absl::Status CheckPage(const v1::AddUploadFilesRequest& page, std::string_view kind,
+                                     uint64_t upload_bytes);
 // What is stored of a page.
 [[nodiscard]] std::string PageJson(const v1::AddUploadFilesRequest& page);
 // Whether what PageJson made says that no page follows.
@@ -33,7 +35,8 @@ struct UploadManifest {
 };
 // `pages` as PageJson made them, in order. Where the last one is among them the whole is checked (overlaps and gaps
 // between pages, repeated paths and tensors); fields count files in the order in which they were first named.
-[[nodiscard]] absl::StatusOr<UploadManifest> AssembleUpload(const std::vector<std::string>& pages);
+[[nodiscard]] absl::StatusOr<UploadManifest> AssembleUpload(std::string_view kind,
+                                                            const std::vector<std::string>& pages);
 
 // Keeps the complete manifests of the uploads in progress. Thread-safe.
 class UploadManifests {

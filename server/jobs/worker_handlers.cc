@@ -124,21 +124,13 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
   }
 
   absl::StatusOr<CatalogueEntry> EntryOf(const Job& job) {
-    CatalogueEntry entry;
-    entry.kind = request().kind();
-    if (job.kind == kImportKind) {
-      GWQ_ASSIGN_OR_RETURN(const ImportJob spec, ParseImportJob(job.spec_json));
-      entry.name = spec.model_id;
-    } else if (job.kind == kQuantizeKind) {
-      GWQ_ASSIGN_OR_RETURN(const QuantizeJob spec, ParseQuantizeJob(job.spec_json));
-      entry.name = spec.artifact_id;
-    } else {
-      GWQ_ASSIGN_OR_RETURN(const ExportJob spec, ParseExportJob(job.spec_json));
-      entry.name = spec.model_id;
+    GWQ_ASSIGN_OR_RETURN(const JobProduct product, ProductOf(job.kind, job.spec_json));
+    if (request().kind() != product.kind) {
+      return InvalidField("kind", fmt::format("'{}' is not what a {} job makes", request().kind(), job.kind));
     }
-    const std::string_view made = job.kind == kQuantizeKind ? "artifact" : "model";
-    if (entry.kind != made)
-      return InvalidField("kind", fmt::format("'{}' is not what a {} job makes", entry.kind, job.kind));
+    CatalogueEntry entry;
+    entry.kind = product.kind;
+    entry.name = product.id;
     const auto manifest = Digest::Parse(request().manifest_sha256());
     if (!manifest.ok()) return InvalidField("manifest_sha256", MessageOf(manifest.status()));
     entry.manifest = *manifest;

@@ -1,5 +1,5 @@
 // Choices scored from one prefill of their prompt.
-#include "core/engine/choices.h"
+#include "core/models/choices.h"
 
 #include <gtest/gtest.h>
 

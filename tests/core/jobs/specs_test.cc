@@ -25,6 +25,47 @@ TEST(Specs, SurviveTheirJson) {
   EXPECT_EQ(ParseExportJob(SpecJson(exported))->format, "hf-fp16");
 }
 
+TEST(Specs, EvaluationsNameEveryManifestTheyNeed) {
+  EvaluateJob evaluate;
+  evaluate.target = "artifacts/a";
+  evaluate.evaluation_id = "e";
+  evaluate.source = Sha256Of("source");
+  evaluate.task.kind = EvaluationKind::kChoices;
+  evaluate.task.dataset = Sha256Of("dataset").Hex();
+  auto parsed = ParseEvaluateJob(SpecJson(evaluate));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->task, evaluate.task);
+  EXPECT_FALSE(parsed->reference_source.has_value());
+  evaluate.reference = "models/m";
+  evaluate.reference_source = Sha256Of("reference");
+  const std::string spec = SpecJson(evaluate);
+  EXPECT_EQ(ParseEvaluateJob(spec)->reference_source, Sha256Of("reference"));
+  EXPECT_EQ(ManifestsOfSpec(spec),
+            (std::vector<Digest>{Sha256Of("source"), Sha256Of("reference"), Sha256Of("dataset")}));
+  QuantizeJob quantize{"m", "a", Sha256Of("s"), {}, {EvaluationTask{}, evaluate.task}};
+  EXPECT_EQ(ParseQuantizeJob(SpecJson(quantize))->evaluations, quantize.evaluations);
+  EXPECT_EQ(ManifestsOfSpec(SpecJson(quantize)), (std::vector<Digest>{Sha256Of("s"), Sha256Of("dataset")}));
+}
+
+TEST(Specs, TellWhatTheyMake) {
+  const auto product = [](std::string_view kind, const std::string& spec) {
+    const JobProduct made = ProductOf(kind, spec).value();
+    return made.kind + "/" + made.id;
+  };
+  EXPECT_EQ(product("import", SpecJson(ImportJob{"u", "m", Sha256Of("i")})), "model/m");
+  EXPECT_EQ(product("import", SpecJson(ImportJob{"u", "d", Sha256Of("i"), true})), "dataset/d");
+  EXPECT_EQ(product("quantize", SpecJson(QuantizeJob{"m", "a", Sha256Of("s"), {}})), "artifact/a");
+  EXPECT_EQ(product("export", SpecJson(ExportJob{"a", "m", "hf-fp16", Sha256Of("e")})), "model/m");
+  EXPECT_EQ(product("evaluate", SpecJson(EvaluateJob{"models/m", "e", Sha256Of("s"), "", {}, {}})), "evaluation/e");
+  EXPECT_FALSE(ProductOf("quantize", "{}").ok());
+  Upload upload;
+  upload.name = "m";
+  EXPECT_EQ(UploadProduct(upload).kind, "model");
+  upload.name = "datasets/d";
+  EXPECT_EQ(UploadProduct(upload).kind, "dataset");
+  EXPECT_EQ(UploadProduct(upload).id, "d");
+}
+
 TEST(Specs, ACalibrationFileIsKept) {
   QuantizeJob quantize{"m", "a", Sha256Of("s"), {}};
   quantize.recipe.calibration.source = CalibrationSource::kFile;
@@ -54,6 +95,7 @@ TEST(JobKinds, AreKnownByName) {
   EXPECT_NE(FindJobKind("import"), nullptr);
   EXPECT_NE(FindJobKind("quantize"), nullptr);
   EXPECT_NE(FindJobKind("export"), nullptr);
+  EXPECT_NE(FindJobKind("evaluate"), nullptr);
   EXPECT_EQ(FindJobKind("train"), nullptr);
 }
 

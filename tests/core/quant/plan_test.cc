@@ -3,10 +3,33 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
 #include "core/base/status.h"
 
 namespace gwq {
 namespace {
+
+// The manifest of these tensors in FP16.
+Manifest HalfManifest(const std::vector<TensorSpec>& specs) {
+  Manifest manifest;
+  manifest.kind = "model";
+  manifest.shards.resize(1);
+  uint64_t offset = 0;
+  for (const TensorSpec& spec : specs) {
+    ManifestTensor tensor;
+    tensor.name = spec.name;
+    tensor.dtype = "F16";
+    tensor.shape = spec.shape;
+    tensor.offset = offset;
+    tensor.size = static_cast<uint64_t>(*ElementCount(spec.shape)) * 2;
+    offset += tensor.size;
+    manifest.shards[0].tensors.push_back(tensor);
+  }
+  return manifest;
+}
 
 // A model that is nothing but its list of tensors: two blocks, hidden 40 (no multiple of the group), untied head.
 class Listed final : public Model {
@@ -32,24 +55,8 @@ class Listed final : public Model {
   absl::StatusOr<std::unique_ptr<Stage>> LoadStage(int, WeightLoader&) const override {
     return absl::UnimplementedError("a plan loads nothing");
   }
-  // The manifest of the same tensors in FP16.
-  Manifest Source() const {
-    Manifest manifest;
-    manifest.kind = "model";
-    manifest.shards.resize(1);
-    uint64_t offset = 0;
-    for (const TensorSpec& spec : tensors_) {
-      ManifestTensor tensor;
-      tensor.name = spec.name;
-      tensor.dtype = "F16";
-      tensor.shape = spec.shape;
-      tensor.offset = offset;
-      tensor.size = static_cast<uint64_t>(*ElementCount(spec.shape)) * 2;
-      offset += tensor.size;
-      manifest.shards[0].tensors.push_back(tensor);
-    }
-    return manifest;
-  }
+  const VisionTower* vision() const override { return nullptr; }
+  Manifest Source() const { return HalfManifest(tensors_); }
 
  private:
   void Add(std::string name, Shape shape, TensorKind kind, int stage) {
@@ -171,6 +178,79 @@ TEST(Plan, RefusesAModelThatLacksATensor) {
   const auto plan = PlanQuantization(model, source, Recipe{});
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kNotFound);
   EXPECT_NE(plan.status().message().find("lm_head.weight"), absl::string_view::npos);
+}
+
+// The tiny Qwen2-VL of the goldens, by its config.json alone.
+std::unique_ptr<Model> VisionModel() {
+  std::ifstream file(std::string(std::getenv("GWQ_SOURCE_DIR")) +
+                     "/tests/golden/models/qwen2-vl-tied-f16-v4/config.json");
+  std::ostringstream json;
+  json << file.rdbuf();
+  const auto config = ParseModelConfig(json.str());
+  EXPECT_TRUE(config.ok()) << config.status();
+  return *CreateModel(*config);
+}
+
+const PlannedModule& FirstOf(const Plan& plan, ModelPart part) {
+  for (const PlannedModule& module : plan.modules) {
+    if (module.part == part && module.kind == TensorKind::kLinear) return module;
+  }
+  ADD_FAILURE() << "no matrix of " << ModelPartName(part);
+  return plan.modules.front();
+}
+
+TEST(Plan, EveryPartOfAVisionModelIsEligibleAndThePatchEmbeddingIsAMatrix) {
+  const auto model = VisionModel();
+  const auto plan = PlanQuantization(*model, HalfManifest(model->tensors()), Recipe{});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(plan->sees_image) << "a vision model's own sample has a picture";
+  for (const ModelPart part : {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector}) {
+    EXPECT_EQ(FirstOf(*plan, part).method, Method::kGwq) << ModelPartName(part);
+  }
+  bool found = false;
+  for (const TensorSpec& spec : model->tensors()) {
+    if (spec.shape.size() <= 2) continue;
+    found = true;
+    const PlannedModule& patch = Find(*plan, spec.name);
+    EXPECT_EQ(patch.method, Method::kGwq);
+    EXPECT_EQ((Shape{patch.packed.rows, patch.packed.cols}), MatrixShape(spec.shape));
+    Recipe recipe;
+    recipe.rules = {{spec.name.substr(0, spec.name.rfind('.')), "vision", "", Method::kKeep}};
+    const auto left = PlanQuantization(*model, HalfManifest(model->tensors()), recipe);
+    ASSERT_TRUE(left.ok()) << left.status();
+    EXPECT_EQ(Find(*left, spec.name).method, Method::kKeep);
+    EXPECT_EQ(Find(*left, spec.name).stored_bytes, patch.weights * 2);
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(Plan, WithoutAPictureTheTowerIsRoundedToNearest) {
+  const auto model = VisionModel();
+  const Manifest source = HalfManifest(model->tensors());
+  Recipe recipe;
+  recipe.calibration.source = CalibrationSource::kText;
+  recipe.calibration.text = "only words";
+  const auto text = PlanQuantization(*model, source, recipe);
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_FALSE(text->sees_image);
+  EXPECT_EQ(FirstOf(*text, ModelPart::kLanguage).method, Method::kGwq);
+  EXPECT_EQ(FirstOf(*text, ModelPart::kVision).method, Method::kRtn);
+  EXPECT_EQ(FirstOf(*text, ModelPart::kProjector).method, Method::kRtn);
+  recipe.rules = {{"*", "vision", "linear", Method::kGwq}};
+  EXPECT_EQ(FieldOf(PlanQuantization(*model, source, recipe).status()), "recipe.rules[0].method");
+  recipe.rules = {{"*", "vision", "linear", Method::kKeep}, {"*", "projector", "linear", Method::kRtn, 8}};
+  const auto ruled = PlanQuantization(*model, source, recipe);
+  ASSERT_TRUE(ruled.ok()) << ruled.status();
+  EXPECT_EQ(FirstOf(*ruled, ModelPart::kVision).method, Method::kKeep);
+  EXPECT_EQ(FirstOf(*ruled, ModelPart::kProjector).packed.bits, 8);
+  EXPECT_EQ(FirstOf(*ruled, ModelPart::kLanguage).packed.bits, 4);
+
+  Recipe image;
+  const auto seen = PlanQuantization(*model, source, image);
+  EXPECT_GT(seen->peak_memory_bytes, text->peak_memory_bytes) << "the tower's inputs and stages";
+  image.calibration.source = CalibrationSource::kImage;
+  const Listed words;
+  EXPECT_EQ(FieldOf(PlanQuantization(words, words.Source(), image).status()), "recipe.calibration.source");
 }
 
 }  // namespace

@@ -254,9 +254,40 @@ TEST(Quantize, ReportSaysWhatItsPageLists) {
   listed("evaluation.", report["evaluation"]);
   listed("environment.", report["environment"]);
   for (const Json& module : report["modules"]) listed("modules[].", module);
+  for (const Json& part : report["parts"]) listed("parts[].", part);
   listed("phases[].", report["phases"][0]);
   EXPECT_NE(result.report_markdown.find("| whole model |"), std::string::npos);
   EXPECT_NE(result.report_markdown.find("model.layers.1.mlp.down_proj.weight"), std::string::npos);
+}
+
+TEST(Quantize, EvaluationsStandInOneTable) {
+  StoredGolden golden(kModel);
+  EvaluationTask text;
+  text.name = "words";
+  text.text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14";
+  EvaluationTask choices;
+  choices.kind = EvaluationKind::kChoices;
+  const std::string lines = R"({"context":"w1","choices":["w2","w3"],"answer":0})";
+  Manifest dataset;
+  dataset.kind = "dataset";
+  dataset.files = {{"q.jsonl", lines.size(), *PutBlob(golden.store(), std::as_bytes(std::span(lines)))}};
+  const std::string manifest = ManifestJson(dataset);
+  choices.dataset = PutBlob(golden.store(), std::as_bytes(std::span(manifest)))->Hex();
+  CancelAfter progress(1'000'000);
+  const auto result = QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, {text, choices});
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->artifact, Quantize(golden, TinyRecipe()).artifact) << "they change no byte of it";
+  const Json evaluations = Json::parse(result->report_json)["evaluations"];
+  ASSERT_EQ(evaluations.size(), 2U);
+  EXPECT_EQ(evaluations[0]["name"], "words");
+  EXPECT_EQ(evaluations[0]["metrics"][0]["name"], "perplexity");
+  EXPECT_NE(evaluations[0]["metrics"][0]["before"], evaluations[0]["metrics"][0]["after"]);
+  EXPECT_EQ(evaluations[0]["metrics"][0]["before"], evaluations[0]["metrics"][1]["after"]) << "the reference's";
+  EXPECT_EQ(evaluations[1]["metrics"][0]["name"], "acc");
+  EXPECT_NE(result->report_markdown.find("| words (13) | perplexity |"), std::string::npos);
+  choices.dataset.clear();
+  EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), NoProgress(), {text, choices}),
+              FailsAt("evaluations[1].dataset"));
 }
 
 TEST(Export, HoldsTheDequantizedMatricesInFp16) {

@@ -94,7 +94,8 @@ TEST(Recipe, BytesRecipeLeavesOutTheEvaluationOnly) {
 
 TEST(Recipe, JsonIsCanonical) {
   EXPECT_EQ(RecipeJson(Recipe{}),
-            R"({"bits":4,"calibration":{"blob":"","max_tokens":512,"messages":[],"source":"generated","text":"",)"
+            R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
+            R"("source":"generated","text":"",)"
             R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
             R"("evaluation_window":512,"group_size":64,"head_bits":8,"loss":"last","method":"gwq",)"
             R"("outlier_ratio":0.01,"rules":[],"seed":0,"select":"gradient","threads":2})");
@@ -163,6 +164,10 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"calibration":{"source":"token_ids","token_ids":[7,-1]}})", "recipe.calibration.token_ids[1]"},
       {R"({"calibration":{"source":"token_ids","token_ids":[7,"x"]}})", "recipe.calibration.token_ids[1]"},
       {R"({"calibration":{"source":"file"}})", "recipe.calibration.blob"},
+      {R"({"calibration":{"question":"what?"}})", "recipe.calibration.question"},
+      {R"({"calibration":{"source":"text","text":"t","answer":"a"}})", "recipe.calibration.answer"},
+      {R"({"calibration":{"source":"image","text":"t"}})", "recipe.calibration.text"},
+      {R"({"calibration":{"source":"image","blob":"abc"}})", "recipe.calibration.blob"},
       {R"({"calibration":{"source":"file","blob":"abc"}})", "recipe.calibration.blob"},
       {R"({"rules":{}})", "recipe.rules"},
       {R"({"rules":[{"bits":3}]})", "recipe.rules[0].pattern"},

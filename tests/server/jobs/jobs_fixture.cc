@@ -13,6 +13,8 @@
 #include "core/base/status.h"
 #include "core/io/safetensors.h"
 #include "core/jobs/specs.h"
+#include "core/quant/evaluation.h"
+#include "core/quant/stored_dataset.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/support/tiny_upload.h"
@@ -33,8 +35,19 @@ absl::StatusOr<JobOutput> RunImport(BlobStore& store, std::string_view spec, Pro
   GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec));
   GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, job.manifest, kMaxManifestBytes));
   GWQ_ASSIGN_OR_RETURN(const Manifest upload, ParseManifest(json));
-  GWQ_ASSIGN_OR_RETURN(const Digest made, ImportModel(store, upload, progress));
+  GWQ_ASSIGN_OR_RETURN(const Digest made,
+                       job.dataset ? ImportDataset(store, upload, progress) : ImportModel(store, upload, progress));
   return Output(store, made);
+}
+
+absl::StatusOr<JobOutput> RunEvaluate(BlobStore& store, std::string_view spec, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec));
+  GWQ_ASSIGN_OR_RETURN(const EvaluationResult result,
+                       RunEvaluation(store, job.source, job.reference_source, job.task, progress));
+  GWQ_ASSIGN_OR_RETURN(const Digest made, StoreEvaluation(store, result));
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, Output(store, made));
+  out.report_json = EvaluationJson(result);
+  return out;
 }
 
 // An artifact that keeps every tensor: what this service does with it does not depend on the method.
@@ -90,6 +103,20 @@ PushedModel TinyModel(const std::string& changed) {
   return out;
 }
 
+PushedModel Files(const std::map<std::string, std::string>& files) {
+  PushedModel out;
+  for (const auto& [path, bytes] : files) {
+    v1::FileEntry& file = *out.page.add_files();
+    file.set_path(path);
+    file.set_size(bytes.size());
+    file.set_sha256(Sha256Of(bytes).Hex());
+    out.blobs[file.sha256()] = bytes;
+    out.total_bytes += bytes.size();
+  }
+  out.page.set_last(true);
+  return out;
+}
+
 JobsFixture::Caller::Caller(const std::string& token) {
   context.set_deadline(std::chrono::system_clock::now() + kDeadline);
   if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
@@ -101,7 +128,7 @@ void JobsFixture::SetUp() {
   settings_.service.log_level = "error";
   settings_.service.drain_seconds = 5;
   settings_.service.metrics_listen.clear();  // its server takes two seconds to end
-  runners_ = {{kImportKind, RunImport}, {kQuantizeKind, KeepEverything}};
+  runners_ = {{kImportKind, RunImport}, {kQuantizeKind, KeepEverything}, {kEvaluateKind, RunEvaluate}};
   StartServer();
 }
 
@@ -113,6 +140,7 @@ void JobsFixture::StartServer() {
   models_ = v1::ModelService::NewStub(channel);
   artifacts_ = v1::ArtifactService::NewStub(channel);
   jobs_ = v1::JobService::NewStub(channel);
+  evaluations_ = v1::EvaluationService::NewStub(channel);
   workers_ = v1::WorkerService::NewStub(channel);
   operations_ = google::longrunning::Operations::NewStub(channel);
 }
@@ -172,8 +200,20 @@ uint64_t JobsFixture::Push(const PushedModel& model, const std::string& model_id
                            google::longrunning::Operation* operation, const std::string& request_id) {
   v1::CreateUploadRequest create;
   create.set_model_id(model_id);
-  create.set_total_bytes(model.total_bytes);
   create.set_request_id(request_id);
+  return Push(std::move(create), model, operation);
+}
+
+uint64_t JobsFixture::PushDataset(const PushedModel& files, const std::string& dataset_id,
+                                  google::longrunning::Operation* operation) {
+  v1::CreateUploadRequest create;
+  create.set_dataset_id(dataset_id);
+  return Push(std::move(create), files, operation);
+}
+
+uint64_t JobsFixture::Push(v1::CreateUploadRequest create, const PushedModel& model,
+                           google::longrunning::Operation* operation) {
+  create.set_total_bytes(model.total_bytes);
   v1::Upload upload;
   EXPECT_TRUE(Call(*models_, &v1::ModelService::Stub::CreateUpload, create, &upload).ok());
   v1::AddUploadFilesRequest page = model.page;

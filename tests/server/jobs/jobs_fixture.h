@@ -11,6 +11,7 @@
 #include "core/jobs/job_runners.h"
 #include "google/longrunning/operations.grpc.pb.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
+#include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"
 #include "server/jobs/jobs_server.h"
@@ -27,6 +28,8 @@ struct PushedModel {
 };
 // A tiny Llama; `seed` changes every tensor, `changed` one of them.
 [[nodiscard]] PushedModel TinyModel(const std::string& changed = "");
+// A dataset of these files.
+[[nodiscard]] PushedModel Files(const std::map<std::string, std::string>& files);
 
 class JobsFixture : public ::testing::Test {
  protected:
@@ -56,6 +59,10 @@ class JobsFixture : public ::testing::Test {
   // All of it; bytes sent.
   uint64_t Push(const PushedModel& model, const std::string& model_id, google::longrunning::Operation* operation,
                 const std::string& request_id = "");
+  // The same as a dataset.
+  uint64_t PushDataset(const PushedModel& files, const std::string& dataset_id,
+                       google::longrunning::Operation* operation);
+  uint64_t Push(v1::CreateUploadRequest create, const PushedModel& model, google::longrunning::Operation* operation);
   // Pushed and imported.
   void Import(const PushedModel& model, const std::string& model_id);
 
@@ -71,9 +78,10 @@ class JobsFixture : public ::testing::Test {
   std::unique_ptr<v1::ModelService::Stub> models_;
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   std::unique_ptr<v1::JobService::Stub> jobs_;
+  std::unique_ptr<v1::EvaluationService::Stub> evaluations_;
   std::unique_ptr<v1::WorkerService::Stub> workers_;
   std::unique_ptr<google::longrunning::Operations::Stub> operations_;
-  // What the worker does; import by default, and for "quantize" an artifact of the model's own tensors.
+  // What the worker does; import and evaluate by default, and for "quantize" an artifact of the model's own tensors.
   std::vector<JobRunner> runners_;
   std::string worker_token_;
 };

@@ -1,0 +1,347 @@
+// gwq eval run|list|show|compare|pull|delete|push|datasets|delete-dataset
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "client/cli/command.h"
+#include "client/cli/evaluation_flags.h"
+#include "client/cli/table.h"
+#include "client/cli/watch.h"
+#include "client/library/download.h"
+#include "client/library/local_dataset.h"
+#include "client/library/upload.h"
+#include "gwq/v1/evaluations.grpc.pb.h"
+#include "gwq/v1/jobs.grpc.pb.h"
+
+namespace gwq::cli {
+namespace {
+
+using Stub = v1::EvaluationService::Stub;
+
+struct Arguments {
+  std::string target;
+  std::string name;
+  std::string data;  // a file to upload first
+  std::string reference;
+  std::string request_id;
+  TaskArguments task;
+  bool plan = false;
+  bool no_wait = false;
+};
+
+// "Questions (1).jsonl" -> "questions--1-"
+std::string NameFromFile(const std::string& path) {
+  std::string name = std::filesystem::path(path).stem().string();
+  for (char& c : name) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
+  }
+  return name.substr(0, 63);
+}
+
+std::string IdOf(const std::string& name) { return name.substr(name.rfind('/') + 1); }
+
+template <class Request, class Response>
+absl::StatusOr<Response> Ask(Session& session,
+                             grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                             const Request& request) {
+  const auto stub = v1::EvaluationService::NewStub(session.jobs().channel());
+  return client::Call(session.jobs(), *stub, method, request);
+}
+
+struct Pushed {
+  std::string name;  // "datasets/..."
+  EvaluationKind kind = EvaluationKind::kText;
+};
+
+absl::StatusOr<Pushed> PushData(Session& session, const std::string& path, const std::string& name) {
+  GWQ_ASSIGN_OR_RETURN(const client::LocalDataset dataset, client::ScanDataset(path, session.terminal()));
+  client::UploadOptions options;
+  options.dataset_id = name.empty() ? NameFromFile(path) : name;
+  GWQ_ASSIGN_OR_RETURN(const client::UploadSummary summary,
+                       client::PushModel(session.jobs(), dataset.files, options, session.terminal()));
+  v1::JobMetadata metadata;
+  if (!summary.operation.metadata().UnpackTo(&metadata)) {
+    return absl::InternalError("the import's operation carries no job");
+  }
+  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, metadata.job().name()));
+  if (job.state() != v1::JOB_STATE_SUCCEEDED) {
+    return absl::InvalidArgumentError(fmt::format("{} was refused: {}", path, job.error().message()));
+  }
+  return Pushed{"datasets/" + options.dataset_id, dataset.kind};
+}
+
+void PrintMetrics(const v1::Evaluation& evaluation) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::EvaluationMetric& metric : evaluation.metrics()) {
+    rows.push_back({metric.name(), fmt::format("{:.6g}", metric.value()),
+                    metric.has_standard_error() ? fmt::format("{:.2g}", metric.standard_error()) : ""});
+  }
+  PrintTable({"METRIC", "VALUE", "STANDARD ERROR"}, rows);
+}
+
+absl::StatusOr<v1::Evaluation> Get(Session& session, const std::string& name) {
+  v1::GetEvaluationRequest request;
+  request.set_name(ResourceName("evaluations", name));
+  return Ask(session, &Stub::GetEvaluation, request);
+}
+
+absl::StatusOr<ExitCode> PrintEvaluation(Session& session, const std::string& name) {
+  GWQ_ASSIGN_OR_RETURN(const v1::Evaluation evaluation, Get(session, name));
+  if (session.json()) {
+    PrintJson(evaluation);
+    return kExitOk;
+  }
+  fmt::print("{}  {}  of {}\n\n", evaluation.name(), evaluation.architecture(), evaluation.model_digest());
+  PrintMetrics(evaluation);
+  return kExitOk;
+}
+
+absl::StatusOr<v1::CreateJobRequest> RequestOf(Session& session, const Arguments& arguments) {
+  v1::CreateJobRequest request;
+  v1::EvaluateSpec& spec = *request.mutable_evaluate();
+  spec.set_target(ResourceName("artifacts", arguments.target));
+  if (!arguments.reference.empty()) spec.set_reference(ResourceName("models", arguments.reference));
+  GWQ_ASSIGN_OR_RETURN(*spec.mutable_task(), TaskOf(arguments.task));
+  if (!arguments.data.empty()) {
+    GWQ_ASSIGN_OR_RETURN(const Pushed pushed, PushData(session, arguments.data, ""));
+    spec.mutable_task()->set_dataset(pushed.name);
+    if (spec.task().kind() == v1::EvaluationTask::KIND_UNSPECIFIED) {
+      spec.mutable_task()->set_kind(static_cast<v1::EvaluationTask::Kind>(static_cast<int>(pushed.kind) + 1));
+    }
+  }
+  const std::string kind = v1::EvaluationTask::Kind_Name(spec.task().kind());
+  std::string id = IdOf(spec.target()).substr(0, 48) + "-" + (spec.task().kind() == 0 ? "text" : kind);
+  std::ranges::transform(id, id.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  spec.set_evaluation_id(arguments.name.empty() ? id : arguments.name);
+  request.set_request_id(arguments.request_id);
+  request.set_validate_only(arguments.plan);
+  return request;
+}
+
+absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
+  GWQ_ASSIGN_OR_RETURN(const v1::CreateJobRequest request, RequestOf(session, arguments));
+  const auto stub = v1::JobService::NewStub(session.jobs().channel());
+  GWQ_ASSIGN_OR_RETURN(const v1::CreateJobResponse created,
+                       client::Call(session.jobs(), *stub, &v1::JobService::Stub::CreateJob, request));
+  if (arguments.plan) {
+    if (session.json()) {
+      PrintJson(created.plan());
+    } else {
+      fmt::print("peak memory   {}\n", BytesText(created.plan().peak_memory_bytes()));
+    }
+    return kExitOk;
+  }
+  if (arguments.no_wait) {
+    if (session.json()) {
+      PrintJson(created.job());
+    } else {
+      fmt::print("{}\n", created.job().name());
+    }
+    return kExitOk;
+  }
+  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, created.job().name()));
+  if (const ExitCode code = ReportEnd(session, job); code != kExitOk) return code;
+  return PrintEvaluation(session, job.result());
+}
+
+absl::StatusOr<ExitCode> List(Session& session) {
+  std::vector<std::vector<std::string>> rows;
+  v1::ListEvaluationsRequest request;
+  do {
+    GWQ_ASSIGN_OR_RETURN(const v1::ListEvaluationsResponse page, Ask(session, &Stub::ListEvaluations, request));
+    for (const v1::Evaluation& evaluation : page.evaluations()) {
+      if (session.json()) PrintJson(evaluation);
+      const auto first = evaluation.metrics().empty() ? v1::EvaluationMetric() : evaluation.metrics(0);
+      rows.push_back({evaluation.name(), evaluation.architecture(),
+                      fmt::format("{} {:.6g}", first.name(), first.value()),
+                      TimeText(evaluation.create_time().seconds()), evaluation.model_digest().substr(0, 12)});
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  if (!session.json()) PrintTable({"NAME", "ARCHITECTURE", "RESULT", "CREATED (UTC)", "MODEL"}, rows);
+  return kExitOk;
+}
+
+nlohmann::json TaskJson(const v1::Evaluation& evaluation) {
+  const nlohmann::json result = nlohmann::json::parse(evaluation.result_json(), nullptr, false);
+  return result.is_object() && result.contains("task") ? result["task"] : nlohmann::json();
+}
+
+struct ComparedMetric {
+  std::string name;
+  std::optional<double> a, b;
+};
+
+std::vector<ComparedMetric> Joined(const v1::Evaluation& a, const v1::Evaluation& b) {
+  std::vector<ComparedMetric> out;
+  for (const v1::EvaluationMetric& metric : a.metrics()) out.push_back({metric.name(), metric.value(), std::nullopt});
+  for (const v1::EvaluationMetric& metric : b.metrics()) {
+    const auto found = std::ranges::find(out, metric.name(), &ComparedMetric::name);
+    if (found == out.end()) {
+      out.push_back({metric.name(), std::nullopt, metric.value()});
+    } else {
+      found->b = metric.value();
+    }
+  }
+  return out;
+}
+
+struct CompareArguments {
+  std::string a, b;
+};
+
+absl::StatusOr<ExitCode> Compare(Session& session, const CompareArguments& arguments) {
+  GWQ_ASSIGN_OR_RETURN(const v1::Evaluation a, Get(session, arguments.a));
+  GWQ_ASSIGN_OR_RETURN(const v1::Evaluation b, Get(session, arguments.b));
+  const bool same_task = TaskJson(a) == TaskJson(b);
+  nlohmann::json json = {
+      {"a", a.name()}, {"b", b.name()}, {"same_task", same_task}, {"metrics", nlohmann::json::array()}};
+  std::vector<std::vector<std::string>> rows;
+  const auto text = [](const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : "-"; };
+  for (const ComparedMetric& metric : Joined(a, b)) {
+    nlohmann::json& one = json["metrics"].emplace_back();
+    one["name"] = metric.name;
+    if (metric.a) one["a"] = *metric.a;
+    if (metric.b) one["b"] = *metric.b;
+    std::optional<double> difference;
+    if (metric.a && metric.b) one["difference"] = *(difference = *metric.b - *metric.a);
+    rows.push_back(
+        {metric.name, text(metric.a), text(metric.b), difference ? fmt::format("{:+.6g}", *difference) : "-"});
+  }
+  if (session.json()) {
+    fmt::print("{}\n", json.dump());
+    return kExitOk;
+  }
+  if (!same_task) session.terminal().Note("the two were measured by different tasks or datasets");
+  PrintTable({"METRIC", IdOf(a.name()), IdOf(b.name()), "DIFFERENCE"}, rows);
+  return kExitOk;
+}
+
+struct PullArguments {
+  std::string name, folder;
+};
+
+absl::StatusOr<ExitCode> Pull(Session& session, const PullArguments& arguments) {
+  GWQ_ASSIGN_OR_RETURN(
+      const client::PullSummary summary,
+      client::Pull(session.jobs(), ResourceName("evaluations", arguments.name), arguments.folder, session.terminal()));
+  if (!session.json()) fmt::print("{} files in {}\n", summary.files, arguments.folder);
+  return kExitOk;
+}
+
+absl::StatusOr<ExitCode> Delete(Session& session, const std::string& name) {
+  v1::DeleteEvaluationRequest request;
+  request.set_name(ResourceName("evaluations", name));
+  GWQ_RETURN_IF_ERROR(Ask(session, &Stub::DeleteEvaluation, request).status());
+  return kExitOk;
+}
+
+absl::StatusOr<ExitCode> DeleteDataset(Session& session, const std::string& name) {
+  v1::DeleteDatasetRequest request;
+  request.set_name(ResourceName("datasets", name));
+  GWQ_RETURN_IF_ERROR(Ask(session, &Stub::DeleteDataset, request).status());
+  return kExitOk;
+}
+
+absl::StatusOr<ExitCode> Datasets(Session& session) {
+  std::vector<std::vector<std::string>> rows;
+  v1::ListDatasetsRequest request;
+  do {
+    GWQ_ASSIGN_OR_RETURN(const v1::ListDatasetsResponse page, Ask(session, &Stub::ListDatasets, request));
+    for (const v1::Dataset& dataset : page.datasets()) {
+      if (session.json()) PrintJson(dataset);
+      rows.push_back({dataset.name(), BytesText(dataset.stored_bytes()), TimeText(dataset.create_time().seconds()),
+                      dataset.digest().substr(0, 12)});
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  if (!session.json()) PrintTable({"NAME", "SIZE", "CREATED (UTC)", "DIGEST"}, rows);
+  return kExitOk;
+}
+
+struct PushArguments {
+  std::string path, name;
+};
+
+absl::StatusOr<ExitCode> Push(Session& session, const PushArguments& arguments) {
+  GWQ_ASSIGN_OR_RETURN(const Pushed pushed, PushData(session, arguments.path, arguments.name));
+  v1::GetDatasetRequest request;
+  request.set_name(pushed.name);
+  GWQ_ASSIGN_OR_RETURN(const v1::Dataset dataset, Ask(session, &Stub::GetDataset, request));
+  if (session.json()) {
+    PrintJson(dataset);
+  } else {
+    fmt::print("{}  {}  {}\n", dataset.name(), BytesText(dataset.stored_bytes()), dataset.digest());
+  }
+  return kExitOk;
+}
+
+template <class A>
+void OnCallback(CLI::App* command, Selected& selected, std::shared_ptr<A> arguments,
+                absl::StatusOr<ExitCode> (*action)(Session&, const A&)) {
+  command->callback([&selected, arguments, action] {
+    selected.action = [arguments, action](Session& session) { return action(session, *arguments); };
+  });
+}
+
+void AddRun(CLI::App& eval, Selected& selected) {
+  auto to = std::make_shared<Arguments>();
+  CLI::App* command = eval.add_subcommand("run", "measure a model or an artifact");
+  command->add_option("target", to->target, "models/NAME, artifacts/NAME or an artifact's NAME")->required();
+  command->add_option("--name", to->name, "of the evaluation (default: TARGET-KIND); an earlier one is replaced");
+  command
+      ->add_option("--data", to->data,
+                   "a .jsonl file of questions with its images beside it, or a .txt file: uploaded first")
+      ->check(CLI::ExistingFile);
+  command->add_option("--reference", to->reference, "models/NAME or artifacts/NAME, for divergences from it");
+  AddTaskFlags(*command, to->task);
+  command->add_option("--request-id", to->request_id, "the same id twice makes one job");
+  command->add_flag("--plan", to->plan, "show memory, create nothing");
+  command->add_flag("--no-wait", to->no_wait, "print the job and leave it running");
+  OnCallback(command, selected, to, Run);
+}
+
+void AddNamed(CLI::App& eval, Selected& selected, const std::string& verb, const std::string& help,
+              absl::StatusOr<ExitCode> (*action)(Session&, const std::string&)) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = eval.add_subcommand(verb, help);
+  command->add_option("name", *name)->required();
+  OnCallback(command, selected, name, action);
+}
+
+}  // namespace
+
+void AddEvalCommands(CLI::App& app, Selected& selected) {
+  CLI::App* eval = app.add_subcommand("eval", "measure models and artifacts, and compare them");
+  eval->require_subcommand(1);
+  AddRun(*eval, selected);
+  eval->add_subcommand("list", "all evaluations")->callback([&selected] { selected.action = List; });
+  AddNamed(*eval, selected, "show", "one evaluation", PrintEvaluation);
+  AddNamed(*eval, selected, "delete", "forget an evaluation", Delete);
+
+  auto compared = std::make_shared<CompareArguments>();
+  CLI::App* compare = eval->add_subcommand("compare", "two evaluations side by side");
+  compare->add_option("a", compared->a)->required();
+  compare->add_option("b", compared->b)->required();
+  OnCallback(compare, selected, compared, Compare);
+
+  auto pulled = std::make_shared<PullArguments>();
+  CLI::App* pull =
+      eval->add_subcommand("pull", "an evaluation's files: evaluation.json, and items.jsonl with every answer");
+  pull->add_option("name", pulled->name)->required();
+  pull->add_option("folder", pulled->folder)->required();
+  OnCallback(pull, selected, pulled, Pull);
+
+  auto pushed = std::make_shared<PushArguments>();
+  CLI::App* push = eval->add_subcommand("push", "upload a dataset");
+  push->add_option("path", pushed->path, ".jsonl or .txt file")->required()->check(CLI::ExistingFile);
+  push->add_option("--name", pushed->name, "name on the server (default: from the path)");
+  OnCallback(push, selected, pushed, Push);
+  eval->add_subcommand("datasets", "all datasets")->callback([&selected] { selected.action = Datasets; });
+  AddNamed(*eval, selected, "delete-dataset", "forget a dataset", DeleteDataset);
+}
+
+}  // namespace gwq::cli

@@ -1,0 +1,92 @@
+#include "client/cli/evaluation_flags.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/base/status.h"
+#include "core/io/file_system.h"
+
+namespace gwq::cli {
+namespace {
+
+constexpr uint64_t kMaxTextBytes = 4ULL << 20;
+
+struct TaskFlag {
+  const char* field;
+  const char* help;
+};
+constexpr TaskFlag kFlags[] = {
+    {"kind", "text, choices, vqa or grounding (default: what the data is made for, or text)"},
+    {"dataset", "datasets/NAME or NAME, uploaded before"},
+    {"tokens", "of a text that are used"},
+    {"window", "tokens in a window of a text"},
+    {"limit", "questions to use, the first ones; 0: all"},
+    {"delimiter", "between context and choice (default: a blank)"},
+    {"max_tokens", "of an answer"},
+    {"threads", "of the computation"},
+};
+
+std::string FlagName(std::string field) {
+  std::ranges::replace(field, '_', '-');
+  return "--" + field;
+}
+
+}  // namespace
+
+void AddTaskFlags(CLI::App& command, TaskArguments& arguments) {
+  for (const TaskFlag& flag : kFlags) {
+    command.add_option_function<std::string>(
+        FlagName(flag.field),
+        [&arguments, field = std::string(flag.field)](const std::string& text) { arguments.fields[field] = text; },
+        flag.help);
+  }
+  command
+      .add_option_function<std::string>(
+          "--text-file", [&arguments](const std::string& path) { arguments.fields["text_file"] = path; },
+          "a text that is sent with the job (default: one that ships with the service)")
+      ->check(CLI::ExistingFile);
+}
+
+absl::StatusOr<v1::EvaluationTask> TaskOf(const TaskArguments& arguments) {
+  nlohmann::json tree = nlohmann::json::object();
+  for (const auto& [field, text] : arguments.fields) tree[field] = text;
+  if (tree.contains("kind")) {
+    std::string kind = tree["kind"];
+    std::ranges::transform(kind, kind.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    tree["kind"] = kind;
+  }
+  if (tree.contains("dataset") && arguments.fields.at("dataset").find('/') == std::string::npos) {
+    tree["dataset"] = "datasets/" + arguments.fields.at("dataset");
+  }
+  if (tree.contains("text_file")) {
+    GWQ_ASSIGN_OR_RETURN(tree["text"],
+                         ReadSmallFile(LocalFileSystem(), arguments.fields.at("text_file"), kMaxTextBytes));
+    tree.erase("text_file");
+  }
+  v1::EvaluationTask task;
+  // Numbers are read from strings, too.
+  const auto status = google::protobuf::util::JsonStringToMessage(
+      tree.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), &task);
+  if (!status.ok()) return InvalidField("task", std::string(status.message()));
+  return task;
+}
+
+absl::StatusOr<v1::EvaluationTask> ParseTask(std::string_view text) {
+  TaskArguments arguments;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string_view pair = text.substr(at, end - at);
+    const size_t equals = pair.find('=');
+    if (equals == std::string_view::npos) {
+      return InvalidField("evaluate", fmt::format("'{}' is no key=value; write kind=choices,dataset=NAME", pair));
+    }
+    arguments.fields[std::string(pair.substr(0, equals))] = std::string(pair.substr(equals + 1));
+    at = end + 1;
+  }
+  return TaskOf(arguments);
+}
+
+}  // namespace gwq::cli

@@ -1,0 +1,40 @@
+#include "core/models/choices.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gwq {
+namespace {
+
+std::vector<double> Scores(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
+  std::vector<double> scores(log_likelihoods.begin(), log_likelihoods.end());
+  for (size_t i = 0; i < lengths.size(); ++i) scores[i] /= static_cast<double>(lengths[i]);
+  return scores;
+}
+
+}  // namespace
+
+std::vector<double> ChoiceProbabilities(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
+  std::vector<double> out = Scores(log_likelihoods, lengths);
+  if (out.empty()) return out;
+  const double largest = *std::max_element(out.begin(), out.end());
+  double sum = 0;
+  for (double& value : out) sum += value = std::isinf(largest) ? 1 : std::exp(value - largest);
+  for (double& value : out) value /= sum;
+  return out;
+}
+
+size_t BestChoice(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
+  const std::vector<double> scores = Scores(log_likelihoods, lengths);
+  return static_cast<size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+double KlDivergence(std::span<const double> p, std::span<const double> q) {
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    if (p[i] > 0) sum += p[i] * (std::log(p[i]) - std::log(q[i]));
+  }
+  return sum;
+}
+
+}  // namespace gwq

@@ -1,0 +1,43 @@
+// From a question's texts to the tokens that are scored.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/models/config.h"
+#include "core/quant/choice_walk.h"
+#include "core/quant/dataset.h"
+#include "core/text/model_text.h"
+
+namespace gwq {
+
+struct MadeChoicePrompt {
+  ChoicePrompt prompt;
+  bool truncated = false;  // the context's beginning did not fit
+};
+
+// As lm-evaluation-harness encodes context and continuation (lm_eval/api/model.py, _encode_pair): a continuation is the
+// delimiter and the choice; white space at the context's end belongs to it; its tokens are those of both together
+// behind as many as the context alone has; no special tokens are added. An empty context is the token that begins a
+// text, or else one that ends it. What does not fit the model's context is cut from the beginning, by the longest
+// choice.
+class ChoicePromptMaker {
+ public:
+  // All must outlive it.
+  ChoicePromptMaker(const ModelText& text, const ModelConfig& config, const std::string& delimiter)
+      : text_(text), config_(config), delimiter_(delimiter) {}
+
+  // INVALID_ARGUMENT at "line N.choices[i]" for a choice that has no token of its own or is longer than the model's
+  // context, at "line N" for too many tokens or one outside the vocabulary.
+  [[nodiscard]] absl::StatusOr<MadeChoicePrompt> Make(const DatasetItem& item) const;
+
+ private:
+  [[nodiscard]] absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text, const DatasetItem& item) const;
+  [[nodiscard]] absl::Status Cut(const DatasetItem& item, MadeChoicePrompt& made) const;
+
+  const ModelText& text_;
+  const ModelConfig& config_;
+  const std::string& delimiter_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,20 @@
+// What an evaluation needs before it runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "core/base/sha256.h"
+#include "core/quant/evaluation_task.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+// Upper bound on a worker's resident memory, in bytes; docs/memory.md derives it. The errors are those of opening the
+// model, the reference and the dataset, whose lines are not looked at.
+[[nodiscard]] absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model,
+                                                        const std::optional<Digest>& reference,
+                                                        const EvaluationTask& task);
+
+}  // namespace gwq

@@ -1,0 +1,146 @@
+// Datasets and evaluations: read, listed, deleted. Making them is an upload's and a job's matter.
+#include "core/base/status.h"
+#include "server/common/handler.h"
+#include "server/jobs/record_proto.h"
+#include "server/jobs/resource_names.h"
+#include "server/jobs/services.h"
+
+namespace gwq {
+namespace {
+
+using google::protobuf::Empty;
+
+template <class Request, class Response>
+class EvaluationCall : public BlockingHandler<Request, Response> {
+ public:
+  EvaluationCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
+                 const Request* request, Response* response, JobsState& state)
+      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+
+ protected:
+  absl::StatusOr<CatalogueEntry> Find(const std::string& kind) {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", kind + "s", this->request().name()));
+    return state_.catalogue.Find(this->principal(), kind, id);
+  }
+  absl::Status Delete(const std::string& kind) {
+    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", kind + "s", this->request().name()));
+    return state_.catalogue.Delete(this->principal(), kind, id);
+  }
+  absl::StatusOr<Catalogue::EntryPage> List(const std::string& kind) {
+    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(this->request().page_size(), 50, 1000));
+    return state_.catalogue.ListEntries(this->principal(), kind, size, this->request().page_token());
+  }
+
+  JobsState& state_;
+};
+
+class GetEvaluationHandler final : public EvaluationCall<v1::GetEvaluationRequest, v1::Evaluation> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find("evaluation"));
+    response() = EvaluationToProto(entry);
+    return absl::OkStatus();
+  }
+};
+
+class ListEvaluationsHandler final : public EvaluationCall<v1::ListEvaluationsRequest, v1::ListEvaluationsResponse> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page, List("evaluation"));
+    for (const CatalogueEntry& listed : page.entries) {
+      // A page has no reports, and the metrics stand in them.
+      const auto entry = state_.catalogue.Find(principal(), "evaluation", listed.name);
+      v1::Evaluation& to = *response().add_evaluations();
+      to = EvaluationToProto(entry.ok() ? *entry : listed);
+      to.clear_result_json();
+      to.clear_result_markdown();
+    }
+    response().set_next_page_token(page.next_page_token);
+    return absl::OkStatus();
+  }
+};
+
+class DeleteEvaluationHandler final : public EvaluationCall<v1::DeleteEvaluationRequest, Empty> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override { return Delete("evaluation"); }
+};
+
+class GetDatasetHandler final : public EvaluationCall<v1::GetDatasetRequest, v1::Dataset> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find("dataset"));
+    response() = DatasetToProto(entry);
+    return absl::OkStatus();
+  }
+};
+
+class ListDatasetsHandler final : public EvaluationCall<v1::ListDatasetsRequest, v1::ListDatasetsResponse> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override {
+    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page, List("dataset"));
+    for (const CatalogueEntry& entry : page.entries) *response().add_datasets() = DatasetToProto(entry);
+    response().set_next_page_token(page.next_page_token);
+    return absl::OkStatus();
+  }
+};
+
+class DeleteDatasetHandler final : public EvaluationCall<v1::DeleteDatasetRequest, Empty> {
+ public:
+  using EvaluationCall::EvaluationCall;
+
+ private:
+  absl::Status Run() override { return Delete("dataset"); }
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* EvaluationService::GetEvaluation(grpc::CallbackServerContext* context,
+                                                           const v1::GetEvaluationRequest* request,
+                                                           v1::Evaluation* response) {
+  return StartCall<GetEvaluationHandler>(environment_, "EvaluationService/GetEvaluation", context, request, response,
+                                         state_);
+}
+grpc::ServerUnaryReactor* EvaluationService::ListEvaluations(grpc::CallbackServerContext* context,
+                                                             const v1::ListEvaluationsRequest* request,
+                                                             v1::ListEvaluationsResponse* response) {
+  return StartCall<ListEvaluationsHandler>(environment_, "EvaluationService/ListEvaluations", context, request,
+                                           response, state_);
+}
+grpc::ServerUnaryReactor* EvaluationService::DeleteEvaluation(grpc::CallbackServerContext* context,
+                                                              const v1::DeleteEvaluationRequest* request,
+                                                              Empty* response) {
+  return StartCall<DeleteEvaluationHandler>(environment_, "EvaluationService/DeleteEvaluation", context, request,
+                                            response, state_);
+}
+grpc::ServerUnaryReactor* EvaluationService::GetDataset(grpc::CallbackServerContext* context,
+                                                        const v1::GetDatasetRequest* request, v1::Dataset* response) {
+  return StartCall<GetDatasetHandler>(environment_, "EvaluationService/GetDataset", context, request, response, state_);
+}
+grpc::ServerUnaryReactor* EvaluationService::ListDatasets(grpc::CallbackServerContext* context,
+                                                          const v1::ListDatasetsRequest* request,
+                                                          v1::ListDatasetsResponse* response) {
+  return StartCall<ListDatasetsHandler>(environment_, "EvaluationService/ListDatasets", context, request, response,
+                                        state_);
+}
+grpc::ServerUnaryReactor* EvaluationService::DeleteDataset(grpc::CallbackServerContext* context,
+                                                           const v1::DeleteDatasetRequest* request, Empty* response) {
+  return StartCall<DeleteDatasetHandler>(environment_, "EvaluationService/DeleteDataset", context, request, response,
+                                         state_);
+}
+
+}  // namespace gwq

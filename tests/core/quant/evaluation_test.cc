@@ -1,0 +1,252 @@
+// Evaluations of stored models: what they find, store and refuse.
+#include "core/quant/evaluation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/artifact/limits.h"
+#include "core/artifact/manifest.h"
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/models/choices.h"
+#include "core/quant/choice_walk.h"
+#include "core/quant/evaluation_memory.h"
+#include "core/quant/stored_dataset.h"
+#include "tests/core/quant/stored_golden.h"
+#include "tests/support/status_matchers.h"
+
+namespace gwq {
+namespace {
+
+using Json = nlohmann::json;
+using testing::FailsAt;
+using testing::HasCode;
+using testing::IsOk;
+using testing::StoredGolden;
+
+constexpr char kModel[] = "llama-tied-f16-v4";
+constexpr char kOther[] = "qwen2-tied-bf16-v5";
+constexpr char kLines[] = R"({"context":"w1 w2 w3","choices":["w4 w5","w6","w7 w8 w9"],"answer":0})"
+                          "\n"
+                          R"({"context":"","choices":["w10","w11"],"answer":1})"
+                          "\n"
+                          R"({"context":"w9 w8 ","choices":["w30 w31","w32 w33"],"answer":"w32 w33"})"
+                          "\n";
+
+Manifest DatasetManifest(BlobStore& store, const std::map<std::string, std::string>& files) {
+  Manifest manifest;
+  manifest.kind = "dataset";
+  for (const auto& [path, bytes] : files) {
+    manifest.files.push_back({path, bytes.size(), PutBlob(store, std::as_bytes(std::span(bytes))).value()});
+  }
+  return manifest;
+}
+
+Digest Dataset(BlobStore& store, const std::map<std::string, std::string>& files) {
+  const auto digest = ImportDataset(store, DatasetManifest(store, files), NoProgress());
+  EXPECT_THAT(digest, IsOk());
+  return digest.value_or(Digest{});
+}
+
+EvaluationTask Choices(const Digest& dataset) {
+  EvaluationTask task;
+  task.kind = EvaluationKind::kChoices;
+  task.dataset = dataset.Hex();
+  return task;
+}
+
+double Value(const EvaluationResult& result, std::string_view name) {
+  const EvaluationMetric* const metric = result.Find(name);
+  EXPECT_NE(metric, nullptr) << name;
+  return metric == nullptr ? NAN : metric->value;
+}
+
+// The same by the tokens themselves.
+std::vector<std::vector<double>> Expected(StoredGolden& golden) {
+  const auto model = golden.Open(golden.digest());
+  const auto backend = *CreateCpuBackend({1, std::nullopt});
+  const auto loader = MakeWeightLoader(*model, *backend);
+  std::vector<ChoicePrompt> prompts(3);
+  prompts[0].tokens = {1, 2, 3};
+  prompts[0].choices = {{4, 5}, {6}, {7, 8, 9}};
+  // Neither a beginning nor an end of text is known: token 0.
+  prompts[1].tokens = {model->model()->config().eos_token_ids.empty() ? 0 : model->model()->config().eos_token_ids[0]};
+  prompts[1].choices = {{10}, {11}};
+  prompts[2].tokens = {9, 8};
+  prompts[2].choices = {{30, 31}, {32, 33}};
+  const auto scores = ScoreChoices(*model->model(), *loader, *backend, prompts, "evaluate", NoProgress());
+  EXPECT_THAT(scores, IsOk());
+  return *scores;
+}
+
+TEST(Evaluation, ChoicesAreScoredAsTheHarnessDefinesThem) {
+  StoredGolden golden(kModel);
+  const auto result = RunEvaluation(golden.store(), golden.digest(), std::nullopt,
+                                    Choices(Dataset(golden.store(), {{"q.jsonl", kLines}})), NoProgress());
+  ASSERT_THAT(result, IsOk());
+  const auto scores = Expected(golden);
+  const std::vector<std::vector<int64_t>> characters = {{5, 2, 8}, {3, 3}, {7, 7}};
+  const std::vector<size_t> answers = {0, 1, 1};
+  double right = 0, right_norm = 0;
+  std::istringstream lines(result->items_jsonl);
+  for (size_t i = 0; i < 3; ++i) {
+    std::string line;
+    ASSERT_TRUE(std::getline(lines, line));
+    const Json item = Json::parse(line);
+    EXPECT_EQ(item["line"], i + 1);
+    EXPECT_EQ(item["log_likelihoods"].get<std::vector<double>>(), scores[i]);
+    right += BestChoice(scores[i]) == answers[i] ? 1 : 0;
+    right_norm += BestChoice(scores[i], characters[i]) == answers[i] ? 1 : 0;
+  }
+  EXPECT_EQ(result->items, 3);
+  EXPECT_DOUBLE_EQ(Value(*result, "acc"), right / 3);
+  EXPECT_DOUBLE_EQ(Value(*result, "acc_norm"), right_norm / 3);
+  const double p = right / 3;
+  EXPECT_NEAR(*result->Find("acc")->standard_error, std::sqrt(p * (1 - p) / 2), 1e-12);
+  EXPECT_EQ(result->Find("mean_kl"), nullptr) << "there is no reference";
+}
+
+TEST(Evaluation, AReferenceGivesDivergences) {
+  StoredGolden golden(kModel);
+  const EvaluationTask task = Choices(Dataset(golden.store(), {{"q.jsonl", kLines}}));
+  const auto same = RunEvaluation(golden.store(), golden.digest(), golden.digest(), task, NoProgress());
+  ASSERT_THAT(same, IsOk());
+  EXPECT_EQ(Value(*same, "mean_kl"), 0.0);
+  EXPECT_EQ(Value(*same, "same_choice"), 1.0);
+
+  EvaluationTask text;
+  text.text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14";
+  text.tokens = 12;
+  text.window = 6;
+  const auto alone = RunEvaluation(golden.store(), golden.digest(), std::nullopt, text, NoProgress());
+  ASSERT_THAT(alone, IsOk());
+  EXPECT_EQ(alone->items, 10);
+  EXPECT_EQ(alone->metrics.size(), 1U);
+  const auto against = RunEvaluation(golden.store(), golden.digest(), golden.digest(), text, NoProgress());
+  ASSERT_THAT(against, IsOk());
+  EXPECT_EQ(Value(*against, "perplexity"), Value(*alone, "perplexity"));
+  EXPECT_EQ(Value(*against, "reference_perplexity"), Value(*alone, "perplexity"));
+  EXPECT_NEAR(Value(*against, "mean_kl"), 0.0, 1e-12);
+  EXPECT_EQ(Value(*against, "same_top1"), 1.0);
+}
+
+TEST(Evaluation, ATextMayBeADataset) {
+  StoredGolden golden(kOther);
+  EvaluationTask task;
+  task.text = "w1 w2 w3 w4 w5 w6 w7 w8";
+  const auto inlined = RunEvaluation(golden.store(), golden.digest(), std::nullopt, task, NoProgress());
+  task.dataset = Dataset(golden.store(), {{"t.txt", task.text}}).Hex();
+  task.text.clear();
+  const auto stored = RunEvaluation(golden.store(), golden.digest(), std::nullopt, task, NoProgress());
+  ASSERT_THAT(stored, IsOk());
+  EXPECT_EQ(Value(*stored, "perplexity"), Value(*inlined, "perplexity"));
+}
+
+TEST(Evaluation, TheSameTaskGivesTheSameDigestWhateverTheThreads) {
+  StoredGolden golden(kModel);
+  EvaluationTask task = Choices(Dataset(golden.store(), {{"q.jsonl", kLines}}));
+  std::vector<Digest> digests;
+  for (const int threads : {1, 2, 3}) {
+    task.threads = threads;
+    const auto result = RunEvaluation(golden.store(), golden.digest(), golden.digest(), task, NoProgress());
+    ASSERT_THAT(result, IsOk());
+    digests.push_back(StoreEvaluation(golden.store(), *result).value());
+  }
+  EXPECT_EQ(digests[0], digests[1]);
+  EXPECT_EQ(digests[0], digests[2]);
+  task.limit = 2;
+  const auto fewer = RunEvaluation(golden.store(), golden.digest(), golden.digest(), task, NoProgress());
+  EXPECT_EQ(fewer->items, 2);
+  EXPECT_NE(StoreEvaluation(golden.store(), *fewer).value(), digests[0]);
+
+  const auto manifest = ParseManifest(*ReadBlob(golden.store(), digests[0], kMaxManifestBytes));
+  ASSERT_THAT(manifest, IsOk());
+  EXPECT_EQ(manifest->source, golden.digest());
+  ASSERT_NE(manifest->FindFile("evaluation.json"), nullptr);
+  const Json stored =
+      Json::parse(*ReadBlob(golden.store(), manifest->FindFile("evaluation.json")->digest, kMaxSmallFileBytes));
+  EXPECT_EQ(stored["metrics"][0]["name"], "acc");
+  EXPECT_EQ(stored["task"]["kind"], "choices");
+}
+
+TEST(Evaluation, ALongContextIsCutAtItsBeginning) {
+  StoredGolden golden(kModel);
+  const auto positions = golden.Open(golden.digest())->model()->config().max_positions;
+  ASSERT_GT(positions, 0);
+  std::string context;
+  for (int64_t i = 0; i < positions + 9; ++i) context += (i == 0 ? "w" : " w") + std::to_string(i % 60);
+  const auto run = [&](const std::string& text) {
+    const Json line = {{"context", text}, {"choices", {"w1 w2", "w3"}}, {"answer", 0}};
+    return RunEvaluation(golden.store(), golden.digest(), std::nullopt,
+                         Choices(Dataset(golden.store(), {{"q.jsonl", line.dump()}})), NoProgress());
+  };
+  const auto long_one = run(context);
+  ASSERT_THAT(long_one, IsOk());
+  EXPECT_EQ(long_one->truncated, 1);
+  // One token of the longest choice is predicted and never read.
+  size_t at = 0;
+  for (int skipped = 0; skipped < 10; ++skipped) at = context.find(' ', at) + 1;
+  const auto cut = run(context.substr(at));
+  ASSERT_THAT(cut, IsOk());
+  EXPECT_EQ(cut->truncated, 0);
+  EXPECT_EQ(cut->items_jsonl, long_one->items_jsonl);
+}
+
+TEST(Evaluation, FaultsOfTheInputAreNamed) {
+  StoredGolden golden(kModel);
+  BlobStore& store = golden.store();
+  const auto run = [&](const EvaluationTask& task) {
+    return RunEvaluation(store, golden.digest(), std::nullopt, task, NoProgress());
+  };
+  const Digest vqa = Dataset(store, {{"q.jsonl", R"({"question":"q","answer":"a"})"}});
+  EXPECT_THAT(run(Choices(vqa)), FailsAt("line 1.choices"));
+  EvaluationTask text;
+  text.text = "w1";
+  EXPECT_THAT(run(text), FailsAt("task.text"));
+  text.text.clear();
+  text.dataset = vqa.Hex();
+  EXPECT_THAT(run(text), FailsAt("files"));
+  EXPECT_THAT(run(Choices(golden.digest())), HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(run(Choices(Sha256Of("nothing"))), HasCode(absl::StatusCode::kNotFound));
+  EvaluationTask nothing;
+  nothing.kind = EvaluationKind::kChoices;
+  EXPECT_THAT(run(nothing), FailsAt("task.dataset"));
+
+  const auto import = [&](const std::map<std::string, std::string>& files) {
+    return ImportDataset(store, DatasetManifest(store, files), NoProgress());
+  };
+  const std::string image = R"({"question":"q","image":"a.png","answer":"a"})";
+  EXPECT_THAT(import({{"q.jsonl", image}, {"a.png", "x"}}), IsOk());
+  EXPECT_THAT(import({{"q.jsonl", image}, {"b.png", "x"}}), FailsAt("line 1.image"));
+  EXPECT_THAT(import({{"q.jsonl", std::string(kLines) + "{\n"}}), FailsAt("line 4"));
+  EXPECT_THAT(import({{"q.jsonl", kLines}, {"r.jsonl", kLines}}), FailsAt("files"));
+  EXPECT_THAT(import({{"a.png", "x"}}), IsOk()) << "a picture for a calibration";
+  EXPECT_THAT(import({{"a.png", "x"}, {"read.md", "x"}}), FailsAt("files"));
+  EXPECT_THAT(import({}), FailsAt("files"));
+  EXPECT_THAT(import({{"t.txt", "\xFF"}}), FailsAt("files"));
+  EXPECT_THAT(import({{"q.jsonl", kLines}, {"weights.bin", "x"}}), FailsAt("files[1].path"));
+  EXPECT_THAT(import({{"q.jsonl", kLines}, {"tool.exe", "x"}}), FailsAt("files[1].path"));
+}
+
+TEST(Evaluation, MemoryIsPlannedFromManifestsAlone) {
+  StoredGolden golden(kModel);
+  const EvaluationTask task = Choices(Dataset(golden.store(), {{"q.jsonl", kLines}}));
+  const auto alone = EvaluationMemory(golden.store(), golden.digest(), std::nullopt, task);
+  ASSERT_THAT(alone, IsOk());
+  EXPECT_GT(*alone, uint64_t{384} << 20);
+  EvaluationTask text;
+  text.tokens = 100'000;
+  const auto held = EvaluationMemory(golden.store(), golden.digest(), std::nullopt, text);
+  const auto both = EvaluationMemory(golden.store(), golden.digest(), golden.digest(), text);
+  ASSERT_THAT(both, IsOk());
+  const auto hidden = static_cast<uint64_t>(golden.Open(golden.digest())->model()->config().hidden_size);
+  EXPECT_GE(*both - *held, 100'000 * hidden * 4) << "a reference's states are held too";
+  EXPECT_THAT(EvaluationMemory(golden.store(), golden.digest(), std::nullopt, Choices(Sha256Of("nothing"))),
+              HasCode(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace gwq
