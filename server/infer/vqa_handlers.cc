@@ -39,6 +39,10 @@ class VqaCall : public Base {
     const absl::Status status = SubmitVqa(
         infer_, start, MonotonicDeadline(infer_.clock, this->context().deadline()), check,
         [this](VqaOutcome outcome) { return MakeSink(std::move(outcome)); }, slot_);
+    // gRPC keeps the request until the call ends, and an answer may take long: its files need not wait with it.
+    start.input.images.clear();
+    google::protobuf::RepeatedPtrField<v1::ImageInput> files;
+    files.Swap(const_cast<v1::VqaRequest&>(this->request()).mutable_images());
     if (!status.ok()) this->End(status);
   }
 

@@ -131,5 +131,57 @@ class VqaTest(unittest.TestCase):
         self.assertNotIn(run.stdout[:10], log)
 
 
+def picture(colour, box):
+    left, top, right, bottom = box
+    return png_image.png(64, 64, lambda x, y: colour if left <= x < right and top <= y < bottom else (235, 235, 252))
+
+
+def overlap(a, b):
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(wide, 0) * max(high, 0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+class TrainedModelTest(unittest.TestCase):
+    """The model that ships with the project, on pictures that it has not seen."""
+    SHAPES = {"blue": ((0, 0, 255), (10, 20, 40, 36)), "red": ((255, 0, 0), (30, 8, 50, 34))}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.services = services.Services().__enter__()
+        cls.addClassCleanup(cls.services.__exit__)
+        cls.services.gwq("models", "push", services.SOURCE / "tests/models/easy-vqa-qwen2-vl", "--name", "easy")
+        for colour, (rgb, box) in cls.SHAPES.items():
+            (cls.services.folder / f"{colour}.png").write_bytes(picture(rgb, box))
+
+    def vqa(self, *arguments):
+        return self.services.gwq("vqa", "easy", *arguments)
+
+    def test_two_images_with_the_same_question_get_their_own_answers(self):
+        questions = self.services.folder / "questions.jsonl"
+        questions.write_text("\n".join(json.dumps({"image": f"{colour}.png", "question": "what is the color of the rectangle?"})
+                                       for _ in range(8) for colour in self.SHAPES))
+        answers = [json.loads(line) for line in self.vqa("--batch", questions, "--parallel", 16).stdout.splitlines()]
+        self.assertEqual([answer["answer"]["result"]["free_text"]["answer"] for answer in answers], list(self.SHAPES) * 8)
+
+    def test_choices_and_free_text_agree(self):
+        for colour in self.SHAPES:
+            ask = ["--image", self.services.folder / f"{colour}.png", "--question", "what shape is in the image?"]
+            self.assertEqual(self.vqa(*ask).stdout.strip(), "rectangle")
+            choices = json.loads(self.vqa(*ask, "--choices", "circle,rectangle,triangle", "--json").stdout)["result"]["choices"]
+            self.assertEqual(choices["best"], 1)
+            self.assertGreater(choices["confidence"], 0.9)
+
+    def test_boxes_lie_on_the_shape_and_are_drawn(self):
+        for colour, (_, box) in self.SHAPES.items():
+            source, drawn = self.services.folder / f"{colour}.png", self.services.folder / f"{colour}-drawn.png"
+            run = self.vqa("--image", source, "--question", "where is the shape?", "--draw", drawn, "--json")
+            boxes = json.loads(run.stdout)["result"]["boxes"]["boxes"]
+            self.assertEqual([found["label"] for found in boxes], [f"{colour} rectangle"])
+            self.assertGreater(overlap([boxes[0][side] for side in ("left", "top", "right", "bottom")], box), 0.8)
+            self.assertEqual(drawn.read_bytes()[:24], source.read_bytes()[:24], "a PNG of the same size")
+            self.assertNotEqual(drawn.read_bytes(), source.read_bytes())
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
