@@ -60,7 +60,7 @@ template <class V>
 void GateRow(GateKernel kind, const float* g, const float* u, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += 16) {
     const auto x = V::Load(g + i);
-    typename V::F gated;
+    typename V::F gated = x;
     switch (kind) {
       case GateKernel::kSilu:
         gated = TimesSigmoid<V>(x, x);

@@ -47,6 +47,44 @@ TEST(CpuBackend, EveryInstructionSetAndNumberOfThreadsGivesTheSameBits) {
   }
 }
 
+// A block of a tower: layer norm, projections of all three at once, attention within segments, a gated linear.
+std::vector<float> TowerOf(const CpuBackendOptions& options, const WeightForm& form) {
+  constexpr int64_t kRows = 83, kWidth = 60;
+  constexpr AttentionShape kShape = {3, 3, 20, 0.2F};
+  std::mt19937 random(32);
+  const auto backend = CreateCpuBackend(options).value();
+  const TestWeight norm = RandomVector(*backend, kWidth, 1.0, random);
+  const TestWeight bias = RandomVector(*backend, kWidth, 0.1, random);
+  const TestWeight qkv = RandomWeight(*backend, form, 3 * kWidth, kWidth, random);
+  const TestWeight wide = RandomWeight(*backend, form, 90, 2 * kWidth, random);
+  const std::vector<float> x = RandomFloats(kRows * kWidth, 1.0, random);
+  const std::vector<float> cosines = RandomFloats(kRows * 10, 1.0, random);
+  const std::vector<float> sines = RandomFloats(kRows * 10, 1.0, random);
+  const std::vector<int64_t> ends = {5, 30, kRows};
+  const std::vector<int32_t> order = {82, 3, -1, 7, 44, 45};
+  const Batch batch = BatchOfRows(kRows);
+  auto pass = backend->Begin(batch, nullptr).value();
+  const Activation normed =
+      pass->Normalize(pass->Input(x, kWidth), {norm.weight.get(), 1e-6F, NormKind::kLayer, bias.weight.get()});
+  const Activation all = pass->Apply(normed, {qkv.weight.get(), nullptr});
+  const Activation attended = pass->AttendWithin({&all, nullptr, nullptr}, {kShape, ends, cosines, sines});
+  const Activation joined = pass->Regroup(attended, order, 2);
+  return ReadAll(*pass, pass->Apply(joined, {wide.weight.get(), nullptr}, Gate::kQuickGelu), 3);
+}
+
+TEST(CpuBackend, ATowerGetsTheSameBitsOnEveryInstructionSetAndNumberOfThreads) {
+  for (const WeightForm& form : AllForms()) {
+    const std::vector<float> expected = TowerOf({1, IsaLevel::kScalar}, form);
+    ASSERT_EQ(expected.size(), 3u * 90);
+    for (IsaLevel level : SupportedIsaLevels()) {
+      for (int threads : {1, 2, 5}) {
+        EXPECT_EQ(TowerOf({threads, level}, form), expected)
+            << form.name << " " << IsaLevelName(level) << " with " << threads << " threads";
+      }
+    }
+  }
+}
+
 TEST(CpuBackend, OptionsOutOfRangeAreRefused) {
   EXPECT_EQ(CreateCpuBackend({0, {}}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CreateCpuBackend({100000, {}}).status().code(), absl::StatusCode::kInvalidArgument);

@@ -45,8 +45,12 @@ TEST_P(KernelTest, GatesAreAccurateFromOneEndOfFloatToTheOther) {
   std::vector<float> y(x.size());
   for (const GateCase& c :
        {GateCase{GateKernel::kSilu, Gate::kSilu, 5e-7}, GateCase{GateKernel::kGelu, Gate::kGelu, 1e-6},
-        GateCase{GateKernel::kGeluTanh, Gate::kGeluTanh, 1e-6}}) {
+        GateCase{GateKernel::kGeluTanh, Gate::kGeluTanh, 1e-6},
+        GateCase{GateKernel::kQuickGelu, Gate::kQuickGelu, 5e-7}, GateCase{GateKernel::kRelu, Gate::kRelu, 0}}) {
     kernels_.gate(c.kernel, x.data(), ones.data(), static_cast<int64_t>(x.size()), y.data());
+    std::vector<float> alone(x.size());
+    kernels_.gate(c.kernel, x.data(), nullptr, static_cast<int64_t>(x.size()), alone.data());
+    EXPECT_EQ(alone, y) << static_cast<int>(c.kernel);
     for (size_t i = 0; i < x.size(); ++i) {
       const double scale = std::max(1.0, std::abs(static_cast<double>(x[i])));
       ASSERT_NEAR(y[i] / scale, GateSlow(c.gate, x[i]) / scale, c.tolerance)
@@ -59,7 +63,8 @@ TEST_P(KernelTest, ANumberThatIsNoneStaysNone) {
   std::vector<float> x(16, std::numeric_limits<float>::quiet_NaN());
   const std::vector<float> ones(16, 1.0F);
   std::vector<float> y(16);
-  for (GateKernel kernel : {GateKernel::kSilu, GateKernel::kGelu, GateKernel::kGeluTanh}) {
+  for (GateKernel kernel :
+       {GateKernel::kSilu, GateKernel::kGelu, GateKernel::kGeluTanh, GateKernel::kQuickGelu, GateKernel::kRelu}) {
     kernels_.gate(kernel, x.data(), ones.data(), 16, y.data());
     for (float value : y) EXPECT_TRUE(std::isnan(value)) << static_cast<int>(kernel);
   }
@@ -127,6 +132,12 @@ TEST_P(KernelTest, PaddingOfANormIsZero) {
   std::vector<float> out(64, 7.0F);
   kernels_.rms_norm(x.data(), weight.data(), 40, 0.0F, out.data());
   for (size_t i = 0; i < 64; ++i) EXPECT_EQ(out[i], i < 40 ? 2.0F : 0.0F) << i;
+  // Half of the row one above its mean, half one below.
+  for (size_t i = 0; i < 40; ++i) x[i] = i % 2 == 0 ? 1001.0F : 999.0F;
+  const std::vector<float> bias(weight.begin(), weight.end());
+  out.assign(64, 7.0F);
+  kernels_.layer_norm(x.data(), weight.data(), bias.data(), 40, 0.0F, out.data());
+  for (size_t i = 0; i < 64; ++i) EXPECT_EQ(out[i], i >= 40 ? 0.0F : i % 2 == 0 ? 4.0F : 0.0F) << i;
 }
 
 }  // namespace
