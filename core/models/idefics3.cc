@@ -13,6 +13,7 @@ constexpr int64_t kMaxImage = 1 << 14;
 
 void ReadIdefics3(ConfigReader& json, ConfigReader& text, ModelConfig& config) {
   ReadInnerLanguageModel(json, text, config);
+  config.tied_head = false;  // what text_config says of it does not count here
   ReadVisionLanguage(json, "image_token_id", config);
   VisionConfig& vision = config.vision.emplace();
   auto fields = json.Object("vision_config");

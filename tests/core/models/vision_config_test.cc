@@ -132,6 +132,19 @@ TEST(VisionConfig, OfSmolVlmAsPublished) {
   EXPECT_EQ(TokensOf(SmolVlm(), {32, 32}), 64);
 }
 
+// Where the file says whether the head is tied differs: Idefics3 reads it outside, the others on either level.
+TEST(VisionConfig, TheTiedHeadIsReadWhereTransformersReadsIt) {
+  const auto tied = [](json config, const char* patch) {
+    config.merge_patch(json::parse(patch));
+    return Parse(config).tied_head;
+  };
+  EXPECT_FALSE(tied(SmolVlm(), R"({"text_config": {"tie_word_embeddings": true}})"));
+  EXPECT_TRUE(tied(SmolVlm(), R"({"tie_word_embeddings": true})"));
+  EXPECT_TRUE(tied(Llava(), R"({"text_config": {"tie_word_embeddings": true}})"));
+  EXPECT_TRUE(tied(Llava(), R"({"tie_word_embeddings": true})"));
+  EXPECT_FALSE(tied(Qwen2Vl(), R"({"tie_word_embeddings": null})"));
+}
+
 TEST(VisionConfig, OfLlavaAsPublished) {
   const ModelConfig config = Parse(Llava());
   EXPECT_EQ(config.hidden_size, 4096);

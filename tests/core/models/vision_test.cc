@@ -96,6 +96,45 @@ TEST_P(EveryVisionFamily, PositionsOfAnotherNumberOfImageRowsAreRefused) {
   EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("image tokens"));
 }
 
+TEST_P(EveryVisionFamily, LoadsAllStagesAndCountsTheWeightsOfEveryPart) {
+  const auto backend = CreateCpuBackend({.threads = 1, .isa = std::nullopt});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  testing::FilesWeightLoader loader(**backend, golden_.weights);
+  int steps = 0;
+  const auto model = LoadedModel::Load(golden_.model, loader, [&](int done, int total) {
+    EXPECT_EQ(done, steps++);
+    EXPECT_EQ(total, golden_.model->all_stages());
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(steps, golden_.model->all_stages() + 1);
+  uint64_t bytes = 0;
+  for (const TensorSpec& spec : golden_.model->tensors()) bytes += loader.Load(spec).value()->bytes();
+  EXPECT_EQ((*model)->weight_bytes(), bytes);
+}
+
+TEST_P(EveryVisionFamily, ImagesWhoseFloatsDoNotFitTheirTilesAreRefused) {
+  const auto backend = CreateCpuBackend({.threads = 1, .isa = std::nullopt});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  testing::FilesWeightLoader loader(**backend, golden_.weights);
+  const auto model = LoadedModel::Load(golden_.model, loader, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const GoldenPrompt prompt = LoadGoldenPrompt(golden_, "a");
+  std::vector<float> out(prompt.embeddings.size());
+  const std::span<const float> patches = prompt.patches;
+  const auto encode = [&](std::span<const float> in, std::span<const PatchGrid> tiles, std::span<float> to) {
+    return (*model)->EncodeImage(**backend, in, tiles, to).code();
+  };
+  EXPECT_EQ(encode(patches, prompt.images[0], out), absl::StatusCode::kOk);
+  EXPECT_EQ(encode(patches.subspan(1), prompt.images[0], out), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(encode(patches, prompt.images[0], std::span(out).subspan(1)), absl::StatusCode::kInvalidArgument);
+  std::vector<PatchGrid> more = prompt.images[0];
+  more.push_back(more[0]);
+  EXPECT_EQ(encode(patches, more, out), absl::StatusCode::kInvalidArgument);
+  more.back() = {-1, 4};
+  EXPECT_EQ(encode(patches, more, out), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_P(EveryVisionFamily, CpuLogitsEqualTransformersOnEveryInstructionSet) {
   for (const IsaLevel isa : SupportedIsaLevels()) {
     SCOPED_TRACE(IsaLevelName(isa));
@@ -119,6 +158,25 @@ TEST(EasyVqa, CpuLogitsEqualTransformersOnEveryInstructionSet) {
     ASSERT_TRUE(backend.ok()) << backend.status();
     testing::ExpectEasyVqa(**backend, kLogitsTolerance, /*bitwise=*/true);
   }
+}
+
+TEST(TextModel, EncodesNoImages) {
+  const auto golden = GoldenModel::Load("llama-tied-f16-v4");
+  ASSERT_TRUE(golden.ok()) << golden.status();
+  EXPECT_EQ(golden->model->vision(), nullptr);
+  const auto backend = CreateCpuBackend({.threads = 1, .isa = std::nullopt});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  testing::FilesWeightLoader loader(**backend, golden->weights);
+  const auto model = LoadedModel::Load(golden->model, loader, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->EncodeImage(**backend, {}, {}, {}).code(), absl::StatusCode::kFailedPrecondition);
+  const std::vector<std::vector<PatchGrid>> image = {{{2, 2}}};
+  EXPECT_EQ(golden->model->PositionsFor(std::vector<int32_t>{1, ~0}, image).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  const auto plain = golden->model->PositionsFor(std::vector<int32_t>{4, 5, 6}, {});
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_THAT(plain->positions, ::testing::ElementsAre(0, 1, 2));
+  EXPECT_EQ(plain->delta, 0);
 }
 
 TEST(LearnedPositions, OfTilesOfEverySizeEqualTransformers) {
