@@ -40,7 +40,7 @@ struct VisionLayout {
   std::vector<int32_t> exit;          // order of image tokens, where the blocks changed it; empty: as they come
 };
 
-// The weights of one stage, ready to run. Immutable.
+// The weights of one stage, ready to run. Immutable. Must not outlive its tower.
 class VisionStage {
  public:
   virtual ~VisionStage() = default;
