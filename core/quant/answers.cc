@@ -19,6 +19,7 @@ struct Answerer::Sequence {
   const AnswerPrompt* prompt = nullptr;
   std::vector<int32_t> blocks;
   std::vector<int32_t> answer;
+  const std::vector<int32_t>* forced = nullptr;
 
   [[nodiscard]] int64_t prompt_size() const { return static_cast<int64_t>(prompt->tokens.size()); }
   [[nodiscard]] int32_t PositionAt(int axis, int64_t index) const {
@@ -93,18 +94,33 @@ absl::Status Answerer::DecodeStep(std::span<Sequence*> active, KvCache& cache, s
 }
 
 bool Answerer::Append(Sequence& sequence, std::span<const float> logits) const {
+  if (sequence.forced != nullptr) {
+    const size_t step = sequence.answer.size();
+    if (step == sequence.forced->size()) return false;
+    sequence.answer.push_back((*sequence.forced)[step]);
+    return static_cast<int64_t>(sequence.answer.size()) < max_tokens_;
+  }
   const auto best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   if (std::ranges::find(stop_ids_, best) != stop_ids_.end()) return false;
   sequence.answer.push_back(best);
   return static_cast<int64_t>(sequence.answer.size()) < max_tokens_;
 }
 
-absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Run(
-    std::span<const AnswerPrompt> prompts, const std::function<void(size_t, std::span<const float>)>& first,
-    Progress& progress) {
+absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Run(std::span<const AnswerPrompt> prompts,
+                                                                const Visit& visit,
+                                                                std::span<const std::vector<int32_t>> forced,
+                                                                Progress& progress) {
   const auto vocabulary = static_cast<size_t>(model_.model().config().vocab_size);
   std::vector<Sequence> sequences(prompts.size());
-  for (size_t i = 0; i < prompts.size(); ++i) sequences[i].prompt = &prompts[i];
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    sequences[i].prompt = &prompts[i];
+    if (!forced.empty()) sequences[i].forced = &forced[i];
+  }
+  const auto take = [&](Sequence& sequence, std::span<const float> row) {
+    const auto index = static_cast<size_t>(&sequence - sequences.data());
+    if (visit) visit(index, sequence.answer.size(), row);
+    return Append(sequence, row);
+  };
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<KvCache> cache, MakeCache(sequences));
   std::vector<float> logits(prompts.size() * vocabulary);
   std::vector<Sequence*> active;
@@ -112,8 +128,7 @@ absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Run(
     GWQ_RETURN_IF_ERROR(progress.Check());
     const auto row = std::span(logits).first(vocabulary);
     GWQ_RETURN_IF_ERROR(Prefill(sequences[i], *cache, row));
-    if (first) first(i, row);
-    if (Append(sequences[i], row)) active.push_back(&sequences[i]);
+    if (take(sequences[i], row)) active.push_back(&sequences[i]);
   }
   while (!active.empty()) {
     GWQ_RETURN_IF_ERROR(progress.Check());
@@ -121,7 +136,7 @@ absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Run(
     GWQ_RETURN_IF_ERROR(DecodeStep(active, *cache, rows));
     std::vector<Sequence*> still;
     for (size_t i = 0; i < active.size(); ++i) {
-      if (Append(*active[i], rows.subspan(i * vocabulary, vocabulary))) still.push_back(active[i]);
+      if (take(*active[i], rows.subspan(i * vocabulary, vocabulary))) still.push_back(active[i]);
     }
     active = std::move(still);
   }

@@ -33,11 +33,16 @@ class Answerer {
   Answerer(const LoadedModel& model, Backend& backend, std::span<const int32_t> stop_ids, int64_t max_tokens)
       : model_(model), backend_(backend), stop_ids_(stop_ids), max_tokens_(max_tokens) {}
 
-  // Of equal logits the lowest token is taken. `first` sees the logits right behind prompt `index`, before anything is
-  // generated. The same answer whatever the other prompts are. RESOURCE_EXHAUSTED where the cache cannot be had.
-  [[nodiscard]] absl::StatusOr<std::vector<std::vector<int32_t>>> Run(
-      std::span<const AnswerPrompt> prompts, const std::function<void(size_t index, std::span<const float>)>& first,
-      Progress& progress);
+  // Sees the logits behind prompt `index` and `step` tokens of its answer.
+  using Visit = std::function<void(size_t index, size_t step, std::span<const float> logits)>;
+
+  // Of equal logits the lowest token is taken. `visit` may be null. Where `forced` is not empty it holds the answers,
+  // and the model only reads them: as many steps as a greedy answer of these tokens would take. The same answer
+  // whatever the other prompts are. RESOURCE_EXHAUSTED where the cache cannot be had.
+  [[nodiscard]] absl::StatusOr<std::vector<std::vector<int32_t>>> Run(std::span<const AnswerPrompt> prompts,
+                                                                      const Visit& visit,
+                                                                      std::span<const std::vector<int32_t>> forced,
+                                                                      Progress& progress);
 
  private:
   struct Sequence;

@@ -23,6 +23,8 @@ namespace {
 // Tokens of one prompt: evaluation_memory.cc counts on it.
 constexpr int64_t kMaxPromptTokens = 4096;
 constexpr double kIouThreshold = 0.5;
+// Of a reference's logits: evaluation_memory.cc counts on it.
+constexpr size_t kMaxLogitBytes = size_t{256} << 20;
 
 // One model, whole, with what it needs to be asked about images.
 class Seer {
@@ -76,10 +78,11 @@ class Seer {
                         prompt.positions.delta};
   }
 
-  absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(
-      std::span<const AnswerPrompt> prompts, const std::function<void(size_t, std::span<const float>)>& first,
-      Progress& progress) const {
-    return Answerer(*loaded_, *backend_, text_->stop_ids(), max_tokens_).Run(prompts, first, progress);
+  absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
+                                                           const Answerer::Visit& visit,
+                                                           std::span<const std::vector<int32_t>> forced,
+                                                           Progress& progress) const {
+    return Answerer(*loaded_, *backend_, text_->stop_ids(), max_tokens_).Run(prompts, visit, forced, progress);
   }
 
  private:
@@ -141,8 +144,8 @@ class ImageEvaluation {
   // What is known of a question while its wave is answered.
   struct Asked {
     PreparedImage image;  // of the first image, without patches
-    std::vector<float> logits;
     std::vector<int32_t> answer, reference_answer;
+    std::vector<float> reference_logits;  // step by step
     double kl = 0;
   };
 
@@ -164,43 +167,59 @@ class ImageEvaluation {
     return absl::IsInvalidArgument(status) ? InvalidField(field, MessageOf(status)) : Annotate(status, field);
   }
 
+  // Questions of a wave: the reference's logits of all steps are held.
+  [[nodiscard]] size_t MostQuestions() const {
+    if (reference_ == nullptr) return items_.size();
+    return std::max<size_t>(1, kMaxLogitBytes / (4 * static_cast<size_t>(model_.vocabulary() * run_.task.max_tokens)));
+  }
+
   // As many questions from `begin` on as the cache holds; returns where the next wave begins.
   absl::StatusOr<size_t> Wave(size_t begin) {
     std::vector<AnswerPrompt> prompts;
     std::vector<Asked> asked;
     int64_t tokens = 0;
-    size_t end = begin;
-    for (; end < items_.size(); ++end) {
-      GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(items_[end], model_));
-      GWQ_ASSIGN_OR_RETURN(AnswerPrompt prompt, model_.Ask(items_[end], images));
+    const size_t most = std::min(items_.size() - begin, MostQuestions());
+    while (asked.size() < most) {
+      const DatasetItem& item = items_[begin + asked.size()];
+      GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(item, model_));
+      GWQ_ASSIGN_OR_RETURN(AnswerPrompt prompt, model_.Ask(item, images));
       const int64_t size = std::ssize(prompt.tokens) + run_.task.max_tokens;
       if (!prompts.empty() && tokens + size > kAnswerCacheTokens) break;
       tokens += size;
       prompts.push_back(std::move(prompt));
-      asked.push_back({std::move(images.front()), {}, {}, {}, 0});
+      asked.emplace_back().image = std::move(images.front());
     }
-    const auto keep = [&](size_t i, std::span<const float> logits) {
-      if (reference_ != nullptr) asked[i].logits.assign(logits.begin(), logits.end());
-    };
-    GWQ_ASSIGN_OR_RETURN(auto answers, model_.Answer(prompts, keep, run_.progress));
+    GWQ_ASSIGN_OR_RETURN(auto answers, model_.Answer(prompts, nullptr, {}, run_.progress));
     for (size_t i = 0; i < asked.size(); ++i) asked[i].answer = std::move(answers[i]);
-    prompts.clear();
-    if (reference_ != nullptr) GWQ_RETURN_IF_ERROR(AskReference(begin, asked));
+    if (reference_ != nullptr) GWQ_RETURN_IF_ERROR(Compare(begin, prompts, asked));
     for (size_t i = 0; i < asked.size(); ++i) GWQ_RETURN_IF_ERROR(Judge(items_[begin + i], asked[i]));
-    return end;
+    return begin + asked.size();
   }
 
-  absl::Status AskReference(size_t begin, std::vector<Asked>& asked) {
-    std::vector<AnswerPrompt> prompts;
+  // The reference answers; then the model reads those answers, and each step's distribution is held against the
+  // reference's.
+  absl::Status Compare(size_t begin, std::span<const AnswerPrompt> prompts, std::vector<Asked>& asked) {
+    std::vector<AnswerPrompt> own;
     for (size_t i = 0; i < asked.size(); ++i) {
       GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(items_[begin + i], *reference_));
-      GWQ_ASSIGN_OR_RETURN(prompts.emplace_back(), reference_->Ask(items_[begin + i], images));
+      GWQ_ASSIGN_OR_RETURN(own.emplace_back(), reference_->Ask(items_[begin + i], images));
     }
-    const auto compare = [&](size_t i, std::span<const float> logits) {
-      asked[i].kl = KlDivergence(Softmax(logits), Softmax(asked[i].logits));
+    const auto keep = [&](size_t i, size_t, std::span<const float> logits) {
+      asked[i].reference_logits.insert(asked[i].reference_logits.end(), logits.begin(), logits.end());
     };
-    GWQ_ASSIGN_OR_RETURN(auto answers, reference_->Answer(prompts, compare, run_.progress));
-    for (size_t i = 0; i < asked.size(); ++i) asked[i].reference_answer = std::move(answers[i]);
+    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->Answer(own, keep, {}, run_.progress));
+    const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
+      const auto reference =
+          std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
+      asked[i].kl += KlDivergence(Softmax(reference), Softmax(logits));
+    };
+    GWQ_RETURN_IF_ERROR(model_.Answer(prompts, compare, answers, run_.progress).status());
+    const auto vocabulary = static_cast<size_t>(model_.vocabulary());
+    for (size_t i = 0; i < asked.size(); ++i) {
+      asked[i].kl /= static_cast<double>(asked[i].reference_logits.size() / vocabulary);
+      asked[i].reference_logits = {};
+      asked[i].reference_answer = answers[i];
+    }
     return absl::OkStatus();
   }
 

@@ -98,6 +98,8 @@ uint64_t ChoiceBytes(const StoredModel& model) {
 
 // Decoding and preparing one image: pixels as they came and resized, patches, and the tower's pass over them.
 constexpr uint64_t kImageBytes = uint64_t{768} << 20;
+// A reference's logits over the steps of a wave's answers; one question may take more than its share.
+constexpr uint64_t kReferenceLogitBytes = uint64_t{256} << 20;
 
 // The whole model, and a cache of all its blocks.
 uint64_t ImageBytes(const StoredModel& model) {
@@ -143,7 +145,9 @@ absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model,
   } else if (task.kind != EvaluationKind::kChoices) {
     bytes = kImageBytes + ImageBytes(*measured);
     if (against != nullptr) {
-      bytes += ImageBytes(*against);
+      const ModelConfig& config = against->model()->config();
+      bytes += ImageBytes(*against) +
+               std::max(kReferenceLogitBytes, Unsigned(config.vocab_size) * Unsigned(task.max_tokens) * 4);
       texts += TokenizerBytes(*against);
     }
   } else {

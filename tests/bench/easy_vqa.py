@@ -11,7 +11,8 @@ Every figure comes from `gwq eval run` and the jobs' reports. Two tables:
   methods        round to nearest and GWQ (1 % outliers by one picture and question built into the service), each at 4, 3 and 2 bits
   calibration    GWQ at 3 and 2 bits: picture and text against text alone, with the vision tower quantized and with the tower kept
 
-KL is that of the answer's first token against the full-precision model's, in nats. Takes about a minute a row on 2 cores.
+KL is against the full-precision model in nats, over the steps of its own answers; of answers and of located boxes apart. Takes about half a minute a
+row on 2 cores.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ GROUP = 32
 TEXT = "what color is the shape? is there a circle in the image? where is the rectangle? what shape is in the image? is there a red shape?"
 TEXT_ALONE = ["--calibration-text", TEXT]
 KEEP_TOWER = ["--rule", "*:method=keep,part=vision", "--rule", "*:method=keep,part=projector,kind=linear"]
-COLUMNS = ("case", "exact match", "± s.e.", "KL of answers", "same answer", "located (IoU 0.5)", "bits: matrices", "bits: model")
+COLUMNS = ("case", "exact match", "± s.e.", "KL of answers", "located (IoU 0.5)", "KL of boxes", "bits: matrices", "bits: model")
 
 
 class Bench:
@@ -46,10 +47,10 @@ class Bench:
 
     def row(self, case, target, bits):
         reference = target != "models/full"
-        vqa, boxes = self.measure(target, "vqa", reference), self.measure(target, "grounding", False)
+        vqa, boxes = self.measure(target, "vqa", reference), self.measure(target, "grounding", reference)
         value = lambda metrics, name: metrics[name]["value"] if name in metrics else None
         return dict(zip(COLUMNS, (case, value(vqa, "exact_match"), vqa["exact_match"]["standard_error"], value(vqa, "mean_kl"),
-                                  value(vqa, "same_answer"), value(boxes, "accuracy_iou50"), *bits)))
+                                  value(boxes, "accuracy_iou50"), value(boxes, "mean_kl"), *bits)))
 
     def quantized(self, case, name, *flags):
         self.gwq("quantize", "full", "--name", name, "--group-size", GROUP, "--loss", "all", "--evaluation-tokens", 0, *flags, "--wait")

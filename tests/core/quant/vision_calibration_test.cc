@@ -65,9 +65,10 @@ TEST(VisionCalibration, GradientsOfEveryLinearAreThoseOfTransformers) {
     const auto golden = GoldenModel::Load(name);
     ASSERT_THAT(golden, IsOk());
     const std::set<std::string> linears = Linears(*golden->model);
-    // Prompt a has one image; its goldens are gradients of the mean over all positions.
-    const Walked walked = Walk(*golden, testing::LoadGoldenPrompt(*golden, "a"),
+    // Of two images; the goldens are gradients of the mean over all positions.
+    const Walked walked = Walk(*golden, testing::LoadGoldenPrompt(*golden, "b"),
                                [&](std::string_view tensor) { return linears.contains(std::string(tensor)); });
+    EXPECT_NEAR(walked.loss, golden->Floats("loss.all").at(0), 1e-5);
     EXPECT_EQ(walked.gradients.size(), linears.size());
     std::set<ModelPart> parts;
     for (const TensorSpec& spec : golden->model->tensors()) {

@@ -107,8 +107,13 @@ TEST_F(EvaluationsTest, AWaitingJobKeepsItsDatasetAndReference) {
   model.set_name("models/other");
   EXPECT_EQ(Call(*models_, &v1::ModelService::Stub::DeleteModel, model, &nothing).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION);
-  // A dataset of the same name, replaced meanwhile, does not change the job.
-  ImportDataset("questions", "{\"context\":\"b\",\"choices\":[\"cd\",\"e\",\"f\"],\"answer\":2}\n");
+  // A dataset of the same name that comes meanwhile does not change what the job was asked.
+  google::longrunning::Operation replacing;
+  PushDataset(Files({{"q.jsonl", "{\"context\":\"b\",\"choices\":[\"cd\",\"e\",\"f\"],\"answer\":2}\n"}}), "questions",
+              &replacing);
+  ASSERT_TRUE(RunOne());
+  ASSERT_TRUE(RunOne());
+  EXPECT_NE(Get("evaluations/found").result_json().find("\"items\":2"), std::string::npos);
 }
 
 TEST_F(EvaluationsTest, FaultsAreRefusedAtTheirField) {
