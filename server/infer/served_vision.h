@@ -1,6 +1,7 @@
 // The part of a served model that sees.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,9 +29,10 @@ class ServedVision {
   [[nodiscard]] const Model& model() const { return model_->model(); }
   [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
   [[nodiscard]] ImageMetrics& metrics() { return metrics_; }
-  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn and computes: not for a reaction or an
-  // engine's thread.
-  [[nodiscard]] absl::Status Encode(const PreparedImage& image, std::span<float> rows) const;
+  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn at each tile and computes: not for a
+  // reaction or an engine's thread. `check` is asked between tiles and ends the work with its error.
+  [[nodiscard]] absl::Status Encode(const PreparedImage& image, const std::function<absl::Status()>& check,
+                                    std::span<float> rows) const;
 
  private:
   const std::shared_ptr<const LoadedModel> model_;

@@ -101,9 +101,8 @@ absl::Status EncodeOne(const ServedModel& model, const ImageLimits& limits, cons
   if (prepared->image_tokens != plan.image_tokens) {
     return absl::InternalError("the picture is of another size than its header told");
   }
-  GWQ_RETURN_IF_ERROR(check());
   const Stopwatch watch(times.encode_millis);
-  return model.vision()->Encode(*prepared, rows);
+  return model.vision()->Encode(*prepared, check, rows);
 }
 
 // Rows of all image parts in order; an image that stands in several is encoded once.
