@@ -15,7 +15,7 @@ import tokenizers
 import transformers
 from PIL import Image
 from transformers import (CLIPImageProcessorPil, Idefics3ImageProcessorPil, Idefics3Processor, LlavaProcessor, PreTrainedTokenizerFast,
-                          Qwen2VLImageProcessorPil, Qwen2VLProcessor, Qwen2VLVideoProcessor)
+                          Qwen2_5_VLProcessor, Qwen2VLImageProcessorPil, Qwen2VLProcessor, Qwen2VLVideoProcessor)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import text_inputs  # noqa: E402
@@ -63,8 +63,9 @@ def families():
     """(name, config, preprocessor_config, tokenizer.json, tokens, template, processor)."""
     settings = {"patch_size": 2, "merge_size": 2, "temporal_patch_size": 2, "size": {"shortest_edge": 64, "longest_edge": 576}}
     tokens, made = {"eos_token": "<|im_end|>"}, tokenizer_json(QWEN)
-    yield ("qwen2-vl", config("qwen2-vl-untied-f32-v5", QWEN, "<|image_pad|>", in_channels=3), "Qwen2VLImageProcessor", settings, made, tokens,
-           text_inputs.QWEN2_VL, Qwen2VLProcessor(Qwen2VLImageProcessorPil(**settings), fast(made, **tokens), Qwen2VLVideoProcessor()))
+    for name, model, processor in (("qwen2-vl", "qwen2-vl-untied-f32-v5", Qwen2VLProcessor), ("qwen2.5-vl", "qwen25-vl-f32-v5", Qwen2_5_VLProcessor)):
+        yield (name, config(model, QWEN, "<|image_pad|>", in_channels=3), "Qwen2VLImageProcessor", settings, made, tokens, text_inputs.QWEN2_VL,
+               processor(Qwen2VLImageProcessorPil(**settings), fast(made, **tokens), Qwen2VLVideoProcessor()))
     settings = {"size": {"longest_edge": 36}, "max_image_size": {"longest_edge": 12}}
     tokens, made = {"bos_token": "<|im_start|>", "eos_token": "<end_of_utterance>"}, tokenizer_json(IDEFICS)
     yield ("idefics3", config("idefics3-f32-v5", IDEFICS, "<image>"), "Idefics3ImageProcessor", settings, made, tokens, text_inputs.SMOLVLM,

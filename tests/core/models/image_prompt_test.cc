@@ -72,7 +72,7 @@ std::vector<ChatMessage> Messages(const json& golden) {
 }
 
 TEST(ImagePrompt, TokensEqualTheProcessorsOfTransformers) {
-  ASSERT_EQ(Golden()["families"].size(), 3u);
+  ASSERT_EQ(Golden()["families"].size(), 4u);
   for (const json& family : Golden()["families"]) {
     SCOPED_TRACE(family["name"].get<std::string>());
     const Seeing seeing(family);
