@@ -222,12 +222,15 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   CLI::App* command = app.add_subcommand("vqa", "ask about images");
   auto to = std::make_shared<Arguments>();
   command->add_option("model", to->model, "artifact or model")->required();
-  command->add_option("--image,-i", to->images, "JPEG, PNG or WebP file, or sha256:HEX; may be repeated");
+  command->add_option("--image,-i", to->images, "JPEG, PNG or WebP file, or sha256:HEX; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--question,-m", to->question, "what to ask");
   command->add_option("--system", to->system, "a system message before it");
   command->add_option("--choices", to->choices, "closed set of answers, separated by commas: how probable is each?")
-      ->delimiter(',');
-  command->add_option("--choice", to->choice, "one more of them, commas and all; may be repeated");
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_option("--choice", to->choice, "one more of them, commas and all; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--normalize", to->normalize, "divide each choice's log-likelihood by: none, tokens, bytes")
       ->check(CLI::IsMember({"none", "tokens", "bytes"}))
       ->capture_default_str();
@@ -244,7 +247,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   command->add_option("--max-tokens,-n", to->max_tokens);
   command->add_option("--temperature,-t", to->temperature, "0 is greedy");
   command->add_option("--seed", to->seed);
-  command->add_option("--stop", to->stop, "end before this text; may be repeated");
+  command->add_option("--stop", to->stop, "end before this text; may be repeated")->allow_extra_args(false);
   command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence as abstained")
       ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded");

@@ -53,6 +53,12 @@ class VqaTest(unittest.TestCase):
         once = self.infer.VqaOnce(self.request(max_tokens=20), timeout=60)
         self.assertEqual(list(once.token_ids), [i for chunk in chunks for i in chunk.token_ids])
 
+    def test_the_model_may_stand_behind_the_options(self):
+        run = self.services.gwq("vqa", "--image", self.images[0], "--choices", "a,b", "--question", QUESTION, "seeing", "--json")
+        self.assertEqual(len(json.loads(run.stdout)["result"]["choices"]["choices"]), 2)
+        run = self.services.gwq("vqa", "--image", self.images[0], "seeing", "--image", self.images[1], "--question", QUESTION, "-n", 2, "--json")
+        self.assertEqual(json.loads(run.stdout)["usage"]["image_tokens"], 6 + 8)
+
     def test_choices_sum_to_one_and_name_the_best(self):
         run = self.vqa("--image", self.images[0], "--question", QUESTION, "--choices", "red,green,blue", "--choice", "a, b", "--json")
         choices = json.loads(run.stdout)["result"]["choices"]
