@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -35,6 +36,9 @@ struct Step {
   static constexpr int kPrompt = -1;
   int choice = kPrompt;
   std::vector<size_t> prompts;  // of the wave
+  // Of a prompt or choice that is longer than a pass: these of its rows.
+  int64_t begin = 0;
+  int64_t end = std::numeric_limits<int64_t>::max();
 };
 
 class Wave {
@@ -103,18 +107,46 @@ class Wave {
 
   // A group's prompts share passes; its choices overwrite each other behind the prompts.
   void EndGroup(std::vector<size_t>& group) {
-    steps_.push_back({Step::kPrompt, group});
+    AddSteps(Step::kPrompt, group);
     size_t most = 0;
     for (const size_t i : group) most = std::max(most, prompts_[i].choices.size());
-    for (size_t choice = 0; choice < most; ++choice) {
-      Step step{static_cast<int>(choice), {}};
-      for (const size_t i : group) {
-        const auto& choices = prompts_[i].choices;
-        if (choice < choices.size() && choices[choice].size() > 1) step.prompts.push_back(i);
-      }
-      if (!step.prompts.empty()) steps_.push_back(std::move(step));
-    }
+    for (size_t choice = 0; choice < most; ++choice) AddSteps(static_cast<int>(choice), group);
     group.clear();
+  }
+
+  // No pass has more than kChoicePassRows rows.
+  void AddSteps(int choice, const std::vector<size_t>& group) {
+    Step step;
+    step.choice = choice;
+    int64_t rows = 0;
+    const auto flush = [&] {
+      if (!step.prompts.empty()) steps_.push_back(step);
+      step.prompts.clear();
+      rows = 0;
+    };
+    for (const size_t i : group) {
+      const int64_t size = Size(TokensOf(choice, i));
+      if (size == 0) continue;
+      if (rows + size > kChoicePassRows) flush();
+      step.prompts.push_back(i);
+      rows += size;
+      if (size <= kChoicePassRows) continue;
+      for (int64_t begin = 0; begin < size; begin += kChoicePassRows) {
+        steps_.push_back({choice, {i}, begin, std::min(begin + kChoicePassRows, size)});
+      }
+      step.prompts.clear();
+      rows = 0;
+    }
+    flush();
+  }
+
+  // The rows of a prompt, or of its choice: all tokens but the last.
+  [[nodiscard]] std::span<const int32_t> TokensOf(int choice, size_t prompt) const {
+    const ChoicePrompt& from = prompts_[prompt];
+    if (choice == Step::kPrompt) return from.tokens;
+    if (static_cast<size_t>(choice) >= from.choices.size()) return {};
+    const std::span<const int32_t> tokens = from.choices[static_cast<size_t>(choice)];
+    return tokens.first(tokens.size() - 1);
   }
 
   absl::Status MakeCache() {
@@ -135,11 +167,13 @@ class Wave {
     int64_t first_state = 0;
   };
   [[nodiscard]] Rows RowsOf(const Step& step, size_t prompt) const {
-    const ChoicePrompt& from = prompts_[prompt];
-    if (step.choice == Step::kPrompt) return {from.tokens, 0, places_[prompt].first_row};
-    const auto choice = static_cast<size_t>(step.choice);
-    const std::span<const int32_t> tokens = from.choices[choice];
-    return {tokens.first(tokens.size() - 1), Size(from.tokens), places_[prompt].choice_rows[choice]};
+    const std::span<const int32_t> all = TokensOf(step.choice, prompt);
+    const int64_t end = std::min(step.end, Size(all));
+    const auto tokens = all.subspan(static_cast<size_t>(step.begin), static_cast<size_t>(end - step.begin));
+    const Place& place = places_[prompt];
+    if (step.choice == Step::kPrompt) return {tokens, step.begin, place.first_row + step.begin};
+    return {tokens, Size(prompts_[prompt].tokens) + step.begin,
+            place.choice_rows[static_cast<size_t>(step.choice)] + step.begin};
   }
 
   [[nodiscard]] int32_t PositionAt(const ChoicePrompt& prompt, int axis, int64_t index) const {
@@ -239,10 +273,10 @@ class Wave {
     int32_t row = 0;
     for (const size_t i : step.prompts) {
       const auto rows = static_cast<int32_t>(RowsOf(step, i).tokens.size());
-      if (step.choice == Step::kPrompt) {
+      if (step.choice != Step::kPrompt) {
+        for (int32_t k = 0; k < rows; ++k) out.push_back({row + k, i, static_cast<size_t>(step.begin + k) + 1});
+      } else if (step.end >= Size(prompts_[i].tokens)) {
         out.push_back({row + rows - 1, i, 0});
-      } else {
-        for (int32_t k = 0; k < rows; ++k) out.push_back({row + k, i, static_cast<size_t>(k) + 1});
       }
       row += rows;
     }

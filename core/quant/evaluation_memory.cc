@@ -83,13 +83,13 @@ uint64_t TextBytes(const StoredModel& model, const StoredModel* reference, const
   return held + std::max(stage, heads);
 }
 
-// The sides come one after the other. A pass has a few prompts, or a long one; so has the cache.
+// The sides come one after the other. The cache holds the prompts of a pass, or a long one, each with its longest
+// choice.
 uint64_t ChoiceBytes(const StoredModel& model) {
   const ModelConfig& config = model.model()->config();
   const StageSizes sizes = SizesOf(model);
   const auto wave = Unsigned(kChoiceWaveRows);
-  const uint64_t longest = config.max_positions > 0 ? std::min(Unsigned(config.max_positions), wave) : wave;
-  const uint64_t rows = std::max(longest, Unsigned(kChoicePassRows));
+  const auto rows = Unsigned(kChoicePassRows);
   const uint64_t states = (wave + 2 * rows) * Unsigned(config.hidden_size) * 4;
   const uint64_t cache = CacheBytes(config, 2 * wave);
   const uint64_t block = Laid(sizes.block) + kForwardCopies * rows * Widths(config) * 4;

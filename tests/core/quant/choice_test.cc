@@ -59,10 +59,11 @@ class ChoiceWalkTest : public ::testing::Test {
     std::vector<int32_t> tokens = prompt;
     tokens.insert(tokens.end(), choice.begin(), choice.end() - 1);
     const auto cache =
-        backend_->CreateKvCache({config.blocks, config.attention.kv_heads, config.attention.head_dim, 16, 8});
+        backend_->CreateKvCache({config.blocks, config.attention.kv_heads, config.attention.head_dim, 16, 64});
     std::vector<int32_t> positions(tokens.size());
     std::iota(positions.begin(), positions.end(), 0);
-    const std::vector<int32_t> blocks = {0, 1, 2, 3, 4, 5, 6, 7};
+    std::vector<int32_t> blocks(64);
+    std::iota(blocks.begin(), blocks.end(), 0);
     const SequenceRows sequence{0, static_cast<int64_t>(tokens.size()), 0, blocks};
     Batch batch;
     batch.rows = sequence.rows;
@@ -110,6 +111,20 @@ TEST_F(ChoiceWalkTest, EqualsPromptAndChoiceReadAlone) {
     for (size_t k = 0; k < prompts[i].choices.size(); ++k) {
       // CpuBackend, F32 weights: the same logits, so only the order of sums in the norm differs.
       EXPECT_NEAR((*got)[i][k], Forced(prompts[i].tokens, prompts[i].choices[k]), 1e-9) << i << ", " << k;
+    }
+  }
+}
+
+TEST_F(ChoiceWalkTest, LongPromptsAndChoicesGoInSeveralPasses) {
+  std::vector<ChoicePrompt> prompts = {Prompt(1, kChoicePassRows + 40, {3, kChoicePassRows - 90, 1})};
+  prompts.push_back(Prompt(2, 3, {kChoicePassRows + 77, 2}));
+  for (int i = 0; i < 12; ++i) prompts.push_back(Prompt(i, 5, {90, 4}));
+  const auto got = ScoreChoices(*golden_->model, *loader_, *backend_, prompts, "evaluate", NoProgress());
+  ASSERT_THAT(got, IsOk());
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{2}, size_t{13}}) {
+    for (size_t k = 0; k < prompts[i].choices.size(); ++k) {
+      const double expected = Forced(prompts[i].tokens, prompts[i].choices[k]);
+      EXPECT_NEAR((*got)[i][k], expected, 1e-9 * -expected) << i << ", " << k;
     }
   }
 }
