@@ -18,7 +18,7 @@ namespace gwq {
 
 class CpuPass final : public Pass {
  public:
-  // Everything outlives the pass. `batch` has passed CheckBatch; `cache` may be null.
+  // What spans and references point at outlives the pass. `batch` has passed CheckBatch; `cache` may be null.
   CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ComputeTeam& team, Arena& arena);
   ~CpuPass() override;
   CpuPass(const CpuPass&) = delete;
@@ -99,7 +99,7 @@ class CpuPass final : public Pass {
   void FillSegments(const QkvPlaces& places, const SegmentAttention& attention, const SegmentCache& cache, Rows& out);
   void AttendSegments(const SegmentAttention& attention, const SegmentCache& cache, Rows& scratch, Rows& out);
 
-  const Batch& batch_;
+  const Batch batch_;  // its spans are the caller's
   CpuKvCache* const cache_;
   const Kernels& kernels_;
   ComputeTeam& team_;

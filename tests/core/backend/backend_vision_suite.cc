@@ -392,5 +392,16 @@ TEST_P(BackendSuite, TextOnOnePositionAxisEqualsTheSameOnEvery) {
   EXPECT_EQ(run(1, x).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+// What a batch points at belongs to the caller; the description itself does not.
+TEST_P(BackendSuite, APassOutlivesTheDescriptionOfItsBatch) {
+  const Floats x(3 * 8, 1.5F);
+  auto batch = std::make_unique<Batch>(BatchOfRows(3));
+  auto pass = backend_->Begin(*batch, nullptr).value();
+  *batch = BatchOfRows(7);
+  batch.reset();
+  EXPECT_EQ(pass->batch().rows, 3);
+  EXPECT_EQ(ReadAll(*pass, pass->Input(x, 8), 3), x);
+}
+
 }  // namespace
 }  // namespace gwq::testing
