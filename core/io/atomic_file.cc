@@ -35,7 +35,11 @@ std::string UniqueSuffix() {
 
 absl::Status CreateFoldersDurably(FileSystem& files, const std::string& path) {
   std::vector<std::string> missing;
-  for (std::string folder = path; !files.Exists(folder); folder = ParentFolder(folder)) missing.push_back(folder);
+  // A file system that is down says of its root, too, that it does not exist.
+  for (std::string folder = path; !files.Exists(folder) && folder != ParentFolder(folder);) {
+    missing.push_back(folder);
+    folder = ParentFolder(folder);
+  }
   GWQ_RETURN_IF_ERROR(files.CreateFolders(path));
   for (const std::string& folder : missing) GWQ_RETURN_IF_ERROR(files.SyncFolder(ParentFolder(folder)));
   if (!missing.empty()) return absl::OkStatus();

@@ -104,6 +104,12 @@ TEST_F(Faults, FoldersCreatedDurablyStayWithEveryLevel) {
   EXPECT_TRUE(files_.Exists(folder_ / "a/b/c"));
 }
 
+TEST_F(Faults, FoldersAreNotCreatedWhileTheMachineIsDown) {
+  files_.Crash(CrashKind::kDropUnsynced);
+  EXPECT_THAT(CreateFoldersDurably(files_, folder_ / "a"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(CreateFoldersDurably(files_, "a"), HasCode(absl::StatusCode::kUnavailable));
+}
+
 TEST_F(Faults, AFolderThatSomebodyMadeAndDidNotSyncIsSynced) {
   ASSERT_THAT(files_.CreateFolders(folder_ / "a"), IsOk());
   ASSERT_THAT(CreateFoldersDurably(files_, folder_ / "a"), IsOk());
