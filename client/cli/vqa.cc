@@ -142,12 +142,12 @@ void PrintResult(Session& session, const v1::VqaChunk& last) {
       abstained = last.result().free_text().abstained();
   }
   const v1::Timings& timings = last.timings();
-  session.terminal().Note(
-      fmt::format("[confidence {:.3f}{}; {} prompt tokens, {} of images; images {:.0f} ms, prompt {:.0f} ms, {} "
-                  "generated at {:.1f} token/s]",
-                  confidence, abstained ? ", abstained" : "", last.usage().prompt_tokens(), last.usage().image_tokens(),
-                  timings.image_queue_ms() + timings.image_prepare_ms() + timings.image_encode_ms(),
-                  timings.prefill_ms(), last.usage().generated_tokens(), timings.decode_tokens_per_second()));
+  const int32_t generated = last.usage().generated_tokens();
+  session.terminal().Note(fmt::format(
+      "[confidence {:.3f}{}; {} prompt tokens, {} of images; images {:.0f} ms, prompt {:.0f} ms{}]", confidence,
+      abstained ? ", abstained" : "", last.usage().prompt_tokens(), last.usage().image_tokens(),
+      timings.image_queue_ms() + timings.image_prepare_ms() + timings.image_encode_ms(), timings.prefill_ms(),
+      generated == 0 ? "" : fmt::format(", {} generated in {:.0f} ms", generated, timings.decode_ms())));
 }
 
 absl::StatusOr<ExitCode> RunOne(Session& session, const Arguments& arguments) {
