@@ -101,7 +101,7 @@ void AddNamed(CLI::App& jobs, Selected& selected, const std::string& verb, const
 }  // namespace
 
 void AddJobCommands(CLI::App& app, Selected& selected) {
-  CLI::App* jobs = app.add_subcommand("jobs", "imports, quantizations and exports");
+  CLI::App* jobs = app.add_subcommand("jobs", "imports, quantizations, exports and evaluations");
   jobs->require_subcommand(1);
   jobs->add_subcommand("list", "all jobs, newest first")->callback([&selected] { selected.action = List; });
   AddNamed(*jobs, selected, "show", "one job", Show);

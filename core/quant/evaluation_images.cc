@@ -29,7 +29,8 @@ constexpr size_t kMaxLogitBytes = size_t{256} << 20;
 // One model, whole, with what it needs to be asked about images.
 class Seer {
  public:
-  static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens) {
+  static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens,
+                                   std::string_view phase, Progress& progress) {
     if (model.model()->vision() == nullptr) {
       return absl::FailedPreconditionError(
           fmt::format("{} sees no images; evaluate its text or choices", model.model()->config().architecture));
@@ -41,7 +42,10 @@ class Seer {
     GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
     GWQ_ASSIGN_OR_RETURN(out.text_, ModelText::Load(files));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, backend);
-    GWQ_ASSIGN_OR_RETURN(out.loaded_, LoadedModel::Load(model.model(), *loader, {}));
+    GWQ_ASSIGN_OR_RETURN(out.loaded_, LoadedModel::Load(model.model(), *loader, [&](int done, int total) {
+                           progress.Step(phase, done, total);
+                           return progress.Check();
+                         }));
     return out;
   }
 
@@ -276,10 +280,11 @@ absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out) {
   GWQ_ASSIGN_OR_RETURN(const StoredDataset dataset, StoredDataset::Open(run.store, digest));
   GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, dataset.Items(run.task.kind, run.task.limit));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  GWQ_ASSIGN_OR_RETURN(const Seer model, Seer::Load(run.model, *backend, run.task.max_tokens));
+  GWQ_ASSIGN_OR_RETURN(const Seer model, Seer::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
   std::optional<Seer> reference;
   if (run.reference != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(Seer other, Seer::Load(*run.reference, *backend, run.task.max_tokens));
+    GWQ_ASSIGN_OR_RETURN(Seer other,
+                         Seer::Load(*run.reference, *backend, run.task.max_tokens, "load reference", run.progress));
     if (other.vocabulary() != model.vocabulary()) {
       return InvalidField("reference", fmt::format("its vocabulary has {} tokens, the model's {}", other.vocabulary(),
                                                    model.vocabulary()));
