@@ -14,10 +14,14 @@ namespace {
 
 // Above the largest part a service sends, below what would hurt.
 constexpr int kMaxMessageBytes = 16 << 20;
+// How long a call waits for a service that is just restarting, and until the second attempt.
+constexpr std::chrono::milliseconds kConnectTime{1000};
+constexpr int kReconnectMillis = 100;
 
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMillis);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
@@ -76,6 +80,9 @@ void Connection::PrepareUnary(grpc::ClientContext& context) const {
 }
 
 void Connection::PrepareStream(grpc::ClientContext& context) const {
+  // gRPC 1.51 reads the errno of connect() only after other work, which may have set it (seen where /sys is not
+  // mounted, once in a thousand calls): the first attempt alone does not tell that nobody answers.
+  if (!cancelled()) (void)channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectTime);
   if (!endpoint_.token.empty()) context.AddMetadata("authorization", "Bearer " + endpoint_.token);
 }
 

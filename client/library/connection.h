@@ -20,7 +20,7 @@ struct Endpoint {
   int64_t timeout_millis = 60'000;
 };
 
-// Thread-safe. Connects lazily; the first call tells whether somebody answers.
+// Thread-safe. Connects lazily; the first call tells whether somebody answers, after up to a second of attempts.
 class Connection {
  public:
   // `canceller`, which may be null and outlives the connection, ends every call made with it.

@@ -87,7 +87,7 @@ class ChoiceWalkTest : public ::testing::Test {
   ChoicePrompt Prompt(int seed, size_t tokens, const std::vector<size_t>& choices) const {
     ChoicePrompt out;
     int next = seed;
-    const auto token = [&] { return (next = next * 7 + 3) % 64; };
+    const auto token = [&] { return next = (next * 7 + 3) % 64; };
     for (size_t i = 0; i < tokens; ++i) out.tokens.push_back(token());
     for (const size_t length : choices) {
       auto& choice = out.choices.emplace_back();
