@@ -49,6 +49,9 @@ absl::Status ReadTask(const json& object, int line, v1::VqaRequest& request) {
   }
   if (const auto boxes = object.find("boxes"); boxes != object.end()) {
     if (!boxes->is_boolean()) return OfLine(line, "boxes is neither true nor false");
+    if (boxes->get<bool>() && object.contains("choices")) {
+      return OfLine(line, "choices and boxes are two questions: ask them in a line each");
+    }
     if (boxes->get<bool>()) request.mutable_boxes();
   }
   return absl::OkStatus();

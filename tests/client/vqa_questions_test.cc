@@ -36,7 +36,8 @@ TEST(ReadQuestions, TakesPathsFromTheFilesFolderAndDefaultsFromTheCommandLine) {
 TEST(ReadQuestions, NamesTheLineAtFault) {
   for (const char* line : {"{", "[]", "7", "{}", R"({"question":7})", R"({"question":"q","image":7})",
                            R"({"question":"q","images":["a",7]})", R"({"question":"q","choices":"a"})",
-                           R"({"question":"q","choices":["a",1]})", R"({"question":"q","boxes":1})"}) {
+                           R"({"question":"q","choices":["a",1]})", R"({"question":"q","boxes":1})",
+                           R"({"question":"q","choices":["a","b"],"boxes":true})"}) {
     const auto questions = ReadQuestions(std::string("{\"question\":\"fine\"}\n") + line + "\n", "", {});
     EXPECT_TRUE(absl::IsInvalidArgument(questions.status())) << line;
     EXPECT_TRUE(MessageOf(questions.status()).starts_with("line 2: ")) << questions.status();
