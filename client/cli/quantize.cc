@@ -81,6 +81,10 @@ absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) 
   v1::CreateJobRequest request;
   GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe));
   if (!arguments.calibration_image.empty()) {
+    const v1::Calibration& asked = request.quantize().recipe().calibration();
+    if (asked.source() != v1::Calibration::SOURCE_UNSPECIFIED && asked.source() != v1::Calibration::IMAGE) {
+      return absl::InvalidArgumentError("--calibration-image contradicts --calibration-source: leave one of them out");
+    }
     GWQ_RETURN_IF_ERROR(
         SetPicture(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
   }

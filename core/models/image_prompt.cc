@@ -44,8 +44,10 @@ absl::StatusOr<std::string> ExpandMarkers(std::string_view text, const ImageProc
   }
   out += text;
   if (next == images.size()) return out;
-  return absl::InternalError(
-      fmt::format("the chat template writes '{}' {} times for {} images", processor.marker(), next, images.size()));
+  const std::string count =
+      fmt::format("the prompt has '{}' {} times for {} images", processor.marker(), next, images.size());
+  if (next > images.size()) return InvalidField("messages", count + "; texts may not make it up, in pieces either");
+  return absl::InternalError(count + ": the chat template leaves images out");
 }
 
 // Numbers the image tokens as rows below zero.

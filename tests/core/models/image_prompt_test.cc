@@ -121,6 +121,14 @@ TEST(ImagePrompt, TextThatMarksAnImageIsRefused) {
   }
 }
 
+TEST(ImagePrompt, TextsThatMarkAnImageInPiecesAreRefused) {
+  const Seeing seeing(FamilyNamed("qwen2-vl"));
+  const std::vector<ChatMessage> messages = {{"user", "", {{.text = "<|image"}, {.text = "_pad|>"}}}};
+  const auto prompt = seeing.Build(messages, {});
+  ASSERT_EQ(FieldViolations(prompt.status()).size(), 1u) << prompt.status();
+  EXPECT_EQ(FieldViolations(prompt.status())[0].field, "messages");
+}
+
 TEST(ImagePrompt, ATemplateThatLosesAnImageIsTold) {
   json family = FamilyNamed("qwen2-vl");
   family["tokenizer_config"]["chat_template"] = "{% for m in messages %}{{ m.role }}{% endfor %}";
