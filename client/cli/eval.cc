@@ -7,11 +7,11 @@
 
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
+#include "client/cli/push.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/download.h"
 #include "client/library/local_dataset.h"
-#include "client/library/upload.h"
 #include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 
@@ -58,19 +58,9 @@ struct Pushed {
 
 absl::StatusOr<Pushed> PushData(Session& session, const std::string& path, const std::string& name) {
   GWQ_ASSIGN_OR_RETURN(const client::LocalDataset dataset, client::ScanDataset(path, session.terminal()));
-  client::UploadOptions options;
-  options.dataset_id = name.empty() ? NameFromFile(path) : name;
-  GWQ_ASSIGN_OR_RETURN(const client::UploadSummary summary,
-                       client::PushModel(session.jobs(), dataset.files, options, session.terminal()));
-  v1::JobMetadata metadata;
-  if (!summary.operation.metadata().UnpackTo(&metadata)) {
-    return absl::InternalError("the import's operation carries no job");
-  }
-  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, metadata.job().name()));
-  if (job.state() != v1::JOB_STATE_SUCCEEDED) {
-    return absl::InvalidArgumentError(fmt::format("{} was refused: {}", path, job.error().message()));
-  }
-  return Pushed{"datasets/" + options.dataset_id, dataset.kind};
+  const std::string id = name.empty() ? NameFromFile(path) : name;
+  GWQ_RETURN_IF_ERROR(PushDataset(session, dataset.files, id, path));
+  return Pushed{"datasets/" + id, dataset.kind};
 }
 
 void PrintMetrics(const v1::Evaluation& evaluation) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "client/cli/command.h"
+#include "client/cli/push.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/local_model.h"
@@ -49,10 +50,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const PushArguments& arguments) 
                        client::PushModel(session.jobs(), model, options, session.terminal()));
   session.terminal().Note(fmt::format("sent {} of {}; the server had the rest", BytesText(summary.sent_bytes),
                                       BytesText(summary.total_bytes)));
-  v1::JobMetadata metadata;
-  if (!summary.operation.metadata().UnpackTo(&metadata))
-    return absl::InternalError("the import's operation carries no job");
-  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, metadata.job().name()));
+  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowImport(session, summary));
   if (const ExitCode code = ReportEnd(session, job); code != kExitOk) return code;
   const auto stub = v1::ModelService::NewStub(session.jobs().channel());
   v1::GetModelRequest request;

@@ -5,11 +5,11 @@
 
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
+#include "client/cli/push.h"
 #include "client/cli/recipe_flags.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/local_dataset.h"
-#include "client/library/upload.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 
@@ -60,18 +60,8 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
 // Sends the picture and names it in the recipe.
 absl::Status SetPicture(Session& session, const std::string& path, v1::Recipe& recipe) {
   GWQ_ASSIGN_OR_RETURN(const client::LocalPicture picture, client::ScanPicture(path));
-  client::UploadOptions options;
-  options.dataset_id = "calibration-" + picture.digest.Hex().substr(0, 16);
-  GWQ_ASSIGN_OR_RETURN(const client::UploadSummary summary,
-                       client::PushModel(session.jobs(), picture.files, options, session.terminal()));
-  v1::JobMetadata metadata;
-  if (!summary.operation.metadata().UnpackTo(&metadata)) {
-    return absl::InternalError("the import's operation carries no job");
-  }
-  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, metadata.job().name()));
-  if (job.state() != v1::JOB_STATE_SUCCEEDED) {
-    return absl::InvalidArgumentError(fmt::format("{} was refused: {}", path, job.error().message()));
-  }
+  const std::string id = "calibration-" + picture.digest.Hex().substr(0, 16);
+  GWQ_RETURN_IF_ERROR(PushDataset(session, picture.files, id, path));
   recipe.mutable_calibration()->set_source(v1::Calibration::IMAGE);
   recipe.mutable_calibration()->set_blob(picture.digest.Hex());
   return absl::OkStatus();

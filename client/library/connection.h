@@ -30,9 +30,9 @@ class Connection {
   [[nodiscard]] const std::string& address() const { return endpoint_.address; }
   [[nodiscard]] Canceller* canceller() const { return canceller_; }
   [[nodiscard]] bool cancelled() const { return canceller_ != nullptr && canceller_->cancelled(); }
-  // Sets token and deadline on a context for a single answer.
+  // Sets token and deadline on a context for a single answer; blocks as PrepareStream does.
   void PrepareUnary(grpc::ClientContext& context) const;
-  // Sets the token; no deadline.
+  // Sets the token; no deadline. Blocks until the channel is connected, for a second at most.
   void PrepareStream(grpc::ClientContext& context) const;
 
  private:

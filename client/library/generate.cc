@@ -1,5 +1,6 @@
 #include "client/library/generate.h"
 
+#include "client/library/read_stream.h"
 #include "core/base/status.h"
 #include "gwq/v1/inference.grpc.pb.h"
 
@@ -8,19 +9,11 @@ namespace gwq::client {
 absl::StatusOr<v1::GenerateChunk> Generate(const Connection& infer, const v1::GenerateRequest& request,
                                            Canceller& canceller,
                                            const std::function<void(const v1::GenerateChunk&)>& chunk) {
-  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
-  grpc::ClientContext context;
-  infer.PrepareStream(context);
-  const Canceller::Attachment attachment(canceller, context);
-  auto reader = stub->Generate(&context, request);
-  v1::GenerateChunk part, last;
-  while (reader->Read(&part)) {
-    chunk(part);
-    last = part;
-  }
-  const grpc::Status status = reader->Finish();
-  if (!status.ok()) return FromGrpc(status, infer);
+  const auto open = [&](grpc::ClientContext* context, const v1::GenerateRequest& asked) {
+    return stub->Generate(context, asked);
+  };
+  GWQ_ASSIGN_OR_RETURN(v1::GenerateChunk last, ReadStream(infer, request, canceller, open, chunk));
   if (last.finish_reason() == v1::FINISH_REASON_UNSPECIFIED)
     return absl::DataLossError("the answer ended without a finish reason");
   return last;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "client/library/read_stream.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
@@ -137,19 +138,11 @@ absl::StatusOr<v1::ImageInput> ImageOf(const std::string& path_or_digest) {
 
 absl::StatusOr<v1::VqaChunk> Vqa(const Connection& infer, const v1::VqaRequest& request, Canceller& canceller,
                                  const std::function<void(const v1::VqaChunk&)>& chunk) {
-  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
-  grpc::ClientContext context;
-  infer.PrepareStream(context);
-  const Canceller::Attachment attachment(canceller, context);
-  auto reader = stub->Vqa(&context, request);
-  v1::VqaChunk part, last;
-  while (reader->Read(&part)) {
-    chunk(part);
-    last = part;
-  }
-  const grpc::Status status = reader->Finish();
-  if (!status.ok()) return FromGrpc(status, infer);
+  const auto open = [&](grpc::ClientContext* context, const v1::VqaRequest& asked) {
+    return stub->Vqa(context, asked);
+  };
+  GWQ_ASSIGN_OR_RETURN(v1::VqaChunk last, ReadStream(infer, request, canceller, open, chunk));
   if (!last.has_result()) return absl::DataLossError("the answer ended without a result");
   return last;
 }
