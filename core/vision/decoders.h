@@ -15,9 +15,11 @@ namespace gwq {
 [[nodiscard]] absl::StatusOr<ImageHeader> ReadPngHeader(std::span<const std::byte> file);
 [[nodiscard]] absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file);
 
-// Fills `image`, whose size is the header's. After an error its pixels are of no use.
+// Makes and fills the pixels of `image`, whose size is the header's. After an error they are of no use.
 [[nodiscard]] absl::Status DecodeJpeg(std::span<const std::byte> file, Image& image);
 [[nodiscard]] absl::Status DecodePng(std::span<const std::byte> file, Image& image);
 [[nodiscard]] absl::Status DecodeWebp(std::span<const std::byte> file, Image& image);
+
+inline void AllocatePixels(Image& image) { image.rgb.resize(size_t{3} * image.width * image.height); }
 
 }  // namespace gwq

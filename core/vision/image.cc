@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -81,26 +82,47 @@ absl::StatusOr<ImageHeader> CheckedHeader(std::span<const std::byte> file, const
 
 bool SwapsSides(int orientation) { return orientation >= 5; }
 
-// The picture turned upright. Along a row of the result the stored pixels are `across` apart, from row to row `down`.
-Image Upright(const Image& stored, int orientation) {
-  const int64_t width = stored.width, height = stored.height;
-  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  const int64_t step_x = from_right ? -1 : 1;
-  const int64_t step_y = from_bottom ? -width : width;
-  const int64_t first = (from_right ? width - 1 : 0) + (from_bottom ? (height - 1) * width : 0);
-  const int64_t across = SwapsSides(orientation) ? step_y : step_x;
-  const int64_t down = SwapsSides(orientation) ? step_x : step_y;
+// Rows become columns, in place: each cycle of that permutation is walked once.
+void Transpose(Image& image) {
+  const auto width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
+  const size_t pixels = width * height;
+  std::vector<bool> placed(pixels);
+  const auto at = [&](size_t pixel) { return image.rgb.data() + 3 * pixel; };
+  for (size_t first = 0; first < pixels; ++first) {
+    if (placed[first]) continue;
+    uint8_t kept[3];
+    std::memcpy(kept, at(first), 3);
+    size_t to = first;
+    for (size_t from = to % height * width + to / height; from != first; from = to % height * width + to / height) {
+      std::memcpy(at(to), at(from), 3);
+      placed[to] = true;
+      to = from;
+    }
+    std::memcpy(at(to), kept, 3);
+    placed[to] = true;
+  }
+  std::swap(image.width, image.height);
+}
 
-  Image upright{.width = stored.width, .height = stored.height, .rgb = std::vector<uint8_t>(stored.rgb.size())};
-  if (SwapsSides(orientation)) std::swap(upright.width, upright.height);
-  for (int y = 0; y < upright.height; ++y) {
-    uint8_t* out = upright.Row(y);
-    for (int x = 0; x < upright.width; ++x, out += 3) {
-      std::memcpy(out, stored.rgb.data() + 3 * (first + down * y + across * x), 3);
+void MirrorRows(Image& image) {
+  for (int y = 0; y < image.height; ++y) {
+    uint8_t* const row = image.Row(y);
+    for (int left = 0, right = image.width - 1; left < right; ++left, --right) {
+      std::swap_ranges(row + 3 * left, row + 3 * left + 3, row + 3 * right);
     }
   }
-  return upright;
+}
+
+void MirrorColumns(Image& image) {
+  for (int top = 0, bottom = image.height - 1; top < bottom; ++top, --bottom) {
+    std::swap_ranges(image.Row(top), image.Row(top + 1), image.Row(bottom));
+  }
+}
+
+void TurnUpright(Image& image, int orientation) {
+  if (SwapsSides(orientation)) Transpose(image);
+  if (orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7) MirrorRows(image);
+  if (orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8) MirrorColumns(image);
 }
 
 }  // namespace
@@ -125,11 +147,10 @@ absl::StatusOr<ImageHeader> ReadImageHeader(std::span<const std::byte> file, con
 
 absl::StatusOr<Image> DecodeImage(std::span<const std::byte> file, const ImageLimits& limits) {
   GWQ_ASSIGN_OR_RETURN(const ImageHeader header, CheckedHeader(file, limits));
-  Image image{.width = header.width,
-              .height = header.height,
-              .rgb = std::vector<uint8_t>(size_t{3} * header.width * header.height)};
+  Image image{.width = header.width, .height = header.height, .rgb = {}};
   GWQ_RETURN_IF_ERROR(DecodePixels(header.format, file, image));
-  return header.orientation == 1 ? std::move(image) : Upright(image, header.orientation);
+  TurnUpright(image, header.orientation);
+  return image;
 }
 
 }  // namespace gwq

@@ -51,8 +51,9 @@ struct ImageHeader {
 // dropped, not composed; colour profiles and gamma ignored. Of 16 bits a channel the upper 8 stay, for grey too, which
 // Pillow clips at 255. INVALID_ARGUMENT with the reason for a file that is empty, of another format, animated, over a
 // limit, broken, or cut short anywhere before its end mark: a partly decoded picture is never returned. Memory: one
-// picture, and two while its orientation is applied. The libraries add a few rows, except for JPEG in several scans
-// (2 bytes a coefficient: at most 2 more pictures) and lossless WebP (4 bytes a pixel). Thread-safe.
+// picture, and a few rows of the libraries; for lossless WebP libwebp's picture of 4 bytes a pixel, then ours. What
+// else the libraries hold whole (coefficients of JPEG in several scans; the rows of lossless WebP) is ScratchMemory,
+// whose errors are returned: a temporary file of up to 8 bytes a pixel for pictures over half a megapixel. Thread-safe.
 [[nodiscard]] absl::StatusOr<Image> DecodeImage(std::span<const std::byte> file, const ImageLimits& limits = {});
 
 }  // namespace gwq

@@ -16,6 +16,7 @@
 #include "core/vision/c_guard.h"
 #include "core/vision/decoders.h"
 #include "core/vision/exif.h"
+#include "core/vision/jpeg_coefficients.h"
 
 namespace gwq {
 namespace {
@@ -61,6 +62,7 @@ class JpegReader {
     const bool read = guard_.Run([&] {
       jpeg_create_decompress(&jpeg_);
       created_ = true;
+      coefficients_.Install(jpeg_);
       jpeg_mem_src(&jpeg_, reinterpret_cast<const unsigned char*>(file_.data()), file_.size());
       jpeg_save_markers(&jpeg_, JPEG_APP0 + 1, 0xffff);
       jpeg_read_header(&jpeg_, TRUE);
@@ -82,6 +84,7 @@ class JpegReader {
 
   absl::Status ReadPixels(Image& image) {
     const bool cmyk = jpeg_.num_components == 4;
+    AllocatePixels(image);
     jpeg_.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     std::vector<uint8_t> inks(cmyk ? size_t{4} * image.width : 0);
     if (jpeg_has_multiple_scans(&jpeg_) == TRUE) {
@@ -116,6 +119,7 @@ class JpegReader {
       }
       jpeg_start_output(&jpeg_, jpeg_.input_scan_number);
     });
+    if (!coefficients_.status().ok()) return coefficients_.status();
     if (!read) return Broken();
     if (std::count(seen, seen + jpeg_.num_components, true) == jpeg_.num_components) return absl::OkStatus();
     return absl::InvalidArgumentError("the JPEG is broken: a colour component is missing");
@@ -148,6 +152,7 @@ class JpegReader {
   const std::span<const std::byte> file_;
   CGuard guard_;
   ErrorManager errors_ = {};
+  JpegCoefficients coefficients_;
   jpeg_decompress_struct jpeg_ = {};
   bool created_ = false;
 };

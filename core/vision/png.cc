@@ -77,6 +77,7 @@ class PngReader {
   }
 
   absl::Status ReadPixels(Image& image) {
+    AllocatePixels(image);
     const bool read = guard_.Run([&] {
       png_set_strip_16(png_);
       png_set_palette_to_rgb(png_);

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "core/base/status.h"
+#include "core/io/scratch_memory.h"
 #include "core/vision/decoders.h"
 #include "core/vision/exif.h"
 
@@ -21,15 +23,20 @@ uint32_t LittleEndian(const std::byte* at) {
 
 const uint8_t* Data(std::span<const std::byte> file) { return reinterpret_cast<const uint8_t*>(file.data()); }
 
-// Of the chunk EXIF, wherever it stands.
-int Orientation(std::span<const std::byte> file) {
+// The first chunk of that name with its header, wherever it stands; empty where there is none whole.
+std::span<const std::byte> Chunk(std::span<const std::byte> file, std::string_view name) {
   for (size_t at = kRiffHeaderBytes; at + kChunkHeaderBytes <= file.size();) {
     const size_t size = LittleEndian(&file[at + 4]);
     if (size > file.size() - at - kChunkHeaderBytes) break;
-    if (std::memcmp(&file[at], "EXIF", 4) == 0) return ExifOrientation(file.subspan(at + kChunkHeaderBytes, size));
+    if (std::memcmp(&file[at], name.data(), name.size()) == 0) return file.subspan(at, kChunkHeaderBytes + size);
     at += kChunkHeaderBytes + size + size % 2;
   }
-  return 1;
+  return {};
+}
+
+int Orientation(std::span<const std::byte> file) {
+  const std::span<const std::byte> exif = Chunk(file, "EXIF");
+  return exif.empty() ? 1 : ExifOrientation(exif.subspan(kChunkHeaderBytes));
 }
 
 std::string_view Reason(VP8StatusCode status) {
@@ -50,6 +57,33 @@ absl::Status Broken(VP8StatusCode status) {
   return absl::InvalidArgumentError(fmt::format("the WebP is broken or cut short: {}", Reason(status)));
 }
 
+bool IsLossy(std::span<const std::byte> file) {
+  WebPBitstreamFeatures features;
+  return WebPGetFeatures(Data(file), file.size(), &features) == VP8_STATUS_OK && features.format == 1;
+}
+
+// All rows into `rgb`, [height, width, 3].
+absl::Status ReadRows(std::span<const std::byte> file, int width, std::span<uint8_t> rgb) {
+  WebPDecoderConfig config;
+  if (WebPInitDecoderConfig(&config) == 0) return absl::InternalError("libwebp is of another version than its headers");
+  config.output.colorspace = MODE_RGB;
+  config.output.is_external_memory = 1;
+  config.output.u.RGBA = {.rgba = rgb.data(), .stride = 3 * width, .size = rgb.size()};
+  const VP8StatusCode status = WebPDecode(Data(file), file.size(), &config);
+  WebPFreeDecBuffer(&config.output);
+  return status == VP8_STATUS_OK ? absl::OkStatus() : Broken(status);
+}
+
+// libwebp keeps a lossless picture whole, with four bytes a pixel until its last row is read; ours is made when that is
+// gone.
+absl::Status ReadWhole(std::span<const std::byte> file, Image& image) {
+  GWQ_ASSIGN_OR_RETURN(const ScratchMemory rows, ScratchMemory::Create(size_t{3} * image.width * image.height));
+  auto* const rgb = reinterpret_cast<uint8_t*>(rows.bytes().data());
+  GWQ_RETURN_IF_ERROR(ReadRows(file, image.width, {rgb, rows.bytes().size()}));
+  image.rgb.assign(rgb, rgb + rows.bytes().size());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file) {
@@ -67,14 +101,11 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file) {
 }
 
 absl::Status DecodeWebp(std::span<const std::byte> file, Image& image) {
-  WebPDecoderConfig config;
-  if (WebPInitDecoderConfig(&config) == 0) return absl::InternalError("libwebp is of another version than its headers");
-  config.output.colorspace = MODE_RGB;
-  config.output.is_external_memory = 1;
-  config.output.u.RGBA = {.rgba = image.rgb.data(), .stride = 3 * image.width, .size = image.rgb.size()};
-  const VP8StatusCode status = WebPDecode(Data(file), file.size(), &config);
-  WebPFreeDecBuffer(&config.output);
-  return status == VP8_STATUS_OK ? absl::OkStatus() : Broken(status);
+  // An alpha channel, which is dropped, would be decoded all the same, and held whole: a lossy picture goes without it.
+  const std::span<const std::byte> lossy = IsLossy(file) ? Chunk(file, "VP8 ") : file.first(0);
+  if (lossy.empty()) return ReadWhole(file, image);
+  AllocatePixels(image);
+  return ReadRows(lossy, image.width, image.rgb);
 }
 
 }  // namespace gwq

@@ -99,6 +99,21 @@ std::string EncodeInterlacedPng(const Image& image) {
   return file;
 }
 
+namespace {
+
+// With an alpha channel of as much texture as the picture.
+std::vector<uint8_t> WithAlpha(const Image& image) {
+  std::vector<uint8_t> rgba;
+  rgba.reserve(image.rgb.size() / 3 * 4);
+  for (size_t at = 0; at < image.rgb.size(); at += 3) {
+    for (int channel = 0; channel < 3; ++channel) rgba.push_back(image.rgb[at + channel]);
+    rgba.push_back(static_cast<uint8_t>(image.rgb[at] ^ at / 7));
+  }
+  return rgba;
+}
+
+}  // namespace
+
 std::string EncodeWebp(const Image& image, WebpKind kind) {
   WebPConfig config;
   WebPConfigInit(&config);
@@ -114,7 +129,10 @@ std::string EncodeWebp(const Image& image, WebpKind kind) {
   picture.writer = WebPMemoryWrite;
   picture.custom_ptr = &writer;
   std::string file;
-  if (WebPPictureImportRGB(&picture, image.rgb.data(), 3 * image.width) != 0 && WebPEncode(&config, &picture) != 0) {
+  const int imported = kind == WebpKind::kLossyWithAlpha
+                           ? WebPPictureImportRGBA(&picture, WithAlpha(image).data(), 4 * image.width)
+                           : WebPPictureImportRGB(&picture, image.rgb.data(), 3 * image.width);
+  if (imported != 0 && WebPEncode(&config, &picture) != 0) {
     file.assign(reinterpret_cast<const char*>(writer.mem), writer.size);
   }
   WebPMemoryWriterClear(&writer);

@@ -19,7 +19,7 @@ enum class JpegKind {
 };
 [[nodiscard]] std::string EncodeJpeg(const Image& image, JpegKind kind);  // 4:4:4
 [[nodiscard]] std::string EncodeInterlacedPng(const Image& image);
-enum class WebpKind { kLossy, kLossless };
+enum class WebpKind { kLossy, kLossyWithAlpha, kLossless };
 [[nodiscard]] std::string EncodeWebp(const Image& image, WebpKind kind);
 
 // `jpeg` with an EXIF segment that says so.
