@@ -1,8 +1,9 @@
 """The real services die by SIGKILL at every durable step of upload, import, quantization and commit, and lose what was not synced: nothing is
 lost, doubled or half-visible afterwards.
 
-usage: crash_test.py [--every N] [--victim service|worker] [--kind drop|zero|keep]
-  --every N   each Nth step, counted from the start of the process that dies; 1 for all of them (the default is what the suite has time for)
+usage: crash_test.py [--every N] [--victim service|worker] [--kind drop|zero|keep] [--at-once N]
+  --every N     each Nth step, counted from the start of the process that dies; 1 for all of them (the default is what the suite has time for)
+  --at-once N   stories that run side by side, each in a folder of its own; they mostly wait for leases and disks
 
 gwq-jobs and gwq-worker run as they are, on a file system (and SQLite VFS) of tests/support that undoes un-synced writes, names and removals
 before the process is killed. A step past the story's end is never reached: its plan is still there, and that ends the enumeration.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -134,16 +136,20 @@ def run_story(model, victim, step, kind):
             story.stop()
 
 
-def enumerate_steps(model, expected, victim, kind, every):
-    step, deaths = 0, 0
-    while True:
-        result, died = run_story(model, victim, step, kind)
-        if result != expected:
-            raise Lost(f"{victim} killed at durable step {step} ({kind}): {result} instead of {expected}")
-        if not died:
-            return step, deaths
-        deaths += 1
-        step += every
+def enumerate_steps(model, expected, victim, kind, every, at_once):
+    """How many durable steps there are, to the next of those tried, and how many of them killed the victim: all before the first that was never
+    reached."""
+    deaths = 0
+    with ThreadPoolExecutor(at_once) as pool:
+        while True:
+            steps = [every * (deaths + i) for i in range(at_once)]
+            for step, (result, died) in zip(steps, pool.map(lambda step: run_story(model, victim, step, kind), steps)):
+                if result != expected:
+                    raise Lost(f"{victim} killed at durable step {step} ({kind}): {result} instead of {expected}")
+                if not died:
+                    return step, deaths
+                deaths += 1
+            print(f"{victim}: {deaths} deaths, the last at durable step {steps[-1]}", flush=True)
 
 
 def main():
@@ -151,6 +157,7 @@ def main():
     parser.add_argument("--every", type=int, default=29)
     parser.add_argument("--victim", choices=("service", "worker"))
     parser.add_argument("--kind", choices=("drop", "zero", "keep"), default="drop")
+    parser.add_argument("--at-once", type=int, default=1)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gwq-crash-model-") as folder:
         model = tiny_model.write_model(Path(folder) / "model", blocks=1, hidden=32)
@@ -159,7 +166,7 @@ def main():
             raise Lost(f"undisturbed: {expected}")
         for victim in [args.victim] if args.victim else ["service", "worker"]:
             begun = time.monotonic()
-            steps, deaths = enumerate_steps(model, expected, victim, args.kind, args.every)
+            steps, deaths = enumerate_steps(model, expected, victim, args.kind, args.every, args.at_once)
             print(f"{victim}: killed {deaths} times, at each {args.every}. of about {steps} durable steps ({args.kind}); "
                   f"nothing lost, doubled or half-visible; {time.monotonic() - begun:.0f} s", flush=True)
             if deaths < 5:
