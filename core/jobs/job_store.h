@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,16 @@ class JobStore {
  public:
   virtual ~JobStore() = default;
 
-  // Idempotent by (principal, request_id): the same spec gives the first job back, another spec is ALREADY_EXISTS.
+  // Idempotent by (principal, request_id): the same request gives the first job back, another one is ALREADY_EXISTS.
+  // Requests are the same by request_sha256, or by kind and spec where one of them has none.
   // RESOURCE_EXHAUSTED with a retry delay past the queue limit.
   [[nodiscard]] virtual absl::StatusOr<Job> Enqueue(Job job) = 0;
+  // The job that this request made before, for an answer that needs no look at what the request names; none where the
+  // key is new. ALREADY_EXISTS where it was another request. An empty `request_sha256` asks for the key alone; of a job
+  // without one nothing can be told, and Enqueue compares.
+  [[nodiscard]] virtual absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal,
+                                                                      const std::string& request_id,
+                                                                      const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
   // Newest first, by (created, id); `page_token` is opaque.
   struct JobPage {

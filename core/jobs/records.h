@@ -44,10 +44,11 @@ struct JobError {
 struct Job {
   std::string id;  // "jobs/{id}" on the wire
   std::string principal;
-  std::string kind;           // "import", "quantize", "export", "evaluate"
-  std::string spec_json;      // of the kind
-  std::string request_id;     // idempotency key, empty where none was given
-  uint64_t memory_bytes = 0;  // the plan's peak: what placement asks of a device
+  std::string kind;            // "import", "quantize", "export", "evaluate"
+  std::string spec_json;       // of the kind
+  std::string request_id;      // idempotency key, empty where none was given
+  std::string request_sha256;  // of what was asked under that key; empty: spec_json stands for it
+  uint64_t memory_bytes = 0;   // the plan's peak: what placement asks of a device
   JobState state = JobState::kQueued;
   JobProgress progress;
   bool cancel_requested = false;

@@ -57,9 +57,9 @@ absl::Status SqliteStore::Load() {
     return absl::FailedPreconditionError(
         fmt::format("the store has schema {}, this program knows {}; use a newer gwq-jobs", version, kSchemaVersion));
   }
-  if (version == 0) {
+  if (version < kSchemaVersion) {
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    GWQ_RETURN_IF_ERROR(database_->Execute(kSchema));
+    for (; version < kSchemaVersion; ++version) GWQ_RETURN_IF_ERROR(database_->Execute(kSchemas[version]));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
   const int64_t now = clock_.MonotonicMillis();

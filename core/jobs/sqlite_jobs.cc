@@ -25,6 +25,16 @@ absl::Status LeaseLost(const std::string& id, uint64_t fencing_token) {
       fmt::format("jobs/{}: the lease with fencing token {} is over; write nothing more", id, fencing_token));
 }
 
+bool SameRequest(const Job& a, const Job& b) {
+  if (!a.request_sha256.empty() && !b.request_sha256.empty()) return a.request_sha256 == b.request_sha256;
+  return a.kind == b.kind && a.spec_json == b.spec_json;
+}
+
+absl::Status OtherRequest(const Job& first) {
+  return absl::AlreadyExistsError(
+      fmt::format("request_id: jobs/{} was created with it and another spec; use a new id", first.id));
+}
+
 absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
   if (token.empty()) return INT64_MAX;
   int64_t value = 0;
@@ -96,16 +106,10 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
   {
     MutexLock lock(mutex_);
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    if (!job.request_id.empty()) {
-      GWQ_ASSIGN_OR_RETURN(Statement find, database_->Prepare(SelectJobs("WHERE principal = ? AND request_id = ?")));
-      find.Bind(job.principal, job.request_id);
-      GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> found, ReadJobs(find));
-      if (!found.empty()) {
-        const Job& first = found.front().job;
-        if (first.kind == job.kind && first.spec_json == job.spec_json) return first;
-        return absl::AlreadyExistsError(
-            fmt::format("request_id: jobs/{} was created with it and another spec; use a new id", first.id));
-      }
+    GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindByRequest(job.principal, job.request_id));
+    if (first.has_value()) {
+      if (!SameRequest(*first, job)) return OtherRequest(*first);
+      return *std::move(first);
     }
     GWQ_RETURN_IF_ERROR(CheckQueue(job.principal));
     job.id = options_.new_id();
@@ -114,15 +118,37 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
     job.version = 1;
     GWQ_ASSIGN_OR_RETURN(Statement insert,
                          database_->Prepare("INSERT INTO jobs (id, principal, kind, spec_json, request_id, "
-                                            "memory_bytes, state, max_attempts, created) VALUES (?,?,?,?,?,?,?,?,?)"));
+                                            "request_sha256, memory_bytes, state, max_attempts, created) "
+                                            "VALUES (?,?,?,?,?,?,?,?,?,?)"));
     GWQ_RETURN_IF_ERROR(insert
-                            .Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.memory_bytes,
-                                  static_cast<int>(job.state), job.max_attempts, job.created_wall_millis)
+                            .Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.request_sha256,
+                                  job.memory_bytes, static_cast<int>(job.state), job.max_attempts,
+                                  job.created_wall_millis)
                             .Run());
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
   Tell(job.id);
   return job;
+}
+
+absl::StatusOr<std::optional<Job>> SqliteStore::FindByRequest(const std::string& principal,
+                                                              const std::string& request_id) {
+  if (request_id.empty()) return std::nullopt;
+  GWQ_ASSIGN_OR_RETURN(Statement find, database_->Prepare(SelectJobs("WHERE principal = ? AND request_id = ?")));
+  find.Bind(principal, request_id);
+  GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> found, ReadJobs(find));
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front().job);
+}
+
+absl::StatusOr<std::optional<Job>> SqliteStore::MadeBefore(const std::string& principal, const std::string& request_id,
+                                                           const std::string& request_sha256) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindByRequest(principal, request_id));
+  if (!first.has_value() || request_sha256.empty()) return first;
+  if (first->request_sha256.empty()) return std::nullopt;
+  if (first->request_sha256 != request_sha256) return OtherRequest(*first);
+  return first;
 }
 
 absl::StatusOr<Job> SqliteStore::Get(const std::string& principal, const std::string& id) {

@@ -4,7 +4,8 @@
 
 namespace gwq {
 
-const char kSchema[] = R"(
+const char* const kSchemas[kSchemaVersion] = {
+    R"(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('fencing_token', 0);
 CREATE TABLE jobs (
@@ -76,7 +77,11 @@ CREATE TABLE holds (
   ttl INTEGER NOT NULL,
   PRIMARY KEY (principal, manifest, holder)) WITHOUT ROWID;
 PRAGMA user_version = 1;
-)";
+)",
+    R"(
+ALTER TABLE jobs ADD COLUMN request_sha256 TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 2;
+)"};
 
 absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement) {
   std::vector<JobRow> out;
@@ -114,6 +119,7 @@ absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement) {
     job.finished_wall_millis = number();
     job.version = static_cast<uint64_t>(number());
     row.fencing_token = static_cast<uint64_t>(number());
+    job.request_sha256 = text();
   }
 }
 

@@ -12,9 +12,9 @@
 
 namespace gwq {
 
-inline constexpr int kSchemaVersion = 1;
-// Tables of schema 1; docs/job-store.md tells what each column means.
-extern const char kSchema[];
+inline constexpr int kSchemaVersion = 2;
+// kSchemas[n] makes schema n + 1 of schema n; docs/job-store.md tells what each column means.
+extern const char* const kSchemas[kSchemaVersion];
 
 struct JobRow {
   Job job;
@@ -24,7 +24,7 @@ struct JobRow {
 inline constexpr std::string_view kJobColumns =
     "seq, id, principal, kind, spec_json, request_id, memory_bytes, state, phase, done, total, cancel_requested, "
     "attempt, max_attempts, error_code, error_message, error_field, result_json, device, created, started, finished, "
-    "version, fencing_token";
+    "version, fencing_token, request_sha256";
 // A statement that selects kJobColumns.
 [[nodiscard]] absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement);
 

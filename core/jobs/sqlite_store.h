@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ class SqliteStore final : public JobStore, public Catalogue {
                                                                          const Clock& clock);
 
   absl::StatusOr<Job> Enqueue(Job job) override;
+  absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal, const std::string& request_id,
+                                                const std::string& request_sha256) override;
   absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) override;
   absl::StatusOr<JobPage> List(const std::string& principal, int page_size, const std::string& page_token) override;
   absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) override;
@@ -79,10 +82,13 @@ class SqliteStore final : public JobStore, public Catalogue {
  private:
   SqliteStore(SqliteStoreOptions options, const Clock& clock, std::unique_ptr<Database> database);
 
-  // Sets the schema up and gives running leases and holds their time.
+  // Brings the schema up to date and gives running leases and holds their time.
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::StatusOr<JobRow> FindJob(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // None for the empty key.
+  absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal, const std::string& request_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<JobRow> FindOwned(const std::string& principal, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The job under the current lease, or ABORTED.

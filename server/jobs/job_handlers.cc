@@ -1,6 +1,9 @@
 // Creating, showing and cancelling jobs; watching them stands in watch_handlers.cc.
 #include <fmt/format.h>
 
+#include <optional>
+
+#include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "core/jobs/job_kinds.h"
 #include "core/jobs/specs.h"
@@ -37,6 +40,15 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
   absl::Status Run() override {
     if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
     MutexLock reachable(state_.collection);
+    if (!request().validate_only()) {
+      // Before everything else: what the request names may have changed since, its job has not.
+      GWQ_ASSIGN_OR_RETURN(const std::optional<Job> made,
+                           state_.jobs.MadeBefore(principal(), RequestKey(), RequestSha256()));
+      if (made.has_value()) {
+        *response().mutable_job() = JobToProto(*made);
+        return absl::OkStatus();
+      }
+    }
     switch (request().spec_case()) {
       case v1::CreateJobRequest::kQuantize:
         return Quantize(request().quantize());
@@ -155,11 +167,23 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
   }
 
   absl::Status Enqueue(std::string_view kind, std::string spec_json) {
-    // The prefix keeps callers' keys apart from the service's own.
-    const std::string key = request().request_id().empty() ? "" : "create/" + request().request_id();
-    GWQ_ASSIGN_OR_RETURN(const Job job, PlanAndEnqueue(state_, NewJob(principal(), kind, std::move(spec_json), key)));
+    Job draft = NewJob(principal(), kind, std::move(spec_json), RequestKey());
+    draft.request_sha256 = RequestSha256();
+    GWQ_ASSIGN_OR_RETURN(const Job job, PlanAndEnqueue(state_, std::move(draft)));
     *response().mutable_job() = JobToProto(job);
     return absl::OkStatus();
+  }
+
+  // The prefix keeps callers' keys apart from the service's own.
+  std::string RequestKey() const {
+    return request().request_id().empty() ? std::string() : "create/" + request().request_id();
+  }
+
+  // Of what was asked, in the caller's words: names, not what stands behind them.
+  std::string RequestSha256() const {
+    v1::CreateJobRequest asked = request();
+    asked.clear_request_id();
+    return Sha256Of(asked.SerializeAsString()).Hex();
   }
 };
 

@@ -93,6 +93,30 @@ TEST_P(JobStoreSuite, TheSameRequestIdGivesTheSameJobAndAnotherSpecIsRefused) {
   EXPECT_EQ(jobs().Enqueue(other).status().code(), absl::StatusCode::kAlreadyExists);
 }
 
+TEST_P(JobStoreSuite, ARequestFindsTheJobThatItMadeBefore) {
+  Job asked;
+  asked.principal = "alice";
+  asked.kind = "import";
+  asked.spec_json = "{\"source\":1}";
+  asked.request_id = "key";
+  asked.request_sha256 = "a request";
+  EXPECT_EQ(*jobs().MadeBefore("alice", "key", "a request"), std::nullopt);
+  const std::string id = jobs().Enqueue(asked)->id;
+  if (GetParam().keeps) {
+    store_ = {};
+    Open();
+  }
+  EXPECT_EQ((*jobs().MadeBefore("alice", "key", "a request"))->id, id);
+  EXPECT_EQ((*jobs().MadeBefore("alice", "key", ""))->id, id) << "by the key alone";
+  EXPECT_EQ(*jobs().MadeBefore("bob", "key", "a request"), std::nullopt);
+  EXPECT_EQ(*jobs().MadeBefore("alice", "", "a request"), std::nullopt);
+  EXPECT_EQ(jobs().MadeBefore("alice", "key", "another").status().code(), absl::StatusCode::kAlreadyExists);
+  asked.spec_json = "{\"source\":2}";
+  EXPECT_EQ(jobs().Enqueue(asked)->id, id) << "what a name stands for is no part of the request";
+  asked.request_sha256 = "another";
+  EXPECT_EQ(jobs().Enqueue(asked).status().code(), absl::StatusCode::kAlreadyExists);
+}
+
 TEST_P(JobStoreSuite, AFullQueueRefusesOnePrincipalAloneWithARetryDelay) {
   for (int i = 0; i < kSuiteMaxQueued; ++i) ASSERT_TRUE(Enqueue("alice").ok());
   const absl::Status refused = Enqueue("alice").status();

@@ -66,6 +66,34 @@ TEST_F(SqliteStoreTest, ANewerSchemaAndAFileThatIsNoDatabaseAreRefused) {
   EXPECT_EQ(SqliteStore::Open(SuiteOptions(folder_ + "/text"), clock_).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, kSchemas[0], nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw,
+                         "INSERT INTO jobs (id, principal, kind, spec_json, request_id, memory_bytes, state, "
+                         "max_attempts, created) VALUES ('old', 'alice', 'import', '{}', 'key', 1, 0, 3, 7)",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(raw);
+  for (int opened = 0; opened < 2; ++opened) {
+    auto store = SqliteStore::Open(SuiteOptions(path()), clock_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_EQ((*store)->Get("alice", "old")->created_wall_millis, 7);
+    // Its request is known by the spec alone.
+    EXPECT_EQ(*(*store)->MadeBefore("alice", "key", "a request"), std::nullopt);
+    Job again;
+    again.principal = "alice";
+    again.kind = "import";
+    again.spec_json = "{}";
+    again.request_id = "key";
+    again.request_sha256 = "a request";
+    EXPECT_EQ((*store)->Enqueue(again)->id, "old");
+    again.spec_json = "{\"other\":1}";
+    EXPECT_EQ((*store)->Enqueue(again).status().code(), absl::StatusCode::kAlreadyExists);
+  }
+}
+
 TEST_F(SqliteStoreTest, ThreadsThatAcquireTogetherGetDifferentJobsAndTokens) {
   SqliteStoreOptions options = SuiteOptions(path());
   options.max_queued_jobs = 1000;

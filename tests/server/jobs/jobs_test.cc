@@ -153,6 +153,33 @@ TEST_F(JobsTest, ARequestIdMakesOneJob) {
   EXPECT_EQ(TryCreate(request).error_code(), grpc::StatusCode::ALREADY_EXISTS);
 }
 
+TEST_F(JobsTest, ARetryIsAnsweredWithItsJobWhateverHappenedSince) {
+  Import(TinyModel(), "tiny");
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  request.set_request_id("key");
+  const std::string first = Create(request).name();
+  ASSERT_TRUE(RunOne());
+  Import(TinyModel("model.norm.weight"), "tiny");
+  EXPECT_EQ(Create(request).name(), first) << "the name stands for another model now";
+  StopServer();
+  settings_.max_queued_jobs = 1;
+  StartServer();
+  Create(Quantize("models/tiny", "waiting"));
+  EXPECT_EQ(TryCreate(Quantize("models/tiny", "other")).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Create(request).name(), first) << "the queue is full";
+  ASSERT_TRUE(RunOne());
+  v1::DeleteModelRequest remove;
+  remove.set_name("models/tiny");
+  google::protobuf::Empty nothing;
+  ASSERT_TRUE(Call(*models_, &v1::ModelService::Stub::DeleteModel, remove, &nothing).ok());
+  EXPECT_EQ(Create(request).name(), first) << "the model is gone";
+  server_->state().free_bytes = [] { return uint64_t{0}; };
+  EXPECT_EQ(Create(request).name(), first) << "the disk is full";
+  EXPECT_EQ(Get(first).state(), v1::JOB_STATE_SUCCEEDED);
+  request.mutable_quantize()->set_artifact_id("another");
+  EXPECT_EQ(TryCreate(request).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
 TEST_F(JobsTest, AWatcherSeesTheStateNowAndEveryChangeToTheEnd) {
   Import(TinyModel(), "tiny");
   const v1::Job job = Create(Quantize("models/tiny", "small"));
