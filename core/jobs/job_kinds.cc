@@ -16,37 +16,44 @@ constexpr uint64_t kStreamingBytes = uint64_t{256} << 20;
 // A dataset's file and what its lines become, as a multiple of the file.
 constexpr uint64_t kDatasetFactor = 10;
 
-absl::StatusOr<uint64_t> PlanImport(BlobStore& store, std::string_view spec_json) {
+Plan MemoryAlone(uint64_t bytes) {
+  Plan plan;
+  plan.peak_memory_bytes = bytes;
+  return plan;
+}
+
+absl::StatusOr<Plan> PlanImport(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
   // The manifest is parsed twice (declared and imported); its tree takes a few times its text.
   GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.manifest));
   // Lines of a dataset are read whole, at most a small file of them.
   const uint64_t lines = job.dataset ? kDatasetFactor * kMaxSmallFileBytes : 0;
-  return kStreamingBytes + 8 * manifest.size + lines;
+  return MemoryAlone(kStreamingBytes + 8 * manifest.size + lines);
 }
 
-absl::StatusOr<uint64_t> PlanQuantize(BlobStore& store, std::string_view spec_json) {
+absl::StatusOr<Plan> PlanQuantize(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
-  GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(store, job.source, job.recipe));
-  uint64_t bytes = plan.peak_memory_bytes;
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, job.source));
+  GWQ_ASSIGN_OR_RETURN(Plan plan, PlanQuantization(*model->model(), model->manifest(), job.recipe));
   for (const EvaluationTask& task : job.evaluations) {
     // The artifact is not made yet; the source is the larger one of the two.
     GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, job.source, job.source, task));
-    bytes = std::max(bytes, measured);
+    plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
   }
-  return bytes;
+  return plan;
 }
 
-absl::StatusOr<uint64_t> PlanExport(BlobStore& store, std::string_view spec_json) {
+absl::StatusOr<Plan> PlanExport(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const ExportJob job, ParseExportJob(spec_json));
   if (job.format != "hf-fp16") return InvalidField("format", "'" + job.format + "' is not known; use hf-fp16");
   GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.source));
-  return kStreamingBytes + 8 * manifest.size;
+  return MemoryAlone(kStreamingBytes + 8 * manifest.size);
 }
 
-absl::StatusOr<uint64_t> PlanEvaluate(BlobStore& store, std::string_view spec_json) {
+absl::StatusOr<Plan> PlanEvaluate(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec_json));
-  return EvaluationMemory(store, job.source, job.reference_source, job.task);
+  GWQ_ASSIGN_OR_RETURN(const uint64_t bytes, EvaluationMemory(store, job.source, job.reference_source, job.task));
+  return MemoryAlone(bytes);
 }
 
 }  // namespace
@@ -64,11 +71,6 @@ const JobKind* FindJobKind(std::string_view name) {
     if (kind.name == name) return &kind;
   }
   return nullptr;
-}
-
-absl::StatusOr<Plan> PlanStoredModel(BlobStore& store, const Digest& source, const Recipe& recipe) {
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
-  return PlanQuantization(*model->model(), model->manifest(), recipe);
 }
 
 bool IsRetryable(const absl::Status& status) {

@@ -2,7 +2,6 @@
 // which only the worker links; a test holds the two tables to the same kinds.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -16,9 +15,10 @@ namespace gwq {
 
 struct JobKind {
   std::string_view name;
-  // Peak memory of a worker in bytes, from the spec and the manifests it names; INVALID_ARGUMENT and friends where the
-  // spec cannot be run. May read blobs: it runs on an executor.
-  std::function<absl::StatusOr<uint64_t>(BlobStore& store, std::string_view spec_json)> plan;
+  // From the spec and the manifests it names: the worker's peak memory, evaluations included, and for a quantize job
+  // what becomes of each module. INVALID_ARGUMENT and friends where the spec cannot be run. May read blobs: it runs on
+  // an executor.
+  std::function<absl::StatusOr<Plan>(BlobStore& store, std::string_view spec_json)> plan;
 };
 
 [[nodiscard]] const std::vector<JobKind>& JobKinds();
@@ -27,8 +27,5 @@ struct JobKind {
 
 // Whether another attempt could end differently: not for a fault of the input, not for a cancel.
 [[nodiscard]] bool IsRetryable(const absl::Status& status);
-
-// The plan of a quantize job's recipe on the stored model `source`.
-[[nodiscard]] absl::StatusOr<Plan> PlanStoredModel(BlobStore& store, const Digest& source, const Recipe& recipe);
 
 }  // namespace gwq

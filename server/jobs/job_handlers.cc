@@ -5,9 +5,7 @@
 
 #include "core/base/sha256.h"
 #include "core/base/status.h"
-#include "core/jobs/job_kinds.h"
 #include "core/jobs/specs.h"
-#include "core/quant/evaluation_memory.h"
 #include "server/common/handler.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/manifest_cache.h"
@@ -74,12 +72,7 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
       const std::string field = fmt::format("quantize.evaluations[{}]", i);
       GWQ_ASSIGN_OR_RETURN(spec.evaluations.emplace_back(), TaskOf(field, proto.evaluations(i)));
     }
-    if (request().validate_only()) {
-      GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanStoredModel(state_.blobs, spec.source, spec.recipe));
-      *response().mutable_plan() = PlanToProto(plan);
-      return absl::OkStatus();
-    }
-    return Enqueue(kQuantizeKind, SpecJson(spec));
+    return PlanOrEnqueue(kQuantizeKind, SpecJson(spec));
   }
 
   // Of the caller's own: whether others have stored it is not told.
@@ -120,8 +113,7 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     }
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact, state_.catalogue.Find(principal(), "artifact", spec.artifact));
     spec.source = artifact.manifest;
-    if (request().validate_only()) return absl::OkStatus();
-    return Enqueue(kExportKind, SpecJson(spec));
+    return PlanOrEnqueue(kExportKind, SpecJson(spec));
   }
 
   absl::Status Evaluate(const v1::EvaluateSpec& proto) {
@@ -139,13 +131,7 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
       spec.reference = proto.reference();
       spec.reference_source = reference.manifest;
     }
-    if (request().validate_only()) {
-      GWQ_ASSIGN_OR_RETURN(const uint64_t bytes,
-                           EvaluationMemory(state_.blobs, spec.source, spec.reference_source, spec.task));
-      response().mutable_plan()->set_peak_memory_bytes(bytes);
-      return absl::OkStatus();
-    }
-    return Enqueue(kEvaluateKind, SpecJson(spec));
+    return PlanOrEnqueue(kEvaluateKind, SpecJson(spec));
   }
 
   // The task with its dataset's manifest in the place of the name.
@@ -166,8 +152,13 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     return InvalidField(field + ".kind", fmt::format("{} is no value of this version", int{proto.kind()}));
   }
 
-  absl::Status Enqueue(std::string_view kind, std::string spec_json) {
+  absl::Status PlanOrEnqueue(std::string_view kind, std::string spec_json) {
     Job draft = NewJob(principal(), kind, std::move(spec_json), RequestKey());
+    if (request().validate_only()) {
+      GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state_, draft));
+      *response().mutable_plan() = PlanToProto(plan);
+      return absl::OkStatus();
+    }
     draft.request_sha256 = RequestSha256();
     GWQ_ASSIGN_OR_RETURN(const Job job, PlanAndEnqueue(state_, std::move(draft)));
     *response().mutable_job() = JobToProto(job);

@@ -32,17 +32,23 @@ Job NewJob(const std::string& principal, std::string_view kind, std::string spec
   return job;
 }
 
-absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
-  GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
+absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job) {
   const JobKind* const kind = FindJobKind(job.kind);
   if (kind == nullptr) return absl::InternalError(fmt::format("'{}' is no kind of job", job.kind));
-  GWQ_ASSIGN_OR_RETURN(job.memory_bytes, kind->plan(state.blobs, job.spec_json));
-  if (job.memory_bytes > state.largest_device_bytes) {
+  GWQ_ASSIGN_OR_RETURN(Plan plan, kind->plan(state.blobs, job.spec_json));
+  if (plan.peak_memory_bytes > state.largest_device_bytes) {
     return absl::FailedPreconditionError(fmt::format(
         "the job needs {} MiB at its peak, the largest device has {} MiB; use a larger one, or a recipe with "
         "fewer calibration or evaluation tokens",
-        job.memory_bytes >> 20, state.largest_device_bytes >> 20));
+        plan.peak_memory_bytes >> 20, state.largest_device_bytes >> 20));
   }
+  return plan;
+}
+
+absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
+  GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
+  GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state, job));
+  job.memory_bytes = plan.peak_memory_bytes;
   return state.jobs.Enqueue(std::move(job));
 }
 

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/jobs/catalogue.h"
 #include "core/jobs/job_store.h"
+#include "core/quant/plan.h"
 #include "core/storage/blob_store.h"
 #include "server/common/call.h"
 #include "server/jobs/job_watchers.h"
@@ -55,8 +56,9 @@ struct JobsState {
 
 [[nodiscard]] Job NewJob(const std::string& principal, std::string_view kind, std::string spec_json,
                          std::string request_id);
-// Plans the job and queues it. FAILED_PRECONDITION where no device could hold it, RESOURCE_EXHAUSTED where the disk is
-// full.
+// What the job will do. FAILED_PRECONDITION where no device could hold it.
+[[nodiscard]] absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job);
+// Plans the job and queues it. RESOURCE_EXHAUSTED where the disk is full.
 [[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
 
 }  // namespace gwq

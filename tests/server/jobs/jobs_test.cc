@@ -102,6 +102,48 @@ TEST_F(JobsTest, ValidateOnlyAnswersThePlanAndCreatesNothing) {
   EXPECT_EQ(list.jobs_size(), 1) << "the import alone";
 }
 
+TEST_F(JobsTest, ThePlanOfEveryKindIsWhatItsCreationPlansAndRefuses) {
+  Import(TinyModel(), "tiny");
+  Create(Quantize("models/tiny", "small"));
+  ASSERT_TRUE(RunOne());
+  v1::EvaluationTask task;
+  task.set_kind(v1::EvaluationTask::TEXT);
+  task.set_tokens(1'000'000);
+  task.set_window(8192);
+  v1::CreateJobRequest quantize = Quantize("models/tiny", "measured");
+  *quantize.mutable_quantize()->add_evaluations() = task;
+  v1::CreateJobRequest exporting;
+  exporting.mutable_export_artifact()->set_artifact("artifacts/small");
+  exporting.mutable_export_artifact()->set_model_id("dense");
+  exporting.mutable_export_artifact()->set_format("hf-fp16");
+  v1::CreateJobRequest evaluate;
+  evaluate.mutable_evaluate()->set_target("models/tiny");
+  evaluate.mutable_evaluate()->set_evaluation_id("found");
+  *evaluate.mutable_evaluate()->mutable_task() = task;
+  const auto planned = [&](v1::CreateJobRequest request) {
+    request.set_validate_only(true);
+    v1::CreateJobResponse response;
+    const grpc::Status status = Call(*jobs_, &Stub::CreateJob, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.plan().peak_memory_bytes();
+  };
+  EXPECT_GT(planned(quantize), planned(Quantize("models/tiny", "measured"))) << "an evaluation needs more here";
+  for (const v1::CreateJobRequest& request : {quantize, exporting, evaluate}) {
+    SCOPED_TRACE(request.ShortDebugString());
+    const uint64_t bytes = planned(request);
+    Create(request);
+    EXPECT_EQ(bytes, server_->state().jobs.LiveJobs()->back().memory_bytes);
+  }
+  server_->state().largest_device_bytes = uint64_t{1} << 20;
+  for (v1::CreateJobRequest request : {quantize, exporting, evaluate}) {
+    SCOPED_TRACE(request.ShortDebugString());
+    const std::string refused = TryCreate(request).error_message();
+    request.set_validate_only(true);
+    EXPECT_EQ(TryCreate(request).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(TryCreate(request).error_message(), refused);
+  }
+}
+
 TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   Import(TinyModel(), "tiny");
   const auto refused = [&](const std::function<void(v1::QuantizeSpec&)>& bend) {
