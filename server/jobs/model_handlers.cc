@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
 
 #include "core/artifact/manifest.h"
 #include "core/base/status.h"
@@ -219,12 +220,24 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
  private:
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "uploads", request().name()));
-    GWQ_ASSIGN_OR_RETURN(const Upload upload, state_.catalogue.GetUpload(principal(), id));
-    if (!upload.commit_job.empty()) {
-      GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), upload.commit_job));
-      response() = OperationOf(job);
-      return absl::OkStatus();
+    if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
+    GWQ_ASSIGN_OR_RETURN(std::optional<Job> job, state_.jobs.MadeBefore(principal(), KeyOf(id), ""));
+    if (!job.has_value()) {
+      GWQ_ASSIGN_OR_RETURN(job, Enqueue(id));
     }
+    const auto upload = state_.catalogue.GetUpload(principal(), id);
+    // A commit that was cut after it made its job left the upload open.
+    if (upload.ok() && upload->commit_job.empty()) {
+      GWQ_RETURN_IF_ERROR(state_.catalogue.SetUploadCommitted(principal(), id, job->id));
+    }
+    response() = OperationOf(*job);
+    return absl::OkStatus();
+  }
+
+  static std::string KeyOf(const std::string& upload) { return "commit/" + upload; }
+
+  absl::StatusOr<Job> Enqueue(const std::string& id) {
+    GWQ_ASSIGN_OR_RETURN(const Upload upload, state_.catalogue.GetUpload(principal(), id));
     GWQ_ASSIGN_OR_RETURN(const auto declared, state_.uploads.Of(state_.catalogue, principal(), id));
     MutexLock reachable(state_.collection);
     GWQ_RETURN_IF_ERROR(CheckPresent(*declared));
@@ -235,12 +248,7 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
     spec.model_id = product.id;
     spec.dataset = product.kind == "dataset";
     GWQ_ASSIGN_OR_RETURN(spec.manifest, PutBlob(state_.blobs, std::as_bytes(std::span(json))));
-    // The key makes a commit that was cut between the two writes below find its job again.
-    GWQ_ASSIGN_OR_RETURN(const Job job,
-                         PlanAndEnqueue(state_, NewJob(principal(), kImportKind, SpecJson(spec), "commit/" + id)));
-    GWQ_RETURN_IF_ERROR(state_.catalogue.SetUploadCommitted(principal(), id, job.id));
-    response() = OperationOf(job);
-    return absl::OkStatus();
+    return PlanAndEnqueue(state_, NewJob(principal(), kImportKind, SpecJson(spec), KeyOf(id)));
   }
 
   absl::Status CheckPresent(const UploadManifest& declared) {

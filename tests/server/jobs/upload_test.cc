@@ -149,6 +149,29 @@ TEST_F(UploadTest, ACommitWaitsForAllBlobsAndPages) {
   EXPECT_EQ(Commit(declared, &operation).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
+TEST_F(UploadTest, ACommitIsAnsweredAgainAlsoWhereItsUploadIsGone) {
+  Operation first, again;
+  Push(TinyModel(), "tiny", &first);
+  ASSERT_TRUE(RunOne());
+  v1::JobMetadata metadata;
+  ASSERT_TRUE(first.metadata().UnpackTo(&metadata));
+  v1::CommitUploadRequest commit;
+  commit.set_name(metadata.job().import_model().upload());
+  commit.set_request_id("key");
+  ASSERT_TRUE(Call(*models_, &Stub::CommitUpload, commit, &again).ok());
+  EXPECT_EQ(again.name(), first.name());
+  EXPECT_TRUE(again.has_response());
+  v1::DeleteUploadRequest remove;
+  remove.set_name(commit.name());
+  google::protobuf::Empty nothing;
+  ASSERT_TRUE(Call(*models_, &Stub::DeleteUpload, remove, &nothing).ok());
+  const grpc::Status status = Call(*models_, &Stub::CommitUpload, commit, &again);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(again.name(), first.name());
+  commit.set_request_id(std::string(257, 'k'));
+  EXPECT_EQ(FieldOf(Call(*models_, &Stub::CommitUpload, commit, &again)), "request_id");
+}
+
 TEST_F(UploadTest, AnExpiredUploadAndItsBytesAreGone) {
   const PushedModel model = TinyModel();
   const std::string upload = Declared(model);
