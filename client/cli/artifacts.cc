@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "client/cli/command.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/download.h"
+#include "core/base/sha256.h"
+#include "core/base/status.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 
@@ -45,6 +48,7 @@ struct Arguments {
   std::string format = "hf-fp16";
   std::string model_id;
   std::string output;
+  std::string digest;
 };
 
 absl::StatusOr<ExitCode> Show(Session& session, const Arguments& arguments) {
@@ -67,8 +71,8 @@ absl::StatusOr<ExitCode> PullTo(Session& session, const std::string& name, const
   GWQ_ASSIGN_OR_RETURN(const client::PullSummary summary,
                        client::Pull(session.jobs(), name, folder, session.terminal()));
   if (session.json()) {
-    fmt::print("{{\"folder\":{},\"files\":{},\"total_bytes\":{},\"received_bytes\":{}}}\n", JsonString(folder),
-               summary.files, summary.total_bytes, summary.received_bytes);
+    fmt::print("{{\"folder\":{},\"files\":{},\"total_bytes\":{},\"received_bytes\":{},\"digest\":\"{}\"}}\n",
+               JsonString(folder), summary.files, summary.total_bytes, summary.received_bytes, summary.digest.Hex());
   } else {
     fmt::print("{}  {} files, {}\n", folder, summary.files, BytesText(summary.total_bytes));
   }
@@ -82,11 +86,19 @@ absl::StatusOr<ExitCode> Pull(Session& session, const Arguments& arguments) {
 }
 
 absl::StatusOr<ExitCode> Verify(Session& session, const Arguments& arguments) {
-  GWQ_RETURN_IF_ERROR(client::VerifyFolder(arguments.folder, session.terminal()));
+  std::optional<Digest> expected;
+  if (!arguments.digest.empty()) {
+    const auto digest = Digest::Parse(arguments.digest);
+    if (!digest.ok()) return Annotate(digest.status(), "--digest");
+    expected = *digest;
+  }
+  GWQ_ASSIGN_OR_RETURN(const Digest found, client::VerifyFolder(arguments.folder, expected, session.terminal()));
   if (session.json()) {
-    fmt::print("{{\"folder\":{},\"verified\":true}}\n", JsonString(arguments.folder));
+    fmt::print("{{\"folder\":{},\"verified\":true,\"digest\":\"{}\"}}\n", JsonString(arguments.folder), found.Hex());
+  } else if (expected) {
+    fmt::print("{}: every byte is as {} says\n", arguments.folder, found.Hex());
   } else {
-    fmt::print("{}: every byte is as its manifest says\n", arguments.folder);
+    fmt::print("{}: every byte is as its manifest says, whose digest is {}\n", arguments.folder, found.Hex());
   }
   return kExitOk;
 }
@@ -146,10 +158,10 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
       ->add_flag("--report", arguments->report, "the report of the job that made it");
   named(add("pull", "download; a cut download goes on where it stopped", Pull))
       ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)");
-  add("verify", "check a pulled folder byte by byte, without a server", Verify)
-      ->add_option("folder", arguments->folder)
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  CLI::App* verify = add("verify", "check a pulled folder byte by byte, without a server", Verify);
+  verify->add_option("folder", arguments->folder)->required()->check(CLI::ExistingDirectory);
+  verify->add_option("--digest", arguments->digest,
+                     "the digest that `gwq artifacts show` tells; without it the folder's own manifest is believed");
   CLI::App* exported = named(add("export", "write a directory that Hugging Face transformers loads", Export));
   exported->add_option("--format", arguments->format, "hf-fp16")->capture_default_str();
   exported->add_option("--name", arguments->model_id, "name of the exported model on the server");

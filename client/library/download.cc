@@ -6,9 +6,12 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
+#include "gwq/v1/evaluations.grpc.pb.h"
+#include "gwq/v1/models.grpc.pb.h"
 
 namespace gwq::client {
 namespace {
@@ -65,12 +68,14 @@ absl::Status CheckPiece(const std::string& path, const Piece& piece) {
 
 class Puller {
  public:
-  Puller(const Connection& jobs, std::string name, std::string folder, ProgressSink& progress)
+  Puller(const Connection& jobs, std::string name, std::string folder, ProgressSink& progress,
+         const RetryOptions& retry)
       : jobs_(jobs),
         stub_(v1::ArtifactService::NewStub(jobs.channel())),
         name_(std::move(name)),
         folder_(std::move(folder)),
-        progress_(progress) {}
+        progress_(progress),
+        retry_(retry) {}
 
   absl::StatusOr<PullSummary> Run(const Manifest& manifest) {
     const std::vector<TargetFile> files = TargetFiles(manifest);
@@ -122,8 +127,7 @@ class Puller {
     for (const Piece& piece : file.pieces) {
       GWQ_RETURN_IF_ERROR(PadTo(*out, piece.offset, have));
       if (have < piece.offset + piece.size) {
-        GWQ_RETURN_IF_ERROR(Stream(*out, piece, have - piece.offset));
-        have = piece.offset + piece.size;
+        GWQ_RETURN_IF_ERROR(Persist(jobs_, retry_, have, [&] { return Stream(*out, piece, have); }));
       }
       if (absl::Status right = CheckPiece(partial, piece); !right.ok()) {
         (void)files.Remove(partial);
@@ -142,31 +146,34 @@ class Puller {
     return out.Append(zeros);
   }
 
-  absl::Status Stream(WritableFile& out, const Piece& piece, uint64_t from) {
+  // The rest of the piece, behind the `have` bytes that the file has.
+  absl::Status Stream(WritableFile& out, const Piece& piece, uint64_t& have) {
     grpc::ClientContext context;
     jobs_.PrepareStream(context);
     const Canceller::Attachment attachment(jobs_.canceller(), context);
     v1::ReadBlobRequest request;
     request.set_name(name_);
     request.set_sha256(piece.digest.Hex());
-    request.set_offset(from);
+    request.set_offset(have - piece.offset);
     auto reader = stub_->ReadBlob(&context, request);
     v1::ReadBlobResponse part;
-    uint64_t left = piece.size - from;
+    const uint64_t end = piece.offset + piece.size;
     while (reader->Read(&part)) {
-      if (part.data().size() > left) {
+      if (part.data().size() > end - have) {
         context.TryCancel();
         (void)reader->Finish();
         return absl::DataLossError(fmt::format("blob {} is longer than the manifest says", piece.digest.Hex()));
       }
       GWQ_RETURN_IF_ERROR(out.Append(std::as_bytes(std::span(part.data()))));
-      left -= part.data().size();
+      have += part.data().size();
       summary_.received_bytes += part.data().size();
       GWQ_RETURN_IF_ERROR(Advance(part.data().size()));
     }
     const grpc::Status status = reader->Finish();
     if (!status.ok()) return FromGrpc(status, jobs_);
-    if (left != 0) return absl::DataLossError(fmt::format("blob {} ended {} bytes early", piece.digest.Hex(), left));
+    if (have != end) {
+      return absl::DataLossError(fmt::format("blob {} ended {} bytes early", piece.digest.Hex(), end - have));
+    }
     return absl::OkStatus();
   }
 
@@ -181,22 +188,44 @@ class Puller {
   const std::string name_;
   const std::string folder_;
   ProgressSink& progress_;
+  const RetryOptions& retry_;
   PullSummary summary_;
   uint64_t done_ = 0;
 };
 
-}  // namespace
+template <class Service, class Request, class Response>
+absl::StatusOr<Digest> AskDigest(const Connection& jobs, const std::string& name,
+                                 grpc::Status (Service::Stub::*get)(grpc::ClientContext*, const Request&, Response*)) {
+  const auto stub = Service::NewStub(jobs.channel());
+  Request request;
+  request.set_name(name);
+  GWQ_ASSIGN_OR_RETURN(const Response entry, Call(jobs, *stub, get, request));
+  return Digest::Parse(entry.digest());
+}
 
-absl::StatusOr<Manifest> ReadManifest(const Connection& jobs, const std::string& name, const std::string& digest) {
+// Of the manifest, as the service tells it.
+absl::StatusOr<Digest> DigestOf(const Connection& jobs, const std::string& name) {
+  if (name.starts_with("models/")) {
+    return AskDigest<v1::ModelService>(jobs, name, &v1::ModelService::Stub::GetModel);
+  }
+  if (name.starts_with("datasets/")) {
+    return AskDigest<v1::EvaluationService>(jobs, name, &v1::EvaluationService::Stub::GetDataset);
+  }
+  if (name.starts_with("evaluations/")) {
+    return AskDigest<v1::EvaluationService>(jobs, name, &v1::EvaluationService::Stub::GetEvaluation);
+  }
+  return AskDigest<v1::ArtifactService>(jobs, name, &v1::ArtifactService::Stub::GetArtifact);
+}
+
+absl::Status ReadManifest(const Connection& jobs, const std::string& name, std::string& text) {
   const auto stub = v1::ArtifactService::NewStub(jobs.channel());
   grpc::ClientContext context;
   jobs.PrepareStream(context);
   const Canceller::Attachment attachment(jobs.canceller(), context);
   v1::ReadManifestRequest request;
   request.set_name(name);
-  GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   auto reader = stub->ReadManifest(&context, request);
-  std::string text;
+  text.clear();
   v1::ReadBlobResponse part;
   while (reader->Read(&part)) {
     if (text.size() + part.data().size() > kMaxManifestBytes) {
@@ -208,28 +237,41 @@ absl::StatusOr<Manifest> ReadManifest(const Connection& jobs, const std::string&
     text += part.data();
   }
   const grpc::Status status = reader->Finish();
-  if (!status.ok()) return FromGrpc(status, jobs);
-  if (!digest.empty() && Sha256Of(text).Hex() != digest) {
-    return absl::DataLossError(
-        fmt::format("the manifest of {} has SHA-256 {}, its digest is {}", name, Sha256Of(text).Hex(), digest));
-  }
-  return ParseManifest(text);
+  return status.ok() ? absl::OkStatus() : FromGrpc(status, jobs);
 }
 
+}  // namespace
+
 absl::StatusOr<PullSummary> Pull(const Connection& jobs, const std::string& name, const std::string& folder,
-                                 ProgressSink& progress) {
-  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(jobs, name, ""));
+                                 ProgressSink& progress, const RetryOptions& retry) {
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, DigestOf(jobs, name));
+  std::string json;
+  // It comes whole or not at all: an attempt brings nothing forward.
+  const uint64_t forward = 0;
+  GWQ_RETURN_IF_ERROR(Persist(jobs, retry, forward, [&] { return ReadManifest(jobs, name, json); }));
+  if (const Digest found = Sha256Of(json); found != digest) {
+    return absl::DataLossError(fmt::format(
+        "the manifest of {} has SHA-256 {}, the service says {}; where it was replaced meanwhile, pull again", name,
+        found.Hex(), digest.Hex()));
+  }
+  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
   GWQ_RETURN_IF_ERROR(LocalFileSystem().CreateFolders(folder));
-  GWQ_ASSIGN_OR_RETURN(const PullSummary summary, Puller(jobs, name, folder, progress).Run(manifest));
-  const std::string json = ManifestJson(manifest);
+  GWQ_ASSIGN_OR_RETURN(PullSummary summary, Puller(jobs, name, folder, progress, retry).Run(manifest));
+  summary.digest = digest;
   GWQ_RETURN_IF_ERROR(
       WriteFileAtomically(LocalFileSystem(), folder + "/" + kManifestName, std::as_bytes(std::span(json))));
   return summary;
 }
 
-absl::Status VerifyFolder(const std::string& folder, ProgressSink& progress) {
-  GWQ_ASSIGN_OR_RETURN(const std::string json,
-                       ReadSmallFile(LocalFileSystem(), folder + "/" + kManifestName, kMaxManifestBytes));
+absl::StatusOr<Digest> VerifyFolder(const std::string& folder, const std::optional<Digest>& digest,
+                                    ProgressSink& progress) {
+  const std::string manifest_path = folder + "/" + kManifestName;
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadSmallFile(LocalFileSystem(), manifest_path, kMaxManifestBytes));
+  const Digest found = Sha256Of(json);
+  if (digest.has_value() && found != *digest) {
+    return absl::DataLossError(fmt::format("{} has SHA-256 {}, not {}; pull it again, or compare with another version",
+                                           manifest_path, found.Hex(), digest->Hex()));
+  }
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
   const std::vector<TargetFile> files = TargetFiles(manifest);
   uint64_t total = 0, done = 0;
@@ -245,7 +287,7 @@ absl::Status VerifyFolder(const std::string& folder, ProgressSink& progress) {
     }
   }
   progress.Done();
-  return absl::OkStatus();
+  return found;
 }
 
 }  // namespace gwq::client

@@ -164,13 +164,9 @@ class Pusher {
       const bool forward = there.ok() && *there > offset;
       if (there.ok()) offset = *there;
       fruitless = forward ? 0 : fruitless + 1;
-      if (!forward) Pause(fruitless, last);
+      if (!forward) Pause(jobs_, options_, fruitless, last);
     }
     return Annotate(last, fmt::format("{} attempts brought nothing forward", options_.max_attempts));
-  }
-
-  static bool MayPass(const absl::Status& status) {
-    return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
   }
 
   // Bytes of a blob that the server has safe, all of them where it is complete.
@@ -178,18 +174,6 @@ class Pusher {
     GWQ_ASSIGN_OR_RETURN(const auto missing, ListMissing());
     const auto found = std::ranges::find(missing, blob.digest.Hex(), &v1::MissingBlob::sha256);
     return found == missing.end() ? blob.size : found->received_bytes();
-  }
-
-  void Pause(int fruitless, const absl::Status& why) {
-    if (options_.waiting) options_.waiting(why);
-    const auto grown = options_.first_pause * (1 << std::min(fruitless - 1, 4));
-    const auto pause = std::max<std::chrono::milliseconds>(
-        grown, std::chrono::milliseconds(std::max<int64_t>(RetryDelayMilliseconds(why), 0)));
-    if (jobs_.canceller() != nullptr) {
-      jobs_.canceller()->WaitFor(pause);
-    } else {
-      std::this_thread::sleep_for(pause);
-    }
   }
 
   absl::StatusOr<v1::WriteBlobResponse> StreamBlob(const LocalBlob& blob, uint64_t offset) {

@@ -1,28 +1,21 @@
 // gwq models push: manifest, missing blobs, commit.
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "client/library/connection.h"
 #include "client/library/local_model.h"
 #include "client/library/progress_sink.h"
+#include "client/library/retry.h"
 #include "google/longrunning/operations.pb.h"
 
 namespace gwq::client {
 
-struct UploadOptions {
+// Attempts are counted for each blob; each goes on where the server's disk ends.
+struct UploadOptions : RetryOptions {
   std::string model_id;
   std::string dataset_id;  // in the place of model_id, for a dataset
-  // Attempts at one blob in a row that bring nothing forward: the stream breaks, or another push writes the same blob.
-  // Each goes on where the server's disk ends.
-  int max_attempts = 8;
-  // Between two attempts; twice as long after each, up to 16 times, or what the server asks for where that is longer.
-  std::chrono::milliseconds first_pause{250};
-  // Told why before each such pause, by the thread that waits.
-  std::function<void(const absl::Status& why)> waiting;
 };
 
 struct UploadSummary {

@@ -18,7 +18,7 @@ from google.longrunning import operations_pb2  # noqa: E402
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase  # noqa: E402
 from google.protobuf import descriptor_pool, message_factory  # noqa: E402
-from gwq.v1 import artifacts_pb2, inference_pb2, inference_pb2_grpc, jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc  # noqa: E402
+from gwq.v1 import artifacts_pb2, artifacts_pb2_grpc, inference_pb2, inference_pb2_grpc, jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc  # noqa: E402
 
 WAIT_SECONDS = 120
 
@@ -35,6 +35,7 @@ class ForeignClientsTest(unittest.TestCase):
         cls.addClassCleanup(cls.jobs_channel.close)
         cls.addClassCleanup(cls.infer_channel.close)
         cls.jobs = jobs_pb2_grpc.JobServiceStub(cls.jobs_channel)
+        cls.artifacts = artifacts_pb2_grpc.ArtifactServiceStub(cls.jobs_channel)
         cls.infer = inference_pb2_grpc.InferenceServiceStub(cls.infer_channel)
         cls.operations = operations_v1.OperationsClient(cls.jobs_channel)
 
@@ -114,7 +115,13 @@ class ForeignClientsTest(unittest.TestCase):
         self.future(self.quantize("to-export", bits=3)).result(timeout=WAIT_SECONDS)
         pulled = self.services.folder / "pulled"
         self.services.gwq("artifacts", "pull", "to-export", "--to", pulled)
-        self.services.gwq("artifacts", "verify", pulled)
+        digest = self.artifacts.GetArtifact(artifacts_pb2.GetArtifactRequest(name="artifacts/to-export"), timeout=30).digest
+        self.assertIn(digest, self.services.gwq("artifacts", "verify", pulled).stdout)
+        self.services.gwq("artifacts", "verify", pulled, "--digest", digest)
+        other = self.services.gwq("artifacts", "verify", pulled, "--digest", digest[::-1], check=False)
+        self.assertEqual(other.returncode, 1, other.stderr)
+        self.assertIn(digest, other.stderr)
+        self.assertEqual(self.services.gwq("artifacts", "verify", pulled, "--digest", "12", check=False).returncode, 4)
         exported = self.services.folder / "exported"
         self.services.gwq("artifacts", "export", "to-export", "--to", exported)
         self.assertTrue((exported / "model.safetensors").exists())

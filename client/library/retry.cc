@@ -1,0 +1,41 @@
+#include "client/library/retry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/base/status.h"
+
+namespace gwq::client {
+
+bool MayPass(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+
+void Pause(const Connection& connection, const RetryOptions& options, int fruitless, const absl::Status& why) {
+  if (options.waiting) options.waiting(why);
+  const auto grown = options.first_pause * (1 << std::min(fruitless - 1, 4));
+  const auto pause = std::max<std::chrono::milliseconds>(
+      grown, std::chrono::milliseconds(std::max<int64_t>(RetryDelayMilliseconds(why), 0)));
+  if (connection.canceller() != nullptr) {
+    connection.canceller()->WaitFor(pause);
+  } else {
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+absl::Status Persist(const Connection& connection, const RetryOptions& options, const uint64_t& forward,
+                     const std::function<absl::Status()>& attempt) {
+  for (int fruitless = 0;;) {
+    const uint64_t before = forward;
+    const absl::Status status = attempt();
+    if (!MayPass(status)) return status;
+    fruitless = forward > before ? 0 : fruitless + 1;
+    if (fruitless == 0) continue;
+    if (fruitless >= options.max_attempts) {
+      return Annotate(status, fmt::format("{} attempts brought nothing forward", fruitless));
+    }
+    Pause(connection, options, fruitless, status);
+  }
+}
+
+}  // namespace gwq::client

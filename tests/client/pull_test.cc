@@ -1,0 +1,160 @@
+// The client library's pull against a service that breaks streams and tells untruths.
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "client/library/download.h"
+#include "core/artifact/manifest.h"
+#include "core/base/status.h"
+#include "gwq/v1/artifacts.grpc.pb.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
+
+namespace gwq {
+namespace {
+
+using testing::HasCode;
+using testing::IsOk;
+
+class Silent final : public client::ProgressSink {
+ public:
+  void Update(std::string_view, uint64_t, uint64_t, std::string_view) override {}
+  void Done() override {}
+};
+
+// One artifact of one file of 4500 bytes. The members are set before a call and read after it.
+class Artifacts final : public v1::ArtifactService::Service {
+ public:
+  static constexpr size_t kPart = 1000;
+  Artifacts() : bytes_(4500, 'x') {
+    bytes_[4321] = 'y';
+    Manifest manifest;
+    manifest.kind = "dataset";
+    manifest.files = {{"q.jsonl", bytes_.size(), Sha256Of(bytes_)}};
+    manifest_ = ManifestJson(manifest);
+    digest = Sha256Of(manifest_).Hex();
+  }
+
+  std::string digest;
+  // Streams of a blob end with `broken` after this many parts, those of the manifest before the last byte.
+  size_t parts_each = SIZE_MAX;
+  int broken_manifests = 0;
+  grpc::Status broken{grpc::StatusCode::UNAVAILABLE, "cut"};
+  std::vector<uint64_t> offsets;  // asked for
+
+ private:
+  grpc::Status GetArtifact(grpc::ServerContext*, const v1::GetArtifactRequest*, v1::Artifact* response) override {
+    response->set_digest(digest);
+    return grpc::Status::OK;
+  }
+  grpc::Status ReadManifest(grpc::ServerContext*, const v1::ReadManifestRequest*,
+                            grpc::ServerWriter<v1::ReadBlobResponse>* writer) override {
+    const bool breaks = broken_manifests-- > 0;
+    v1::ReadBlobResponse part;
+    part.set_data(manifest_.substr(0, manifest_.size() - (breaks ? 1 : 0)));
+    writer->Write(part);
+    return breaks ? broken : grpc::Status::OK;
+  }
+  grpc::Status ReadBlob(grpc::ServerContext*, const v1::ReadBlobRequest* request,
+                        grpc::ServerWriter<v1::ReadBlobResponse>* writer) override {
+    offsets.push_back(request->offset());
+    size_t offset = request->offset();
+    for (size_t parts = 0; offset < bytes_.size(); ++parts) {
+      if (parts == parts_each) return broken;
+      v1::ReadBlobResponse part;
+      part.set_data(bytes_.substr(offset, kPart));
+      offset += part.data().size();
+      writer->Write(part);
+    }
+    return grpc::Status::OK;
+  }
+
+  std::string bytes_;
+  std::string manifest_;
+};
+
+class PullTest : public ::testing::Test {
+ protected:
+  PullTest() {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&artifacts_);
+    server_ = builder.BuildAndStart();
+    endpoint_.address = "127.0.0.1:" + std::to_string(port);
+    retry_.max_attempts = 3;
+    retry_.first_pause = std::chrono::milliseconds(1);
+  }
+  ~PullTest() override { server_->Shutdown(); }
+
+  absl::StatusOr<client::PullSummary> Pull() {
+    const client::Connection connection(endpoint_);
+    return client::Pull(connection, "artifacts/small", pulled(), silent_, retry_);
+  }
+  std::string pulled() const { return folder_ / "pulled"; }
+
+  testing::TempFolder folder_;
+  Artifacts artifacts_;
+  std::unique_ptr<grpc::Server> server_;
+  client::Endpoint endpoint_;
+  client::RetryOptions retry_;
+  Silent silent_;
+};
+
+TEST_F(PullTest, RefusesAManifestThatIsNotTheArtifacts) {
+  const std::string right = artifacts_.digest;
+  artifacts_.digest = Sha256Of("another").Hex();
+  const absl::Status status = Pull().status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_NE(MessageOf(status).find(right), std::string_view::npos) << status;
+  EXPECT_NE(MessageOf(status).find(artifacts_.digest), std::string_view::npos) << status;
+  EXPECT_FALSE(std::filesystem::exists(pulled()));
+}
+
+TEST_F(PullTest, GoesOnWhereABrokenStreamStopped) {
+  artifacts_.parts_each = 2;
+  artifacts_.broken_manifests = 2;
+  const auto summary = Pull();
+  ASSERT_THAT(summary, IsOk());
+  EXPECT_EQ(artifacts_.offsets, (std::vector<uint64_t>{0, 2000, 4000}));
+  EXPECT_EQ(summary->received_bytes, 4500u);
+  EXPECT_EQ(summary->digest.Hex(), artifacts_.digest);
+  const auto verified = client::VerifyFolder(pulled(), std::nullopt, silent_);
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->Hex(), artifacts_.digest);
+}
+
+TEST_F(PullTest, GivesUpWhenAttemptsBringNothingForward) {
+  artifacts_.parts_each = 0;
+  int pauses = 0;
+  retry_.waiting = [&](const absl::Status&) { ++pauses; };
+  const absl::Status status = Pull().status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_NE(MessageOf(status).find("3 attempts"), std::string_view::npos) << status;
+  EXPECT_EQ(artifacts_.offsets.size(), 3u);
+  EXPECT_EQ(pauses, 2);
+  artifacts_.broken = {grpc::StatusCode::NOT_FOUND, "deleted"};
+  EXPECT_THAT(Pull().status(), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_EQ(artifacts_.offsets.size(), 4u) << "that does not pass";
+}
+
+TEST_F(PullTest, AFolderThatWasRewrittenWholeIsFoundOutByTheDigest) {
+  ASSERT_THAT(Pull(), IsOk());
+  const Digest digest = *Digest::Parse(artifacts_.digest);
+  EXPECT_THAT(client::VerifyFolder(pulled(), digest, silent_), IsOk());
+  const std::string forged = "forged";
+  Manifest manifest;
+  manifest.kind = "dataset";
+  manifest.files = {{"q.jsonl", forged.size(), Sha256Of(forged)}};
+  std::ofstream(pulled() + "/q.jsonl") << forged;
+  std::ofstream(pulled() + "/gwq-manifest.json") << ManifestJson(manifest);
+  const auto believed = client::VerifyFolder(pulled(), std::nullopt, silent_);
+  ASSERT_THAT(believed, IsOk());
+  EXPECT_NE(*believed, digest);
+  EXPECT_THAT(client::VerifyFolder(pulled(), digest, silent_), HasCode(absl::StatusCode::kDataLoss));
+}
+
+}  // namespace
+}  // namespace gwq
