@@ -106,12 +106,12 @@ absl::Status ExportTensor(BlobStore& store, const StoredModel& artifact, const s
 }
 
 // config.json with its element type set: transformers 5 writes "dtype", version 4 "torch_dtype" and both read the
-// latter.
+// latter, which is therefore always there.
 absl::StatusOr<std::string> HalfConfig(const StoredModel& artifact) {
   GWQ_ASSIGN_OR_RETURN(const std::string text, artifact.ReadFile("config.json"));
   GWQ_ASSIGN_OR_RETURN(nlohmann::json config, ParseJson("config.json", text));
   if (config.contains("dtype")) config["dtype"] = "float16";
-  if (config.contains("torch_dtype") || !config.contains("dtype")) config["torch_dtype"] = "float16";
+  config["torch_dtype"] = "float16";
   return CanonicalJson(config);
 }
 

@@ -170,6 +170,25 @@ TEST(Quantize, EverySourceOfASampleWorks) {
   EXPECT_EQ(Quantize(golden, recipe).artifact, generated.artifact);
 }
 
+TEST(Quantize, AChatIsCalibratedAsTheTextThatItsTemplateMakes) {
+  StoredGolden golden(kModel,
+                      {{"chat_template.jinja",
+                        "{% for message in messages %}{{ message.role + ' ' + message.content + ' ' }}{% endfor %}"
+                        "{% if add_generation_prompt %}w60{% endif %}"}});
+  Recipe recipe = TinyRecipe();
+  recipe.calibration.text = "user w1 w5 w9 w33 assistant w2 w40 w41 w7";
+  const auto by_text = golden.Open(Quantize(golden, recipe).artifact);
+  recipe.calibration = {};
+  recipe.calibration.source = CalibrationSource::kChat;
+  recipe.calibration.messages = {{"user", "w1 w5 w9 w33"}, {"assistant", "w2 w40 w41 w7"}};
+  const QuantizeResult result = Quantize(golden, recipe);
+  EXPECT_EQ(Json::parse(result.report_json)["calibration_tokens"], 10);
+  const auto by_chat = golden.Open(result.artifact);
+  for (const TensorSpec& spec : by_chat->model()->tensors()) {
+    EXPECT_EQ(by_chat->Find(spec.name)->digest, by_text->Find(spec.name)->digest) << spec.name;
+  }
+}
+
 TEST(Quantize, RefusesSamplesThatCannotBeUsed) {
   StoredGolden golden(kModel);
   const auto run = [&](Calibration calibration) {
@@ -299,7 +318,10 @@ TEST(Export, HoldsTheDequantizedMatricesInFp16) {
     const auto model = golden.Open(exported->model);
     ASSERT_NE(model, nullptr);
     EXPECT_EQ(model->manifest().kind, "model");
-    EXPECT_EQ(Json::parse(*model->ReadFile("config.json")).value("torch_dtype", "float16"), "float16");
+    const Json config = Json::parse(*model->ReadFile("config.json"));
+    ASSERT_TRUE(config.contains("torch_dtype")) << name;
+    EXPECT_EQ(config["torch_dtype"], "float16");
+    EXPECT_EQ(config.value("dtype", "float16"), "float16") << "where transformers 5 wrote it, it says the same";
     for (const TensorSpec& spec : model->model()->tensors()) {
       const auto dense = model->Dense(spec.name);
       ASSERT_THAT(dense, IsOk());

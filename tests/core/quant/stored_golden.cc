@@ -34,12 +34,13 @@ std::string WordTokenizerJson() {
   return tokenizer.dump();
 }
 
-StoredGolden::StoredGolden(const std::string& name) {
+StoredGolden::StoredGolden(const std::string& name, const std::map<std::string, std::string>& more) {
   auto store = OpenLocalBlobStore(LocalFileSystem(), folder_.path(), SystemClock());
   EXPECT_THAT(store, IsOk());
   store_ = *std::move(store);
   UploadBuilder upload(*store_);
   upload.File("tokenizer.json", WordTokenizerJson());
+  for (const auto& [path, bytes] : more) upload.File(path, bytes);
   for (const auto& entry : std::filesystem::directory_iterator(GoldenPath("models/" + name))) {
     const std::string file = entry.path().filename().string();
     if (file == "goldens.safetensors") continue;

@@ -1,6 +1,7 @@
 // A tiny golden model imported into a blob store of its own, with a tokenizer of 64 words.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,9 @@ namespace gwq::testing {
 
 class StoredGolden {
  public:
-  // A folder of tests/golden/models. Failures show as failed expectations and a null store.
-  explicit StoredGolden(const std::string& name);
+  // A folder of tests/golden/models with `more` files beside its own. Failures show as failed expectations and a null
+  // store.
+  explicit StoredGolden(const std::string& name, const std::map<std::string, std::string>& more = {});
 
   [[nodiscard]] BlobStore& store() { return *store_; }
   [[nodiscard]] const Digest& digest() const { return digest_; }
