@@ -16,7 +16,8 @@ struct DeviceSlot {
   uint64_t memory_bytes = 0;
 };
 
-// Placement is by memory: a slot takes jobs whose planned peak fits it.
+// Placement is by memory: a slot takes jobs whose planned peak fits it, and leaves to smaller slots that wait for a job
+// what fits them.
 class DeviceProvider {
  public:
   virtual ~DeviceProvider() = default;

@@ -19,6 +19,7 @@ struct AcquireOffer {
   std::string device;  // "cpu:0", "fake:2"
   uint64_t memory_bytes = 0;
   std::vector<std::string> kinds;  // job kinds it runs; empty for all
+  uint64_t least_bytes = 0;        // jobs that need less are left to others
 };
 
 // Thread-safe. State is durable when a call returns OK. Queue limits are per principal; fairness takes the principal

@@ -202,10 +202,11 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
       GWQ_ASSIGN_OR_RETURN(
           Statement statement,
           database_->Prepare(SelectJobs(
-              "AS j WHERE state = 0 AND memory_bytes <= ?1 AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
+              "AS j WHERE state = 0 AND memory_bytes BETWEEN ?3 AND ?1 "
+              "AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
               "ORDER BY (SELECT count(*) FROM jobs AS r WHERE r.state = 1 AND r.principal = j.principal), seq LIMIT "
               "1")));
-      statement.Bind(offer.memory_bytes, kinds);
+      statement.Bind(offer.memory_bytes, kinds, offer.least_bytes);
       GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
       if (rows.empty()) return absl::NotFoundError("no job fits the offer");
       row = std::move(rows.front());

@@ -20,6 +20,7 @@ class JobWatchers {
   [[nodiscard]] uint64_t Add(const std::string& job_id, Callback callback);
   void Remove(uint64_t watcher);
 
+  // An empty id tells those alone that watch them all.
   void Notify(const std::string& job_id);
   // Tells everybody, now and later, to end.
   void Close();

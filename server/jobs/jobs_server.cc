@@ -17,6 +17,7 @@
 #include "server/jobs/manifest_cache.h"
 #include "server/jobs/services.h"
 #include "server/jobs/upload_manifest.h"
+#include "server/jobs/waiting_offers.h"
 
 namespace gwq {
 namespace {
@@ -83,6 +84,7 @@ struct JobsServer::Parts {
   UploadManifests uploads;
   ManifestCache manifests;
   LeaseTable leases;
+  WaitingOffers offers;
   Mutex collection;
   std::atomic<bool> draining{false};
   std::unique_ptr<JobsState> state;
@@ -124,7 +126,7 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   limits.upload_millis = settings.upload_hours * 3'600'000;
   limits.keep_free_bytes = static_cast<uint64_t>(settings.keep_free_mib) << 20;
   state = std::make_unique<JobsState>(JobsState{*store, *store, *blobs, clock, watchers, timers, uploads, manifests,
-                                                leases, collection, limits, LargestMemory(*devices), blob_root,
+                                                leases, offers, collection, limits, LargestMemory(*devices), blob_root,
                                                 authenticator.checks() ? kWorkerPrincipal : "",
                                                 [folder] { return FreeBytes(folder); }});
   return absl::OkStatus();

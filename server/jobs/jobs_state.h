@@ -20,6 +20,7 @@ namespace gwq {
 class LeaseTable;
 class ManifestCache;
 class UploadManifests;
+class WaitingOffers;
 
 struct JobsLimits {
   uint64_t upload_bytes = uint64_t{1} << 40;
@@ -39,6 +40,7 @@ struct JobsState {
   UploadManifests& uploads;
   ManifestCache& manifests;
   LeaseTable& leases;
+  WaitingOffers& offers;
   // Held while something is made reachable, and by the garbage collector from what it keeps to what it removes.
   Mutex& collection;
   JobsLimits limits;

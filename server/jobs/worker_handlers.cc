@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/artifact/limits.h"
 #include "core/artifact/manifest.h"
@@ -12,6 +13,7 @@
 #include "server/jobs/lease_table.h"
 #include "server/jobs/record_proto.h"
 #include "server/jobs/services.h"
+#include "server/jobs/waiting_offers.h"
 
 namespace gwq {
 namespace {
@@ -50,7 +52,10 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   AcquireHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
                  const v1::AcquireRequest* request, v1::AcquireResponse* response, JobsState& state)
       : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {}
-  ~AcquireHandler() override { state_.timers.Cancel(timer_); }
+  ~AcquireHandler() override {
+    state_.timers.Cancel(timer_);
+    Leave();
+  }
 
  private:
   void Start() override {
@@ -58,6 +63,8 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     if (request().worker().empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
     const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMostWaitMillis);
     subscription_.Start("", shared_from_this(), [this] { Try(); });
+    waits_ = true;
+    state_.offers.Join(request().memory_bytes());
     Try();  // before the timer: a wait of 0 asks once
     timer_ = state_.timers.After(wait, [weak = weak_from_this()] {
       if (const std::shared_ptr<Call> call = weak.lock()) call->End(absl::OkStatus());
@@ -67,7 +74,9 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   void Try() {
     MutexLock lock(mutex_);
     if (ended() || cancelled()) return;
-    const auto lease = state_.jobs.Acquire({request().worker(), request().device(), request().memory_bytes(), {}});
+    const uint64_t memory = request().memory_bytes();
+    const auto lease =
+        state_.jobs.Acquire({request().worker(), request().device(), memory, {}, state_.offers.LeastFor(memory)});
     if (absl::IsNotFound(lease.status())) return;
     if (!lease.ok()) return End(lease.status());
     state_.leases.Set(request().worker(), {lease->job.id, lease->fencing_token});
@@ -77,11 +86,20 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     response().set_fencing_token(lease->fencing_token);
     response().set_ttl_millis(lease->ttl_millis);
     response().set_attempt(lease->job.attempt);
+    Leave();
     End(absl::OkStatus());
+  }
+
+  // Others may have left a job to this device that it will not take.
+  void Leave() {
+    if (!waits_.exchange(false)) return;
+    state_.offers.Leave(request().memory_bytes());
+    state_.watchers.Notify("");
   }
 
   JobsState& state_;
   JobSubscription subscription_;
+  std::atomic<bool> waits_{false};
   uint64_t timer_ = 0;
   Mutex mutex_;
 };

@@ -140,6 +140,7 @@ TEST_P(JobStoreSuite, ThePrincipalWithTheFewestRunningJobsComesFirst) {
 TEST_P(JobStoreSuite, AJobWaitsForADeviceThatHoldsItAndDoesNotBlockSmallerOnes) {
   const Job large = *Enqueue("alice", "", 5000);
   const Job small = *Enqueue("alice", "", 500);
+  EXPECT_TRUE(absl::IsNotFound(jobs().Acquire({"worker", "cpu:0", 4999, {}, 501}).status())) << "left to others";
   EXPECT_EQ(Acquire(1000)->job.id, small.id);
   EXPECT_TRUE(absl::IsNotFound(Acquire(4999).status()));
   EXPECT_EQ(Acquire(5000)->job.id, large.id);

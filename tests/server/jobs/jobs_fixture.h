@@ -69,7 +69,7 @@ class JobsFixture : public ::testing::Test {
   // Runs one job with `runner` for every kind, an import really; false where none waited.
   bool RunOne();
   google::longrunning::Operation OperationNow(const std::string& name);
-  v1::CreateJobRequest Quantize(const std::string& model, const std::string& artifact_id);
+  static v1::CreateJobRequest Quantize(const std::string& model, const std::string& artifact_id);
 
   testing::TempFolder folder_;
   FakeClock clock_;

@@ -5,6 +5,7 @@
 
 #include "core/base/status.h"
 #include "google/longrunning/operations.pb.h"
+#include "server/jobs/waiting_offers.h"
 #include "tests/server/jobs/jobs_fixture.h"
 
 namespace gwq {
@@ -412,6 +413,64 @@ TEST_F(JobsTest, AJobLargerThanEveryDeviceIsRefusedAtOnce) {
   const grpc::Status status = TryCreate(Quantize("models/tiny", "small"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_NE(status.error_message().find("the largest device has 1 MiB"), std::string::npos) << status.error_message();
+}
+
+class PlacementTest : public JobsTest {
+ protected:
+  static v1::CreateJobRequest Light(const std::string& id) { return Quantize("models/tiny", id); }
+  static v1::CreateJobRequest Heavy(const std::string& id) {
+    v1::CreateJobRequest request = Quantize("models/tiny", id);
+    v1::EvaluationTask& task = *request.mutable_quantize()->add_evaluations();
+    task.set_kind(v1::EvaluationTask::TEXT);
+    task.set_tokens(1'000'000);
+    task.set_window(8192);
+    return request;
+  }
+  uint64_t BytesOf(v1::CreateJobRequest request) {
+    request.set_validate_only(true);
+    v1::CreateJobResponse response;
+    EXPECT_TRUE(Call(*jobs_, &Stub::CreateJob, request, &response).ok());
+    return response.plan().peak_memory_bytes();
+  }
+  // The name of the job that a device of this memory gets; empty where none comes in `millis`.
+  std::string Acquire(uint64_t memory, int64_t millis) {
+    v1::AcquireRequest request;
+    request.set_worker("worker with " + std::to_string(memory));
+    request.set_memory_bytes(memory);
+    request.set_wait_millis(millis);
+    v1::AcquireResponse response;
+    EXPECT_TRUE(Call(*workers_, &v1::WorkerService::Stub::Acquire, request, &response).ok());
+    return response.job();
+  }
+  // The same, once the service knows that it waits.
+  std::future<std::string> Waiting(uint64_t memory) {
+    const size_t before = server_->state().offers.size();
+    auto job = std::async(std::launch::async, [this, memory] { return Acquire(memory, 30'000); });
+    while (server_->state().offers.size() == before) std::this_thread::yield();
+    return job;
+  }
+};
+
+TEST_F(PlacementTest, AJobGoesToTheSmallestWaitingDeviceThatHoldsIt) {
+  Import(TinyModel(), "tiny");
+  const uint64_t small = BytesOf(Light("l")), large = BytesOf(Heavy("h"));
+  ASSERT_LT(small, large);
+  auto on_large = Waiting(large);
+  auto on_small = Waiting(small);
+  EXPECT_EQ(Create(Light("first")).name(), on_small.get());
+  EXPECT_EQ(Create(Heavy("second")).name(), on_large.get());
+  on_small = Waiting(small);
+  const std::string too_large = Create(Heavy("third")).name();
+  EXPECT_EQ(Create(Light("fourth")).name(), on_small.get()) << "the one before it fits no waiting device";
+  EXPECT_EQ(Get(too_large).state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(PlacementTest, NothingIsKeptForADeviceThatNoLongerWaits) {
+  Import(TinyModel(), "tiny");
+  const uint64_t small = BytesOf(Light("l"));
+  EXPECT_EQ(Acquire(small, 0), "");
+  const std::string job = Create(Light("first")).name();
+  EXPECT_EQ(Acquire(2 * small, 30'000), job);
 }
 
 TEST_F(JobsTest, ALostLeaseRunsOutAndItsWorkersCommitIsRefused) {
