@@ -1,10 +1,10 @@
 // gwq artifacts list|show|pull|verify|export|delete
-#include <fmt/format.h>
 
 #include <filesystem>
 #include <optional>
 
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/download.h"
@@ -54,11 +54,11 @@ struct Arguments {
 absl::StatusOr<ExitCode> Show(Session& session, const Arguments& arguments) {
   GWQ_ASSIGN_OR_RETURN(const v1::Artifact artifact, Get(session, arguments.name));
   if (arguments.report) {
-    fmt::print("{}\n", session.json() ? artifact.report_json() : artifact.report_markdown());
+    Print("{}\n", session.json() ? artifact.report_json() : artifact.report_markdown());
   } else if (session.json()) {
     PrintJson(artifact);
   } else {
-    fmt::print(
+    Print(
         "name          {}\narchitecture  {}\nsize          {}\ncreated       {} UTC\ndigest        {}\nsource        "
         "{}\njob           {}\n",
         artifact.name(), artifact.architecture(), BytesText(artifact.stored_bytes()),
@@ -71,10 +71,10 @@ absl::StatusOr<ExitCode> PullTo(Session& session, const std::string& name, const
   GWQ_ASSIGN_OR_RETURN(const client::PullSummary summary,
                        client::Pull(session.jobs(), name, folder, session.terminal()));
   if (session.json()) {
-    fmt::print("{{\"folder\":{},\"files\":{},\"total_bytes\":{},\"received_bytes\":{},\"digest\":\"{}\"}}\n",
-               JsonString(folder), summary.files, summary.total_bytes, summary.received_bytes, summary.digest.Hex());
+    Print("{{\"folder\":{},\"files\":{},\"total_bytes\":{},\"received_bytes\":{},\"digest\":\"{}\"}}\n",
+          JsonString(folder), summary.files, summary.total_bytes, summary.received_bytes, summary.digest.Hex());
   } else {
-    fmt::print("{}  {} files, {}\n", folder, summary.files, BytesText(summary.total_bytes));
+    Print("{}  {} files, {}\n", folder, summary.files, BytesText(summary.total_bytes));
   }
   return kExitOk;
 }
@@ -94,11 +94,11 @@ absl::StatusOr<ExitCode> Verify(Session& session, const Arguments& arguments) {
   }
   GWQ_ASSIGN_OR_RETURN(const Digest found, client::VerifyFolder(arguments.folder, expected, session.terminal()));
   if (session.json()) {
-    fmt::print("{{\"folder\":{},\"verified\":true,\"digest\":\"{}\"}}\n", JsonString(arguments.folder), found.Hex());
+    Print("{{\"folder\":{},\"verified\":true,\"digest\":\"{}\"}}\n", JsonString(arguments.folder), found.Hex());
   } else if (expected) {
-    fmt::print("{}: every byte is as {} says\n", arguments.folder, found.Hex());
+    Print("{}: every byte is as {} says\n", arguments.folder, found.Hex());
   } else {
-    fmt::print("{}: every byte is as its manifest says, whose digest is {}\n", arguments.folder, found.Hex());
+    Print("{}: every byte is as its manifest says, whose digest is {}\n", arguments.folder, found.Hex());
   }
   return kExitOk;
 }
@@ -120,7 +120,7 @@ absl::StatusOr<ExitCode> Export(Session& session, const Arguments& arguments) {
   if (session.json()) {
     PrintJson(job);
   } else {
-    fmt::print("{}\n", job.result());
+    Print("{}\n", job.result());
   }
   return kExitOk;
 }

@@ -7,6 +7,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
+#include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
@@ -84,7 +85,7 @@ absl::StatusOr<ExitCode> PrintEvaluation(Session& session, const std::string& na
     PrintJson(evaluation);
     return kExitOk;
   }
-  fmt::print("{}  {}  of {}\n\n", evaluation.name(), evaluation.architecture(), evaluation.model_digest());
+  Print("{}  {}  of {}\n\n", evaluation.name(), evaluation.architecture(), evaluation.model_digest());
   PrintMetrics(evaluation);
   return kExitOk;
 }
@@ -120,7 +121,7 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
     if (session.json()) {
       PrintJson(created.plan());
     } else {
-      fmt::print("peak memory   {}\n", BytesText(created.plan().peak_memory_bytes()));
+      Print("peak memory   {}\n", BytesText(created.plan().peak_memory_bytes()));
     }
     return kExitOk;
   }
@@ -128,7 +129,7 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
     if (session.json()) {
       PrintJson(created.job());
     } else {
-      fmt::print("{}\n", created.job().name());
+      Print("{}\n", created.job().name());
     }
     return kExitOk;
   }
@@ -202,7 +203,7 @@ absl::StatusOr<ExitCode> Compare(Session& session, const CompareArguments& argum
         {metric.name, text(metric.a), text(metric.b), difference ? fmt::format("{:+.6g}", *difference) : "-"});
   }
   if (session.json()) {
-    fmt::print("{}\n", json.dump());
+    Print("{}\n", json.dump());
     return kExitOk;
   }
   if (!same_task) session.terminal().Note("the two were measured by different tasks or datasets");
@@ -218,7 +219,7 @@ absl::StatusOr<ExitCode> Pull(Session& session, const PullArguments& arguments) 
   GWQ_ASSIGN_OR_RETURN(
       const client::PullSummary summary,
       client::Pull(session.jobs(), ResourceName("evaluations", arguments.name), arguments.folder, session.terminal()));
-  if (!session.json()) fmt::print("{} files in {}\n", summary.files, arguments.folder);
+  if (!session.json()) Print("{} files in {}\n", summary.files, arguments.folder);
   return kExitOk;
 }
 
@@ -264,7 +265,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const PushArguments& arguments) 
   if (session.json()) {
     PrintJson(dataset);
   } else {
-    fmt::print("{}  {}  {}\n", dataset.name(), BytesText(dataset.stored_bytes()), dataset.digest());
+    Print("{}  {}  {}\n", dataset.name(), BytesText(dataset.stored_bytes()), dataset.digest());
   }
   return kExitOk;
 }

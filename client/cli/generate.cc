@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 #include "client/cli/table.h"
 
 namespace gwq::cli {
@@ -86,12 +87,12 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
                                                                         if (session.json()) {
                                                                           PrintJson(chunk);
                                                                         } else {
-                                                                          fmt::print("{}", chunk.text());
+                                                                          Print("{}", chunk.text());
                                                                         }
-                                                                        std::fflush(stdout);
+                                                                        session.FlushOutput();
                                                                       }));
   if (!session.json()) {
-    fmt::print("\n");
+    Print("\n");
     session.terminal().Note(fmt::format(
         "[{} prompt tokens at {:.1f} token/s, {} generated at {:.1f} token/s, ended by {}]",
         last.usage().prompt_tokens(), last.timings().prefill_tokens_per_second(), last.usage().generated_tokens(),

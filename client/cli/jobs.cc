@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "gwq/v1/jobs.grpc.pb.h"
@@ -36,11 +37,11 @@ void PrintJob(Session& session, const v1::Job& job) {
     PrintJson(job);
     return;
   }
-  fmt::print("name      {}\nkind      {}\nstate     {}\nattempt   {}\ndevice    {}\nresult    {}\n", job.name(),
-             job.kind(), StateText(job.state()), job.attempt(), job.device(), job.result());
+  Print("name      {}\nkind      {}\nstate     {}\nattempt   {}\ndevice    {}\nresult    {}\n", job.name(), job.kind(),
+        StateText(job.state()), job.attempt(), job.device(), job.result());
   if (job.progress().total() > 0)
-    fmt::print("progress  {} {}/{}\n", job.progress().phase(), job.progress().done(), job.progress().total());
-  if (job.error().code() != 0) fmt::print("error     {}\n", job.error().message());
+    Print("progress  {} {}/{}\n", job.progress().phase(), job.progress().done(), job.progress().total());
+  if (job.error().code() != 0) Print("error     {}\n", job.error().message());
 }
 
 absl::StatusOr<ExitCode> Show(Session& session, const std::string& name) {
@@ -80,8 +81,9 @@ absl::StatusOr<ExitCode> Logs(Session& session, const LogArguments& arguments) {
                                          if (session.json()) {
                                            PrintJson(line);
                                          } else {
-                                           fmt::print("{}  {}\n", TimeText(line.time().seconds()), line.text());
+                                           Print("{}  {}\n", TimeText(line.time().seconds()), line.text());
                                          }
+                                         session.FlushOutput();
                                        }));
   return kExitOk;
 }

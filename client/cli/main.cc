@@ -1,13 +1,12 @@
 // gwq: submit, watch, download and ask.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string_view>
 
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 #include "client/cli/table.h"
 
 namespace gwq::cli {
@@ -31,16 +30,36 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
 
 int Report(const absl::Status& status, bool json) {
   if (json) {
-    fmt::print(stderr, "{{\"error\":{{\"code\":\"{}\",\"message\":{}}}}}\n", absl::StatusCodeToString(status.code()),
+    PrintError("{{\"error\":{{\"code\":\"{}\",\"message\":{}}}}}\n", absl::StatusCodeToString(status.code()),
                JsonString(MessageOf(status)));
   } else {
-    fmt::print(stderr, "gwq: {}: {}\n", absl::StatusCodeToString(status.code()), MessageOf(status));
+    PrintError("gwq: {}: {}\n", absl::StatusCodeToString(status.code()), MessageOf(status));
   }
   return ExitCodeOf(status);
 }
 
+// The exit code of a command that ended with `code`, once its results are written.
+int Finish(absl::StatusOr<ExitCode> code, bool json) {
+  const absl::Status written = CloseOutput();
+  // It was ended because nobody takes its results: no failure of its own.
+  if (!written.ok() && absl::IsCancelled(code.status())) code = kExitFailure;
+  const int exit_code = code.ok() ? *code : Report(code.status(), json);
+  if (written.ok()) return exit_code;
+  if (!absl::IsAborted(written)) Report(written, json);
+  return exit_code == kExitOk ? kExitFailure : exit_code;
+}
+
+// Help, or what is wrong with the command line; the words are CLI11's.
+int ExitParsing(const CLI::App& app, const CLI::ParseError& error, bool json) {
+  std::ostringstream out, err;
+  const bool helped = app.exit(error, out, err) == 0;
+  Write(out.str());
+  WriteError(err.str());
+  return Finish(helped ? kExitOk : kExitUsage, json);
+}
+
 int RefuseFile(const CLI::ParseError& error) {
-  fmt::print(stderr, "gwq: --config [GWQ_CONFIG]: {}\n", error.what());
+  PrintError("gwq: --config [GWQ_CONFIG]: {}\n", error.what());
   return kExitUsage;
 }
 
@@ -54,6 +73,7 @@ void CheckNamedFile(int argc, char** argv) {
 }
 
 int Main(int argc, char** argv) {
+  ReserveStandardStreams();
   CLI::App app("Quantize models by gradient and ask them.", "gwq");
   app.require_subcommand(1);
   app.fallthrough();
@@ -80,12 +100,12 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ConfigError& error) {
     return RefuseFile(error);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    return ExitParsing(app, error, settings.json);
   }
   Session session(settings);
-  const absl::StatusOr<ExitCode> code = selected.action(session);
+  absl::StatusOr<ExitCode> code = selected.action(session);
   session.terminal().Done();
-  return code.ok() ? *code : Report(code.status(), settings.json);
+  return Finish(std::move(code), settings.json);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
@@ -60,8 +61,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const PushArguments& arguments) 
   if (session.json()) {
     PrintJson(stored);
   } else {
-    fmt::print("{}  {}  {}  {}\n", stored.name(), stored.architecture(), BytesText(stored.stored_bytes()),
-               stored.digest());
+    Print("{}  {}  {}  {}\n", stored.name(), stored.architecture(), BytesText(stored.stored_bytes()), stored.digest());
   }
   return kExitOk;
 }
@@ -94,7 +94,7 @@ absl::StatusOr<ExitCode> Show(Session& session, const std::string& name) {
     PrintJson(model);
     return kExitOk;
   }
-  fmt::print(
+  Print(
       "name          {}\narchitecture  {}\nsize          {}\ncreated       {} UTC\ndigest        {}\njob           "
       "{}\n",
       model.name(), model.architecture(), BytesText(model.stored_bytes()), TimeText(model.create_time().seconds()),

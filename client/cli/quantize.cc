@@ -5,6 +5,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
+#include "client/cli/output.h"
 #include "client/cli/push.h"
 #include "client/cli/recipe_flags.h"
 #include "client/cli/table.h"
@@ -36,11 +37,11 @@ void PrintPlan(const v1::Plan& plan) {
                     fmt::format("{}", module.outliers()), fmt::format("{}", module.stored_bytes())});
   }
   PrintTable({"TENSOR", "KIND", "FORMAT", "OUTLIERS", "BYTES"}, rows);
-  fmt::print("\nmatrices      {:.4f} bits per weight ({} bytes, {} weights)\n", plan.matrix_bits_per_weight(),
-             plan.quantized_bytes(), plan.quantized_weights());
-  fmt::print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),
-             plan.total_bytes(), plan.total_weights());
-  fmt::print("peak memory   {}\n", BytesText(plan.peak_memory_bytes()));
+  Print("\nmatrices      {:.4f} bits per weight ({} bytes, {} weights)\n", plan.matrix_bits_per_weight(),
+        plan.quantized_bytes(), plan.quantized_weights());
+  Print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),
+        plan.total_bytes(), plan.total_weights());
+  Print("peak memory   {}\n", BytesText(plan.peak_memory_bytes()));
 }
 
 absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
@@ -52,7 +53,7 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
   if (session.json()) {
     PrintJson(artifact);
   } else {
-    fmt::print("{}  {}  {}\n", artifact.name(), BytesText(artifact.stored_bytes()), artifact.digest());
+    Print("{}  {}  {}\n", artifact.name(), BytesText(artifact.stored_bytes()), artifact.digest());
   }
   return kExitOk;
 }
@@ -102,7 +103,7 @@ absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) 
     if (session.json()) {
       PrintJson(created.job());
     } else {
-      fmt::print("{}\n", created.job().name());
+      Print("{}\n", created.job().name());
     }
     return kExitOk;
   }

@@ -1,5 +1,7 @@
 #include "client/cli/session.h"
 
+#include "client/cli/output.h"
+
 namespace gwq::cli {
 namespace {
 
@@ -16,6 +18,10 @@ Session::Session(const Settings& settings)
       jobs_(EndpointOf(settings, settings.jobs), &interrupts_.canceller()),
       infer_(EndpointOf(settings, settings.infer), &interrupts_.canceller()),
       terminal_(settings.quiet || settings.json) {}
+
+void Session::FlushOutput() {
+  if (!cli::FlushOutput()) canceller().Cancel();
+}
 
 ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {

@@ -30,6 +30,8 @@ class Session {
   [[nodiscard]] Terminal& terminal() { return terminal_; }
   // Cancelled by the first Ctrl-C or SIGTERM, and with it every call of the two connections.
   [[nodiscard]] client::Canceller& canceller() { return interrupts_.canceller(); }
+  // Sends out what was printed so far; where it cannot be written, cancels the calls that make more of it. Thread-safe.
+  void FlushOutput();
 
  private:
   const bool json_;

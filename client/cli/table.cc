@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "client/cli/output.h"
+
 namespace gwq::cli {
 
 void PrintTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
@@ -20,7 +22,7 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
     std::string line;
     for (size_t i = 0; i < row.size(); ++i)
       line += i + 1 == row.size() ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
-    fmt::print("{}\n", line);
+    Print("{}\n", line);
   };
   print(header);
   for (const auto& row : rows) print(row);
@@ -35,7 +37,7 @@ std::string JsonText(const google::protobuf::Message& message) {
   return text;
 }
 
-void PrintJson(const google::protobuf::Message& message) { fmt::print("{}\n", JsonText(message)); }
+void PrintJson(const google::protobuf::Message& message) { Print("{}\n", JsonText(message)); }
 
 std::string JsonString(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

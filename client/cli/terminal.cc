@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdio>
 
+#include "client/cli/output.h"
+
 namespace gwq::cli {
 namespace {
 
@@ -54,7 +56,7 @@ void Terminal::Update(std::string_view phase, uint64_t done, uint64_t total, std
   const int tenth = total == 0 ? 10 : static_cast<int>(done * 10 / total);
   if (tenth == last_tenth_) return;
   last_tenth_ = tenth;
-  fmt::print(stderr, "{}: {} of {} ({} %)\n", phase_, Amount(done, unit), Amount(total, unit), 10 * tenth);
+  PrintError("{}: {} of {} ({} %)\n", phase_, Amount(done, unit), Amount(total, unit), 10 * tenth);
 }
 
 void Terminal::Draw(uint64_t done, uint64_t total, std::string_view unit) {
@@ -66,7 +68,7 @@ void Terminal::Draw(uint64_t done, uint64_t total, std::string_view unit) {
     rest = fmt::format("  {}/s", BytesText(static_cast<uint64_t>(static_cast<double>(done) / seconds)));
   }
   if (share > 0.02 && share < 1 && seconds > 1) rest += fmt::format("  {:.0f} s left", seconds / share - seconds);
-  fmt::print(stderr, "\r\033[K{:<12} [{}{}] {:3.0f} %  {}/{}{}", phase_, std::string(static_cast<size_t>(filled), '#'),
+  PrintError("\r\033[K{:<12} [{}{}] {:3.0f} %  {}/{}{}", phase_, std::string(static_cast<size_t>(filled), '#'),
              std::string(static_cast<size_t>(kBarCells - filled), '.'), share * 100, Amount(done, unit),
              Amount(total, unit), rest);
   std::fflush(stderr);
@@ -74,7 +76,7 @@ void Terminal::Draw(uint64_t done, uint64_t total, std::string_view unit) {
 }
 
 void Terminal::Done() {
-  if (open_) fmt::print(stderr, "\n");
+  if (open_) PrintError("\n");
   open_ = false;
   phase_.clear();
 }
@@ -82,7 +84,7 @@ void Terminal::Done() {
 void Terminal::Note(std::string_view line) {
   if (silent_) return;
   Done();
-  fmt::print(stderr, "{}\n", line);
+  PrintError("{}\n", line);
 }
 
 }  // namespace gwq::cli

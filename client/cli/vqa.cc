@@ -10,6 +10,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/draw.h"
+#include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/library/generate.h"
 #include "core/io/file_system.h"
@@ -137,7 +138,7 @@ void PrintResult(Session& session, const v1::VqaChunk& last) {
       abstained = last.result().boxes().text().abstained();
       break;
     default:
-      fmt::print("\n");
+      Print("\n");
       confidence = last.result().free_text().confidence();
       abstained = last.result().free_text().abstained();
   }
@@ -167,8 +168,8 @@ absl::StatusOr<ExitCode> RunOne(Session& session, const Arguments& arguments) {
     GWQ_ASSIGN_OR_RETURN(const v1::VqaChunk last,
                          client::Vqa(session.infer(), request, session.canceller(), [&](const v1::VqaChunk& chunk) {
                            if (!stream) return;
-                           fmt::print("{}", chunk.text());
-                           std::fflush(stdout);
+                           Print("{}", chunk.text());
+                           session.FlushOutput();
                          }));
     PrintResult(session, last);
     result = last.result();
@@ -189,7 +190,7 @@ void PrintAnswer(const client::VqaQuestion& question, const absl::StatusOr<v1::V
     line["error"] = {{"code", absl::StatusCodeToString(answer.status().code())},
                      {"message", std::string(MessageOf(answer.status()))}};
   }
-  fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  Print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 absl::StatusOr<ExitCode> RunBatch(Session& session, const Arguments& arguments) {
@@ -201,6 +202,7 @@ absl::StatusOr<ExitCode> RunBatch(Session& session, const Arguments& arguments) 
   GWQ_RETURN_IF_ERROR(client::AskAll(session.infer(), questions, arguments.parallel, session.canceller(),
                                      session.terminal(), [&](const auto& question, const auto& answer) {
                                        PrintAnswer(question, answer);
+                                       session.FlushOutput();
                                        failed += answer.ok() ? 0 : 1;
                                      }));
   session.terminal().Note(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "client/cli/output.h"
 #include "client/library/jobs.h"
 
 namespace gwq::cli {
@@ -36,8 +37,8 @@ absl::StatusOr<v1::Job> FollowJob(Session& session, const std::string& name) {
   });
   terminal.Done();
   if (!job.ok() && session.canceller().cancelled()) {
-    fmt::print(stderr, "\nThe job goes on. Come back with: gwq jobs watch {}\nor end it with: gwq jobs cancel {}\n",
-               name, name);
+    PrintError("\nThe job goes on. Come back with: gwq jobs watch {}\nor end it with: gwq jobs cancel {}\n", name,
+               name);
   }
   return job;
 }
@@ -50,7 +51,7 @@ ExitCode ReportEnd(Session& session, const v1::Job& job) {
       session.terminal().Note(fmt::format("{}: cancelled", job.name()));
       return kExitJobCancelled;
     default:
-      fmt::print(stderr, "gwq: {} failed: {}\n", job.name(), job.error().message());
+      PrintError("gwq: {} failed: {}\n", job.name(), job.error().message());
       return kExitJobFailed;
   }
 }
