@@ -4,13 +4,21 @@
 #include <filesystem>
 #include <sstream>
 #include <string_view>
+#include <vector>
 
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
+#include "core/base/status.h"
+#include "core/io/file_system.h"
 
 namespace gwq::cli {
 namespace {
+
+std::string UsualConfigFile() {
+  const char* const home = std::getenv("HOME");
+  return home == nullptr ? "" : std::string(home) + "/.config/gwq/config.toml";
+}
 
 void AddGlobalOptions(CLI::App& app, Settings& settings) {
   app.add_option("--jobs", settings.jobs, "address of gwq-jobs")->envname("GWQ_JOBS")->capture_default_str();
@@ -22,10 +30,9 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
       ->capture_default_str();
   app.add_flag("--json", settings.json, "results as JSON, one object a line");
   app.add_flag("--quiet,-q", settings.quiet, "no progress");
-  std::string file;
-  if (const char* home = std::getenv("HOME"); home != nullptr) file = std::string(home) + "/.config/gwq/config.toml";
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_config("--config", file, "file with the options above, as `name = \"value\"` lines")->envname("GWQ_CONFIG");
+  app.set_config("--config", UsualConfigFile(), "file with the options above, as `name = \"value\"` lines")
+      ->envname("GWQ_CONFIG");
 }
 
 int Report(const absl::Status& status, bool json) {
@@ -63,13 +70,41 @@ int RefuseFile(const CLI::ParseError& error) {
   return kExitUsage;
 }
 
+// Every file that --config names, as one word or two.
+std::vector<std::string> FlaggedConfigFiles(int argc, char** argv) {
+  constexpr std::string_view kFlag = "--config";
+  std::vector<std::string> files;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (!word.starts_with(kFlag)) continue;
+    if (word == kFlag) {
+      files.emplace_back(i + 1 < argc ? argv[i + 1] : "");
+    } else if (word[kFlag.size()] == '=') {
+      files.emplace_back(word.substr(kFlag.size() + 1));
+    }
+  }
+  return files;
+}
+
+// Nothing is opened that might keep CLI11 waiting: no pipe of the file system, no device. What the caller has opened
+// for us, a here-document or a process substitution, is no such thing, and nothing is in /dev/null.
+void RefuseSpecialFile(const std::string& path) {
+  if (path == "/dev/null" || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/"))
+    return;
+  const absl::Status regular = LocalFileSystem().Size(path).status();
+  if (absl::IsInvalidArgument(regular)) throw CLI::FileError(std::string(MessageOf(regular)));
+}
+
 // CLI11 reads nothing, and says nothing, where the variable names a file that is not there.
-void CheckNamedFile(int argc, char** argv) {
-  const char* const named = std::getenv("GWQ_CONFIG");
-  const bool by_flag =
-      std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word.starts_with("--config"); });
-  if (by_flag || named == nullptr || *named == '\0' || std::filesystem::exists(named)) return;
-  throw CLI::FileError::Missing(named);
+void CheckConfigFiles(int argc, char** argv) {
+  std::vector<std::string> files = FlaggedConfigFiles(argc, argv);
+  if (files.empty()) {
+    const char* const named = std::getenv("GWQ_CONFIG");
+    const bool by_variable = named != nullptr && *named != '\0';
+    files.push_back(by_variable ? named : UsualConfigFile());
+    if (by_variable && !std::filesystem::exists(named)) throw CLI::FileError::Missing(named);
+  }
+  std::ranges::for_each(files, RefuseSpecialFile);
 }
 
 int Main(int argc, char** argv) {
@@ -93,7 +128,7 @@ int Main(int argc, char** argv) {
   AddVqaCommand(app, selected);
   AddServeCommands(app, selected);
   try {
-    CheckNamedFile(argc, argv);
+    CheckConfigFiles(argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::FileError& error) {
     return RefuseFile(error);

@@ -26,7 +26,8 @@ bool IsModelFile(const std::filesystem::path& path) {
 
 absl::StatusOr<std::vector<std::string>> ModelPaths(const std::string& root) {
   std::error_code error;
-  if (std::filesystem::is_regular_file(root, error)) {
+  if (!std::filesystem::is_directory(root, error)) {
+    GWQ_RETURN_IF_ERROR(LocalFileSystem().Size(root).status());
     if (std::filesystem::path(root).extension() == ".gguf") return std::vector<std::string>{root};
     return absl::InvalidArgumentError(
         fmt::format("{} is a single file and no .gguf; give a Hugging Face directory or a GGUF file", root));
@@ -34,7 +35,9 @@ absl::StatusOr<std::vector<std::string>> ModelPaths(const std::string& root) {
   std::vector<std::string> paths;
   bool weights = false;
   for (std::filesystem::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
-    if (!it->is_regular_file(error) || !IsModelFile(it->path())) continue;
+    // What is neither file nor folder, a link to nothing too, is not left out but refused when its size is asked for.
+    std::error_code no_folder;
+    if (!IsModelFile(it->path()) || it->is_directory(no_folder)) continue;
     weights = weights || it->path().extension() == ".safetensors";
     paths.push_back(it->path().string());
   }

@@ -41,8 +41,9 @@ struct LocalModel {
 
 // Scans a Hugging Face directory (config, tokenizer, templates, safetensors with index) or one GGUF file and hashes
 // every blob once. Files that no service reads (weights in other formats, images, dot files) are left out.
-// INVALID_ARGUMENT where the path holds no model or a header is malformed; memory is bounded by a header and one read
-// buffer. CANCELLED once `canceller`, which may be null, says so.
+// INVALID_ARGUMENT where the path holds no model, one of its files is a pipe, socket or device, or a header is
+// malformed; NOT_FOUND where one is a link to nothing. Memory is bounded by a header and one read buffer. CANCELLED
+// once `canceller`, which may be null, says so.
 [[nodiscard]] absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress,
                                                    const Canceller* canceller = nullptr);
 

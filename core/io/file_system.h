@@ -46,7 +46,8 @@ class FileLock {
 
 // Paths are absolute or relative to the working directory. All calls are thread-safe and may block. NOT_FOUND,
 // ALREADY_EXISTS, RESOURCE_EXHAUSTED (no space) and PERMISSION_DENIED are told apart; everything else is INTERNAL with
-// errno's text.
+// errno's text. Map, Read and Size are for regular files: a folder, pipe, socket or device is INVALID_ARGUMENT, at once
+// also where a pipe has no writer.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

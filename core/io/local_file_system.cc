@@ -68,6 +68,44 @@ absl::StatusOr<Descriptor> Open(const std::string& path, int flags) {
   return Descriptor(fd);
 }
 
+std::string_view KindOf(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return "a folder";
+    case S_IFIFO:
+      return "a pipe";
+    case S_IFSOCK:
+      return "a socket";
+    default:
+      return "a device";
+  }
+}
+
+absl::Status NotRegular(const std::string& path, std::string_view kind) {
+  return absl::InvalidArgumentError(
+      fmt::format("'{}' is {}: only regular files are read; copy what it holds into one", path, kind));
+}
+
+absl::Status CheckRegular(const std::string& path, mode_t mode) {
+  return S_ISREG(mode) ? absl::OkStatus() : NotRegular(path, KindOf(mode));
+}
+
+struct RegularFile {
+  Descriptor fd;
+  size_t size;
+};
+
+absl::StatusOr<RegularFile> OpenRegular(const std::string& path) {
+  // Without O_NONBLOCK the open of a pipe waits for a writer, and that of some devices for their other end.
+  Descriptor fd(Retried([&] { return ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); }));
+  if (fd.get() < 0 && errno == ENXIO) return NotRegular(path, "a socket or a device that is not there");
+  if (fd.get() < 0) return ErrnoStatus("opening", path, errno);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) < 0) return ErrnoStatus("reading the size of", path, errno);
+  GWQ_RETURN_IF_ERROR(CheckRegular(path, info.st_mode));
+  return RegularFile{std::move(fd), static_cast<size_t>(info.st_size)};
+}
+
 class LocalWritableFile final : public WritableFile {
  public:
   LocalWritableFile(Descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -130,21 +168,18 @@ class PosixFileSystem final : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<MappedFile>> Map(const std::string& path) override {
-    GWQ_ASSIGN_OR_RETURN(const Descriptor fd, Open(path, O_RDONLY));
-    struct stat info{};
-    if (::fstat(fd.get(), &info) < 0) return ErrnoStatus("reading the size of", path, errno);
-    const auto size = static_cast<size_t>(info.st_size);
-    if (size == 0) return std::make_unique<LocalMappedFile>(nullptr, 0);  // mmap refuses a length of 0
-    void* const address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+    GWQ_ASSIGN_OR_RETURN(const RegularFile file, OpenRegular(path));
+    if (file.size == 0) return std::make_unique<LocalMappedFile>(nullptr, 0);  // mmap refuses a length of 0
+    void* const address = ::mmap(nullptr, file.size, PROT_READ, MAP_SHARED, file.fd.get(), 0);
     if (address == MAP_FAILED) return ErrnoStatus("mapping", path, errno);
-    return std::make_unique<LocalMappedFile>(address, size);
+    return std::make_unique<LocalMappedFile>(address, file.size);
   }
 
   absl::Status Read(const std::string& path, uint64_t offset, std::span<std::byte> out) override {
-    GWQ_ASSIGN_OR_RETURN(const Descriptor fd, Open(path, O_RDONLY));
+    GWQ_ASSIGN_OR_RETURN(const RegularFile file, OpenRegular(path));
     while (!out.empty()) {
       const ssize_t got =
-          Retried([&] { return ::pread(fd.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+          Retried([&] { return ::pread(file.fd.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
       if (got < 0) return ErrnoStatus("reading", path, errno);
       if (got == 0) {
         return absl::OutOfRangeError(
@@ -157,8 +192,10 @@ class PosixFileSystem final : public FileSystem {
   }
 
   absl::StatusOr<uint64_t> Size(const std::string& path) override {
-    GWQ_ASSIGN_OR_RETURN(const FileInfo info, Stat(path));
-    return info.size;
+    struct stat info{};
+    if (::stat(path.c_str(), &info) < 0) return ErrnoStatus("reading the size of", path, errno);
+    GWQ_RETURN_IF_ERROR(CheckRegular(path, info.st_mode));
+    return static_cast<uint64_t>(info.st_size);
   }
 
   absl::StatusOr<FileInfo> Stat(const std::string& path) override {

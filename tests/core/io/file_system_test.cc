@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "core/io/paths.h"
@@ -51,6 +53,25 @@ TEST_F(LocalFiles, TellsErrorsApart) {
   std::byte byte{};
   EXPECT_THAT(files_.Read(folder_ / "file", 4, {&byte, 1}), HasCode(absl::StatusCode::kOutOfRange));
   EXPECT_THAT(ReadSmallFile(files_, folder_ / "file", 3), HasCode(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(LocalFiles, ReadsRegularFilesAloneAndWaitsForNobody) {
+  ASSERT_THAT(files_.CreateFolders(folder_ / "folder"), IsOk());
+  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  ASSERT_EQ(mknod((folder_ / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  for (const std::string& path : {folder_ / "folder", folder_ / "pipe", folder_ / "socket", std::string("/dev/zero")}) {
+    const auto refused = HasCode(absl::StatusCode::kInvalidArgument);
+    std::byte byte{};
+    EXPECT_THAT(files_.Map(path), refused) << path;
+    EXPECT_THAT(files_.Read(path, 0, {&byte, 1}), refused) << path;
+    EXPECT_THAT(files_.Size(path), refused) << path;
+    const auto text = ReadSmallFile(files_, path, 10);
+    EXPECT_THAT(text, refused) << path;
+    EXPECT_NE(MessageOf(text.status()).find(path), std::string_view::npos) << text.status();
+  }
+  Write("file", "text");
+  std::filesystem::create_symlink(folder_ / "file", folder_ / "link");
+  EXPECT_EQ(ReadSmallFile(files_, folder_ / "link", 10).value(), "text");
 }
 
 TEST_F(LocalFiles, MapsAWholeFileAlsoWhenItIsUnlinkedOrEmpty) {
