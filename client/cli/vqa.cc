@@ -79,6 +79,20 @@ void SetQuestion(const Arguments& arguments, int images, v1::VqaRequest& request
   user.add_parts()->set_text(arguments.question);
 }
 
+// An answer may take minutes: what would keep it from being drawn is said before it is asked for.
+absl::Status CheckDrawing(const Arguments& arguments) {
+  if (std::ranges::any_of(arguments.images, client::IsDigest)) {
+    return absl::InvalidArgumentError("--draw needs the image's file, not its digest");
+  }
+  const int32_t drawn = arguments.box_image.value_or(0);
+  if (drawn < 0 || static_cast<size_t>(drawn) >= arguments.images.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("--draw needs the image that the boxes are in: --box-image is {} and --image was given {} times",
+                    drawn, arguments.images.size()));
+  }
+  return Annotate(CheckFileCanBeWritten(LocalFileSystem(), arguments.draw), "--draw");
+}
+
 absl::Status CheckArguments(const Arguments& arguments) {
   const bool choices = !arguments.choices.empty() || !arguments.choice.empty();
   if (choices && (arguments.boxes || !arguments.draw.empty())) {
@@ -93,11 +107,8 @@ absl::Status CheckArguments(const Arguments& arguments) {
     }
     return absl::OkStatus();
   }
-  if (!arguments.draw.empty() && std::ranges::any_of(arguments.images, client::IsDigest)) {
-    return absl::InvalidArgumentError("--draw needs the image's file, not its digest");
-  }
   if (arguments.question.empty()) return absl::InvalidArgumentError("give --question, or --batch");
-  return absl::OkStatus();
+  return arguments.draw.empty() ? absl::OkStatus() : CheckDrawing(arguments);
 }
 
 void PrintChoices(const v1::ChoiceResult& result) {

@@ -11,6 +11,8 @@
 namespace gwq {
 namespace {
 
+std::string TemporaryBeside(const std::string& path) { return fmt::format("{}.{}.tmp", path, UniqueSuffix()); }
+
 absl::Status WriteAndSync(FileSystem& files, const std::string& path, std::span<const std::byte> bytes) {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, files.OpenForAppend(path, /*truncate=*/true));
   GWQ_RETURN_IF_ERROR(file->Append(bytes));
@@ -48,7 +50,7 @@ absl::Status CreateFoldersDurably(FileSystem& files, const std::string& path) {
 }
 
 absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, std::span<const std::byte> bytes) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, UniqueSuffix());
+  const std::string temporary = TemporaryBeside(path);
   absl::Status status = WriteAndSync(files, temporary, bytes);
   if (status.ok()) status = files.Rename(temporary, path);
   if (!status.ok()) {
@@ -56,6 +58,13 @@ absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, std
     return status;
   }
   return files.SyncFolder(ParentFolder(path));
+}
+
+absl::Status CheckFileCanBeWritten(FileSystem& files, const std::string& path) {
+  if (files.Exists(path)) GWQ_RETURN_IF_ERROR(files.Size(path).status());
+  const std::string temporary = TemporaryBeside(path);
+  GWQ_RETURN_IF_ERROR(files.OpenForAppend(temporary, /*truncate=*/true).status());
+  return files.Remove(temporary);
 }
 
 absl::StatusOr<std::string> ReadSmallFile(FileSystem& files, const std::string& path, uint64_t limit) {

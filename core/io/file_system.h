@@ -88,6 +88,9 @@ class FileSystem {
 // temporary file, fsync, rename, folder fsync.
 [[nodiscard]] absl::Status WriteFileAtomically(FileSystem& files, const std::string& path,
                                                std::span<const std::byte> bytes);
+// What would keep WriteFileAtomically from writing `path` now, found out with a temporary file beside it that does not
+// stay: NOT_FOUND or PERMISSION_DENIED for the folder, INVALID_ARGUMENT where `path` is there and no regular file.
+[[nodiscard]] absl::Status CheckFileCanBeWritten(FileSystem& files, const std::string& path);
 // Reads a whole small file; RESOURCE_EXHAUSTED past `limit` bytes.
 [[nodiscard]] absl::StatusOr<std::string> ReadSmallFile(FileSystem& files, const std::string& path, uint64_t limit);
 

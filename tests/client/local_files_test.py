@@ -107,5 +107,50 @@ class SpecialFilesTest(Files):
         self.assertIn("first", run.stdout)
 
 
+class DrawTest(Files):
+    def setUp(self):
+        super().setUp()
+        self.image = self.folder / "image.png"
+        self.image.write_bytes(png_image.stripes(24, 16, 0))
+
+    def draw(self, target, *arguments, image=True, **keywords):
+        before = sorted(self.folder.rglob("*"))
+        source = ["--image", self.image] if image else []
+        run = self.gwq("vqa", "any", "--json", "--question", "where?", *source, "--draw", target, *arguments, **keywords)
+        made = [path for path in sorted(self.folder.rglob("*")) if path not in before]
+        return run, made
+
+    def test_what_cannot_be_written_is_refused_before_any_call(self):
+        (self.folder / "folder").mkdir()
+        pipe = self.pipe("pipe")
+        for target, code in [(self.folder / "none/out.png", NOT_FOUND), (self.folder / "folder", INVALID), (pipe, INVALID),
+                             (f"{self.folder}/new/", NOT_FOUND), (self.image / "out.png", FAILED), ("/dev/null", INVALID),
+                             ("/proc/out.png", None)]:
+            run, made = self.draw(target)
+            self.assertNotEqual(run.returncode, 0, target)
+            if code is not None:
+                self.assertEqual(run.returncode, code, (target, run.stderr))
+            self.assertIn("--draw", run.stderr)
+            self.assertEqual((run.stdout, made), ("", []), target)
+        self.assertEqual(self.services.inference.calls, [])
+
+    def test_an_image_that_was_not_given_is_refused_before_any_call(self):
+        for image, arguments in [(False, []), (True, ["--box-image", 1]), (True, ["--box-image=-1"])]:
+            run, made = self.draw(self.folder / "out.png", *arguments, image=image)
+            self.assertEqual(run.returncode, INVALID, run.stderr)
+            self.assertIn("--box-image", run.stderr)
+            self.assertEqual(made, [])
+        self.assertEqual(self.services.inference.calls, [])
+
+    def test_an_answer_is_drawn_and_a_failure_leaves_no_file(self):
+        out = self.folder / "out.png"
+        run, made = self.draw(out)
+        self.assertEqual((run.returncode, made), (0, [out]), run.stderr)
+        self.assertEqual(self.services.inference.calls, ["LoadModel", "VqaOnce"])
+        self.image.write_bytes(b"no picture")
+        run, made = self.draw(self.folder / "other.png")
+        self.assertEqual((run.returncode, made), (INVALID, []), run.stderr)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

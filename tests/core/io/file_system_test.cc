@@ -111,6 +111,21 @@ TEST_F(LocalFiles, AtomicWriteReplacesAndLeavesNoOtherFile) {
   EXPECT_THAT(files_.List(folder_.path()).value(), ElementsAre("file"));
 }
 
+TEST_F(LocalFiles, SaysBeforehandWhetherAFileCanBeWrittenAndLeavesNothing) {
+  Write("file", "old");
+  ASSERT_THAT(files_.CreateFolders(folder_ / "folder"), IsOk());
+  EXPECT_THAT(CheckFileCanBeWritten(files_, folder_ / "new"), IsOk());
+  EXPECT_THAT(CheckFileCanBeWritten(files_, folder_ / "file"), IsOk());
+  EXPECT_THAT(CheckFileCanBeWritten(files_, folder_ / "folder"), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(CheckFileCanBeWritten(files_, "/dev/null"), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(CheckFileCanBeWritten(files_, folder_ / "none/new"), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(CheckFileCanBeWritten(files_, folder_ / "file/new").ok());
+  EXPECT_FALSE(CheckFileCanBeWritten(files_, "/proc/new").ok()) << "where even root makes no file";
+  EXPECT_THAT(files_.List(folder_.path()).value(), ElementsAre("file", "folder"));
+  EXPECT_THAT(files_.List(folder_ / "folder").value(), ElementsAre());
+  EXPECT_EQ(ReadSmallFile(files_, folder_ / "file", 10).value(), "old");
+}
+
 TEST_F(LocalFiles, AnExclusiveLockShutsOutOthers) {
   std::atomic<bool> released = false;
   auto held = files_.Lock(folder_ / "lock", true);
