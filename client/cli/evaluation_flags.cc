@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "client/library/key_values.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 
@@ -75,18 +76,8 @@ absl::StatusOr<v1::EvaluationTask> TaskOf(const TaskArguments& arguments) {
 }
 
 absl::StatusOr<v1::EvaluationTask> ParseTask(std::string_view text) {
-  TaskArguments arguments;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const std::string_view pair = text.substr(at, end - at);
-    const size_t equals = pair.find('=');
-    if (equals == std::string_view::npos) {
-      return InvalidField("evaluate", fmt::format("'{}' is no key=value; write kind=choices,dataset=NAME", pair));
-    }
-    arguments.fields[std::string(pair.substr(0, equals))] = std::string(pair.substr(equals + 1));
-    at = end + 1;
-  }
-  return TaskOf(arguments);
+  GWQ_ASSIGN_OR_RETURN(const auto values, client::ParseKeyValues("evaluate", text));
+  return TaskOf({.fields = {values.begin(), values.end()}});
 }
 
 }  // namespace gwq::cli

@@ -20,7 +20,8 @@ struct TaskArguments {
 void AddTaskFlags(CLI::App& command, TaskArguments& arguments);
 // INVALID_ARGUMENT naming the field.
 [[nodiscard]] absl::StatusOr<v1::EvaluationTask> TaskOf(const TaskArguments& arguments);
-// "kind=choices,dataset=mmlu,limit=100,name=mmlu".
+// "kind=choices,dataset=mmlu,limit=100,name=mmlu". INVALID_ARGUMENT for a key that is unknown or given twice, naming
+// it.
 [[nodiscard]] absl::StatusOr<v1::EvaluationTask> ParseTask(std::string_view text);
 
 }  // namespace gwq::cli

@@ -8,6 +8,7 @@
 #include "client/library/recipe_file.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "core/io/json.h"
 #include "core/quant/recipe.h"
 
 namespace gwq::cli {
@@ -49,7 +50,7 @@ absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
   }
   if (!arguments.calibration_chat_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_chat_file));
-    const Json turns = Json::parse(text, nullptr, false);
+    GWQ_ASSIGN_OR_RETURN(const Json turns, ParseJson("calibration.messages", text));
     if (!turns.is_array())
       return InvalidField("calibration.messages", "the file holds no JSON array of {\"role\", \"content\"}");
     SetPath(tree, "calibration.messages", turns);
@@ -111,7 +112,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments) {
   Json tree = Json::object();
   if (!arguments.recipe_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file));
-    tree = Json::parse(text, nullptr, false);
+    GWQ_ASSIGN_OR_RETURN(tree, ParseJson("recipe", text));
     if (!tree.is_object()) return InvalidField("recipe", fmt::format("{} holds no JSON object", arguments.recipe_file));
   }
   for (const RecipeField& field : RecipeFields()) {

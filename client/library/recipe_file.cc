@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "client/library/key_values.h"
 #include "core/base/status.h"
 
 namespace gwq::client {
@@ -35,15 +36,13 @@ absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
   if (colon == std::string::npos) {
     return InvalidField("rule", fmt::format("'{}' has no ':'; write PATTERN:key=value[,key=value...]", text));
   }
-  nlohmann::json object = {{"pattern", text.substr(0, colon)}};
-  for (size_t at = colon + 1; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const std::string pair = text.substr(at, end - at);
-    const size_t equals = pair.find('=');
-    if (equals == std::string::npos) return InvalidField("rule", fmt::format("'{}' is no key=value", pair));
-    object[pair.substr(0, equals)] = pair.substr(equals + 1);
-    at = end + 1;
+  GWQ_ASSIGN_OR_RETURN(const auto values, ParseKeyValues("rule", std::string_view(text).substr(colon + 1)));
+  nlohmann::json object;
+  for (const auto& [key, value] : values) object[key] = value;
+  if (object.contains("pattern")) {
+    return InvalidField("rule", fmt::format("'pattern' is given twice in '{}': it is what stands before ':'", text));
   }
+  object["pattern"] = text.substr(0, colon);
   UpperCaseEnums(object);
   const auto status = google::protobuf::util::JsonStringToMessage(object.dump(), &rule);
   if (!status.ok()) return InvalidField("rule", fmt::format("'{}': {}", text, std::string(status.message())));

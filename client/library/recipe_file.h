@@ -12,7 +12,8 @@ namespace gwq::client {
 // Enum values are the lower-case names ("gwq", "last", ...) or the proto's. INVALID_ARGUMENT names what is unknown.
 [[nodiscard]] absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json);
 
-// "PATTERN:bits=3,group_size=64,method=rtn,outlier_ratio=0.02,kind=linear,part=vision".
+// "PATTERN:bits=3,group_size=64,method=rtn,outlier_ratio=0.02,kind=linear,part=vision". INVALID_ARGUMENT for a key that
+// is unknown or given twice, naming it.
 [[nodiscard]] absl::Status AddRule(std::string_view text, v1::Recipe& recipe);
 
 }  // namespace gwq::client

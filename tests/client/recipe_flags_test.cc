@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "client/cli/evaluation_flags.h"
 #include "core/base/status.h"
 #include "core/quant/recipe.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
 
 namespace gwq::cli {
 namespace {
@@ -45,7 +50,7 @@ TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
   EXPECT_DOUBLE_EQ(recipe->outlier_ratio(), 0.02);
   EXPECT_EQ(recipe->loss(), v1::ALL);
   EXPECT_EQ(recipe->calibration().source(), v1::Calibration::TOKEN_IDS);
-  EXPECT_THAT(recipe->calibration().token_ids(), testing::ElementsAre(5, 6, 7));
+  EXPECT_THAT(recipe->calibration().token_ids(), ::testing::ElementsAre(5, 6, 7));
   EXPECT_EQ(recipe->calibration().max_tokens(), 64);
   EXPECT_TRUE(recipe->has_evaluation_tokens());
   EXPECT_FALSE(recipe->has_threads());
@@ -72,6 +77,32 @@ TEST(RecipeFlagsTest, WhatIsNoValueIsRefusedByItsField) {
     const auto recipe = Parse({flag, value});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << flag << " " << value;
   }
+}
+
+TEST(RecipeFlagsTest, AKeyThatIsGivenTwiceIsRefusedByItsName) {
+  for (const auto& [rule, key] : {std::pair("*:bits=3,bits=4", "'bits'"),
+                                  {"*:bits=3,method=rtn,bits=3", "'bits'"},
+                                  {"*:group_size=32,groupSize=64", "'groupSize'"},
+                                  {"*:pattern=a", "'pattern'"}}) {
+    const auto recipe = Parse({"--rule", rule});
+    EXPECT_THAT(recipe, testing::FailsAt("rule")) << rule;
+    EXPECT_NE(MessageOf(recipe.status()).find(key), std::string_view::npos) << recipe.status();
+  }
+  EXPECT_TRUE(Parse({"--rule", "*:bits=3", "--rule", "*:bits=4"}).ok()) << "rules of their own";
+
+  const auto task = ParseTask("kind=choices,limit=1,limit=2");
+  EXPECT_THAT(task, testing::FailsAt("evaluate"));
+  EXPECT_NE(MessageOf(task.status()).find("'limit'"), std::string_view::npos) << task.status();
+  EXPECT_EQ(ParseTask("kind=choices,limit=1,delimiter==")->delimiter(), "=");
+}
+
+TEST(RecipeFlagsTest, AKeyThatStandsTwiceInARecipesFileIsRefused) {
+  const testing::TempFolder folder;
+  const std::string path = folder / "recipe.json";
+  std::ofstream(path) << R"({"bits": 3, "calibration": {"text": "a", "text": "b"}})";
+  const auto recipe = Parse({"--recipe", path});
+  EXPECT_THAT(recipe, testing::FailsAt("recipe"));
+  EXPECT_NE(MessageOf(recipe.status()).find("text"), std::string_view::npos) << recipe.status();
 }
 
 }  // namespace
