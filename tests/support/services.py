@@ -16,7 +16,7 @@ class Service:
     def __init__(self, name, folder, arguments, environment=None):
         self.name, self.folder, self.arguments = name, Path(folder), list(arguments)
         self.environment = {**os.environ, **(environment or {})}
-        self.process = None
+        self.process = self.log = None
 
     def start(self):
         port_file = self.folder / f"{self.name}.port"
@@ -28,6 +28,7 @@ class Service:
         deadline = time.monotonic() + START_SECONDS
         while not (port_file.exists() and port_file.read_text().strip()):
             if time.monotonic() > deadline or self.ended_within(0.02):
+                self.stop(signal.SIGKILL)
                 raise RuntimeError(f"{self.name} did not start:\n" + self.tail())
         self.address = "127.0.0.1:" + port_file.read_text().strip().rsplit(":", 1)[-1]
         return self
@@ -44,7 +45,7 @@ class Service:
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None or self.process.poll() is not None:
-            if self.process is not None:
+            if self.log is not None:
                 self.log.close()
             return
         self.process.send_signal(how)
@@ -71,20 +72,28 @@ class Services:
         self._temporary = tempfile.TemporaryDirectory(prefix="gwq-test-")
         self.folder = Path(self._temporary.name)
         self.jobs = Service("gwq-jobs", self.folder, ["--state", self.folder / "jobs", *jobs_arguments])
+        self.infer = None  # made once gwq-jobs has an address
         self._infer_arguments = infer_arguments
 
     def __enter__(self):
-        self.jobs.start()
-        self.infer = Service("gwq-infer", self.folder,
-                             ["--jobs", self.jobs.address, *self._infer_arguments]).start()
+        try:
+            self.jobs.start()
+            self.infer = Service("gwq-infer", self.folder, ["--jobs", self.jobs.address, *self._infer_arguments])
+            self.infer.start()
+        except BaseException:  # nobody calls __exit__ then
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *unused):
         try:
-            self.infer.stop()
+            if self.infer is not None:
+                self.infer.stop()
         finally:
-            self.jobs.stop()
-            self._temporary.cleanup()
+            try:
+                self.jobs.stop()
+            finally:
+                self._temporary.cleanup()
 
     def gwq(self, *arguments, check=True, **keywords):
         command = [BIN / "gwq", "--jobs", self.jobs.address, "--infer", self.infer.address, *map(str, arguments)]
