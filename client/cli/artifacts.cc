@@ -159,14 +159,15 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   named(add("pull", "download; a cut download goes on where it stopped", Pull))
       ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)");
   CLI::App* verify = add("verify", "check a pulled folder byte by byte, without a server", Verify);
-  verify->add_option("folder", arguments->folder)->required()->check(CLI::ExistingDirectory);
+  verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
                      "the digest that `gwq artifacts show` tells; without it the folder's own manifest is believed");
-  CLI::App* exported = named(add("export", "write a directory that Hugging Face transformers loads", Export));
-  exported->add_option("--format", arguments->format, "hf-fp16")->capture_default_str();
-  exported->add_option("--name", arguments->model_id, "name of the exported model on the server");
-  exported->add_option("--to", arguments->output, "also pull it into this folder");
-  named(add("delete", "forget an artifact", Delete));
+  CLI::App* exported =
+      named(add("export", "make a directory of FP16 weights that Hugging Face transformers loads", Export));
+  exported->add_option("--format", arguments->format, "hf-fp16 is the only one")->capture_default_str();
+  exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-hf-fp16)");
+  exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)");
+  named(add("delete", "delete an artifact", Delete));
 }
 
 }  // namespace gwq::cli

@@ -19,6 +19,8 @@
 namespace gwq::cli {
 namespace {
 
+constexpr char kEvaluationName[] = "evaluations/NAME or NAME";
+
 using Stub = v1::EvaluationService::Stub;
 
 struct Arguments {
@@ -282,24 +284,25 @@ void AddRun(CLI::App& eval, Selected& selected) {
   auto to = std::make_shared<Arguments>();
   CLI::App* command = eval.add_subcommand("run", "measure a model or an artifact");
   command->add_option("target", to->target, "models/NAME, artifacts/NAME or an artifact's NAME")->required();
-  command->add_option("--name", to->name, "of the evaluation (default: TARGET-KIND); an earlier one is replaced");
+  command->add_option("--name", to->name, "name of the evaluation (default: TARGET-KIND); an earlier one is replaced");
   command
       ->add_option("--data", to->data,
                    "a .jsonl file of questions with its images beside it, or a .txt file: uploaded first")
       ->check(CLI::ExistingFile);
-  command->add_option("--reference", to->reference, "models/NAME or artifacts/NAME, for divergences from it");
+  command->add_option("--reference", to->reference,
+                      "models/NAME, artifacts/NAME or a model's NAME: how far the target diverges from it");
   AddTaskFlags(*command, to->task);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
-  command->add_flag("--plan", to->plan, "show memory, create nothing");
+  command->add_flag("--plan", to->plan, "show the peak memory, start no job; --data is uploaded all the same");
   command->add_flag("--no-wait", to->no_wait, "print the job and leave it running");
   OnCallback(command, selected, to, Run);
 }
 
 void AddNamed(CLI::App& eval, Selected& selected, const std::string& verb, const std::string& help,
-              absl::StatusOr<ExitCode> (*action)(Session&, const std::string&)) {
+              const std::string& argument, absl::StatusOr<ExitCode> (*action)(Session&, const std::string&)) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = eval.add_subcommand(verb, help);
-  command->add_option("name", *name)->required();
+  command->add_option("name", *name, argument)->required();
   OnCallback(command, selected, name, action);
 }
 
@@ -310,29 +313,31 @@ void AddEvalCommands(CLI::App& app, Selected& selected) {
   eval->require_subcommand(1);
   AddRun(*eval, selected);
   eval->add_subcommand("list", "all evaluations")->callback([&selected] { selected.action = List; });
-  AddNamed(*eval, selected, "show", "one evaluation", PrintEvaluation);
-  AddNamed(*eval, selected, "delete", "forget an evaluation", Delete);
+  AddNamed(*eval, selected, "show", "one evaluation", kEvaluationName, PrintEvaluation);
+  AddNamed(*eval, selected, "delete", "delete an evaluation", kEvaluationName, Delete);
 
   auto compared = std::make_shared<CompareArguments>();
   CLI::App* compare = eval->add_subcommand("compare", "two evaluations side by side");
-  compare->add_option("a", compared->a)->required();
-  compare->add_option("b", compared->b)->required();
+  compare->add_option("a", compared->a, kEvaluationName)->required();
+  compare->add_option("b", compared->b, std::string(kEvaluationName) + "; the difference is b - a")->required();
   OnCallback(compare, selected, compared, Compare);
 
   auto pulled = std::make_shared<PullArguments>();
-  CLI::App* pull =
-      eval->add_subcommand("pull", "an evaluation's files: evaluation.json, and items.jsonl with every answer");
-  pull->add_option("name", pulled->name)->required();
-  pull->add_option("folder", pulled->folder)->required();
+  CLI::App* pull = eval->add_subcommand(
+      "pull", "download an evaluation's files: evaluation.json, and items.jsonl with every answer");
+  pull->add_option("name", pulled->name, kEvaluationName)->required();
+  pull->add_option("folder", pulled->folder, "folder to write")->required();
   OnCallback(pull, selected, pulled, Pull);
 
   auto pushed = std::make_shared<PushArguments>();
-  CLI::App* push = eval->add_subcommand("push", "upload a dataset");
-  push->add_option("path", pushed->path, ".jsonl or .txt file")->required()->check(CLI::ExistingFile);
+  CLI::App* push = eval->add_subcommand("push", "upload a dataset: questions with their images, or a text");
+  push->add_option("path", pushed->path, ".jsonl file of questions with its images beside it, or .txt file")
+      ->required()
+      ->check(CLI::ExistingFile);
   push->add_option("--name", pushed->name, "name on the server (default: from the path)");
   OnCallback(push, selected, pushed, Push);
   eval->add_subcommand("datasets", "all datasets")->callback([&selected] { selected.action = Datasets; });
-  AddNamed(*eval, selected, "delete-dataset", "forget a dataset", DeleteDataset);
+  AddNamed(*eval, selected, "delete-dataset", "delete a dataset", "datasets/NAME or NAME", DeleteDataset);
 }
 
 }  // namespace gwq::cli

@@ -9,6 +9,7 @@
 #include "client/library/key_values.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "core/quant/evaluation_task.h"
 
 namespace gwq::cli {
 namespace {
@@ -21,13 +22,13 @@ struct TaskFlag {
 };
 constexpr TaskFlag kFlags[] = {
     {"kind", "text, choices, vqa or grounding (default: what the data is made for, or text)"},
-    {"dataset", "datasets/NAME or NAME, uploaded before"},
-    {"tokens", "of a text that are used"},
-    {"window", "tokens in a window of a text"},
-    {"limit", "questions to use, the first ones; 0: all"},
-    {"delimiter", "between context and choice (default: a blank)"},
-    {"max_tokens", "of an answer"},
-    {"threads", "of the computation"},
+    {"dataset", "datasets/NAME or NAME, pushed before"},
+    {"tokens", "how many tokens of a text are used"},
+    {"window", "tokens in a window of a text; windows do not overlap"},
+    {"limit", "how many questions are used, the first ones; 0: all"},
+    {"delimiter", "what stands between context and choice (default: a blank)"},
+    {"max_tokens", "most tokens of an answer"},
+    {"threads", "threads of the computation; the result does not depend on them"},
 };
 
 std::string FlagName(std::string field) {
@@ -38,11 +39,14 @@ std::string FlagName(std::string field) {
 }  // namespace
 
 void AddTaskFlags(CLI::App& command, TaskArguments& arguments) {
+  const nlohmann::json defaults = EvaluationTaskJson({});
   for (const TaskFlag& flag : kFlags) {
-    command.add_option_function<std::string>(
+    CLI::Option* const option = command.add_option_function<std::string>(
         FlagName(flag.field),
         [&arguments, field = std::string(flag.field)](const std::string& text) { arguments.fields[field] = text; },
         flag.help);
+    const auto value = defaults.find(flag.field);
+    if (value != defaults.end() && value->is_number()) option->default_str(value->dump());
   }
   command
       .add_option_function<std::string>(

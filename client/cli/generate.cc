@@ -104,23 +104,28 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
 }  // namespace
 
 void AddGenerateCommand(CLI::App& app, Selected& selected) {
-  CLI::App* command = app.add_subcommand("generate", "stream an answer");
+  CLI::App* command = app.add_subcommand("generate", "answer a message or go on with a text, as a stream");
   auto to = std::make_shared<Arguments>();
-  command->add_option("model", to->model, "artifact or model")->required();
+  command->add_option("model", to->model, "artifacts/NAME, models/NAME or NAME")->required();
   command->add_option("--message,-m", to->message,
                       "a user's message, in the model's own chat template; - reads standard input");
   command->add_option("--system", to->system, "a system message before it");
-  command->add_option("--prompt,-p", to->prompt, "a bare prompt; - reads standard input");
-  command->add_option("--ids", to->token_ids, "token ids")->delimiter(',');
-  command->add_option("--max-tokens,-n", to->max_tokens)->capture_default_str();
-  command->add_option("--temperature,-t", to->temperature, "0 is greedy")->capture_default_str();
-  command->add_option("--top-k", to->top_k, "0 is off")->capture_default_str();
-  command->add_option("--top-p", to->top_p);
-  command->add_option("--seed", to->seed);
-  command->add_option("--stop", to->stop, "end before this text; may be repeated");
-  command->add_option("--stop-id", to->stop_ids, "end at this token");
-  command->add_flag("--ignore-eos", to->ignore_eos);
-  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded");
+  command->add_option("--prompt,-p", to->prompt, "a text to go on with, without a template; - reads standard input");
+  command->add_option("--ids", to->token_ids, "a prompt as token ids, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_option("--max-tokens,-n", to->max_tokens, "most tokens to generate")->capture_default_str();
+  command->add_option("--temperature,-t", to->temperature, "randomness of the choice of tokens; 0 is greedy")
+      ->capture_default_str();
+  command->add_option("--top-k", to->top_k, "choose among this many of the likeliest tokens; 0 is off")
+      ->capture_default_str();
+  command->add_option("--top-p", to->top_p,
+                      "choose among the likeliest tokens that have this probability together (default: 1)");
+  command->add_option("--seed", to->seed, "the same seed gives the same answer (default: the service draws one)");
+  command->add_option("--stop", to->stop, "end before this text; may be repeated")->allow_extra_args(false);
+  command->add_option("--stop-id", to->stop_ids, "end at this token id; may be repeated")->allow_extra_args(false);
+  command->add_flag("--ignore-eos", to->ignore_eos, "go on where the model would end");
+  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
 }
 

@@ -25,11 +25,12 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
   app.add_option("--infer", settings.infer, "address of gwq-infer")->envname("GWQ_INFER")->capture_default_str();
   app.add_option("--token", settings.token, "bearer token (better in the environment or the configuration file)")
       ->envname("GWQ_TOKEN");
-  app.add_option("--timeout", settings.timeout_seconds, "seconds a single call may take")
+  app.add_option("--timeout", settings.timeout_seconds,
+                 "seconds that one call may take; loading a model and what is streamed have no limit")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
   app.add_flag("--json", settings.json, "results as JSON, one object a line");
-  app.add_flag("--quiet,-q", settings.quiet, "no progress");
+  app.add_flag("--quiet,-q", settings.quiet, "no progress and no notes on standard error");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", UsualConfigFile(), "file with the options above, as `name = \"value\"` lines")
       ->envname("GWQ_CONFIG");
@@ -113,6 +114,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(
+      "The options of gwq itself (gwq --help) may stand anywhere on the line.\n"
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused as invalid, 5 unavailable or busy (try "
       "again),\n"
       "6 job failed, 7 job cancelled, 130 interrupted.");

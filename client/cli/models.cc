@@ -122,7 +122,9 @@ void AddModelCommands(CLI::App& app, Selected& selected) {
 
   CLI::App* push = models->add_subcommand("push", "upload a Hugging Face directory or a GGUF file");
   auto arguments = std::make_shared<PushArguments>();
-  push->add_option("path", arguments->path, "directory or .gguf file")->required()->check(CLI::ExistingPath);
+  push->add_option("path", arguments->path, "Hugging Face directory or .gguf file")
+      ->required()
+      ->check(CLI::ExistingPath);
   push->add_option("--name", arguments->name, "name on the server (default: from the path)");
   push->callback([&selected, arguments] {
     selected.action = [arguments](Session& session) { return Push(session, *arguments); };
@@ -132,10 +134,10 @@ void AddModelCommands(CLI::App& app, Selected& selected) {
 
   auto name = std::make_shared<std::string>();
   CLI::App* show = models->add_subcommand("show", "one model");
-  show->add_option("name", *name)->required();
+  show->add_option("name", *name, "models/NAME or NAME")->required();
   show->callback([&selected, name] { selected.action = [name](Session& session) { return Show(session, *name); }; });
-  CLI::App* remove = models->add_subcommand("delete", "forget a model");
-  remove->add_option("name", *name)->required();
+  CLI::App* remove = models->add_subcommand("delete", "delete a model");
+  remove->add_option("name", *name, "models/NAME or NAME")->required();
   remove->callback(
       [&selected, name] { selected.action = [name](Session& session) { return Delete(session, *name); }; });
 }

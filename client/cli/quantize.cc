@@ -115,7 +115,7 @@ absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) 
 }  // namespace
 
 void AddQuantizeCommand(CLI::App& app, Selected& selected) {
-  CLI::App* command = app.add_subcommand("quantize", "make an artifact of a model");
+  CLI::App* command = app.add_subcommand("quantize", "make a quantized artifact of a model");
   auto to = std::make_shared<Arguments>();
   command->add_option("model", to->model, "models/NAME or NAME")->required();
   command->add_option("--name", to->name, "name of the artifact (default: NAME-gwq)");
@@ -130,8 +130,9 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
                    "report; for example kind=choices,dataset=NAME,limit=100")
       ->allow_extra_args(false);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
-  command->add_flag("--plan", to->plan, "show sizes and memory, create nothing");
-  command->add_flag("--wait", to->wait, "follow the job to its end");
+  command->add_flag("--plan", to->plan,
+                    "show sizes and memory, start no job; --calibration-image is uploaded all the same");
+  command->add_flag("--wait", to->wait, "follow the job to its end (default: print its name and leave it running)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Quantize(session, *to); }; });
 }
 

@@ -62,6 +62,14 @@ absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
   return absl::OkStatus();
 }
 
+// What holds where the flag is not given; empty where that is nothing.
+std::string DefaultText(const Json& defaults, std::string field) {
+  std::ranges::replace(field, '.', '/');
+  const Json value = defaults.value(Json::json_pointer("/" + field), Json());
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number() ? value.dump() : "";
+}
+
 // Giving a sample says what its source is.
 void InferSource(Json& tree) {
   if (!tree.contains("calibration") || tree["calibration"].contains("source")) return;
@@ -87,12 +95,15 @@ std::string RecipeFlagName(std::string_view field) {
 void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
   command.add_option("--recipe", arguments.recipe_file, "recipe as JSON; the flags below override it")
       ->check(CLI::ExistingFile);
+  const Json defaults = Json::parse(RecipeJson(Recipe{}), nullptr, /*allow_exceptions=*/false);
   for (const RecipeField& field : RecipeFields()) {
     if (!HasOwnFlag(field)) continue;
-    command.add_option_function<std::string>(
-        RecipeFlagName(field.name),
-        [&arguments, name = std::string(field.name)](const std::string& text) { arguments.fields[name] = text; },
-        std::string(field.help));
+    const std::string name(field.name);
+    command
+        .add_option_function<std::string>(
+            RecipeFlagName(name), [&arguments, name](const std::string& text) { arguments.fields[name] = text; },
+            std::string(field.help))
+        ->default_str(DefaultText(defaults, name));
   }
   command.add_option("--calibration-file", arguments.calibration_file, "file with the sample's text")
       ->check(CLI::ExistingFile);

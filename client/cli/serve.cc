@@ -9,6 +9,8 @@
 namespace gwq::cli {
 namespace {
 
+constexpr char kModelName[] = "artifacts/NAME, models/NAME or NAME";
+
 std::vector<std::string> Row(const v1::LoadedModel& model) {
   return {model.name(),
           model.architecture(),
@@ -58,15 +60,15 @@ absl::StatusOr<ExitCode> Unload(Session& session, const std::string& name) {
 }  // namespace
 
 void AddServeCommands(CLI::App& app, Selected& selected) {
-  CLI::App* serve = app.add_subcommand("serve", "what gwq-infer has loaded");
+  CLI::App* serve = app.add_subcommand("serve", "what gwq-infer has in memory");
   serve->require_subcommand(1);
   serve->add_subcommand("list", "loaded models")->callback([&selected] { selected.action = List; });
   auto name = std::make_shared<std::string>();
-  CLI::App* load = serve->add_subcommand("load", "load an artifact or a model");
-  load->add_option("name", *name)->required();
+  CLI::App* load = serve->add_subcommand("load", "load an artifact or a model; waits until it is there");
+  load->add_option("name", *name, kModelName)->required();
   load->callback([&selected, name] { selected.action = [name](Session& session) { return Load(session, *name); }; });
-  CLI::App* unload = serve->add_subcommand("unload", "free its memory");
-  unload->add_option("name", *name)->required();
+  CLI::App* unload = serve->add_subcommand("unload", "free the memory of one");
+  unload->add_option("name", *name, kModelName)->required();
   unload->callback(
       [&selected, name] { selected.action = [name](Session& session) { return Unload(session, *name); }; });
 }

@@ -234,7 +234,7 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
 void AddVqaCommand(CLI::App& app, Selected& selected) {
   CLI::App* command = app.add_subcommand("vqa", "ask about images");
   auto to = std::make_shared<Arguments>();
-  command->add_option("model", to->model, "artifact or model")->required();
+  command->add_option("model", to->model, "artifacts/NAME, models/NAME or NAME")->required();
   command->add_option("--image,-i", to->images, "JPEG, PNG or WebP file, or sha256:HEX; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--question,-m", to->question, "what to ask");
@@ -244,26 +244,27 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
       ->allow_extra_args(false);
   command->add_option("--choice", to->choice, "one more of them, commas and all; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--normalize", to->normalize, "divide each choice's log-likelihood by: none, tokens, bytes")
+  command->add_option("--normalize", to->normalize, "what each choice's log-likelihood is divided by")
       ->check(CLI::IsMember({"none", "tokens", "bytes"}))
       ->capture_default_str();
   command->add_flag("--with-end", to->with_end, "score the end of the answer as part of each choice");
   command->add_flag("--boxes", to->boxes, "read the answer as boxes, in pixels of the image");
   command->add_option("--box-image", to->box_image, "which of several images the boxes are in, from 0");
-  command->add_option("--draw", to->draw, "write the image with its boxes and labels to this PNG file");
+  command->add_option("--draw", to->draw,
+                      "write the image with its boxes and labels to this PNG file; implies --boxes");
   command->add_option("--batch", to->batch,
                       "file of questions, one a line: {\"image\": PATH, \"question\": TEXT, \"choices\": [...], "
                       "\"boxes\": true, \"id\": ...}; answers are lines of JSON in the same order");
   command->add_option("--parallel", to->parallel, "questions of a batch asked at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command->add_option("--max-tokens,-n", to->max_tokens);
-  command->add_option("--temperature,-t", to->temperature, "0 is greedy");
-  command->add_option("--seed", to->seed);
+  command->add_option("--max-tokens,-n", to->max_tokens, "most tokens to generate");
+  command->add_option("--temperature,-t", to->temperature, "randomness of the choice of tokens; 0 is greedy (default)");
+  command->add_option("--seed", to->seed, "the same seed gives the same answer (default: the service draws one)");
   command->add_option("--stop", to->stop, "end before this text; may be repeated")->allow_extra_args(false);
-  command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence as abstained")
+  command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence than this as abstained")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded");
+  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
 }
 

@@ -64,8 +64,8 @@ const Table<Calibration>& CalibrationTable() {
                "the sample, with source token_ids"),
       Text("blob", &Calibration::blob, kMaxNameBytes, {},
            "digest of an uploaded text, with source file; of a picture, with source image"),
-      Text("question", &Calibration::question, kMaxTextBytes, {}, "about the picture, with source image"),
-      Text("answer", &Calibration::answer, kMaxTextBytes, {}, "to the question, with source image"),
+      Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the picture, with source image"),
+      Text("answer", &Calibration::answer, kMaxTextBytes, {}, "answer to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
              "a text is cut to its first tokens, 2 to 8192"),
   };
@@ -75,18 +75,21 @@ const Table<Calibration>& CalibrationTable() {
 const Table<Recipe>& BytesTable() {
   using namespace recipe_table;
   static const Table<Recipe> table = {
-      Choice("method", &Recipe::method, "of every Linear that is not the head: gwq, rtn or keep"),
+      Choice("method", &Recipe::method,
+             "of every Linear that is not the head: gwq, rtn (round to nearest) or keep (as it is)"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &Recipe::outlier_ratio, Ratio(),
              "share of each matrix's weights kept in FP16 by gwq, 0 to 0.5"),
       Choice("select", &Recipe::select, "what picks the outliers: gradient; magnitude and random are controls"),
-      Number("head_bits", &Recipe::head_bits, KeptOrEight(), "of an untied head: 8 (round to nearest) or 16 (kept)"),
+      Number("head_bits", &Recipe::head_bits, KeptOrEight(),
+             "bits of an untied head: 8 (round to nearest) or 16 (kept)"),
       Number("embedding_bits", &Recipe::embedding_bits, KeptOrEight(),
-             "of the embedding and a tied head: 8 (round to nearest) or 16 (kept)"),
-      Choice("loss", &Recipe::loss, "cross-entropy at the last position, or the mean over all"),
-      Number("threads", &Recipe::threads, Limits{.low = 1, .high = 256}, "of the calibration; they determine the bits"),
-      Number("seed", &Recipe::seed, Limits{.low = 0, .high = kMaxUnsigned}, "of select random"),
+             "bits of the embedding and a tied head: 8 (round to nearest) or 16 (kept)"),
+      Choice("loss", &Recipe::loss, "last (cross-entropy at the last position) or all (its mean over all positions)"),
+      Number("threads", &Recipe::threads, Limits{.low = 1, .high = 256},
+             "threads of the calibration; another number may make another artifact"),
+      Number("seed", &Recipe::seed, Limits{.low = 0, .high = kMaxUnsigned}, "seed of the outliers, with select random"),
       Record("calibration", &Recipe::calibration, CalibrationTable()),
       Records("rules", &Recipe::rules, RuleTable(), kMaxRules),
   };

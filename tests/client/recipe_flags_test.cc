@@ -1,5 +1,6 @@
 #include "client/cli/recipe_flags.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -37,6 +38,19 @@ TEST(RecipeFlagsTest, EveryFieldOfTheTableHasAFlag) {
     if (flag.starts_with("--calibration-messages")) flag = "--calibration-messages";
     EXPECT_NE(app.get_option_no_throw(flag), nullptr) << flag;
   }
+}
+
+TEST(RecipeFlagsTest, HelpTellsWhatHoldsWhereAFlagIsNotGiven) {
+  CLI::App app;
+  RecipeArguments recipe;
+  AddRecipeFlags(app, recipe);
+  TaskArguments task;
+  AddTaskFlags(*app.add_subcommand("task"), task);
+  EXPECT_THAT(app.help(), ::testing::HasSubstr(fmt::format("--bits TEXT={}", Recipe{}.bits)));
+  EXPECT_THAT(app.help(), ::testing::HasSubstr("--method TEXT=gwq"));
+  EXPECT_THAT(app.help(), ::testing::HasSubstr("--calibration-max-tokens TEXT=512"));
+  EXPECT_THAT(app.get_subcommand("task")->help(), ::testing::HasSubstr("--window TEXT=512"));
+  EXPECT_FALSE(Parse({})->has_bits()) << "what is not given is left to the service";
 }
 
 TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {

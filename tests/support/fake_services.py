@@ -16,6 +16,7 @@ import grpc  # noqa: E402
 from gwq.v1 import inference_pb2, inference_pb2_grpc, jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc  # noqa: E402
 
 SECONDS = 60
+SHORT = "be short"  # a prompt that has an end
 
 
 class Models(models_pb2_grpc.ModelServiceServicer):
@@ -33,7 +34,7 @@ class Jobs(jobs_pb2_grpc.JobServiceServicer):
 
 
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
-    """Its streams go on until the client ends them. `calls` are the names of what was called."""
+    """Its streams go on until the client ends them, but for the prompt SHORT. `calls` are the names of what was called."""
 
     def __init__(self):
         self.calls = []
@@ -45,6 +46,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
 
     def Generate(self, request, context):
         self.calls.append("Generate")
+        if request.prompt == SHORT:
+            yield inference_pb2.GenerateChunk(text="word ", finish_reason=inference_pb2.STOP)
+            return
         while context.is_active():
             yield inference_pb2.GenerateChunk(text="word ")
 

@@ -1,0 +1,60 @@
+"""What gwq says about itself, and that its options may stand where the help says."""
+import re
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import fake_services  # noqa: E402
+
+COLUMN = 30  # where descriptions begin
+
+
+def entries(text):
+    """(name, description) of each option, argument and subcommand that a help names."""
+    found, section = [], None
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            section = line.rstrip(":") if line.endswith(":") else None
+        elif section in ("Positionals", "Options", "Subcommands") and line.strip():
+            if re.match(r"  \S", line):
+                short = line[COLUMN - 1:COLUMN] == " "
+                found.append([section, line[:COLUMN].strip() if short else line.strip(), line[COLUMN:].strip() if short else ""])
+            else:
+                found[-1][2] += line.strip()
+    return found
+
+
+class HelpTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.services = fake_services.FakeServices().__enter__()
+        cls.addClassCleanup(cls.services.__exit__)
+
+    def helps(self, path=()):
+        run = self.services.gwq(*path, "--help")
+        self.assertEqual((run.returncode, run.stderr), (0, ""), path)
+        yield path, run.stdout
+        for section, name, _ in entries(run.stdout):
+            if section == "Subcommands":
+                yield from self.helps((*path, name))
+
+    def test_every_command_option_and_argument_is_explained(self):
+        helps = list(self.helps())
+        self.assertGreater(len(helps), 30)
+        for path, text in helps:
+            self.assertIn("Exit codes:", text, path)
+            for _, name, description in entries(text):
+                self.assertTrue(description, f"gwq {' '.join(path)}: {name} is not explained")
+
+    def test_the_model_may_stand_behind_the_options(self):
+        prompt = ["--no-load", "--quiet", "--prompt", fake_services.SHORT]
+        for options in (["--stop", "x"], ["--stop", "x", "--stop", "y"], ["--stop-id", 3]):
+            run = self.services.gwq("generate", *prompt, *options, "any")
+            self.assertEqual((run.returncode, run.stdout), (0, "word \n"), (options, run.stderr))
+        run = self.services.gwq("generate", "--no-load", "--ids", "1,2", "any", "--prompt", "x")
+        self.assertIn("exactly one of", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
