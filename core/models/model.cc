@@ -42,16 +42,28 @@ absl::Status LoadedModel::Forward(Backend& backend, const Batch& batch, KvCache*
 }
 
 absl::Status LoadedModel::EncodeTile(Backend& backend, std::span<const float> patches, const VisionLayout& layout,
-                                     std::span<float> out) const {
-  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Pass> pass, backend.Begin(BatchOfRows(layout.rows.front()), nullptr));
-  Activation x = pass->Input(patches, model_->vision()->width(0));
-  for (const auto& stage : vision_stages_) x = stage->Run(*pass, layout, std::move(x));
-  GWQ_RETURN_IF_ERROR(pass->Read(x, out));
-  return pass->Finish();
+                                     std::span<float> out, const RunStage& run) const {
+  const VisionTower& tower = *model_->vision();
+  std::vector<float> states;  // what the stage before made
+  for (size_t s = 0; s < vision_stages_.size(); ++s) {
+    const bool last = s + 1 == vision_stages_.size();
+    const auto stage = [&]() -> absl::Status {
+      GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Pass> pass, backend.Begin(BatchOfRows(layout.rows[s]), nullptr));
+      Activation x = pass->Input(s == 0 ? patches : states, tower.width(static_cast<int>(s)));
+      states = {};
+      x = vision_stages_[s]->Run(*pass, layout, std::move(x));
+      if (!last) states.resize(static_cast<size_t>(layout.rows[s + 1] * tower.width(static_cast<int>(s) + 1)));
+      GWQ_RETURN_IF_ERROR(pass->Read(x, last ? out : std::span<float>(states)));
+      return pass->Finish();
+    };
+    GWQ_RETURN_IF_ERROR(run ? run(stage) : stage());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LoadedModel::EncodeImage(Backend& backend, std::span<const float> patches,
-                                      std::span<const PatchGrid> tiles, std::span<float> out) const {
+                                      std::span<const PatchGrid> tiles, std::span<float> out,
+                                      const RunStage& run) const {
   const VisionTower* tower = model_->vision();
   if (tower == nullptr) {
     return absl::FailedPreconditionError(fmt::format("{} takes no images", model_->config().architecture));
@@ -75,7 +87,7 @@ absl::Status LoadedModel::EncodeImage(Backend& backend, std::span<const float> p
   for (const VisionLayout& layout : layouts) {
     const size_t taken = static_cast<size_t>(layout.rows.front()) * in;
     const size_t given = static_cast<size_t>(layout.rows.back()) * hidden;
-    GWQ_RETURN_IF_ERROR(EncodeTile(backend, patches.first(taken), layout, out.first(given)));
+    GWQ_RETURN_IF_ERROR(EncodeTile(backend, patches.first(taken), layout, out.first(given), run));
     patches = patches.subspan(taken);
     out = out.subspan(given);
   }

@@ -78,18 +78,23 @@ class LoadedModel {
   // Runs every stage; logits [output_rows, vocab] land in `logits`, which has exactly that many floats.
   [[nodiscard]] absl::Status Forward(Backend& backend, const Batch& batch, KvCache* cache,
                                      std::span<float> logits) const;
+  // Runs `stage`, one stage of a tile, after what the caller has to do first, and returns its error; or an error of its
+  // own, which ends the encoding.
+  using RunStage = std::function<absl::Status(const std::function<absl::Status()>& stage)>;
   // Embeddings [image tokens, hidden] of one image, whose patches [rows, patch_floats] are those of `tiles` in order;
   // `out` has exactly its floats. Runs tile by tile, so that memory is that of the largest tile's pass, whatever their
-  // number. FAILED_PRECONDITION for a text model.
+  // number, and each stage in a pass of its own, so that other passes may stand between two of them: `run` sees each
+  // one; null: they follow each other. FAILED_PRECONDITION for a text model.
   [[nodiscard]] absl::Status EncodeImage(Backend& backend, std::span<const float> patches,
-                                         std::span<const PatchGrid> tiles, std::span<float> out) const;
+                                         std::span<const PatchGrid> tiles, std::span<float> out,
+                                         const RunStage& run = nullptr) const;
   [[nodiscard]] const Model& model() const { return *model_; }
   // Memory of all weights, a tied one counted once.
   [[nodiscard]] uint64_t weight_bytes() const;
 
  private:
   [[nodiscard]] absl::Status EncodeTile(Backend& backend, std::span<const float> patches, const VisionLayout& layout,
-                                        std::span<float> out) const;
+                                        std::span<float> out, const RunStage& run) const;
   explicit LoadedModel(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
   std::shared_ptr<const Model> model_;
   std::vector<std::unique_ptr<Stage>> stages_;

@@ -29,8 +29,9 @@ class ServedVision {
   [[nodiscard]] const Model& model() const { return model_->model(); }
   [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
   [[nodiscard]] ImageMetrics& metrics() { return metrics_; }
-  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn at each tile and computes: not for a
-  // reaction or an engine's thread. `check` is asked between tiles and ends the work with its error.
+  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn at each stage of each tile, a block of
+  // the tower, and computes: not for a reaction or an engine's thread. `check` is asked before each stage, without the
+  // turn, and ends the work with its error.
   [[nodiscard]] absl::Status Encode(const PreparedImage& image, const std::function<absl::Status()>& check,
                                     std::span<float> rows) const;
 

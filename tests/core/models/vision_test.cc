@@ -135,6 +135,51 @@ TEST_P(EveryVisionFamily, ImagesWhoseFloatsDoNotFitTheirTilesAreRefused) {
   EXPECT_EQ(encode(patches, more, out), absl::StatusCode::kInvalidArgument);
 }
 
+// All stages of all tiles in one pass.
+std::vector<float> EncodeAtOnce(const GoldenModel& golden, Backend& backend, const GoldenPrompt& prompt) {
+  testing::FilesWeightLoader loader(backend, golden.weights);
+  const VisionTower& tower = *golden.model->vision();
+  const VisionLayout layout = tower.Layout(prompt.images[0]).value();
+  const auto pass = backend.Begin(BatchOfRows(layout.rows.front()), nullptr).value();
+  Activation x = pass->Input(prompt.patches, tower.width(0));
+  std::vector<std::unique_ptr<VisionStage>> stages;
+  for (int s = 0; s < tower.stages(); ++s) {
+    stages.push_back(tower.LoadStage(s, loader).value());
+    x = stages.back()->Run(*pass, layout, std::move(x));
+  }
+  std::vector<float> out(prompt.embeddings.size());
+  EXPECT_TRUE(pass->Read(x, out).ok());
+  EXPECT_TRUE(pass->Finish().ok());
+  return out;
+}
+
+TEST_P(EveryVisionFamily, EncodesEachStageOnItsOwnWithoutChangingABit) {
+  const auto backend = CreateCpuBackend({.threads = 2, .isa = std::nullopt});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  testing::FilesWeightLoader loader(**backend, golden_.weights);
+  const auto model = LoadedModel::Load(golden_.model, loader, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const GoldenPrompt prompt = LoadGoldenPrompt(golden_, "a");
+  const int stages = golden_.model->vision()->stages() * static_cast<int>(prompt.images[0].size());
+  std::vector<float> out(prompt.embeddings.size());
+  int ran = 0;
+  const auto encode = [&](int end_at) {
+    ran = 0;
+    return (*model)->EncodeImage(**backend, prompt.patches, prompt.images[0], out, [&](const auto& stage) {
+      if (ran == end_at) return absl::CancelledError("enough");
+      ++ran;
+      return stage();
+    });
+  };
+  ASSERT_TRUE(encode(-1).ok());
+  EXPECT_EQ(ran, stages);
+  EXPECT_EQ(out, EncodeAtOnce(golden_, **backend, prompt));
+  for (int end_at = 0; end_at < stages; ++end_at) {
+    EXPECT_TRUE(absl::IsCancelled(encode(end_at)));
+    EXPECT_EQ(ran, end_at);
+  }
+}
+
 TEST_P(EveryVisionFamily, CpuLogitsEqualTransformersOnEveryInstructionSet) {
   for (const IsaLevel isa : SupportedIsaLevels()) {
     SCOPED_TRACE(IsaLevelName(isa));

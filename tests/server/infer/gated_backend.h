@@ -22,6 +22,12 @@ class GatedBackend final : public Backend {
     while (held_ == 0) changed_.Wait(mutex_);
   }
 
+  // Passes without a cache: stages of a vision tower.
+  int tower_passes() {
+    MutexLock lock(mutex_);
+    return tower_passes_;
+  }
+
   std::string_view name() const override { return inner_->name(); }
   absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) override { return inner_->LoadDense(view); }
   absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) override {
@@ -34,6 +40,7 @@ class GatedBackend final : public Backend {
     {
       MutexLock lock(mutex_);
       ++held_;
+      if (cache == nullptr) ++tower_passes_;
       changed_.NotifyAll();
       while (!open_) changed_.Wait(mutex_);
       --held_;
@@ -53,6 +60,7 @@ class GatedBackend final : public Backend {
   CondVar changed_;
   bool open_ ABSL_GUARDED_BY(mutex_) = true;
   int held_ ABSL_GUARDED_BY(mutex_) = 0;
+  int tower_passes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gwq::testing

@@ -365,6 +365,53 @@ TEST_F(VqaTest, ImagesEncodeApartFromTheEnginesThread) {
   EXPECT_TRUE(seeing.get().status.ok());
 }
 
+PreparedImage Prepared(const ServedVision& vision, const std::string& file) {
+  return vision.processor().Prepare(DecodeImage(std::as_bytes(std::span(file))).value()).value();
+}
+
+// One picture is one tile of four stages: patches, two blocks, the merger.
+TEST_F(VqaTest, EncodingStopsBeforeTheNextStageOfTheTower) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const auto model = *models->Find("seeing");
+  const PreparedImage image = Prepared(*model->vision(), first_);
+  ASSERT_EQ(image.tiles.size(), 1u);
+  std::vector<float> rows(static_cast<size_t>(image.image_tokens) * 64);
+  for (int end_at = 0; end_at < 4; ++end_at) {
+    const int before = backend->tower_passes();
+    int checks = 0;
+    const absl::Status status = model->vision()->Encode(
+        image, [&] { return checks++ == end_at ? absl::CancelledError("gone") : absl::OkStatus(); }, rows);
+    EXPECT_TRUE(absl::IsCancelled(status)) << end_at << ": " << status;
+    EXPECT_EQ(backend->tower_passes() - before, end_at);
+  }
+}
+
+TEST_F(VqaTest, ATextIsGeneratedBetweenTwoStagesOfTheTower) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  const auto model = *models->Find("seeing");
+  const PreparedImage image = Prepared(*model->vision(), first_);
+  std::vector<float> rows(static_cast<size_t>(image.image_tokens) * 64), alone(rows);
+  ASSERT_TRUE(model->vision()->Encode(image, [] { return absl::OkStatus(); }, alone).ok());
+  const int before = backend->tower_passes();
+  std::vector<int> answered_after;  // stages
+  const absl::Status status = model->vision()->Encode(
+      image,
+      [&] {
+        auto sink = std::make_shared<FakeSink>();
+        EXPECT_TRUE(model->engine().Submit(Ask({20, 21, 22}, 3), sink).ok());
+        sink->WaitDone();
+        EXPECT_TRUE(sink->status().ok()) << sink->status();
+        answered_after.push_back(backend->tower_passes() - before);
+        return absl::OkStatus();
+      },
+      rows);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(answered_after, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(rows, alone) << "what runs between stages changes no bit";
+}
+
 TEST_F(VqaTest, AFullQueueOfImagesAnswersResourceExhaustedWithARetryDelay) {
   Setup setup;
   setup.max_queued_images = 1;
