@@ -74,8 +74,8 @@ std::vector<PatchGrid> GridsOf(const PreparedImage& image) {
 
 absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model, const ImageProcessor& processor,
                                              std::span<const ChatMessage> messages,
-                                             std::span<const PreparedImage* const> images,
-                                             const RenderOptions& options) {
+                                             std::span<const PreparedImage* const> images, const RenderOptions& options,
+                                             std::span<const std::string> choices) {
   if (text.chat_template() == nullptr) {
     return absl::FailedPreconditionError("the model has no chat template, which places images in the prompt");
   }
@@ -88,7 +88,12 @@ absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model&
   const bool has_bos = !bos.empty() && expanded.starts_with(bos);
 
   ImagePrompt prompt;
-  GWQ_ASSIGN_OR_RETURN(prompt.tokens, tokenizer.Encode(expanded, /*add_special_tokens=*/!has_bos));
+  const std::vector<std::string> answers =
+      AnswerContinuations(*text.chat_template(), messages, rendered, choices, options);
+  GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded,
+                       EncodeChoices(tokenizer, expanded, answers, /*add_special_tokens=*/!has_bos, kMaxAnswerBytes));
+  prompt.tokens = std::move(encoded.prompt);
+  prompt.choices = std::move(encoded.choices);
   GWQ_ASSIGN_OR_RETURN(prompt.image_rows, NumberImageRows(image_token, images, prompt.tokens));
   std::vector<std::vector<PatchGrid>> grids;
   for (const PreparedImage* image : images) grids.push_back(GridsOf(*image));

@@ -20,6 +20,7 @@ struct ImagePrompt {
   std::vector<int32_t> tokens;
   PromptPositions positions;
   int64_t image_rows = 0;
+  std::vector<std::vector<int32_t>> choices;  // the tokens of each text that the assistant may answer with
 };
 
 // Tiles as the tower takes them.
@@ -28,13 +29,15 @@ struct ImagePrompt {
 // Renders `messages` with the model's chat template and puts each image's rows where its part stands. `images` holds
 // one entry for each image part, in order; patches are not looked at, so that what ImageProcessor::Plan gives will do.
 // Equals the processor of transformers 5.23: `text` of apply_chat_template with its markers expanded, encoded with the
-// tokenizer's special tokens unless the text begins with the BOS. INVALID_ARGUMENT (field "messages") where the
+// tokenizer's special tokens unless the text begins with the BOS. `choices` become tokens by AnswerContinuations and
+// EncodeChoices (core/text/choice_tokens.h), whose errors are theirs. INVALID_ARGUMENT (field "messages") where the
 // template refuses the conversation, or a text holds what the tokenizer takes for an image; FAILED_PRECONDITION where
 // the model has no chat template; INTERNAL where template and processor do not fit together.
 [[nodiscard]] absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model,
                                                            const ImageProcessor& processor,
                                                            std::span<const ChatMessage> messages,
                                                            std::span<const PreparedImage* const> images,
-                                                           const RenderOptions& options);
+                                                           const RenderOptions& options,
+                                                           std::span<const std::string> choices = {});
 
 }  // namespace gwq

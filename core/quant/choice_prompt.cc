@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/status.h"
+#include "core/text/choice_tokens.h"
 
 namespace gwq {
 namespace {
@@ -13,32 +14,42 @@ std::string ChoiceField(const DatasetItem& item, size_t choice) {
   return fmt::format("line {}.choices[{}]", item.line, choice);
 }
 
+// A fault of a choice as one of the line's.
+absl::Status AtLine(const DatasetItem& item, const absl::Status& status) {
+  const auto violations = FieldViolations(status);
+  if (violations.empty() || !violations[0].field.starts_with("choices")) return status;
+  return InvalidField(fmt::format("line {}.{}", item.line, violations[0].field), violations[0].description);
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<int32_t>> ChoicePromptMaker::Encode(std::string_view text, const DatasetItem& item) const {
-  GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, text_.tokenizer().Encode(text, /*add_special_tokens=*/false));
-  for (const int32_t token : tokens) {
-    if (token < config_.vocab_size) continue;
-    return InvalidField(fmt::format("line {}", item.line),
-                        fmt::format("holds token {}, the model's vocabulary has {}", token, config_.vocab_size));
-  }
-  return tokens;
+absl::Status ChoicePromptMaker::CheckVocabulary(const ChoicePrompt& prompt, const DatasetItem& item) const {
+  int32_t largest = 0;
+  const auto look = [&](const std::vector<int32_t>& tokens) {
+    for (const int32_t token : tokens) largest = std::max(largest, token);
+  };
+  look(prompt.tokens);
+  for (const std::vector<int32_t>& choice : prompt.choices) look(choice);
+  if (largest < config_.vocab_size) return absl::OkStatus();
+  return InvalidField(fmt::format("line {}", item.line),
+                      fmt::format("holds token {}, the model's vocabulary has {}", largest, config_.vocab_size));
 }
 
 absl::StatusOr<MadeChoicePrompt> ChoicePromptMaker::Make(const DatasetItem& item) const {
   const size_t kept = item.context.find_last_not_of(" \t\n\r\f\v");
   const std::string context = item.context.substr(0, kept == std::string::npos ? 0 : kept + 1);
   const std::string_view space = std::string_view(item.context).substr(context.size());
+  std::vector<std::string> continuations;
+  for (const std::string& choice : item.choices)
+    continuations.push_back(fmt::format("{}{}{}", space, delimiter_, choice));
+  absl::StatusOr<ChoiceTokens> encoded =
+      EncodeChoices(text_.tokenizer(), context, continuations, /*add_special_tokens=*/false);
+  if (!encoded.ok()) return AtLine(item, encoded.status());
   MadeChoicePrompt made;
-  GWQ_ASSIGN_OR_RETURN(made.prompt.tokens, Encode(context, item));
-  const size_t shared = made.prompt.tokens.size();
-  for (size_t i = 0; i < item.choices.size(); ++i) {
-    GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> both,
-                         Encode(fmt::format("{}{}{}{}", context, space, delimiter_, item.choices[i]), item));
-    if (both.size() <= shared) return InvalidField(ChoiceField(item, i), "has no token of its own behind the context");
-    made.prompt.choices.emplace_back(both.begin() + static_cast<std::ptrdiff_t>(shared), both.end());
-  }
-  if (shared == 0) {
+  made.prompt.tokens = std::move(encoded->prompt);
+  made.prompt.choices = std::move(encoded->choices);
+  GWQ_RETURN_IF_ERROR(CheckVocabulary(made.prompt, item));
+  if (made.prompt.tokens.empty()) {
     const int32_t end = text_.stop_ids().empty() ? 0 : text_.stop_ids().front();
     made.prompt.tokens.push_back(text_.bos_id().value_or(end));
   }

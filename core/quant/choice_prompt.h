@@ -16,11 +16,10 @@ struct MadeChoicePrompt {
   bool truncated = false;  // the context's beginning did not fit
 };
 
-// As lm-evaluation-harness encodes context and continuation (lm_eval/api/model.py, _encode_pair): a continuation is the
-// delimiter and the choice; white space at the context's end belongs to it; its tokens are those of both together
-// behind as many as the context alone has; no special tokens are added. An empty context is the token that begins a
-// text, or else one that ends it. What does not fit the model's context is cut from the beginning, by the longest
-// choice.
+// As lm-evaluation-harness encodes context and continuation: a continuation is the delimiter and the choice; white
+// space at the context's end belongs to it; its tokens are those that EncodeChoices gives it, as for a choice that is
+// served; no special tokens are added. An empty context is the token that begins a text, or else one that ends it. What
+// does not fit the model's context is cut from the beginning, by the longest choice.
 class ChoicePromptMaker {
  public:
   // All must outlive it.
@@ -32,7 +31,7 @@ class ChoicePromptMaker {
   [[nodiscard]] absl::StatusOr<MadeChoicePrompt> Make(const DatasetItem& item) const;
 
  private:
-  [[nodiscard]] absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text, const DatasetItem& item) const;
+  [[nodiscard]] absl::Status CheckVocabulary(const ChoicePrompt& prompt, const DatasetItem& item) const;
   [[nodiscard]] absl::Status Cut(const DatasetItem& item, MadeChoicePrompt& made) const;
 
   const ModelText& text_;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/text/chat_template.h"
+#include "core/text/choice_tokens.h"
 #include "core/text/tokenizer.h"
 
 namespace gwq {
@@ -48,6 +49,11 @@ class ModelText {
   // where the model has no chat template.
   [[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeChat(std::span<const ChatMessage> messages,
                                                                 const RenderOptions& options) const;
+  // The same, and the tokens of each of `choices` as the assistant's answer (AnswerContinuations, EncodeChoices). The
+  // errors of both.
+  [[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChatChoices(std::span<const ChatMessage> messages,
+                                                               std::span<const std::string> choices,
+                                                               const RenderOptions& options) const;
 
  private:
   ModelText() = default;

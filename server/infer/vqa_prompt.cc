@@ -52,11 +52,15 @@ absl::StatusOr<std::vector<PreparedImage>> PlanImages(const ServedModel& model, 
   return plans;
 }
 
-// A fault of the conversation as one of the request's field.
+// A fault of the conversation or of a choice as one of the request's field.
 absl::Status OfMessages(const absl::Status& status, const std::string& field) {
+  constexpr std::string_view kChoices = "choices";
   const auto violations = FieldViolations(status);
-  if (violations.empty() || violations[0].field != "messages") return status;
-  return InvalidField(field, violations[0].description);
+  if (violations.empty()) return status;
+  const auto& [path, description] = violations[0];
+  if (path == "messages") return InvalidField(field, description);
+  if (path.starts_with(kChoices)) return InvalidField("choices.texts" + path.substr(kChoices.size()), description);
+  return status;
 }
 
 // As the template of a text model reads them.
@@ -69,21 +73,38 @@ std::vector<ChatMessage> TextOnly(const std::vector<ChatMessage>& messages) {
   return out;
 }
 
+void TakeChoices(const ModelText& text, std::vector<std::vector<int32_t>> choices, VqaInput& input) {
+  VqaTask& task = input.task;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    // That there is one was seen when the request was read.
+    if (task.with_end) choices[i].push_back(text.eos_id().value_or(0));
+    task.choice_tokens.push_back(std::ssize(choices[i]));
+    task.choice_lengths.push_back(task.normalization == v1::BY_TOKENS  ? std::ssize(choices[i])
+                                  : task.normalization == v1::BY_BYTES ? std::ssize(task.choices[i])
+                                                                       : 1);
+  }
+  input.generation.choices = std::move(choices);
+}
+
 absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage* const> images, VqaInput& input,
                         VqaPrompt& out) {
   GenerationRequest& generation = input.generation;
   if (model.vision() == nullptr) {
-    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(TextOnly(input.messages), RenderNow());
-    if (!ids.ok()) return OfMessages(ids.status(), input.text_field);
-    generation.prompt = *std::move(ids);
+    absl::StatusOr<ChoiceTokens> encoded =
+        model.text().EncodeChatChoices(TextOnly(input.messages), input.task.choices, RenderNow());
+    if (!encoded.ok()) return OfMessages(encoded.status(), input.text_field);
+    generation.prompt = std::move(encoded->prompt);
+    TakeChoices(model.text(), std::move(encoded->choices), input);
     return absl::OkStatus();
   }
-  absl::StatusOr<ImagePrompt> prompt = BuildImagePrompt(
-      model.text(), model.vision()->model(), model.vision()->processor(), input.messages, images, RenderNow());
+  absl::StatusOr<ImagePrompt> prompt =
+      BuildImagePrompt(model.text(), model.vision()->model(), model.vision()->processor(), input.messages, images,
+                       RenderNow(), input.task.choices);
   if (!prompt.ok()) return OfMessages(prompt.status(), input.text_field);
   generation.prompt = std::move(prompt->tokens);
   generation.positions = std::move(prompt->positions.positions);
   generation.position_delta = prompt->positions.delta;
+  TakeChoices(model.text(), std::move(prompt->choices), input);
   out.image_rows = prompt->image_rows;
   return absl::OkStatus();
 }

@@ -18,12 +18,13 @@ struct VqaPrompt {
   ImageTimes times;                   // queue_millis is the caller's
 };
 
-// Fills prompt, images and positions of `input.generation`. Images are decoded and encoded one after the other, so that
-// the memory is that of one beside the rows that become of them. Blocks on the processor and on the backend's turn; not
-// for a reaction or an engine's thread. `check` is asked between steps, of which a block of the tower is one, and ends
-// the work with its error. INVALID_ARGUMENT naming images[i] for one that is broken or over a limit, which is seen from
-// all headers before anything is decoded, or the messages where they do not fit the context, which is seen before
-// anything is encoded. RESOURCE_EXHAUSTED where `memory` has no room for their rows.
+// Fills prompt, choices, images and positions of `input.generation`, and how long the choices of `input.task` are.
+// Images are decoded and encoded one after the other, so that the memory is that of one beside the rows that become of
+// them. Blocks on the processor and on the backend's turn; not for a reaction or an engine's thread. `check` is asked
+// between steps, of which a block of the tower is one, and ends the work with its error. INVALID_ARGUMENT naming
+// images[i] for one that is broken or over a limit, which is seen from all headers before anything is decoded, or the
+// messages where they do not fit the context, which is seen before anything is encoded. RESOURCE_EXHAUSTED where
+// `memory` has no room for their rows.
 [[nodiscard]] absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits,
                                                       ImageMemory& memory, const std::function<absl::Status()>& check,
                                                       VqaInput& input);

@@ -160,16 +160,10 @@ absl::Status ReadChoices(const ModelText& text, const v1::VqaRequest& request, V
     const std::string field = fmt::format("choices.texts[{}]", i);
     if (choices.texts(i).empty()) return InvalidField(field, "is empty");
     if (!seen.insert(choices.texts(i)).second) return InvalidField(field, "stands there twice");
-    absl::StatusOr<std::vector<int32_t>> ids = text.tokenizer().Encode(choices.texts(i), /*add_special_tokens=*/false);
-    if (!ids.ok()) return InvalidField(field, MessageOf(ids.status()));
-    if (choices.with_end()) ids->push_back(*text.eos_id());
     out.task.choices.push_back(choices.texts(i));
-    out.task.choice_tokens.push_back(std::ssize(*ids));
-    out.task.choice_lengths.push_back(choices.normalization() == v1::BY_TOKENS  ? std::ssize(*ids)
-                                      : choices.normalization() == v1::BY_BYTES ? std::ssize(choices.texts(i))
-                                                                                : 1);
-    out.generation.choices.push_back(*std::move(ids));
   }
+  out.task.with_end = choices.with_end();
+  out.task.normalization = choices.normalization();
   return absl::OkStatus();
 }
 

@@ -28,7 +28,9 @@ struct VqaTask {
   enum class Kind { kText, kChoices, kBoxes };
   Kind kind = Kind::kText;
   std::vector<std::string> choices;
-  std::vector<int64_t> choice_tokens;   // by choice
+  bool with_end = false;  // of choices: the end of the answer is scored, too
+  v1::ChoiceNormalization normalization = v1::BY_NOTHING;
+  std::vector<int64_t> choice_tokens;   // by choice; with the prompt, as the next
   std::vector<int64_t> choice_lengths;  // by choice: what its log-likelihood is divided by
   int box_image = 0;                    // index into the request's images
   double abstain_below = 0;
@@ -40,7 +42,7 @@ struct VqaInput {
   std::vector<int> image_order;  // of each image part of the messages: its index into images
   std::string text_field;        // what an error calls the messages
   VqaTask task;
-  GenerationRequest generation;  // all but prompt, images and positions
+  GenerationRequest generation;  // all but prompt, choices, images and positions
 };
 
 // Checks everything but the images' bytes. The result points into `request`. INVALID_ARGUMENT naming the field;

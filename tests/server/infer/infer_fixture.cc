@@ -26,6 +26,7 @@ struct Imported {
   Digest other;
   Digest seeing;
   Digest blind;
+  Digest boxless;
 };
 
 // Made when first asked for; the folder goes with the process.
@@ -37,6 +38,7 @@ const Imported& Models() {
     models.other = *ImportTinyModel(*models.store, 2);
     models.seeing = *ImportTinyVlm(*models.store, 1);
     models.blind = *ImportTinyVlm(*models.store, 1, /*with_processor=*/false);
+    models.boxless = *ImportTinyLlava(*models.store, 1);
     return &models;
   }();
   return *imported;
@@ -48,6 +50,8 @@ void InferFixture::SetUpTestSuite() { (void)Models(); }
 
 const Digest& InferFixture::tiny() { return Models().tiny; }
 const Digest& InferFixture::other() { return Models().other; }
+const Digest& InferFixture::boxless() { return Models().boxless; }
+BlobStore& InferFixture::store() { return *Models().store; }
 
 InferFixture::InferFixture() {
   jobs = std::make_unique<FakeJobs>(Models().folder.path());
@@ -55,6 +59,7 @@ InferFixture::InferFixture() {
   jobs->Add("models/other", Models().other);
   jobs->Add("models/seeing", Models().seeing);
   jobs->Add("models/blind", Models().blind);
+  jobs->Add("models/boxless", Models().boxless);
 }
 
 InferFixture::~InferFixture() { Stop(); }

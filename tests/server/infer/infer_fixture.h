@@ -17,8 +17,8 @@
 
 namespace gwq::testing {
 
-// "models/tiny" and "models/other", and the vision-language models "models/seeing" and "models/blind", which lacks its
-// processor file.
+// "models/tiny" and "models/other", and the vision-language models "models/seeing", "models/blind", which lacks its
+// processor file, and "models/boxless", which is of another family.
 class InferFixture : public ::testing::Test {
  protected:
   struct Setup {
@@ -50,6 +50,9 @@ class InferFixture : public ::testing::Test {
 
   [[nodiscard]] static const Digest& tiny();
   [[nodiscard]] static const Digest& other();
+  [[nodiscard]] static const Digest& boxless();
+  // Where all of them are.
+  [[nodiscard]] static BlobStore& store();
 
   std::unique_ptr<FakeJobs> jobs;
   std::unique_ptr<GatedBackend> backend;

@@ -17,11 +17,11 @@ constexpr uint64_t kMaxFile = 64 << 20;
 
 // Runs a script that writes a model directory and uploads the named files of it and its weights.
 absl::StatusOr<Digest> ImportMade(BlobStore& store, const std::string& script, int seed,
-                                  const std::vector<std::string>& names) {
+                                  const std::vector<std::string>& names, const std::string& options = "") {
   const TempFolder folder;
   const char* source = std::getenv("GWQ_SOURCE_DIR");
-  const std::string command = fmt::format("python3 '{}/tests/support/{}' '{}' --seed {}",
-                                          source == nullptr ? "." : source, script, folder.path(), seed);
+  const std::string command = fmt::format("python3 '{}/tests/support/{}' '{}' --seed {} {}",
+                                          source == nullptr ? "." : source, script, folder.path(), seed, options);
   if (std::system(command.c_str()) != 0) return absl::InternalError(command + " failed");
   UploadBuilder upload(store);
   for (const std::string& name : names) {
@@ -48,6 +48,12 @@ absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_proce
   std::vector<std::string> names = {"config.json", "tokenizer.json", "tokenizer_config.json"};
   if (with_processor) names.emplace_back("preprocessor_config.json");
   return ImportMade(store, "tiny_vlm.py", seed, names);
+}
+
+absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed) {
+  return ImportMade(store, "tiny_vlm.py", seed,
+                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"},
+                    "--family llava");
 }
 
 }  // namespace gwq::testing

@@ -17,4 +17,8 @@ namespace gwq::testing {
 // ten special tokens before the bytes. `with_processor` false: preprocessor_config.json is missing.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_processor = true);
 
+// A tiny LLaVA of the same script, with patches of 4, pictures of 16 x 16 and three special tokens before the bytes. It
+// writes no boxes, and its template ends in "ASSISTANT:".
+[[nodiscard]] absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed);
+
 }  // namespace gwq::testing

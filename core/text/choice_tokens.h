@@ -1,0 +1,49 @@
+// The tokens of texts that may follow a prompt. The one rule for it: serving and evaluation score choices alike.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/text/chat_template.h"
+#include "core/text/tokenizer.h"
+
+namespace gwq {
+
+struct ChoiceTokens {
+  std::vector<int32_t> prompt;
+  std::vector<std::vector<int32_t>> choices;  // by continuation; each of at least one token
+};
+
+// A continuation's tokens are those of prompt and continuation encoded as one text, behind as many as the prompt alone
+// has: what the model would write there, and what lm-evaluation-harness 0.4 takes (lm_eval/api/model.py, _encode_pair).
+// The prompt's tokens are those of its text alone; only where the tokenizer joins white space at its end with what
+// follows, that white space begins every continuation instead, as in the harness. `add_special_tokens` as in
+// Tokenizer::Encode. INVALID_ARGUMENT at "choices[i]" for a continuation that has no token of its own, at "choices"
+// where the texts to encode have more than `max_bytes`: the end of the prompt, from its last special token on, counts
+// once a continuation. The errors of Tokenizer::Encode.
+[[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChoices(const Tokenizer& tokenizer, std::string_view prompt,
+                                                         std::span<const std::string> continuations,
+                                                         bool add_special_tokens,
+                                                         size_t max_bytes = std::numeric_limits<size_t>::max());
+
+// `max_bytes` for a conversation, whose choices come with a request: encoding takes a few seconds at most.
+inline constexpr size_t kMaxAnswerBytes = size_t{16} << 20;
+
+// Texts that an assistant may answer with as continuations of `rendered`, which is `messages` with the head of the
+// answer. Between head and answer stands the white space that the template writes there, a blank behind "Assistant:"
+// and nothing behind a line break: it is found by rendering the conversation with an answer. Where the template does
+// not write that as `rendered` goes on, it is a blank, unless `rendered` ends in white space. A choice that begins with
+// white space stands as it is.
+[[nodiscard]] std::vector<std::string> AnswerContinuations(const ChatTemplate& chat_template,
+                                                           std::span<const ChatMessage> messages,
+                                                           std::string_view rendered,
+                                                           std::span<const std::string> choices,
+                                                           const RenderOptions& options);
+
+}  // namespace gwq
