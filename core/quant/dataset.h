@@ -38,7 +38,8 @@ struct DatasetItem {
 [[nodiscard]] absl::StatusOr<std::vector<DatasetItem>> ParseDataset(std::string_view text,
                                                                     const DatasetLimits& limits = {});
 
-// INVALID_ARGUMENT at "line N.key" for what an evaluation of this kind misses.
+// INVALID_ARGUMENT at "line N.key" for what an evaluation of this kind misses, or would silently leave out: an image
+// beside choices.
 [[nodiscard]] absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind);
 
 }  // namespace gwq

@@ -94,6 +94,10 @@ TEST(Dataset, EachKindTellsWhatItMisses) {
   const auto choices = EvaluationKind::kChoices;
   EXPECT_THAT(check(R"({"context":"","choices":["a","b"],"answer":1})", choices), IsOk());
   EXPECT_THAT(check(R"({"choices":["a"],"answer":0})", choices), FailsAt("line 1.choices"));
+  EXPECT_THAT(check(R"({"context":"c","image":"i.png","choices":["a","b"],"answer":1})", choices),
+              FailsAt("line 1.image"))
+      << "it would be left out of the prompt";
+  EXPECT_THAT(check(R"({"question":"q","image":"i.png","choices":["a","b"],"answer":1})", EvaluationKind::kVqa), IsOk());
   EXPECT_THAT(check(R"({"choices":["a","b"]})", choices), FailsAt("line 1.answer"));
   EXPECT_THAT(check(R"({"choices":["a","b"],"answer":"c"})", choices), FailsAt("line 1.answer"));
   const auto vqa = EvaluationKind::kVqa;

@@ -203,6 +203,10 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   };
   const Digest vqa = Dataset(store, {{"q.jsonl", R"({"question":"q","answer":"a"})"}});
   EXPECT_THAT(run(Choices(vqa)), FailsAt("line 1.choices"));
+  const Digest seen = Dataset(
+      store, {{"q.jsonl", std::string(kLines) + R"({"context":"w1","image":"a.png","choices":["w2","w3"],"answer":0})"},
+              {"a.png", "x"}});
+  EXPECT_THAT(run(Choices(seen)), FailsAt("line 4.image"));
   EvaluationTask text;
   text.text = "w1";
   EXPECT_THAT(run(text), FailsAt("task.text"));
