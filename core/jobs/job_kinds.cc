@@ -1,5 +1,7 @@
 #include "core/jobs/job_kinds.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/artifact/limits.h"
@@ -35,9 +37,10 @@ absl::StatusOr<Plan> PlanQuantize(BlobStore& store, std::string_view spec_json) 
   GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec_json));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, job.source));
   GWQ_ASSIGN_OR_RETURN(Plan plan, PlanQuantization(*model->model(), model->manifest(), job.recipe));
-  for (const EvaluationTask& task : job.evaluations) {
+  for (size_t i = 0; i < job.evaluations.size(); ++i) {
     // The artifact is not made yet; the source is the larger one of the two.
-    GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, job.source, job.source, task));
+    GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, job.source, job.source, job.evaluations[i],
+                                                                   fmt::format("quantize.evaluations[{}]", i)));
     plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
   }
   return plan;
@@ -52,7 +55,8 @@ absl::StatusOr<Plan> PlanExport(BlobStore& store, std::string_view spec_json) {
 
 absl::StatusOr<Plan> PlanEvaluate(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec_json));
-  GWQ_ASSIGN_OR_RETURN(const uint64_t bytes, EvaluationMemory(store, job.source, job.reference_source, job.task));
+  GWQ_ASSIGN_OR_RETURN(const uint64_t bytes,
+                       EvaluationMemory(store, job.source, job.reference_source, job.task, "evaluate.task"));
   return MemoryAlone(bytes);
 }
 

@@ -8,6 +8,7 @@
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/quant/evaluation_check.h"
 #include "core/quant/evaluation_runners.h"
 
 namespace gwq {
@@ -55,6 +56,7 @@ absl::StatusOr<EvaluationResult> RunEvaluation(BlobStore& store, const Digest& m
   if (reference) {
     GWQ_ASSIGN_OR_RETURN(against, StoredModel::Open(store, *reference));
   }
+  GWQ_RETURN_IF_ERROR(CheckEvaluationModels(*measured, against.get(), task, "task"));
   EvaluationResult out;
   out.task = task;
   out.model = model;

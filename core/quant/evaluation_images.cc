@@ -26,15 +26,11 @@ constexpr double kIouThreshold = 0.5;
 // Of a reference's logits: evaluation_memory.cc counts on it.
 constexpr size_t kMaxLogitBytes = size_t{256} << 20;
 
-// One model, whole, with what it needs to be asked about images.
+// One model that sees, whole, with what it needs to be asked about images.
 class Seer {
  public:
   static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens,
                                    std::string_view phase, Progress& progress) {
-    if (model.model()->vision() == nullptr) {
-      return absl::FailedPreconditionError(
-          fmt::format("{} sees no images; evaluate its text or choices", model.model()->config().architecture));
-    }
     Seer out;
     out.backend_ = &backend;
     out.max_tokens_ = max_tokens;

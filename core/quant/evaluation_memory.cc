@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/quant/answers.h"
 #include "core/quant/choice_walk.h"
+#include "core/quant/evaluation_check.h"
 
 namespace gwq {
 namespace {
@@ -130,13 +131,14 @@ absl::StatusOr<uint64_t> DatasetBytes(BlobStore& store, const EvaluationTask& ta
 }  // namespace
 
 absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model, const std::optional<Digest>& reference,
-                                          const EvaluationTask& task) {
-  GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, "task"));
+                                          const EvaluationTask& task, std::string_view path) {
+  GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, path));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> measured, StoredModel::Open(store, model));
   std::unique_ptr<const StoredModel> against;
   if (reference) {
     GWQ_ASSIGN_OR_RETURN(against, StoredModel::Open(store, *reference));
   }
+  GWQ_RETURN_IF_ERROR(CheckEvaluationModels(*measured, against.get(), task, path));
   GWQ_ASSIGN_OR_RETURN(const uint64_t dataset, DatasetBytes(store, task));
   uint64_t bytes = 0;
   uint64_t texts = TokenizerBytes(*measured);

@@ -97,7 +97,8 @@ TEST(Dataset, EachKindTellsWhatItMisses) {
   EXPECT_THAT(check(R"({"context":"c","image":"i.png","choices":["a","b"],"answer":1})", choices),
               FailsAt("line 1.image"))
       << "it would be left out of the prompt";
-  EXPECT_THAT(check(R"({"question":"q","image":"i.png","choices":["a","b"],"answer":1})", EvaluationKind::kVqa), IsOk());
+  EXPECT_THAT(check(R"({"question":"q","image":"i.png","choices":["a","b"],"answer":1})", EvaluationKind::kVqa),
+              IsOk());
   EXPECT_THAT(check(R"({"choices":["a","b"]})", choices), FailsAt("line 1.answer"));
   EXPECT_THAT(check(R"({"choices":["a","b"],"answer":"c"})", choices), FailsAt("line 1.answer"));
   const auto vqa = EvaluationKind::kVqa;

@@ -235,6 +235,30 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   EXPECT_THAT(import({{"q.jsonl", kLines}, {"tool.exe", "x"}}), FailsAt("files[1].path"));
 }
 
+TEST(Evaluation, BoxesOfAFamilyWithoutThemAreRefusedBeforeAnythingIsComputed) {
+  EvaluationTask task;
+  task.kind = EvaluationKind::kGrounding;
+  const auto plan = [&](StoredGolden& golden, const std::optional<Digest>& reference) {
+    task.dataset =
+        Dataset(golden.store(), {{"q.jsonl", R"({"question":"q","image":"a.png","box":[0,0,1,1]})"}, {"a.png", "x"}})
+            .Hex();
+    return EvaluationMemory(golden.store(), golden.digest(), reference, task);
+  };
+  StoredGolden boxless("llava-f16-v4", {{"preprocessor_config.json",
+                                         R"({"image_processor_type":"CLIPImageProcessor","size":8,"crop_size":8})"}});
+  EXPECT_THAT(plan(boxless, std::nullopt), FailsAt("task.kind"));
+  EXPECT_THAT(RunEvaluation(boxless.store(), boxless.digest(), std::nullopt, task, NoProgress()), FailsAt("task.kind"));
+  task.kind = EvaluationKind::kVqa;
+  EXPECT_THAT(plan(boxless, boxless.digest()), IsOk()) << "it answers questions";
+  task.kind = EvaluationKind::kGrounding;
+  StoredGolden boxes("qwen2-vl-tied-f16-v4",
+                     {{"preprocessor_config.json", R"({"image_processor_type":"Qwen2VLImageProcessor","patch_size":2,)"
+                                                   R"("merge_size":2,"temporal_patch_size":2})"}});
+  EXPECT_THAT(plan(boxes, boxes.digest()), IsOk());
+  StoredGolden blind(kModel);
+  EXPECT_THAT(plan(blind, std::nullopt), HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
 TEST(Evaluation, MemoryIsPlannedFromManifestsAlone) {
   StoredGolden golden(kModel);
   const EvaluationTask task = Choices(Dataset(golden.store(), {{"q.jsonl", kLines}}));

@@ -40,7 +40,7 @@ StoredGolden::StoredGolden(const std::string& name, const std::map<std::string, 
   store_ = *std::move(store);
   UploadBuilder upload(*store_);
   upload.File("tokenizer.json", WordTokenizerJson());
-  for (const auto& [path, bytes] : more) upload.File(path, bytes);
+  for (const auto& [path, text] : more) upload.File(path, text);
   for (const auto& entry : std::filesystem::directory_iterator(GoldenPath("models/" + name))) {
     const std::string file = entry.path().filename().string();
     if (file == "goldens.safetensors") continue;

@@ -14,8 +14,8 @@ namespace gwq::testing {
 
 class StoredGolden {
  public:
-  // A folder of tests/golden/models with `more` files beside its own. Failures show as failed expectations and a null
-  // store.
+  // A folder of tests/golden/models, and other small files beside its own. Failures show as failed expectations and a
+  // null store.
   explicit StoredGolden(const std::string& name, const std::map<std::string, std::string>& more = {});
 
   [[nodiscard]] BlobStore& store() { return *store_; }

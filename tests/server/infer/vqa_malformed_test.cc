@@ -184,10 +184,16 @@ std::vector<Case> TaskCases() {
        kInvalid, "boxes.image"},
       {"boxes in an image that is not there", [](auto& r) { r.mutable_boxes()->set_image(1); }, kInvalid,
        "boxes.image"},
-      {"boxes of a family without them",
+      {"boxes of a text model",
        [](auto& r) {
          r.clear_images();
          r.set_model(std::string("tiny"));
+         r.mutable_boxes();
+       },
+       grpc::StatusCode::UNIMPLEMENTED, ""},
+      {"boxes of a family that sees and writes none",
+       [](auto& r) {
+         r.set_model(std::string("boxless"));
          r.mutable_boxes();
        },
        grpc::StatusCode::UNIMPLEMENTED, ""},
@@ -203,6 +209,7 @@ TEST_F(VqaMalformedTest, EveryBadRequestIsRefusedByBothMethodsWithCodeAndField) 
   Start(setup);
   ASSERT_TRUE(Load("tiny").ok());
   ASSERT_TRUE(Load("seeing").ok());
+  ASSERT_TRUE(Load("boxless").ok());
   for (const auto& cases : {ImageCases(), InputCases(), TaskCases()}) {
     for (const Case& bad : cases) {
       SCOPED_TRACE(bad.name);

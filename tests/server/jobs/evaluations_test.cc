@@ -139,6 +139,10 @@ TEST_F(EvaluationsTest, FaultsAreRefusedAtTheirField) {
   v1::CreateJobRequest missing = Request("models/tiny", "datasets/none");
   v1::CreateJobResponse response;
   EXPECT_EQ(Create(missing, &response).error_code(), grpc::StatusCode::NOT_FOUND);
+  v1::CreateJobRequest seeing = Request("models/tiny", "datasets/questions");
+  seeing.mutable_evaluate()->mutable_task()->set_kind(v1::EvaluationTask::GROUNDING);
+  EXPECT_EQ(Create(seeing, &response).error_code(), grpc::StatusCode::FAILED_PRECONDITION)
+      << "a model that sees nothing is refused before its job waits";
   v1::CreateJobRequest quantize = Quantize("models/tiny", "small");
   *quantize.mutable_quantize()->add_evaluations() = missing.evaluate().task();
   EXPECT_EQ(Create(quantize, &response).error_code(), grpc::StatusCode::NOT_FOUND);
