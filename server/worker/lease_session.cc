@@ -51,6 +51,11 @@ absl::Status LeaseSession::Check() {
 
 void LeaseSession::Flush() { Beat(); }
 
+void LeaseSession::Reporting() {
+  MutexLock lock(mutex_);
+  reporting_ = true;
+}
+
 void LeaseSession::Run() {
   const auto period = std::chrono::milliseconds(std::clamp<int64_t>(lease_.ttl_millis() / 3, 50, kLongestBeatMillis));
   for (;;) {
@@ -89,11 +94,16 @@ void LeaseSession::Beat() {
     cancel_ = cancel_ || response->cancel();
     return;
   }
+  bool reporting = false;
   {
     MutexLock lock(mutex_);  // to be told with the next one
     lines_.insert(lines_.begin(), request.log_lines().begin(), request.log_lines().end());
+    reporting = reporting_;
   }
-  if (absl::IsAborted(response.status())) return lost_(std::string(MessageOf(response.status())));
+  if (absl::IsAborted(response.status())) {
+    if (!reporting) lost_(std::string(MessageOf(response.status())));
+    return;
+  }
   if (now - last_success_ > std::chrono::milliseconds(lease_.ttl_millis())) {
     lost_("no heartbeat was answered for as long as the lease lasts");
   }

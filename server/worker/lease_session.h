@@ -30,6 +30,10 @@ class LeaseSession final : public Progress {
   // Sends what has not been sent.
   void Flush();
 
+  // The job is over and its end is being told. The lease ends with that, and a heartbeat may come after it: from now on
+  // the answer to the report alone tells whether the lease was lost, and ABORTED calls `lost` no more. Silence does.
+  void Reporting();
+
  private:
   void Run();
   void Beat();
@@ -42,6 +46,7 @@ class LeaseSession final : public Progress {
   CondVar changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancel_ ABSL_GUARDED_BY(mutex_) = false;
+  bool reporting_ ABSL_GUARDED_BY(mutex_) = false;
   std::string phase_ ABSL_GUARDED_BY(mutex_);
   int64_t done_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t total_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -82,6 +82,7 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
           ? absl::UnimplementedError(fmt::format("this worker does not know jobs of kind '{}'", lease.kind()))
           : runner->run(blobs_, lease.spec_json(), session);
   session.Flush();
+  session.Reporting();
   const absl::Status told = Report(lease, output);
   log_.Write(told.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
              {{"job", lease.job()},
@@ -90,7 +91,8 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
 }
 
 absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {
-  // The heartbeats go on meanwhile, so the lease lives; where it does not, they end the process.
+  // The heartbeats go on meanwhile, so the lease lives; where the service is silent for all of it, they end the
+  // process.
   for (;;) {
     const absl::Status told =
         output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));

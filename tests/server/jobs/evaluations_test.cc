@@ -21,7 +21,7 @@ class EvaluationsTest : public JobsFixture {
     PushDataset(Files({{"q.jsonl", lines}}), id, &operation);
     ASSERT_TRUE(RunOne());
     operation = OperationNow(operation.name());
-    ASSERT_TRUE(operation.has_response()) << operation.error().message();
+    ASSERT_TRUE(operation.has_response()) << operation.ShortDebugString();
     v1::Dataset dataset;
     ASSERT_TRUE(operation.response().UnpackTo(&dataset));
     EXPECT_EQ(dataset.name(), "datasets/" + id);
@@ -60,7 +60,7 @@ TEST_F(EvaluationsTest, AnEvaluationOfAnUploadedDatasetIsStoredAndListed) {
   ASSERT_TRUE(RunOne());
   v1::Evaluation evaluation;
   const auto operation = OperationNow(created.job().operation());
-  ASSERT_TRUE(operation.has_response()) << operation.error().message();
+  ASSERT_TRUE(operation.has_response()) << operation.ShortDebugString();
   ASSERT_TRUE(operation.response().UnpackTo(&evaluation));
   evaluation = Get("evaluations/found");
   EXPECT_EQ(evaluation.job(), created.job().name());
@@ -113,6 +113,8 @@ TEST_F(EvaluationsTest, AWaitingJobKeepsItsDatasetAndReference) {
               &replacing);
   ASSERT_TRUE(RunOne());
   ASSERT_TRUE(RunOne());
+  const auto operation = OperationNow(created.job().operation());
+  ASSERT_TRUE(operation.has_response()) << operation.ShortDebugString();
   EXPECT_NE(Get("evaluations/found").result_json().find("\"items\":2"), std::string::npos);
 }
 

@@ -238,7 +238,7 @@ void JobsFixture::Import(const PushedModel& model, const std::string& model_id) 
   Push(model, model_id, &operation);
   ASSERT_TRUE(RunOne());
   operation = OperationNow(operation.name());
-  ASSERT_TRUE(operation.has_response()) << operation.error().message();
+  ASSERT_TRUE(operation.has_response()) << operation.ShortDebugString();
 }
 
 bool JobsFixture::RunOne() {

@@ -1,0 +1,111 @@
+// A worker against a service that answers as the test says.
+#include "server/worker/worker_loop.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/io/file_system.h"
+#include "core/storage/local_blob_store.h"
+#include "tests/support/temp_folder.h"
+
+namespace gwq {
+namespace {
+
+constexpr char kKind[] = "import";
+
+// Has one job, whose lease is over as soon as its end was told: before the answer to that is out, as where the service
+// is slow, a heartbeat is refused.
+class SlowService final : public v1::WorkerService::Service {
+ public:
+  grpc::Status Acquire(grpc::ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse* response) override {
+    response->set_job("jobs/one");
+    response->set_kind(kKind);
+    response->set_fencing_token(7);
+    response->set_ttl_millis(150);  // a heartbeat each 50
+    return grpc::Status::OK;
+  }
+  grpc::Status Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override {
+    MutexLock lock(mutex_);
+    if (!over_) return grpc::Status::OK;
+    // Another comes only after the worker has heard the answer to the one before.
+    ++refused_;
+    changed_.NotifyAll();
+    return {grpc::StatusCode::ABORTED, "the lease is over"};
+  }
+  grpc::Status Commit(grpc::ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override {
+    AwaitRefusals();
+    return grpc::Status::OK;
+  }
+  grpc::Status Fail(grpc::ServerContext*, const v1::FailRequest*, v1::FailResponse*) override {
+    AwaitRefusals();
+    return grpc::Status::OK;
+  }
+
+  void AwaitRefusals() {
+    MutexLock lock(mutex_);
+    over_ = true;
+    while (refused_ < 2) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  int refused_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class WorkerLoopTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    ASSERT_NE(server_, nullptr);
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+
+  // Runs the job with this runner; whether the worker took its lease for lost.
+  bool LosesLease(const std::function<absl::StatusOr<JobOutput>()>& run) {
+    JobsClient client(address_, "");
+    const std::vector<JobRunner> runners = {{kKind, [&](BlobStore&, std::string_view, Progress&) { return run(); }}};
+    const gwq::Log log("worker", LogLevel::kError);
+    WorkerLoop loop({"worker", "cpu:0", 1}, client, *blobs_, runners, log, [&](const std::string&) { lost_ = true; });
+    const auto ran = loop.RunOne();
+    EXPECT_TRUE(ran.ok() && *ran) << ran.status();
+    return lost_;
+  }
+
+  const testing::TempFolder folder_;
+  const std::unique_ptr<BlobStore> blobs_ = *OpenLocalBlobStore(LocalFileSystem(), folder_.path(), SystemClock());
+  SlowService service_;
+  std::atomic<bool> lost_ = false;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+TEST_F(WorkerLoopTest, AHeartbeatThatTheCommitOvertookLosesNoLease) {
+  EXPECT_FALSE(LosesLease([] { return JobOutput(); }));
+}
+
+TEST_F(WorkerLoopTest, AHeartbeatThatTheFailureOvertookLosesNoLease) {
+  EXPECT_FALSE(LosesLease([] { return absl::InvalidArgumentError("a fault"); }));
+}
+
+TEST_F(WorkerLoopTest, AHeartbeatThatIsRefusedWhileTheJobRunsLosesTheLease) {
+  EXPECT_TRUE(LosesLease([&]() -> absl::StatusOr<JobOutput> {
+    service_.AwaitRefusals();
+    return JobOutput();
+  }));
+}
+
+}  // namespace
+}  // namespace gwq
