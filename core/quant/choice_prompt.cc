@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "core/base/status.h"
+#include "core/models/choice_text.h"
 #include "core/text/choice_tokens.h"
 
 namespace gwq {
@@ -35,6 +37,24 @@ absl::Status ChoicePromptMaker::CheckVocabulary(const ChoicePrompt& prompt, cons
                       fmt::format("holds token {}, the model's vocabulary has {}", largest, config_.vocab_size));
 }
 
+absl::Status ChoicePromptMaker::CheckText(const ChoicePrompt& prompt, const std::string& context,
+                                          std::span<const std::string> continuations, const DatasetItem& item) const {
+  const Tokenizer& tokenizer = text_.tokenizer();
+  const int32_t image = config_.image_token_id;
+  const std::vector<int32_t> given = NamedTokens(tokenizer, context, prompt.tokens, image);
+  if (std::ranges::find(given, image) != given.end()) {
+    return InvalidField(
+        fmt::format("line {}.context", item.line),
+        fmt::format("holds '{}', which marks an image; leave it out", tokenizer.IdToToken(image).value_or("")));
+  }
+  for (size_t i = 0; i < continuations.size(); ++i) {
+    // Context and choice may complete one together.
+    const std::vector<int32_t> named = NamedTokens(tokenizer, context + continuations[i], prompt.choices[i], image);
+    GWQ_RETURN_IF_ERROR(CheckNoneNamed(tokenizer, named, ChoiceField(item, i)));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<MadeChoicePrompt> ChoicePromptMaker::Make(const DatasetItem& item) const {
   const size_t kept = item.context.find_last_not_of(" \t\n\r\f\v");
   const std::string context = item.context.substr(0, kept == std::string::npos ? 0 : kept + 1);
@@ -49,6 +69,7 @@ absl::StatusOr<MadeChoicePrompt> ChoicePromptMaker::Make(const DatasetItem& item
   made.prompt.tokens = std::move(encoded->prompt);
   made.prompt.choices = std::move(encoded->choices);
   GWQ_RETURN_IF_ERROR(CheckVocabulary(made.prompt, item));
+  GWQ_RETURN_IF_ERROR(CheckText(made.prompt, context, continuations, item));
   if (made.prompt.tokens.empty()) {
     const int32_t end = text_.stop_ids().empty() ? 0 : text_.stop_ids().front();
     made.prompt.tokens.push_back(text_.bos_id().value_or(end));

@@ -1,6 +1,7 @@
 // From a question's texts to the tokens that are scored.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -26,12 +27,16 @@ class ChoicePromptMaker {
   ChoicePromptMaker(const ModelText& text, const ModelConfig& config, const std::string& delimiter)
       : text_(text), config_(config), delimiter_(delimiter) {}
 
-  // INVALID_ARGUMENT at "line N.choices[i]" for a choice that has no token of its own or is longer than the model's
-  // context, at "line N" for too many tokens or one outside the vocabulary.
+  // INVALID_ARGUMENT at "line N.choices[i]" for a choice that has no token of its own, holds or completes a special
+  // token, or is longer than the model's context; at "line N.context" for one with an image's marker; at "line N" for
+  // too many tokens or one outside the vocabulary.
   [[nodiscard]] absl::StatusOr<MadeChoicePrompt> Make(const DatasetItem& item) const;
 
  private:
   [[nodiscard]] absl::Status CheckVocabulary(const ChoicePrompt& prompt, const DatasetItem& item) const;
+  // Neither image markers nor, in a choice, special tokens.
+  [[nodiscard]] absl::Status CheckText(const ChoicePrompt& prompt, const std::string& context,
+                                       std::span<const std::string> continuations, const DatasetItem& item) const;
   [[nodiscard]] absl::Status Cut(const DatasetItem& item, MadeChoicePrompt& made) const;
 
   const ModelText& text_;

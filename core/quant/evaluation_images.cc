@@ -58,8 +58,10 @@ class Seer {
       message.parts.push_back({true, ""});
     }
     message.parts.push_back({false, item.context});
-    GWQ_ASSIGN_OR_RETURN(ImagePrompt prompt, BuildImagePrompt(*text_, loaded_->model(), *processor_, {&message, 1},
-                                                              in_order, RenderOptions{}));
+    absl::StatusOr<ImagePrompt> made =
+        BuildImagePrompt(*text_, loaded_->model(), *processor_, {&message, 1}, in_order, RenderOptions{});
+    if (!made.ok()) return AtQuestion(item, made.status());
+    ImagePrompt prompt = *std::move(made);
     if (static_cast<int64_t>(prompt.tokens.size()) > kMaxPromptTokens) {
       return InvalidField(fmt::format("line {}", item.line),
                           fmt::format("has {} tokens with its images, at most {} are asked; use smaller images",
@@ -87,6 +89,13 @@ class Seer {
 
  private:
   Seer() = default;
+
+  // A prompt is refused for what the question holds.
+  static absl::Status AtQuestion(const DatasetItem& item, const absl::Status& status) {
+    const std::string field = fmt::format("line {}.question", item.line);
+    const std::vector<FieldViolation> violations = FieldViolations(status);
+    return violations.empty() ? Annotate(status, field) : InvalidField(field, violations[0].description);
+  }
 
   Backend* backend_ = nullptr;
   int64_t max_tokens_ = 0;

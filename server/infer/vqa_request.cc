@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/choice_text.h"
 #include "server/infer/generate_request.h"
 
 namespace gwq {
@@ -142,7 +143,16 @@ absl::Status RefuseAnswerFields(const v1::VqaRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status ReadChoices(const ModelText& text, const v1::VqaRequest& request, VqaInput& out) {
+absl::Status CheckIsText(const ServedModel& model, const std::string& choice, const std::string& field) {
+  const Tokenizer& tokenizer = model.text().tokenizer();
+  const absl::StatusOr<std::vector<int32_t>> ids = tokenizer.Encode(choice, /*add_special_tokens=*/false);
+  if (!ids.ok()) return InvalidField(field, MessageOf(ids.status()));
+  const int32_t image_token = model.vision() == nullptr ? -1 : model.vision()->model().config().image_token_id;
+  return CheckNoneNamed(tokenizer, NamedTokens(tokenizer, choice, *ids, image_token), field);
+}
+
+absl::Status ReadChoices(const ServedModel& model, const v1::VqaRequest& request, VqaInput& out) {
+  const ModelText& text = model.text();
   GWQ_RETURN_IF_ERROR(RefuseAnswerFields(request));
   const v1::ChoiceSet& choices = request.choices();
   if (choices.texts_size() < 2 || choices.texts_size() > kMaxChoices) {
@@ -160,6 +170,7 @@ absl::Status ReadChoices(const ModelText& text, const v1::VqaRequest& request, V
     const std::string field = fmt::format("choices.texts[{}]", i);
     if (choices.texts(i).empty()) return InvalidField(field, "is empty");
     if (!seen.insert(choices.texts(i)).second) return InvalidField(field, "stands there twice");
+    GWQ_RETURN_IF_ERROR(CheckIsText(model, choices.texts(i), field));
     out.task.choices.push_back(choices.texts(i));
   }
   out.task.with_end = choices.with_end();
@@ -196,7 +207,7 @@ absl::Status ReadTask(const ServedModel& model, const v1::VqaRequest& request, V
   }
   if (request.task_case() == v1::VqaRequest::kChoices) {
     task.kind = VqaTask::Kind::kChoices;
-    return ReadChoices(model.text(), request, out);
+    return ReadChoices(model, request, out);
   }
   if (request.task_case() == v1::VqaRequest::kBoxes) {
     task.kind = VqaTask::Kind::kBoxes;

@@ -179,6 +179,11 @@ class VisionEvalTest(unittest.TestCase):
                                        "--max-tokens", "6", "--temperature", "0", "--json").stdout.splitlines()[-1]
             self.assertEqual(json.loads(served)["result"]["free_text"]["answer"], answer, "what serving answers")
         boxes = self.metrics(self.gwq("eval", "run", "asked", "--data", self.boxes, "--max-tokens", "8", "--name", "boxes"))
+        marked = self.data / "marked.jsonl"
+        marked.write_text(json.dumps({"image": "images/0.png", "question": "a <|image_pad|> b", "answer": "c"}) + "\n")
+        refused = self.services.gwq("eval", "run", "asked", "--data", marked, "--name", "marked", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("line 1.question", refused.stderr)
         self.assertEqual(set(boxes), {"accuracy_iou50", "mean_iou", "malformed"})
 
 

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/models/choices.h"
+#include "core/quant/choice_prompt.h"
 #include "core/quant/choice_walk.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/status_matchers.h"
@@ -16,6 +18,7 @@ namespace {
 
 using ::testing::DoubleNear;
 using ::testing::ElementsAre;
+using testing::FailsAt;
 using testing::FilesWeightLoader;
 using testing::GoldenModel;
 using testing::IsOk;
@@ -40,6 +43,62 @@ TEST(ChoiceScores, DivergenceIsThatOfItsDefinition) {
   EXPECT_DOUBLE_EQ(KlDivergence(std::vector<double>{0.5, 0.5}, std::vector<double>{0.25, 0.75}),
                    0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3));
   EXPECT_EQ(KlDivergence(std::vector<double>{0.0, 1.0}, std::vector<double>{0.5, 0.5}), std::log(2.0));
+}
+
+// Letters a to x, brackets and a blank are tokens, and three that are special.
+class ChoicePromptTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    nlohmann::json vocabulary;
+    for (int i = 0; i < 24; ++i) vocabulary[std::string(1, static_cast<char>('a' + i))] = i;
+    for (const char* other : {"<", ">", " ", "<end>", "<image>", "<unk>"}) vocabulary[other] = vocabulary.size();
+    nlohmann::json tokenizer = {{"version", "1.0"},
+                                {"added_tokens", nlohmann::json::array()},
+                                {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"unk_token", "<unk>"}}}};
+    tokenizer["model"]["merges"] = nlohmann::json::array();
+    for (const char* special : {"<end>", "<image>", "<unk>"}) {
+      tokenizer["added_tokens"].push_back({{"id", vocabulary[special]},
+                                           {"content", special},
+                                           {"single_word", false},
+                                           {"lstrip", false},
+                                           {"rstrip", false},
+                                           {"normalized", false},
+                                           {"special", true}});
+    }
+    auto text = ModelText::Load({{"tokenizer.json", tokenizer.dump()}});
+    ASSERT_THAT(text, IsOk());
+    text_ = *std::move(text);
+    config_.vocab_size = static_cast<int64_t>(vocabulary.size());
+    config_.image_token_id = vocabulary["<image>"];
+  }
+
+  absl::StatusOr<MadeChoicePrompt> Make(const std::string& context, const std::vector<std::string>& choices) const {
+    const std::string delimiter;
+    DatasetItem item;
+    item.line = 3;
+    item.context = context;
+    item.choices = choices;
+    return ChoicePromptMaker(*text_, config_, delimiter).Make(item);
+  }
+
+  std::unique_ptr<const ModelText> text_;
+  ModelConfig config_;
+};
+
+TEST_F(ChoicePromptTest, AChoiceIsTextAndNamesNoSpecialToken) {
+  EXPECT_THAT(Make("ab", {"c", "d<end>"}), FailsAt("line 3.choices[1]"));
+  EXPECT_THAT(Make("ab", {"<image>", "d"}), FailsAt("line 3.choices[0]"));
+  EXPECT_THAT(Make("ab<en", {"c", "d>"}), FailsAt("line 3.choices[1]")) << "context and choice together name one";
+  const auto unknown = Make("ab", {"c", "Z"});
+  EXPECT_THAT(unknown, IsOk()) << "an unknown letter becomes a special token that nobody named";
+}
+
+TEST_F(ChoicePromptTest, AContextMayNameSpecialTokensButNoImage) {
+  EXPECT_THAT(Make("a<image>", {"c", "d"}), FailsAt("line 3.context"));
+  const auto made = Make("a<end>", {"c", "d"});
+  ASSERT_THAT(made, IsOk());
+  EXPECT_THAT(made->prompt.tokens, ElementsAre(0, 27));
+  EXPECT_THAT(made->prompt.choices, ElementsAre(ElementsAre(2), ElementsAre(3)));
 }
 
 class ChoiceWalkTest : public ::testing::Test {

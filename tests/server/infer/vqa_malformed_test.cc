@@ -156,6 +156,17 @@ std::vector<Case> TaskCases() {
        [](auto& r) {
          SetChoices(r, {"a", "b"});
          r.mutable_choices()->set_normalization(static_cast<v1::ChoiceNormalization>(9));
+         {"a choice with an image's marker", [](auto& r) { SetChoices(r, {"a", "b <|image_pad|>"}); }, kInvalid,
+          "choices.texts[1]"},
+             {"a choice with the end of a turn", [](auto& r) { SetChoices(r, {"a<|im_end|>", "b"}); }, kInvalid,
+              "choices.texts[0]"},
+             {"a special token of a text model",
+              [](auto& r) {
+                r.clear_images();
+                r.set_model(std::string("tiny"));
+                SetChoices(r, {"a", "<|im_end|>"});
+              },
+              kInvalid, "choices.texts[1]"},
        },
        kInvalid, "choices.normalization"},
       {"choices with max_tokens",
