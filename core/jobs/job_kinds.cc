@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/artifact/limits.h"
+#include "core/artifact/manifest.h"
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
 #include "core/jobs/specs.h"
@@ -17,6 +18,22 @@ namespace {
 constexpr uint64_t kStreamingBytes = uint64_t{256} << 20;
 // A dataset's file and what its lines become, as a multiple of the file.
 constexpr uint64_t kDatasetFactor = 10;
+// One image at the limits of core/vision/image.h: its file, and at most four bytes a pixel while it is decoded.
+constexpr uint64_t kDecodeBytes = uint64_t{320} << 20;
+
+absl::StatusOr<uint64_t> DatasetBytes(BlobStore& store, const Digest& digest) {
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, digest, kMaxManifestBytes));
+  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
+  uint64_t texts = 0, decode = 0;
+  for (const ManifestFile& file : manifest.files) {
+    if (file.path.ends_with(".jsonl") || file.path.ends_with(".txt")) {
+      texts += file.size;
+    } else {
+      decode = kDecodeBytes;
+    }
+  }
+  return kDatasetFactor * texts + decode;
+}
 
 Plan MemoryAlone(uint64_t bytes) {
   Plan plan;
@@ -28,9 +45,11 @@ absl::StatusOr<Plan> PlanImport(BlobStore& store, std::string_view spec_json) {
   GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec_json));
   // The manifest is parsed twice (declared and imported); its tree takes a few times its text.
   GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(job.manifest));
-  // Lines of a dataset are read whole, at most a small file of them.
-  const uint64_t lines = job.dataset ? kDatasetFactor * kMaxSmallFileBytes : 0;
-  return MemoryAlone(kStreamingBytes + 8 * manifest.size + lines);
+  uint64_t dataset = 0;
+  if (job.dataset) {
+    GWQ_ASSIGN_OR_RETURN(dataset, DatasetBytes(store, job.manifest));
+  }
+  return MemoryAlone(kStreamingBytes + 8 * manifest.size + dataset);
 }
 
 absl::StatusOr<Plan> PlanQuantize(BlobStore& store, std::string_view spec_json) {

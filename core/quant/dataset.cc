@@ -187,4 +187,15 @@ absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind) {
   return absl::OkStatus();
 }
 
+absl::Status CheckComplete(const DatasetItem& item) {
+  if (item.box) GWQ_RETURN_IF_ERROR(CheckItem(item, EvaluationKind::kGrounding));
+  const bool right_choice = std::ranges::any_of(item.answers, [&](const std::string& answer) {
+    return std::ranges::find(item.choices, answer) != item.choices.end();
+  });
+  const bool for_choices = !item.choices.empty() && (item.images.empty() || !right_choice);
+  if (for_choices) GWQ_RETURN_IF_ERROR(CheckItem(item, EvaluationKind::kChoices));
+  if (for_choices || (item.box && item.answers.empty())) return absl::OkStatus();
+  return CheckItem(item, EvaluationKind::kVqa);
+}
+
 }  // namespace gwq

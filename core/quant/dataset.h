@@ -42,4 +42,9 @@ struct DatasetItem {
 // beside choices.
 [[nodiscard]] absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind);
 
+// Whether it is fit for what it seems made for: grounding where it has a box; choices where it has any and no image, or
+// where none of its answers is among them; vqa else, and where it has answers beside a box. INVALID_ARGUMENT as
+// CheckItem.
+[[nodiscard]] absl::Status CheckComplete(const DatasetItem& item);
+
 }  // namespace gwq

@@ -15,9 +15,10 @@
 namespace gwq {
 
 // Turns what a client uploaded into a dataset: `upload` is the manifest as declared, of kind "dataset", with its blobs
-// in the store. Checks that there is one .jsonl or .txt file in the top folder, or nothing but images, every line of
-// it, and that the images it names were uploaded. Returns the digest of the stored manifest. INVALID_ARGUMENT at
-// "files" or "line N.key".
+// in the store. Checks that there is one .jsonl or .txt file in the top folder, or nothing but images; that every line
+// is fit for an evaluation (CheckComplete), and a box inside its image; and that every image that a line names, or that
+// stands alone, was uploaded and decodes. Returns the digest of the stored manifest. INVALID_ARGUMENT at "files[...]"
+// or "line N.key"; the errors of `progress`. Phase "import", in items or images. Memory: the items and one image.
 [[nodiscard]] absl::StatusOr<Digest> ImportDataset(BlobStore& store, const Manifest& upload, Progress& progress);
 
 // Immutable. The store must outlive it.

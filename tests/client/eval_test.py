@@ -80,7 +80,8 @@ class EvalTest(unittest.TestCase):
         self.assertEqual(refused.returncode, INVALID)
         self.assertIn("line 2.answer", refused.stderr)
         # Well formed, but no question for this kind: the job says so.
-        bad.write_text('{"question": "a", "answer": "b"}\n')
+        (self.services.folder / "any.png").write_bytes(png_image.stripes(24, 20, 1))
+        bad.write_text('{"question": "a", "image": "any.png", "answer": "b"}\n')
         refused = self.services.gwq("eval", "run", "small", "--data", bad, "--kind", "choices", check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("line 1.choices", refused.stderr)
@@ -178,12 +179,12 @@ class VisionEvalTest(unittest.TestCase):
             served = self.services.gwq("vqa", "models/seeing", "--image", self.data / f"images/{i}.png", "--question", f"what is {i}?",
                                        "--max-tokens", "6", "--temperature", "0", "--json").stdout.splitlines()[-1]
             self.assertEqual(json.loads(served)["result"]["free_text"]["answer"], answer, "what serving answers")
-        boxes = self.metrics(self.gwq("eval", "run", "asked", "--data", self.boxes, "--max-tokens", "8", "--name", "boxes"))
         marked = self.data / "marked.jsonl"
         marked.write_text(json.dumps({"image": "images/0.png", "question": "a <|image_pad|> b", "answer": "c"}) + "\n")
         refused = self.services.gwq("eval", "run", "asked", "--data", marked, "--name", "marked", check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("line 1.question", refused.stderr)
+        boxes = self.metrics(self.gwq("eval", "run", "asked", "--data", self.boxes, "--max-tokens", "8", "--name", "boxes"))
         self.assertEqual(set(boxes), {"accuracy_iou50", "mean_iou", "malformed"})
 
 

@@ -1,22 +1,29 @@
 // Evaluations of stored models: what they find, store and refuse.
 #include "core/quant/evaluation.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/artifact/limits.h"
 #include "core/artifact/manifest.h"
 #include "core/backend/cpu/cpu_backend.h"
+#include "core/base/clock.h"
+#include "core/io/fault_file_system.h"
 #include "core/models/choices.h"
 #include "core/quant/choice_walk.h"
 #include "core/quant/evaluation_memory.h"
 #include "core/quant/stored_dataset.h"
+#include "core/storage/local_blob_store.h"
 #include "tests/core/quant/stored_golden.h"
+#include "tests/support/png_file.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
 
 namespace gwq {
 namespace {
@@ -26,6 +33,7 @@ using testing::FailsAt;
 using testing::HasCode;
 using testing::IsOk;
 using testing::StoredGolden;
+using testing::StripedPng;
 
 constexpr char kModel[] = "llama-tied-f16-v4";
 constexpr char kOther[] = "qwen2-tied-bf16-v5";
@@ -201,11 +209,12 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   const auto run = [&](const EvaluationTask& task) {
     return RunEvaluation(store, golden.digest(), std::nullopt, task, NoProgress());
   };
-  const Digest vqa = Dataset(store, {{"q.jsonl", R"({"question":"q","answer":"a"})"}});
+  const Digest vqa = Dataset(
+      store, {{"q.jsonl", R"({"question":"q","image":"a.png","answer":"a"})"}, {"a.png", StripedPng(24, 16, 1)}});
   EXPECT_THAT(run(Choices(vqa)), FailsAt("line 1.choices"));
   const Digest seen = Dataset(
       store, {{"q.jsonl", std::string(kLines) + R"({"context":"w1","image":"a.png","choices":["w2","w3"],"answer":0})"},
-              {"a.png", "x"}});
+              {"a.png", StripedPng(24, 16, 1)}});
   EXPECT_THAT(run(Choices(seen)), FailsAt("line 4.image"));
   EvaluationTask text;
   text.text = "w1";
@@ -222,12 +231,9 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   const auto import = [&](const std::map<std::string, std::string>& files) {
     return ImportDataset(store, DatasetManifest(store, files), NoProgress());
   };
-  const std::string image = R"({"question":"q","image":"a.png","answer":"a"})";
-  EXPECT_THAT(import({{"q.jsonl", image}, {"a.png", "x"}}), IsOk());
-  EXPECT_THAT(import({{"q.jsonl", image}, {"b.png", "x"}}), FailsAt("line 1.image"));
   EXPECT_THAT(import({{"q.jsonl", std::string(kLines) + "{\n"}}), FailsAt("line 4"));
   EXPECT_THAT(import({{"q.jsonl", kLines}, {"r.jsonl", kLines}}), FailsAt("files"));
-  EXPECT_THAT(import({{"a.png", "x"}}), IsOk()) << "a picture for a calibration";
+  EXPECT_THAT(import({{"a.png", StripedPng(24, 16, 1)}}), IsOk()) << "a picture for a calibration";
   EXPECT_THAT(import({{"a.png", "x"}, {"read.md", "x"}}), FailsAt("files"));
   EXPECT_THAT(import({}), FailsAt("files"));
   EXPECT_THAT(import({{"t.txt", "\xFF"}}), FailsAt("files"));
@@ -239,9 +245,9 @@ TEST(Evaluation, BoxesOfAFamilyWithoutThemAreRefusedBeforeAnythingIsComputed) {
   EvaluationTask task;
   task.kind = EvaluationKind::kGrounding;
   const auto plan = [&](StoredGolden& golden, const std::optional<Digest>& reference) {
-    task.dataset =
-        Dataset(golden.store(), {{"q.jsonl", R"({"question":"q","image":"a.png","box":[0,0,1,1]})"}, {"a.png", "x"}})
-            .Hex();
+    task.dataset = Dataset(golden.store(), {{"q.jsonl", R"({"question":"q","image":"a.png","box":[0,0,1,1]})"},
+                                            {"a.png", StripedPng(24, 16, 1)}})
+                       .Hex();
     return EvaluationMemory(golden.store(), golden.digest(), reference, task);
   };
   StoredGolden boxless("llava-f16-v4", {{"preprocessor_config.json",
@@ -257,6 +263,90 @@ TEST(Evaluation, BoxesOfAFamilyWithoutThemAreRefusedBeforeAnythingIsComputed) {
   EXPECT_THAT(plan(boxes, boxes.digest()), IsOk());
   StoredGolden blind(kModel);
   EXPECT_THAT(plan(blind, std::nullopt), HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+class DatasetImport : public ::testing::Test {
+ protected:
+  DatasetImport() : store_(*OpenLocalBlobStore(files_, folder_.path(), clock_)) {}
+
+  absl::StatusOr<Digest> Import(const std::map<std::string, std::string>& files, Progress& progress = NoProgress()) {
+    return ImportDataset(*store_, DatasetManifest(*store_, files), progress);
+  }
+
+  const std::string png_ = StripedPng(24, 16, 1);
+  const std::string vqa_ = R"({"question":"q","image":"a.png","answer":"a"})";
+  testing::TempFolder folder_;
+  FaultFileSystem files_{LocalFileSystem()};  // does not wait for the disk
+  FakeClock clock_;
+  const std::unique_ptr<BlobStore> store_;
+};
+
+TEST_F(DatasetImport, EveryImageThatALineNamesIsDecoded) {
+  const std::string other = R"({"question":"q","images":["a.png","b.png"],"answer":"a"})";
+  const auto second = [&](const std::string& bytes) {
+    return Import({{"q.jsonl", vqa_ + "\n\n" + other}, {"a.png", png_}, {"b.png", bytes}});
+  };
+  EXPECT_THAT(second(png_), IsOk());
+  EXPECT_THAT(second("x"), FailsAt("line 3.image"));
+  EXPECT_THAT(second(png_.substr(0, png_.size() - 1)), FailsAt("line 3.image")) << "cut short";
+  std::string broken = png_;
+  broken[broken.size() / 2] ^= 1;
+  EXPECT_THAT(second(broken), FailsAt("line 3.image")) << "its header is whole";
+  const std::string large = *ReadSmallFile(
+      LocalFileSystem(), std::string(std::getenv("GWQ_SOURCE_DIR")) + "/tests/golden/data/images/100-megapixels.png",
+      uint64_t{1} << 24);
+  EXPECT_THAT(second(large), FailsAt("line 3.image"));
+  EXPECT_THAT(Import({{"q.jsonl", vqa_}, {"b.png", png_}}), FailsAt("line 1.image")) << "not uploaded";
+  EXPECT_THAT(Import({{"a.png", png_}, {"b.png", "x"}}), FailsAt("files[1]")) << "images alone";
+}
+
+TEST_F(DatasetImport, ALineThatNoEvaluationCouldUseIsNamed) {
+  const auto import = [&](const std::string& line) {
+    return Import({{"q.jsonl", std::string(kLines) + line}, {"a.png", png_}});
+  };
+  EXPECT_THAT(import(R"({"context":"c","choices":["a"],"answer":0})"), FailsAt("line 4.choices"));
+  EXPECT_THAT(import(R"({"context":"c","choices":["a","b"]})"), FailsAt("line 4.answer"));
+  EXPECT_THAT(import(R"({"context":"c","choices":["a","b"],"answer":"c"})"), FailsAt("line 4.answer"));
+  EXPECT_THAT(import(R"({"question":"q","answer":"a"})"), FailsAt("line 4.image"));
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png"})"), FailsAt("line 4.answer"));
+  EXPECT_THAT(import(R"({"image":"a.png","box":[0,0,1,1]})"), FailsAt("line 4.question"));
+  EXPECT_THAT(import(R"({"context":"c","choices":["a","b"],"answer":0,"box":[0,0,1,1]})"), FailsAt("line 4.image"));
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png","choices":["a","b"],"answers":["c","d"]})"),
+              FailsAt("line 4.answer"));
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png","choices":["a","b"],"answers":["b","B"]})"), IsOk());
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png","box":[0,0,24,16]})"), IsOk());
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png","box":[0,0,24.5,16]})"), FailsAt("line 4.box"));
+  EXPECT_THAT(import(R"({"question":"q","image":"a.png","box":[0,0,24,17]})"), FailsAt("line 4.box"));
+}
+
+// Wants the work to end once this many items are done.
+class EndAfter final : public Progress {
+ public:
+  explicit EndAfter(int64_t items) : items_(items) {}
+  void Step(std::string_view phase, int64_t done, int64_t total) override {
+    last = fmt::format("{} {}/{}", phase, done, total);
+    done_ = done;
+  }
+  void Log(std::string_view) override {}
+  absl::Status Check() override { return done_ < items_ ? absl::OkStatus() : absl::CancelledError("enough"); }
+
+  std::string last;
+
+ private:
+  const int64_t items_;
+  int64_t done_ = 0;
+};
+
+TEST_F(DatasetImport, TellsItsProgressAndEndsWhenAsked) {
+  const std::map<std::string, std::string> files = {{"q.jsonl", vqa_ + "\n" + vqa_ + "\n" + vqa_}, {"a.png", png_}};
+  EndAfter never(4);
+  EXPECT_THAT(Import(files, never), IsOk());
+  EXPECT_EQ(never.last, "import 3/3");
+  EndAfter second(1);
+  EXPECT_THAT(Import(files, second), HasCode(absl::StatusCode::kCancelled));
+  EXPECT_EQ(second.last, "import 1/3");
+  EndAfter alone(1);
+  EXPECT_THAT(Import({{"a.png", png_}, {"b.png", png_}}, alone), HasCode(absl::StatusCode::kCancelled));
 }
 
 TEST(Evaluation, MemoryIsPlannedFromManifestsAlone) {
