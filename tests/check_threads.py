@@ -41,7 +41,7 @@ def analysis_command(entry):
     for word in words[first + 1:]:
         if skip or word.startswith("-W") and not word.startswith("-Wl,"):
             skip = False
-        elif word in ("-o", "-MF", "-MT"):
+        elif word in ("-o", "-MF", "-MT", "-include"):  # what g++ precompiled
             skip = True
         elif word not in ("-c", "-MD", "-O3") and not word.startswith("-fno-tree"):
             kept.append(word)

@@ -1,0 +1,1 @@
+// Owns the precompiled header; there is nothing else to compile.
