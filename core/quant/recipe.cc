@@ -76,7 +76,7 @@ const Table<Recipe>& BytesTable() {
   using namespace recipe_table;
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method,
-             "of every Linear that is not the head: gwq, rtn (round to nearest) or keep (as it is)"),
+             "method of every Linear that is not the head: gwq, rtn (round to nearest) or keep (as it is)"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &Recipe::outlier_ratio, Ratio(),

@@ -75,8 +75,10 @@ class SpecialFilesTest(Files):
     def test_other_entries_of_a_models_folder_are_left_alone(self):
         self.pipe("control")
         (self.folder / "assets.json").mkdir()
+        (self.folder / "model.safetensors").write_bytes(bytes(7))
         run = self.gwq("models", "push", self.folder)
-        self.assertIn("holds no .safetensors file", run.stderr)
+        self.assertEqual(run.returncode, INVALID)
+        self.assertIn("model.safetensors: has less than 8 bytes", run.stderr)
 
     def test_a_configuration_is_a_file_or_was_opened_by_the_caller(self):
         pipe = self.pipe("config")

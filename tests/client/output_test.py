@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import fake_services  # noqa: E402
 
-FAILED = 1
+FAILED, JOB_FAILED = 1, 6
 # More than a pipe or a buffer of the C library holds.
 LONG = [["generate", "any", "--no-load", "--prompt", "x"],
         ["generate", "any", "--no-load", "--prompt", "x", "--json"],
@@ -81,11 +81,11 @@ class OutputTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0)
         self.assertIn("models/2", run.stdout)
 
-    def test_the_failure_of_the_command_itself_is_told_first(self):
-        with open("/dev/full", "w") as full:
-            run = self.services.gwq("models", "show", "any", stdout=full)
-        self.assertEqual(run.returncode, 3)
-        self.assertIn("no such model", run.stderr)
+    def test_a_command_that_failed_itself_keeps_its_exit_code(self):
+        run = self.on_full_device("jobs", "watch", "any")
+        self.assertEqual(run.returncode, JOB_FAILED, run.stderr)
+        self.assertIn("jobs/any failed: no luck", run.stderr)
+        self.assertIn("No space left", run.stderr)
 
 
 if __name__ == "__main__":

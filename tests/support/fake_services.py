@@ -28,6 +28,9 @@ class Models(models_pb2_grpc.ModelServiceServicer):
 
 
 class Jobs(jobs_pb2_grpc.JobServiceServicer):
+    def WatchJob(self, request, context):
+        yield jobs_pb2.Job(name=request.name, state=jobs_pb2.JOB_STATE_FAILED, error={"code": 13, "message": "no luck"})
+
     def ReadJobLogs(self, request, context):
         while context.is_active():
             yield jobs_pb2.JobLogLine(text="line")
