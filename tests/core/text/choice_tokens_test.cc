@@ -151,8 +151,7 @@ TEST(AnswerContinuations, ATemplateWithoutAnswersGetsABlankUnlessItEndsInWhiteSp
       "{{ message['content'] }}{% endfor %}";
   constexpr char kThinks[] = "{% for message in messages %}{{ message['content'] }}\n<think>{% endfor %}";
   EXPECT_THAT(Continue(kRefuses, false, {"red"}), ElementsAre(" red"));
-  EXPECT_THAT(Continue(std::string(kRefuses) + "\n\n", false, {"red"}), ElementsAre("red"))
-      << "a template's last line break is dropped, the one before is not";
+  EXPECT_THAT(Continue(std::string(kRefuses) + "{{ '\\n' }}", false, {"red"}), ElementsAre("red"));
   EXPECT_THAT(Continue(std::string(kThinks) + "{% if add_generation_prompt %}A: {% endif %}", false, {"red"}),
               ElementsAre("red"));
 }

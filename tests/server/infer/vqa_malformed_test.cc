@@ -150,23 +150,23 @@ std::vector<Case> TaskCases() {
        kInvalid, "choices.texts"},
       {"an empty choice", [](auto& r) { SetChoices(r, {"a", ""}); }, kInvalid, "choices.texts[1]"},
       {"a choice twice", [](auto& r) { SetChoices(r, {"a", "b", "a"}); }, kInvalid, "choices.texts[2]"},
+      {"a choice with an image's marker", [](auto& r) { SetChoices(r, {"a", "b <|image_pad|>"}); }, kInvalid,
+       "choices.texts[1]"},
+      {"a choice with the end of a turn", [](auto& r) { SetChoices(r, {"a<|im_end|>", "b"}); }, kInvalid,
+       "choices.texts[0]"},
+      {"a special token of a text model",
+       [](auto& r) {
+         r.clear_images();
+         r.set_model(std::string("tiny"));
+         SetChoices(r, {"a", "<|im_end|>"});
+       },
+       kInvalid, "choices.texts[1]"},
       {"a choice above the context", [](auto& r) { SetChoices(r, {"a", std::string(300, 'b')}); }, kInvalid,
        "choices.texts[1]"},
       {"unknown normalization",
        [](auto& r) {
          SetChoices(r, {"a", "b"});
          r.mutable_choices()->set_normalization(static_cast<v1::ChoiceNormalization>(9));
-         {"a choice with an image's marker", [](auto& r) { SetChoices(r, {"a", "b <|image_pad|>"}); }, kInvalid,
-          "choices.texts[1]"},
-             {"a choice with the end of a turn", [](auto& r) { SetChoices(r, {"a<|im_end|>", "b"}); }, kInvalid,
-              "choices.texts[0]"},
-             {"a special token of a text model",
-              [](auto& r) {
-                r.clear_images();
-                r.set_model(std::string("tiny"));
-                SetChoices(r, {"a", "<|im_end|>"});
-              },
-              kInvalid, "choices.texts[1]"},
        },
        kInvalid, "choices.normalization"},
       {"choices with max_tokens",
