@@ -8,6 +8,7 @@
 #include "core/artifact/gguf_import.h"
 #include "core/artifact/limits.h"
 #include "core/artifact/shard_header.h"
+#include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/models/model.h"
@@ -151,6 +152,13 @@ absl::StatusOr<Manifest> ImportDirectory(BlobStore& store, const Manifest& uploa
   return out;
 }
 
+// What prepares pictures is known when the model comes in, not when it is first asked.
+absl::Status CheckProcessor(const std::map<std::string, std::string>& files) {
+  GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(files.at("config.json")));
+  if (!config.vision.has_value()) return absl::OkStatus();
+  return ReadImageProcessor(files, *config.vision).status();
+}
+
 absl::StatusOr<bool> IsGgufUpload(const Manifest& upload) {
   if (upload.kind != "model") return InvalidField("kind", "an upload is a 'model'");
   if (upload.shards.empty()) return InvalidField("shards", "no file of weights: send .safetensors or .gguf");
@@ -182,6 +190,7 @@ absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Pro
   }
   GWQ_ASSIGN_OR_RETURN(const auto text_files, ReadTextFiles(store, manifest));
   GWQ_RETURN_IF_ERROR(ModelText::Load(text_files).status());
+  GWQ_RETURN_IF_ERROR(CheckProcessor(text_files));
   GWQ_RETURN_IF_ERROR(CheckManifest(manifest));
   const std::string text = ManifestJson(manifest);
   return PutBlob(store, std::as_bytes(std::span(text)));

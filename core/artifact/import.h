@@ -18,10 +18,13 @@ namespace gwq {
 // every tensor in FP16 (norms too), rows of Llama's Q and K back in Hugging Face's order, config and tokenizer written
 // from the metadata. A value that FP16 cannot hold is refused and not clamped.
 //
+// A vision-language model needs its processor's settings, which must fit its tower (stored_processor.h).
+//
 // INVALID_ARGUMENT naming the field: "files[...]" and "shards[...]" of the manifest, "config.<key>" of config.json,
-// "metadata[<key>]" of the GGUF file, "tensors[<name>]", "tokenizer.json". Nothing becomes visible then, and what was
-// stored on the way is left to the garbage collector. Phase "import", in bytes of tensors. Memory: the small files, one
-// header, a few MiB.
+// "metadata[<key>]" of the GGUF file, "tensors[<name>]", "tokenizer.json", "preprocessor_config.json[.<key>]" and
+// "processor_config.json.<key>". UNIMPLEMENTED naming the key for settings of a processor that are known and not
+// supported. Nothing becomes visible then, and what was stored on the way is left to the garbage collector. Phase
+// "import", in bytes of tensors. Memory: the small files, one header, a few MiB.
 [[nodiscard]] absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Progress& progress);
 
 }  // namespace gwq

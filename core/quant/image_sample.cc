@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/artifact/limits.h"
+#include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
 #include "core/models/image_prompt.h"
 
@@ -69,11 +70,9 @@ std::string_view BuiltInQuestion() { return "What shapes and colours are in this
 
 absl::StatusOr<std::unique_ptr<const ImageProcessor>> ProcessorOf(const StoredModel& model) {
   GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
-  const auto file = [&](const char* name) {
-    const auto found = files.find(name);
-    return found == files.end() ? std::string_view() : std::string_view(found->second);
-  };
-  return ImageProcessor::Parse({file("config.json"), file("preprocessor_config.json"), file("processor_config.json")});
+  const std::optional<VisionConfig>& vision = model.model()->config().vision;
+  if (!vision.has_value()) return absl::FailedPreconditionError("the model sees no images");
+  return ReadImageProcessor(files, *vision);
 }
 
 absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,

@@ -31,7 +31,7 @@ struct ImageSample {
 [[nodiscard]] absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
                                                           const ModelText& text, BlobStore& store);
 
-// The processor of a stored model; the errors of ImageProcessor::Parse.
+// The processor of a stored model; the errors of ReadImageProcessor, FAILED_PRECONDITION for a text model.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<const ImageProcessor>> ProcessorOf(const StoredModel& model);
 
 // A picture of 224 x 224 made by arithmetic alone: a shaded background, a red disc, a blue square, a green triangle and

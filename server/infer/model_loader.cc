@@ -7,36 +7,13 @@
 #include <utility>
 
 #include "core/artifact/stored_model.h"
+#include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
 #include "core/engine/step_model.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
 
 namespace gwq {
-namespace {
-
-// Of a picture that every family takes.
-constexpr int kUsualSide = 224;
-
-absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadProcessor(const std::map<std::string, std::string>& files,
-                                                                    const VisionConfig& vision) {
-  const auto file = [&](const char* name) {
-    const auto found = files.find(name);
-    return found == files.end() ? std::string_view() : std::string_view(found->second);
-  };
-  GWQ_ASSIGN_OR_RETURN(auto processor, ImageProcessor::Parse({.config = file("config.json"),
-                                                              .preprocessor_config = file("preprocessor_config.json"),
-                                                              .processor_config = file("processor_config.json")}));
-  GWQ_ASSIGN_OR_RETURN(const PreparedImage usual, processor->Plan(kUsualSide, kUsualSide));
-  if (usual.patch_size_floats != vision.patch_floats) {
-    return InvalidField("preprocessor_config.json",
-                        fmt::format("makes patches of {} values, the tower of config.json takes {}",
-                                    usual.patch_size_floats, vision.patch_floats));
-  }
-  return processor;
-}
-
-}  // namespace
 
 absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
   MutexLock lock(mutex_);
@@ -65,7 +42,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedMod
   const ModelConfig& config = stored->model()->config();
   std::unique_ptr<const ImageProcessor> processor;
   if (stored->model()->vision() != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(processor, ReadProcessor(files, *config.vision));
+    GWQ_ASSIGN_OR_RETURN(processor, ReadImageProcessor(files, *config.vision));
   }
   if (max_context_tokens > config.max_positions) {
     return InvalidField("max_context_tokens",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/base/status.h"
@@ -64,6 +65,30 @@ GoldenPrompt LoadGoldenPrompt(const GoldenModel& golden, std::string_view which)
 std::vector<std::string> GoldenVisionModelNames() {
   return {"qwen2-vl-tied-f16-v4", "qwen2-vl-untied-f32-v5", "qwen25-vl-f16-v4", "qwen25-vl-f32-v5",
           "smolvlm-bf16-v4",      "idefics3-f32-v5",        "llava-f16-v4",     "llava-qwen2-f32-v5"};
+}
+
+std::string GoldenProcessorJson(std::string_view config_json) {
+  const nlohmann::json config = nlohmann::json::parse(config_json);
+  const std::string type = config.at("model_type");
+  const nlohmann::json& vision = config.at("vision_config");
+  if (type.starts_with("qwen2")) {
+    return nlohmann::json{{"image_processor_type", "Qwen2VLImageProcessor"},
+                          {"patch_size", vision.at("patch_size")},
+                          {"merge_size", vision.at("spatial_merge_size")},
+                          {"temporal_patch_size", vision.at("temporal_patch_size")}}
+        .dump();
+  }
+  const int side = vision.at("image_size");
+  if (type == "llava") {
+    return nlohmann::json{{"image_processor_type", "CLIPImageProcessor"},
+                          {"size", {{"shortest_edge", side}}},
+                          {"crop_size", {{"height", side}, {"width", side}}}}
+        .dump();
+  }
+  return nlohmann::json{{"image_processor_type", "Idefics3ImageProcessor"},
+                        {"size", {{"longest_edge", 4 * side}}},
+                        {"max_image_size", {{"longest_edge", side}}}}
+      .dump();
 }
 
 absl::StatusOr<PromptBatches> PromptBatches::Create(Backend& backend, const LoadedModel& model,

@@ -32,6 +32,9 @@ struct GoldenPrompt {
 
 [[nodiscard]] std::vector<std::string> GoldenVisionModelNames();
 
+// A preprocessor_config.json for one of them: settings that fit the tower of this config.json.
+[[nodiscard]] std::string GoldenProcessorJson(std::string_view config_json);
+
 // Several prompts' rows [begin, end) in one batch, with a cache for all of them.
 class PromptBatches {
  public:

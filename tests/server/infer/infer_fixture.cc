@@ -37,7 +37,7 @@ const Imported& Models() {
     models.tiny = *ImportTinyModel(*models.store, 1);
     models.other = *ImportTinyModel(*models.store, 2);
     models.seeing = *ImportTinyVlm(*models.store, 1);
-    models.blind = *ImportTinyVlm(*models.store, 1, /*with_processor=*/false);
+    models.blind = *WithoutFile(*models.store, models.seeing, "preprocessor_config.json");
     models.boxless = *ImportTinyLlava(*models.store, 1);
     return &models;
   }();

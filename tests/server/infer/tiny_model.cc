@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <span>
 
 #include "core/artifact/import.h"
+#include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 #include "tests/support/temp_folder.h"
@@ -44,10 +46,17 @@ absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
   return ImportMade(store, "tiny_model.py", seed, {"config.json", "tokenizer.json", "tokenizer_config.json"});
 }
 
-absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_processor) {
-  std::vector<std::string> names = {"config.json", "tokenizer.json", "tokenizer_config.json"};
-  if (with_processor) names.emplace_back("preprocessor_config.json");
-  return ImportMade(store, "tiny_vlm.py", seed, names);
+absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed) {
+  return ImportMade(store, "tiny_vlm.py", seed,
+                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"});
+}
+
+absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path) {
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, model, kMaxFile));
+  GWQ_ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(json));
+  std::erase_if(manifest.files, [&](const ManifestFile& file) { return file.path == path; });
+  const std::string without = ManifestJson(manifest);
+  return PutBlob(store, std::as_bytes(std::span(without)));
 }
 
 absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "core/base/sha256.h"
@@ -14,8 +15,11 @@ namespace gwq::testing {
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed);
 
 // A tiny Qwen2-VL (tests/support/tiny_vlm.py) with patches of 4 and pictures of 64 to 4096 pixels; its vocabulary has
-// ten special tokens before the bytes. `with_processor` false: preprocessor_config.json is missing.
-[[nodiscard]] absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed, bool with_processor = true);
+// ten special tokens before the bytes.
+[[nodiscard]] absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed);
+
+// A model that an import would refuse: the same without this file.
+[[nodiscard]] absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path);
 
 // A tiny LLaVA of the same script, with patches of 4, pictures of 16 x 16 and three special tokens before the bytes. It
 // writes no boxes, and its template ends in "ASSISTANT:".
