@@ -241,6 +241,18 @@ TEST_F(VqaMalformedTest, EveryBadRequestIsRefusedByBothMethodsWithCodeAndField) 
   EXPECT_TRUE(StreamVqa(*stub, AskAbout({StripedPng(24, 16, 1)}, "fine")).status.ok());
 }
 
+TEST_F(VqaMalformedTest, ADialogueHasNoMoreMessagesThanThePageSays) {
+  Start();
+  ASSERT_TRUE(Load("seeing").ok());
+  v1::VqaRequest request = AskAbout({}, "");
+  for (int i = 0; i < 1001; ++i)
+    Converse(request, [](auto& message) { message.add_parts()->set_text(std::string("x")); });
+  v1::VqaResponse response;
+  const grpc::Status status = VqaOnce(*stub, request, &response);
+  EXPECT_NE(status.error_message().find("1001 messages, the limit is 1000"), std::string::npos)
+      << status.error_message();
+}
+
 TEST_F(VqaMalformedTest, UploadImageNamesTheField) {
   Setup setup;
   setup.image_limits.max_bytes = 65'536;
