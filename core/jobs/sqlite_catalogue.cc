@@ -81,6 +81,11 @@ void SqliteStore::SetStepHook(std::function<void(std::string_view step)> hook) {
 absl::StatusOr<CatalogueEntry> SqliteStore::Find(const std::string& principal, const std::string& kind,
                                                  const std::string& name) {
   MutexLock lock(mutex_);
+  return FindEntry(principal, kind, name);
+}
+
+absl::StatusOr<CatalogueEntry> SqliteStore::FindEntry(const std::string& principal, const std::string& kind,
+                                                      const std::string& name) {
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare(fmt::format(
                            "SELECT {} FROM entries WHERE principal = ? AND kind = ? AND name = ?", kEntryColumns)));
@@ -147,9 +152,9 @@ absl::Status SqliteStore::CheckUnused(const CatalogueEntry& entry) {
 }
 
 absl::Status SqliteStore::Delete(const std::string& principal, const std::string& kind, const std::string& name) {
-  GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find(principal, kind, name));
   MutexLock lock(mutex_);
   GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, FindEntry(principal, kind, name));
   GWQ_RETURN_IF_ERROR(DropEndedHolds());
   GWQ_RETURN_IF_ERROR(CheckUnused(entry));
   GWQ_ASSIGN_OR_RETURN(Statement statement,

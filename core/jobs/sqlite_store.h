@@ -86,6 +86,8 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::StatusOr<JobRow> FindJob(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<CatalogueEntry> FindEntry(const std::string& principal, const std::string& kind,
+                                           const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // None for the empty key.
   absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal, const std::string& request_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
