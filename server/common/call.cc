@@ -35,16 +35,20 @@ Call::Call(const CallEnvironment& environment, std::string_view method, grpc::Ca
 
 void Call::Begin() {
   self_ = shared_from_this();
-  const auto& metadata = context_->client_metadata();
-  const auto header = metadata.find("authorization");
-  auto principal = environment_.authenticator.Principal(
-      header == metadata.end() ? std::string_view() : std::string_view(header->second.data(), header->second.size()));
+  auto principal = environment_.authenticator.Principal(authorization());
   if (!principal.ok()) {
     End(principal.status());
     return;
   }
   principal_ = *std::move(principal);
   Post([this] { Start(); });
+}
+
+std::string_view Call::authorization() const {
+  const auto& metadata = context_->client_metadata();
+  const auto header = metadata.find("authorization");
+  if (header == metadata.end()) return {};
+  return {header->second.data(), header->second.size()};
 }
 
 void Call::Post(std::function<void()> task) { PostOn(environment_.executor, std::move(task)); }

@@ -66,6 +66,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void HandleDone();
 
   [[nodiscard]] grpc::CallbackServerContext& context() const { return *context_; }
+  // The header of that name as the caller sent it; empty where it sent none. Valid as long as the context.
+  [[nodiscard]] std::string_view authorization() const;
   const CallEnvironment environment_;
 
  private:

@@ -12,26 +12,22 @@ const std::vector<double> kNextTokenSeconds = {0.002, 0.005, 0.01, 0.02, 0.05, 0
 
 }  // namespace
 
-EngineMetrics::EngineMetrics(Metrics& metrics, const std::string& model)
+EngineMetrics::EngineMetrics(Metrics& metrics, const MetricLabels& labels)
     : metrics_(metrics),
-      model_(model),
+      labels_(labels),
       first_token_(metrics.Histogram("gwq_infer_first_token_seconds",
-                                     "Time from a request's arrival to its first token.", kFirstTokenSeconds,
-                                     {{"model", model}})),
+                                     "Time from a request's arrival to its first token.", kFirstTokenSeconds, labels)),
       next_token_(metrics.Histogram("gwq_infer_inter_token_seconds", "Time between two tokens of one request.",
-                                    kNextTokenSeconds, {{"model", model}})),
-      queued_(
-          metrics.Gauge("gwq_infer_queued_requests", "Requests that wait for blocks or a slot.", {{"model", model}})),
-      running_(metrics.Gauge("gwq_infer_running_requests", "Requests in the batch.", {{"model", model}})),
-      parked_(metrics.Gauge("gwq_infer_parked_requests", "Requests whose client does not read.", {{"model", model}})),
-      cache_used_(
-          metrics.Gauge("gwq_infer_cache_used_ratio", "Share of the KV cache's blocks in use.", {{"model", model}})),
-      prompt_tokens_(metrics.Counter("gwq_infer_prompt_tokens_total", "Prompt tokens computed, recomputation included.",
-                                     {{"model", model}})),
-      generated_tokens_(metrics.Counter("gwq_infer_generated_tokens_total", "Tokens generated.", {{"model", model}})),
+                                    kNextTokenSeconds, labels)),
+      queued_(metrics.Gauge("gwq_infer_queued_requests", "Requests that wait for blocks or a slot.", labels)),
+      running_(metrics.Gauge("gwq_infer_running_requests", "Requests in the batch.", labels)),
+      parked_(metrics.Gauge("gwq_infer_parked_requests", "Requests whose client does not read.", labels)),
+      cache_used_(metrics.Gauge("gwq_infer_cache_used_ratio", "Share of the KV cache's blocks in use.", labels)),
+      prompt_tokens_(
+          metrics.Counter("gwq_infer_prompt_tokens_total", "Prompt tokens computed, recomputation included.", labels)),
+      generated_tokens_(metrics.Counter("gwq_infer_generated_tokens_total", "Tokens generated.", labels)),
       evictions_(metrics.Counter("gwq_infer_evictions_total",
-                                 "Requests that gave their cache blocks back and were computed again.",
-                                 {{"model", model}})) {}
+                                 "Requests that gave their cache blocks back and were computed again.", labels)) {}
 
 EngineMetrics::~EngineMetrics() {
   for (prometheus::Gauge* gauge : {&queued_, &running_, &parked_, &cache_used_}) gauge->Set(0);
@@ -46,9 +42,9 @@ void EngineMetrics::OnNextToken(int64_t millis_since_last) {
 }
 
 void EngineMetrics::OnFinished(absl::StatusCode code) {
-  metrics_
-      .Counter("gwq_infer_requests_total", "Requests that ended in the engine, by status code.",
-               {{"model", model_}, {"code", absl::StatusCodeToString(code)}})
+  MetricLabels labels = labels_;
+  labels.emplace_back("code", absl::StatusCodeToString(code));
+  metrics_.Counter("gwq_infer_requests_total", "Requests that ended in the engine, by status code.", labels)
       .Increment();
 }
 

@@ -11,8 +11,8 @@ namespace gwq {
 // Called on the engine's thread.
 class EngineMetrics final : public EngineObserver {
  public:
-  // `metrics` must outlive this object. `model` becomes the label of that name.
-  EngineMetrics(Metrics& metrics, const std::string& model);
+  // `metrics` must outlive this object. `labels` tell which model it is.
+  EngineMetrics(Metrics& metrics, const MetricLabels& labels);
   // Sets the gauges to zero: the model is gone.
   ~EngineMetrics() override;
 
@@ -23,7 +23,7 @@ class EngineMetrics final : public EngineObserver {
 
  private:
   Metrics& metrics_;
-  const std::string model_;
+  const MetricLabels labels_;
   prometheus::Histogram& first_token_;
   prometheus::Histogram& next_token_;
   prometheus::Gauge& queued_;

@@ -1,5 +1,6 @@
 #include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "core/base/status.h"
@@ -12,10 +13,10 @@ namespace gwq {
 namespace {
 
 // Finds the model, makes the request and submits it.
-absl::Status SubmitTo(const InferEnvironment& environment, const v1::GenerateRequest& request,
-                      std::chrono::system_clock::time_point deadline, std::shared_ptr<GenerationSink> sink,
-                      CancelSlot& slot) {
-  GWQ_ASSIGN_OR_RETURN(const auto model, environment.models.Find(request.model()));
+absl::Status SubmitTo(const InferEnvironment& environment, const std::string& principal,
+                      const v1::GenerateRequest& request, std::chrono::system_clock::time_point deadline,
+                      std::shared_ptr<GenerationSink> sink, CancelSlot& slot) {
+  GWQ_ASSIGN_OR_RETURN(const auto model, environment.models.Find(principal, request.model()));
   GWQ_ASSIGN_OR_RETURN(GenerationRequest generation,
                        MakeGenerationRequest(*model, request, MonotonicDeadline(environment.clock, deadline)));
   GWQ_ASSIGN_OR_RETURN(auto handle, model->engine().Submit(std::move(generation), std::move(sink)));
@@ -57,7 +58,7 @@ class GenerateHandler final : public ServerStreamHandler<v1::GenerateRequest, v1
 
   void Open() override {
     auto sink = std::make_shared<Sink>(std::static_pointer_cast<GenerateHandler>(shared_from_this()));
-    const absl::Status status = SubmitTo(infer_, request(), context().deadline(), std::move(sink), slot_);
+    const absl::Status status = SubmitTo(infer_, principal(), request(), context().deadline(), std::move(sink), slot_);
     if (!status.ok()) End(status);
   }
   void Drained() override { slot_.Resume(); }
@@ -99,7 +100,7 @@ class GenerateOnceHandler final : public UnaryHandler<v1::GenerateRequest, v1::G
 
   void Start() override {
     auto sink = std::make_shared<Sink>(std::static_pointer_cast<GenerateOnceHandler>(shared_from_this()));
-    const absl::Status status = SubmitTo(infer_, request(), context().deadline(), std::move(sink), slot_);
+    const absl::Status status = SubmitTo(infer_, principal(), request(), context().deadline(), std::move(sink), slot_);
     if (!status.ok()) End(status);
   }
   void Cancelled() override {

@@ -13,7 +13,7 @@ Holds::Holds(ModelSource& source, const Log& log) : source_(source), log_(log) {
 }
 
 Holds::~Holds() {
-  std::map<std::string, Digest> left;
+  KeptByName left;
   {
     MutexLock lock(mutex_);
     exiting_ = true;
@@ -21,49 +21,56 @@ Holds::~Holds() {
   }
   changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
-  for (const auto& [name, digest] : left) Release(name, digest);
+  for (const auto& [key, hold] : left) Release(key.second, hold);
 }
 
-void Holds::Keep(const ResolvedModel& model) {
+void Holds::Keep(const Caller& caller, const ResolvedModel& model) {
   MutexLock lock(mutex_);
-  kept_[model.name] = model.digest;
+  kept_[{caller.principal, model.name}] = {caller, model.digest};
 }
 
-void Holds::Drop(const std::string& name) {
-  Digest digest;
+void Holds::Drop(const std::string& principal, const std::string& name) {
+  Kept dropped;
   {
     MutexLock lock(mutex_);
-    const auto found = kept_.find(name);
+    const auto found = kept_.find({principal, name});
     if (found == kept_.end()) return;
-    digest = found->second;
+    dropped = std::move(found->second);
     kept_.erase(found);
-    // One hold serves all names of the same bytes.
-    if (std::ranges::any_of(kept_, [&](const auto& entry) { return entry.second == digest; })) return;
+    // One hold serves all names that a principal has for the same bytes.
+    if (std::ranges::any_of(kept_, [&](const auto& entry) {
+          return entry.first.first == principal && entry.second.digest == dropped.digest;
+        })) {
+      return;
+    }
   }
-  Release(name, digest);
+  Release(name, dropped);
 }
 
-void Holds::Release(const std::string& name, const Digest& digest) {
-  const absl::Status status = source_.Release(digest);
+void Holds::Release(const std::string& name, const Kept& hold) {
+  const absl::Status status = source_.Release(hold.caller, hold.digest);
   if (!status.ok()) {
     log_.Write(LogLevel::kWarning, "hold not released; it runs out by itself",
-               {{"model", name}, {"error", MessageOf(status)}});
+               {{"principal", hold.caller.principal}, {"model", name}, {"error", MessageOf(status)}});
   }
 }
 
 void Holds::RenewAll() {
-  std::map<std::string, Digest> kept;
+  KeptByName kept;
   {
     MutexLock lock(mutex_);
     kept = kept_;
   }
-  for (const auto& [name, digest] : kept) {
-    const absl::StatusOr<ResolvedModel> renewed = source_.Resolve(name);
+  for (const auto& [key, hold] : kept) {
+    const auto& [principal, name] = key;
+    const absl::StatusOr<ResolvedModel> renewed = source_.Resolve(hold.caller, name);
     if (!renewed.ok()) {
-      log_.Write(LogLevel::kWarning, "hold not renewed", {{"model", name}, {"error", MessageOf(renewed.status())}});
-    } else if (renewed->digest != digest) {
-      log_.Write(LogLevel::kWarning, "the name now means other bytes than those loaded",
-                 {{"model", name}, {"loaded", digest.Hex()}, {"now", renewed->digest.Hex()}});
+      log_.Write(LogLevel::kWarning, "hold not renewed",
+                 {{"principal", principal}, {"model", name}, {"error", MessageOf(renewed.status())}});
+    } else if (renewed->digest != hold.digest) {
+      log_.Write(
+          LogLevel::kWarning, "the name now means other bytes than those loaded",
+          {{"principal", principal}, {"model", name}, {"loaded", hold.digest.Hex()}, {"now", renewed->digest.Hex()}});
     }
   }
 }

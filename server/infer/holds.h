@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "core/base/mutex.h"
 #include "server/common/log.h"
@@ -21,21 +22,27 @@ class Holds {
   Holds(const Holds&) = delete;
   Holds& operator=(const Holds&) = delete;
 
-  // From now on the hold on `model`, just resolved, is renewed.
-  void Keep(const ResolvedModel& model);
-  // Releases it. May block on the network.
-  void Drop(const std::string& name);
+  // From now on the hold on `model`, just resolved for `caller`, is renewed in its name.
+  void Keep(const Caller& caller, const ResolvedModel& model);
+  // Releases the principal's hold. May block on the network.
+  void Drop(const std::string& principal, const std::string& name);
 
  private:
+  struct Kept {
+    Caller caller;
+    Digest digest;
+  };
+  using KeptByName = std::map<std::pair<std::string, std::string>, Kept>;  // by principal and name
+
   void Run();
   void RenewAll();
-  void Release(const std::string& name, const Digest& digest);
+  void Release(const std::string& name, const Kept& hold);
 
   ModelSource& source_;
   const Log& log_;
   Mutex mutex_;
   CondVar changed_;
-  std::map<std::string, Digest> kept_ ABSL_GUARDED_BY(mutex_);
+  KeptByName kept_ ABSL_GUARDED_BY(mutex_);
   bool exiting_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -10,22 +10,24 @@ const std::vector<double> kSeconds = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 
 
 }  // namespace
 
-ImageMetrics::ImageMetrics(Metrics& metrics, const std::string& model)
+ImageMetrics::ImageMetrics(Metrics& metrics, const MetricLabels& labels)
     : metrics_(metrics),
-      model_(model),
-      rows_(metrics.Counter("gwq_infer_image_tokens_total", "Rows of prompts that images became.", {{"model", model}})),
+      labels_(labels),
+      rows_(metrics.Counter("gwq_infer_image_tokens_total", "Rows of prompts that images became.", labels)),
       queue_(metrics.Histogram("gwq_infer_image_queue_seconds", "Time that a request's images waited for a thread.",
-                               kSeconds, {{"model", model}})),
+                               kSeconds, labels)),
       prepare_(metrics.Histogram("gwq_infer_image_prepare_seconds", "Time to decode and preprocess a request's images.",
-                                 kSeconds, {{"model", model}})),
+                                 kSeconds, labels)),
       encode_(metrics.Histogram("gwq_infer_image_encode_seconds",
                                 "Time a request's images took in the vision tower, waiting for their turn included.",
-                                kSeconds, {{"model", model}})) {}
+                                kSeconds, labels)) {}
 
 void ImageMetrics::OnImages(int images, int64_t rows, const ImageTimes& times, absl::StatusCode code) {
+  MetricLabels labels = labels_;
+  labels.emplace_back("code", absl::StatusCodeToString(code));
   metrics_
       .Counter("gwq_infer_images_total", "Images of requests, by the status that preparing and encoding them had.",
-               {{"model", model_}, {"code", absl::StatusCodeToString(code)}})
+               labels)
       .Increment(images);
   queue_.Observe(times.queue_millis * 1e-3);
   if (code != absl::StatusCode::kOk) return;

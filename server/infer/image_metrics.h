@@ -19,15 +19,15 @@ struct ImageTimes {
 // Thread-safe.
 class ImageMetrics {
  public:
-  // `metrics` must outlive this object. `model` becomes the label of that name.
-  ImageMetrics(Metrics& metrics, const std::string& model);
+  // `metrics` must outlive this object. `labels` tell which model it is.
+  ImageMetrics(Metrics& metrics, const MetricLabels& labels);
 
   // A request's images became rows of a prompt, or failed to with `code`.
   void OnImages(int images, int64_t rows, const ImageTimes& times, absl::StatusCode code);
 
  private:
   Metrics& metrics_;
-  const std::string model_;
+  const MetricLabels labels_;
   prometheus::Counter& rows_;
   prometheus::Histogram& queue_;
   prometheus::Histogram& prepare_;

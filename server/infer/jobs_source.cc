@@ -23,14 +23,14 @@ class JobsSource final : public ModelSource {
         holder_(std::move(holder)),
         stub_(v1::ArtifactService::NewStub(grpc::CreateChannel(options.address, grpc::InsecureChannelCredentials()))) {}
 
-  absl::StatusOr<ResolvedModel> Resolve(const std::string& name) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name) override {
     v1::ResolveRequest request;
     request.set_name(name);
-    request.set_holder(holder_);
+    request.set_holder(HolderOf(caller));
     request.set_hold_millis(options_.hold_millis);
     v1::ResolveResponse response;
     grpc::ClientContext context;
-    Prepare(context);
+    Prepare(caller, context);
     GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response)));
     ResolvedModel resolved;
     resolved.name = response.name();
@@ -39,23 +39,32 @@ class JobsSource final : public ModelSource {
     return resolved;
   }
 
-  absl::Status Release(const Digest& digest) override {
+  absl::Status Release(const Caller& caller, const Digest& digest) override {
     v1::ReleaseHoldRequest request;
     request.set_digest(digest.Hex());
-    request.set_holder(holder_);
+    request.set_holder(HolderOf(caller));
     google::protobuf::Empty response;
     grpc::ClientContext context;
-    Prepare(context);
+    Prepare(caller, context);
     return ToStatus(stub_->ReleaseHold(&context, request, &response));
   }
 
   int64_t hold_millis() const override { return options_.hold_millis; }
 
  private:
-  void Prepare(grpc::ClientContext& context) const {
+  // A gwq-jobs without tokens has one principal for all callers: one's release must not end another's hold there.
+  [[nodiscard]] std::string HolderOf(const Caller& caller) const {
+    if (caller.authorization.empty()) return holder_;
+    return fmt::format("{}-{}", holder_, Sha256Of(caller.principal).Hex().substr(0, 16));
+  }
+  void Prepare(const Caller& caller, grpc::ClientContext& context) const {
     context.set_deadline(std::chrono::system_clock::now() + kCallTime);
     context.set_wait_for_ready(true);
-    if (!options_.token.empty()) context.AddMetadata("authorization", "Bearer " + options_.token);
+    if (!caller.authorization.empty()) {
+      context.AddMetadata("authorization", caller.authorization);
+    } else if (!options_.token.empty()) {
+      context.AddMetadata("authorization", "Bearer " + options_.token);
+    }
   }
   absl::Status ToStatus(const grpc::Status& status) const {
     if (status.ok()) return absl::OkStatus();
@@ -65,8 +74,11 @@ class JobsSource final : public ModelSource {
                       "--jobs its address?",
                       options_.address, kCallTime.count()));
     }
-    return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                        fmt::format("gwq-jobs at {}: {}", options_.address, status.error_message()));
+    const bool unknown = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
+    return absl::Status(
+        static_cast<absl::StatusCode>(status.error_code()),
+        fmt::format("gwq-jobs at {}: {}{}", options_.address, status.error_message(),
+                    unknown ? "; give both services the same --tokens, or gwq-infer a --jobs-token" : ""));
   }
 
   const JobsSourceOptions options_;

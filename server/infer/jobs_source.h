@@ -10,12 +10,13 @@ namespace gwq {
 
 struct JobsSourceOptions {
   std::string address;    // HOST:PORT of gwq-jobs
-  std::string token;      // bearer token; empty for none
+  std::string token;      // bearer token for callers without one; empty for none
   std::string blob_root;  // instead of what gwq-jobs answers, where this machine sees the blobs elsewhere; may be empty
   int64_t hold_millis = 600'000;
 };
 
-// `holder` is unique to this process. Resolve waits up to 10 s for a service that is still starting.
+// A caller's own token goes to gwq-jobs, which so answers what that caller may know and nothing else. `holder` is
+// unique to this process. Resolve waits up to 10 s for a service that is still starting.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder);
 
 }  // namespace gwq

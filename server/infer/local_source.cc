@@ -9,14 +9,14 @@ class LocalSource final : public ModelSource {
  public:
   explicit LocalSource(const std::string& blob_root) : blob_root_(blob_root) {}
 
-  absl::StatusOr<ResolvedModel> Resolve(const std::string& name) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name) override {
     const absl::StatusOr<Digest> digest = Digest::Parse(name);
     if (!digest.ok()) {
       return InvalidField("name", "is no manifest digest; start gwq-infer with --jobs to use names");
     }
     return ResolvedModel{name, *digest, blob_root_};
   }
-  absl::Status Release(const Digest&) override { return absl::OkStatus(); }
+  absl::Status Release(const Caller&, const Digest&) override { return absl::OkStatus(); }
   int64_t hold_millis() const override { return 0; }
 
  private:

@@ -8,7 +8,8 @@
 
 namespace gwq {
 
-// Names are 64 hexadecimal characters; nothing is held, so whoever owns the folder must not delete what is loaded.
+// Names are 64 hexadecimal characters and mean the same to every caller; nothing is held, so whoever owns the folder
+// must not delete what is loaded.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeLocalSource(const std::string& blob_root);
 
 }  // namespace gwq

@@ -66,11 +66,16 @@ ImageLimits MakeImageLimits(const InferSettings& settings) {
   return limits;
 }
 
-absl::Status LoadAtStart(const InferSettings& settings, ModelTable& models, const Log& log) {
-  for (const std::string& name : SplitNames(settings.load)) {
-    const auto model = models.Load(name, 0, [] { return absl::OkStatus(); });
+absl::Status LoadAtStart(const InferSettings& settings, const Authenticator& authenticator, ModelTable& models,
+                         const Log& log) {
+  const std::vector<std::string> names = SplitNames(settings.load);
+  if (names.empty()) return absl::OkStatus();
+  GWQ_ASSIGN_OR_RETURN(const Caller owner, OwnerOfLoad(settings, authenticator));
+  for (const std::string& name : names) {
+    const auto model = models.Load(owner, name, 0, [] { return absl::OkStatus(); });
     if (!model.ok()) return Annotate(model.status(), fmt::format("load {}", name));
-    log.Write(LogLevel::kInfo, "model loaded", {{"model", (*model)->name()}, {"digest", (*model)->digest()}});
+    log.Write(LogLevel::kInfo, "model loaded",
+              {{"principal", owner.principal}, {"model", (*model)->name()}, {"digest", (*model)->digest()}});
   }
   return absl::OkStatus();
 }
@@ -92,7 +97,7 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
   Holds holds(*source, log);
   ModelLoader loader(*backend, metrics, SystemClock(), MakeLoadOptions(settings, isa));
   ModelTable models(*source, holds, loader);
-  GWQ_RETURN_IF_ERROR(LoadAtStart(settings, models, log));
+  GWQ_RETURN_IF_ERROR(LoadAtStart(settings, authenticator, models, log));
 
   Executor executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls));
   Executor loads(kLoadThreads, kMaxQueuedLoads);

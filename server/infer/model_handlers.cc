@@ -24,11 +24,14 @@ class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::Loa
     const auto check = [this] {
       return cancelled() ? absl::CancelledError("the load was cancelled") : absl::OkStatus();
     };
-    const auto model = infer_.models.Load(request().name(), request().max_context_tokens(), check);
+    // Without tokens a header that a caller sends all the same means nothing.
+    const Caller caller{principal(), environment_.authenticator.checks() ? std::string(authorization()) : ""};
+    const auto model = infer_.models.Load(caller, request().name(), request().max_context_tokens(), check);
     if (!model.ok()) return End(model.status());
     response() = (*model)->Describe();
     environment_.log.Write(LogLevel::kInfo, "model loaded",
-                           {{"model", response().name()},
+                           {{"principal", principal()},
+                            {"model", response().name()},
                             {"digest", response().digest()},
                             {"weight_bytes", response().weight_bytes()},
                             {"cache_bytes", response().cache_bytes()},
@@ -55,8 +58,10 @@ class UnloadModelHandler final : public UnaryHandler<v1::UnloadModelRequest, goo
 
   void Unload() {
     const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(infer_.unload_millis);
-    const absl::Status status = infer_.models.Unload(request().name(), until);
-    if (status.ok()) environment_.log.Write(LogLevel::kInfo, "model unloaded", {{"model", request().name()}});
+    const absl::Status status = infer_.models.Unload(principal(), request().name(), until);
+    if (status.ok())
+      environment_.log.Write(LogLevel::kInfo, "model unloaded",
+                             {{"principal", principal()}, {"model", request().name()}});
     End(status);
   }
 
@@ -73,7 +78,7 @@ class ListLoadedModelsHandler final
 
  private:
   absl::Status Run() override {
-    for (const auto& model : models_.List()) *response().add_models() = model->Describe();
+    for (const auto& model : models_.List(principal())) *response().add_models() = model->Describe();
     return absl::OkStatus();
   }
 

@@ -14,6 +14,16 @@
 #include "core/storage/local_blob_store.h"
 
 namespace gwq {
+namespace {
+
+// Two principals may serve models of one name.
+MetricLabels LabelsOf(const std::string& principal, const std::string& model) {
+  MetricLabels labels = {{"model", model}};
+  if (principal != kLocalPrincipal) labels.emplace_back("principal", principal);
+  return labels;
+}
+
+}  // namespace
 
 absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
   MutexLock lock(mutex_);
@@ -31,7 +41,8 @@ int64_t ModelLoader::CacheTokens(const ModelConfig& config) const {
   return std::max<int64_t>(options_.cache_bytes / token_bytes, 1);
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedModel& resolved,
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string& principal,
+                                                               const ResolvedModel& resolved,
                                                                int64_t max_context_tokens,
                                                                const std::function<absl::Status()>& check) {
   GWQ_ASSIGN_OR_RETURN(BlobStore* const store, StoreAt(resolved.blob_root));
@@ -61,14 +72,14 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const ResolvedMod
                        .architecture = config.architecture,
                        .weight_bytes = loaded->weight_bytes(),
                        .kernels = options_.kernels};
+  const MetricLabels labels = LabelsOf(principal, resolved.name);
   std::unique_ptr<ServedVision> vision;
   if (processor != nullptr) {
-    vision =
-        std::make_unique<ServedVision>(loaded, std::move(processor), backend_, turnstile_, metrics_, resolved.name);
+    vision = std::make_unique<ServedVision>(loaded, std::move(processor), backend_, turnstile_, metrics_, labels);
   }
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
                        MakeStepModel(std::move(loaded), backend_, turnstile_, CacheTokens(config)));
-  auto observer = std::make_unique<EngineMetrics>(metrics_, resolved.name);
+  auto observer = std::make_unique<EngineMetrics>(metrics_, labels);
   return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(vision), std::move(observer),
                                        std::move(model), engine, clock_);
 }

@@ -32,9 +32,11 @@ class ModelLoader {
   ModelLoader(Backend& backend, Metrics& metrics, const Clock& clock, const LoadOptions& options)
       : backend_(backend), metrics_(metrics), clock_(clock), options_(options) {}
 
-  // `max_context_tokens` 0: the model's own, cut to the cache. `check` is asked between stages and ends the load with
-  // its error. What a load holds beside the result is one stage's mapped blobs.
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const ResolvedModel& resolved,
+  // The model's metrics bear `principal` unless it is local. `max_context_tokens` 0: the model's own, cut to the cache.
+  // `check` is asked between stages and ends the load with its error. What a load holds beside the result is one
+  // stage's mapped blobs.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const std::string& principal,
+                                                                  const ResolvedModel& resolved,
                                                                   int64_t max_context_tokens,
                                                                   const std::function<absl::Status()>& check);
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/sha256.h"
+#include "server/common/authenticator.h"
 
 namespace gwq {
 
@@ -15,14 +16,21 @@ struct ResolvedModel {
   std::string blob_root;
 };
 
+// In whose name gwq-jobs is asked.
+struct Caller {
+  std::string principal{kLocalPrincipal};
+  std::string authorization;  // the header "Bearer TOKEN" it came with; empty where this service asks for no tokens
+};
+
 // Thread-safe; every call may block on the network.
 class ModelSource {
  public:
   virtual ~ModelSource() = default;
-  // Holds the digest against deletion for hold_millis(); calling again renews the hold.
-  [[nodiscard]] virtual absl::StatusOr<ResolvedModel> Resolve(const std::string& name) = 0;
-  // Gives the hold up. A failure means that it runs out by itself.
-  [[nodiscard]] virtual absl::Status Release(const Digest& digest) = 0;
+  // What `name` means to the caller. NOT_FOUND alike for what does not exist and what is another principal's. Holds the
+  // digest for the caller against deletion for hold_millis(); calling again renews the hold.
+  [[nodiscard]] virtual absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name) = 0;
+  // Gives the caller's hold up. A failure means that it runs out by itself.
+  [[nodiscard]] virtual absl::Status Release(const Caller& caller, const Digest& digest) = 0;
   // 0: a hold never runs out.
   [[nodiscard]] virtual int64_t hold_millis() const = 0;
 };

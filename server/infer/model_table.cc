@@ -10,10 +10,11 @@
 
 namespace gwq {
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const ResolvedModel& resolved,
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::string& principal,
+                                                                 const ResolvedModel& resolved,
                                                                  int64_t max_context_tokens) const {
   MutexLock lock(mutex_);
-  const auto found = models_.find(resolved.name);
+  const auto found = models_.find({principal, resolved.name});
   if (found == models_.end()) return std::shared_ptr<ServedModel>();
   ServedModel& model = *found->second;
   if (model.digest() != resolved.digest.Hex()) {
@@ -29,7 +30,8 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const ResolvedM
   return found->second;
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const std::string& name, int64_t max_context_tokens,
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& caller, const std::string& name,
+                                                              int64_t max_context_tokens,
                                                               const std::function<absl::Status()>& check) {
   if (name.empty()) return InvalidField("name", "is empty; it names a model or artifact of gwq-jobs");
   if (max_context_tokens < 0) {
@@ -38,27 +40,30 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const std::string&
   }
   MutexLock one_load(loading_);
   GWQ_RETURN_IF_ERROR(check());
-  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(name));
-  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(resolved, max_context_tokens));
+  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(caller.principal, resolved, max_context_tokens));
+  // Also where it is present: the token that came last is the one that renews it.
+  holds_.Keep(caller, resolved);
   if (present != nullptr) return present;
 
-  holds_.Keep(resolved);
-  absl::StatusOr<std::shared_ptr<ServedModel>> loaded = loader_.Load(resolved, max_context_tokens, check);
+  absl::StatusOr<std::shared_ptr<ServedModel>> loaded =
+      loader_.Load(caller.principal, resolved, max_context_tokens, check);
   if (!loaded.ok()) {
-    holds_.Drop(resolved.name);
+    holds_.Drop(caller.principal, resolved.name);
     return loaded;
   }
   MutexLock lock(mutex_);
-  models_[resolved.name] = *loaded;
+  models_[{caller.principal, resolved.name}] = *loaded;
   return loaded;
 }
 
-absl::Status ModelTable::Unload(const std::string& name, std::chrono::steady_clock::time_point until) {
-  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> model, Find(name));
+absl::Status ModelTable::Unload(const std::string& principal, const std::string& name,
+                                std::chrono::steady_clock::time_point until) {
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> model, Find(principal, name));
   const std::string full_name = model->name();
   {
     MutexLock lock(mutex_);
-    if (models_.erase(full_name) == 0) {
+    if (models_.erase({principal, full_name}) == 0) {
       return absl::NotFoundError(fmt::format("model '{}' is being unloaded already", name));
     }
   }
@@ -73,29 +78,34 @@ absl::Status ModelTable::Unload(const std::string& name, std::chrono::steady_clo
   bool present;
   {
     MutexLock lock(mutex_);
-    present = models_.contains(full_name);
+    present = models_.contains({principal, full_name});
   }
-  if (!present) holds_.Drop(full_name);
+  if (!present) holds_.Drop(principal, full_name);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Find(const std::string& name) const {
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Find(const std::string& principal,
+                                                              const std::string& name) const {
   if (name.empty()) return InvalidField("model", "is empty; ListLoadedModels tells the names");
   MutexLock lock(mutex_);
   for (const std::string& full : {name, "artifacts/" + name, "models/" + name}) {
-    if (const auto found = models_.find(full); found != models_.end()) return found->second;
+    if (const auto found = models_.find({principal, full}); found != models_.end()) return found->second;
   }
   std::vector<std::string> names;
-  for (const auto& [loaded, model] : models_) names.push_back(loaded);
+  for (const auto& [key, model] : models_) {
+    if (key.first == principal) names.push_back(key.second);
+  }
   return absl::NotFoundError(
       fmt::format("model '{}' is not loaded here; loaded: {}. Load it with LoadModel (gwq serve load)",
                   name.substr(0, 200), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
 }
 
-std::vector<std::shared_ptr<ServedModel>> ModelTable::List() const {
+std::vector<std::shared_ptr<ServedModel>> ModelTable::List(const std::string& principal) const {
   MutexLock lock(mutex_);
   std::vector<std::shared_ptr<ServedModel>> out;
-  for (const auto& [name, model] : models_) out.push_back(model);
+  for (const auto& [key, model] : models_) {
+    if (key.first == principal) out.push_back(model);
+  }
   return out;
 }
 

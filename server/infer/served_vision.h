@@ -19,12 +19,12 @@ class ServedVision {
  public:
   // Backend, turnstile and metrics must outlive this object. `model` has a vision tower.
   ServedVision(std::shared_ptr<const LoadedModel> model, std::unique_ptr<const ImageProcessor> processor,
-               Backend& backend, Turnstile& turnstile, Metrics& metrics, const std::string& name)
+               Backend& backend, Turnstile& turnstile, Metrics& metrics, const MetricLabels& labels)
       : model_(std::move(model)),
         processor_(std::move(processor)),
         backend_(backend),
         turnstile_(turnstile),
-        metrics_(metrics, name) {}
+        metrics_(metrics, labels) {}
 
   [[nodiscard]] const Model& model() const { return model_->model(); }
   [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }

@@ -29,9 +29,11 @@ void AddInferSettings(Options& options, InferSettings& settings) {
   settings.service.max_message_mib = 32;  // requests carry images
   AddServiceSettings(options, settings.service);
   options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs, which resolves names of models and artifacts");
-  options.Add("jobs-token", settings.jobs_token, "bearer token for gwq-jobs");
+  options.Add("jobs-token", settings.jobs_token,
+              "bearer token for gwq-jobs; with tokens, callers' own are used there, and this one for what load names");
   options.Add("blobs", settings.blobs, "folder of the blob store, where it is not what gwq-jobs tells");
-  options.Add("load", settings.load, "models to load before serving, separated by commas");
+  options.Add("load", settings.load,
+              "models to load before serving, separated by commas; with tokens, for the principal of jobs-token alone");
   options.Add("isa", settings.isa, "kernels: auto, avx512, avx2 or scalar; answers do not depend on it");
   options.Add("compute-threads", settings.compute_threads, 0, 1024,
               "threads that compute, for all models; 0: one a processor");
@@ -81,6 +83,19 @@ absl::Status CheckInferSettings(const InferSettings& settings) {
                                                    settings.step_tokens, settings.max_running));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Caller> OwnerOfLoad(const InferSettings& settings, const Authenticator& authenticator) {
+  if (!authenticator.checks()) return Caller();
+  Caller owner{.authorization = "Bearer " + settings.jobs_token};
+  absl::StatusOr<std::string> principal = authenticator.Principal(owner.authorization);
+  if (!principal.ok()) {
+    return InvalidField("load",
+                        "with tokens, what is loaded at start belongs to the principal of jobs-token, and that is none "
+                        "of the tokens; set jobs-token to the owner's, or let callers load by LoadModel");
+  }
+  owner.principal = *std::move(principal);
+  return owner;
 }
 
 std::vector<std::string> SplitNames(const std::string& names) {

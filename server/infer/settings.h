@@ -6,14 +6,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/common/authenticator.h"
 #include "server/common/options.h"
+#include "server/infer/model_source.h"
 
 namespace gwq {
 
 struct InferSettings {
   ServiceSettings service;
   std::string jobs;        // HOST:PORT of gwq-jobs
-  std::string jobs_token;  // bearer token there
+  std::string jobs_token;  // bearer token there for callers without one, and for `load`
   std::string blobs;       // folder of the blob store
   std::string load;        // names, separated by commas
   std::string isa = "auto";
@@ -38,6 +40,9 @@ struct InferSettings {
 void AddInferSettings(Options& options, InferSettings& settings);
 // INVALID_ARGUMENT naming the setting where values do not fit together.
 [[nodiscard]] absl::Status CheckInferSettings(const InferSettings& settings);
+// Whose the models of `load` are: everybody's without tokens, else those of the principal that `jobs_token` names.
+// INVALID_ARGUMENT where it names none.
+[[nodiscard]] absl::StatusOr<Caller> OwnerOfLoad(const InferSettings& settings, const Authenticator& authenticator);
 // "a,b" -> {"a", "b"}; blanks and empty names are left out.
 [[nodiscard]] std::vector<std::string> SplitNames(const std::string& names);
 

@@ -19,7 +19,7 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(request().model()));
+    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(principal(), request().model()));
     absl::StatusOr<std::vector<int32_t>> ids = InvalidField("input", "neither text nor chat is set");
     if (request().input_case() == v1::TokenizeRequest::kText) {
       ids = model->text().tokenizer().Encode(request().text(), request().add_special_tokens());
@@ -56,7 +56,7 @@ class DetokenizeHandler final : public BlockingHandler<v1::DetokenizeRequest, v1
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(request().model()));
+    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(principal(), request().model()));
     const std::vector<int32_t> ids(request().ids().begin(), request().ids().end());
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < 0) return InvalidField(fmt::format("ids[{}]", i), fmt::format("is {}; ids count from 0", ids[i]));

@@ -9,7 +9,7 @@ namespace gwq {
 absl::StatusOr<std::shared_ptr<VqaStart>> StartVqa(const InferEnvironment& environment, const v1::VqaRequest& request,
                                                    const std::string& principal) {
   auto start = std::make_shared<VqaStart>();
-  GWQ_ASSIGN_OR_RETURN(start->model, environment.models.Find(request.model()));
+  GWQ_ASSIGN_OR_RETURN(start->model, environment.models.Find(principal, request.model()));
   GWQ_ASSIGN_OR_RETURN(start->input, ReadVqaRequest(*start->model, request, principal, environment.image_store,
                                                     environment.image_limits));
   GWQ_RETURN_IF_ERROR(start->model->engine().CheckQueue());

@@ -10,14 +10,14 @@ namespace {
 // Fails the first renewals.
 class FlakySource final : public ModelSource {
  public:
-  absl::StatusOr<ResolvedModel> Resolve(const std::string& name) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name) override {
     MutexLock lock(mutex_);
     ++calls_;
     changed_.NotifyAll();
     if (calls_ < 3) return absl::UnavailableError("gwq-jobs restarts");
     return ResolvedModel{name, Digest{}, ""};
   }
-  absl::Status Release(const Digest&) override { return absl::UnavailableError("gwq-jobs is gone"); }
+  absl::Status Release(const Caller&, const Digest&) override { return absl::UnavailableError("gwq-jobs is gone"); }
   int64_t hold_millis() const override { return 30; }
   void WaitCalls(int calls) {
     MutexLock lock(mutex_);
@@ -34,10 +34,11 @@ TEST(Holds, AFailedRenewalIsTriedAgainAndAFailedReleaseIsNoError) {
   FlakySource source;
   const Log log("test", LogLevel::kError);
   Holds holds(source, log);
-  holds.Keep({"models/x", Digest{}, ""});
+  const Caller caller;
+  holds.Keep(caller, {"models/x", Digest{}, ""});
   source.WaitCalls(4);
-  holds.Drop("models/x");
-  holds.Drop("models/x");
+  holds.Drop(caller.principal, "models/x");
+  holds.Drop(caller.principal, "models/x");
 }
 
 }  // namespace

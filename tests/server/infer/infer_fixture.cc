@@ -72,9 +72,11 @@ void InferFixture::Start(const Setup& setup) {
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(jobs.get());
   jobs_server_ = builder.BuildAndStart();
-  source_ = MakeJobsSource(
-      {.address = fmt::format("127.0.0.1:{}", port), .token = {}, .blob_root = {}, .hold_millis = setup.hold_millis},
-      "test");
+  source_ = MakeJobsSource({.address = fmt::format("127.0.0.1:{}", port),
+                            .token = setup.jobs_token,
+                            .blob_root = {},
+                            .hold_millis = setup.hold_millis},
+                           "test");
 
   metrics = std::make_unique<Metrics>();
   authenticator_ =
@@ -145,12 +147,14 @@ v1::LoadedModel InferFixture::Describe(const std::string& name) {
   return {};
 }
 
-SchedulerStats InferFixture::Stats(const std::string& name) { return (*models->Find(name))->engine().stats(); }
+SchedulerStats InferFixture::Stats(const std::string& name, const std::string& principal) {
+  return (*models->Find(principal, name))->engine().stats();
+}
 
-void InferFixture::ExpectIdle(const std::string& name) {
+void InferFixture::ExpectIdle(const std::string& name, const std::string& principal) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  EXPECT_TRUE((*models->Find(name))->engine().WaitUntilIdle(until));
-  EXPECT_EQ(Stats(name).free_blocks, Stats(name).blocks);
+  EXPECT_TRUE((*models->Find(principal, name))->engine().WaitUntilIdle(until));
+  EXPECT_EQ(Stats(name, principal).free_blocks, Stats(name, principal).blocks);
 }
 
 Streamed ReadStream(v1::InferenceService::Stub& stub, const v1::GenerateRequest& request) {

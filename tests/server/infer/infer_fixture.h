@@ -17,6 +17,8 @@
 
 namespace gwq::testing {
 
+inline const std::string kLocal(kLocalPrincipal);
+
 // "models/tiny" and "models/other", and the vision-language models "models/seeing", "models/blind", which lacks its
 // processor file, and "models/boxless", which is of another family.
 class InferFixture : public ::testing::Test {
@@ -28,7 +30,8 @@ class InferFixture : public ::testing::Test {
     ImageLimits image_limits;
     size_t max_queued_images = 16;
     size_t image_memory_bytes = size_t{64} << 20;
-    std::string tokens;  // lines of the token file; empty: everybody is local
+    std::string tokens;      // lines of the token file; empty: everybody is local
+    std::string jobs_token;  // the service's own at gwq-jobs
   };
   // Imported once for all tests of the program.
   static void SetUpTestSuite();
@@ -45,8 +48,8 @@ class InferFixture : public ::testing::Test {
   [[nodiscard]] std::unique_ptr<v1::InferenceService::Stub> NewStub(const grpc::ChannelArguments& arguments = {});
   [[nodiscard]] v1::LoadedModel Describe(const std::string& name);
   // Blocks until nothing runs or waits; fails where that takes more than 30 s.
-  void ExpectIdle(const std::string& name);
-  [[nodiscard]] SchedulerStats Stats(const std::string& name);
+  void ExpectIdle(const std::string& name, const std::string& principal = kLocal);
+  [[nodiscard]] SchedulerStats Stats(const std::string& name, const std::string& principal = kLocal);
 
   [[nodiscard]] static const Digest& tiny();
   [[nodiscard]] static const Digest& other();

@@ -37,7 +37,7 @@ TEST_F(ModelsTest, LoadTellsWhatWasLoadedAndIsIdempotent) {
   v1::LoadedModel again;
   ASSERT_TRUE(Load("models/tiny", &again).ok());
   EXPECT_EQ(again.digest(), loaded.digest());
-  EXPECT_EQ(models->List().size(), 1u);
+  EXPECT_EQ(models->List(kLocal).size(), 1u);
 }
 
 TEST_F(ModelsTest, LoadRefusesWhatDoesNotFitWhatIsLoaded) {
@@ -60,7 +60,7 @@ TEST_F(ModelsTest, LoadNamesTheFieldAtFault) {
   jobs->Add("models/broken", Digest{});
   EXPECT_EQ(Load("broken").error_code(), grpc::StatusCode::NOT_FOUND) << "the blob is not in the store";
   EXPECT_EQ(jobs->Holders(Digest{}), 0) << "a failed load keeps its hold";
-  EXPECT_TRUE(models->List().empty());
+  EXPECT_TRUE(models->List(kLocal).empty());
 }
 
 TEST_F(ModelsTest, AHoldIsKeptWhileLoadedAndReleasedAfterwards) {
@@ -111,7 +111,7 @@ TEST_F(ModelsTest, AnUnloadLetsRunningRequestsFinishAndRefusesNewOnes) {
   auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 50)); });
   backend->WaitHeld();
   auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
-  while (models->Find("tiny").ok()) std::this_thread::yield();
+  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
   EXPECT_EQ(ReadStream(*stub, Prompt("tiny", "abc", 5)).status.error_code(), grpc::StatusCode::NOT_FOUND);
   backend->Open();
   const Streamed streamed = stream.get();
@@ -131,7 +131,7 @@ TEST_F(ModelsTest, AnUnloadWithoutTimeEndsRunningRequests) {
   auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 8000)); });
   backend->WaitHeld();
   auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
-  while (models->Find("tiny").ok()) std::this_thread::yield();
+  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
   backend->Open();
   EXPECT_TRUE(unload.get().ok());
   EXPECT_EQ(stream.get().status.error_code(), grpc::StatusCode::UNAVAILABLE);

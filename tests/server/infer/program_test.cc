@@ -107,6 +107,40 @@ TEST(InferProgram, ServesADigestWithoutGwqJobsDrainsOnSigtermAndLogsNoPrompt) {
   EXPECT_EQ(log.find("secret"), std::string::npos) << "prompts are not logged";
 }
 
+TEST(InferProgram, WithTokensWhatIsLoadedAtStartIsSeenByItsOwnerAlone) {
+  const TempFolder blobs;
+  const TempFolder folder;
+  const auto store = OpenLocalBlobStore(LocalFileSystem(), blobs.path(), SystemClock());
+  ASSERT_TRUE(store.ok());
+  const auto digest = ImportTinyModel(**store, 3);
+  ASSERT_TRUE(digest.ok()) << digest.status();
+  std::ofstream(folder / "tokens") << "alice-0123456789 alice\nbob-0123456789ab bob\n";
+  const std::vector<std::string> arguments = {"--blobs=" + blobs.path(), "--load=" + digest->Hex(),
+                                              "--tokens=" + (folder / "tokens")};
+  Program ownerless(folder, arguments);
+  EXPECT_EQ(ownerless.WaitReady(), "");
+  EXPECT_EQ(ownerless.exit_code(), 1);
+  EXPECT_NE(ownerless.log().find("jobs-token"), std::string::npos) << ownerless.log();
+
+  std::vector<std::string> owned = arguments;
+  owned.push_back("--jobs-token=alice-0123456789");
+  Program program(folder, owned);
+  const std::string address = program.WaitReady();
+  ASSERT_FALSE(address.empty()) << program.log();
+  const auto stub = v1::InferenceService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const auto loaded = [&](const std::string& token) {
+    grpc::ClientContext call;
+    call.AddMetadata("authorization", "Bearer " + token);
+    v1::ListLoadedModelsResponse response;
+    EXPECT_TRUE(stub->ListLoadedModels(&call, {}, &response).ok());
+    return response.models_size();
+  };
+  EXPECT_EQ(loaded("alice-0123456789"), 1);
+  EXPECT_EQ(loaded("bob-0123456789ab"), 0);
+  EXPECT_EQ(program.Terminate(), 0);
+  EXPECT_EQ(program.log().find("alice-0123456789"), std::string::npos) << "tokens are not logged";
+}
+
 TEST(InferProgram, ABadSettingEndsItWithTheRemedy) {
   const TempFolder folder;
   Program program(folder, {"--blobs=/nowhere", "--isa=mmx"});

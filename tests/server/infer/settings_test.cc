@@ -111,5 +111,27 @@ TEST(InferLimits, ThePageNamesWhatIsTakenOfAnAnswersFieldsAndNoMore) {
   EXPECT_FALSE(CheckAnswerFields(request, limits).ok());
 }
 
+TEST(InferSettings, WhatIsLoadedAtStartBelongsToThePrincipalOfJobsToken) {
+  InferSettings settings;
+  settings.jobs_token = "alice-0123456789";
+  const auto open = OwnerOfLoad(settings, Authenticator());
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_EQ(open->principal, kLocalPrincipal);
+  EXPECT_EQ(open->authorization, "") << "the source has the token for callers without one";
+
+  const Authenticator authenticator = *Authenticator::FromText("alice-0123456789 alice\nbob-0123456789ab bob\n");
+  const auto alice = OwnerOfLoad(settings, authenticator);
+  ASSERT_TRUE(alice.ok()) << alice.status();
+  EXPECT_EQ(alice->principal, "alice");
+  EXPECT_EQ(alice->authorization, "Bearer alice-0123456789");
+  for (const char* const token : {"", "nobody-0123456789"}) {
+    settings.jobs_token = token;
+    const auto violations = FieldViolations(OwnerOfLoad(settings, authenticator).status());
+    ASSERT_EQ(violations.size(), 1u) << token;
+    EXPECT_EQ(violations[0].field, "load");
+    EXPECT_NE(violations[0].description.find("jobs-token"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace gwq

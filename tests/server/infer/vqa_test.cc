@@ -172,7 +172,7 @@ double TeacherForced(ServedModel& model, const v1::VqaRequest& request, const st
 TEST_F(VqaTest, ChoicesSumToOneAndEqualTeacherForcing) {
   Start();
   ASSERT_TRUE(Load("seeing").ok());
-  const auto model = *models->Find("seeing");
+  const auto model = *models->Find(kLocal, "seeing");
   for (const bool with_end : {false, true}) {
     v1::VqaRequest request = Choose({first_, second_}, "which?", {"red", "yes", "a blue square", "10", "1"});
     request.mutable_choices()->set_with_end(with_end);
@@ -237,7 +237,7 @@ v1::BoxResult ReadAsBoxes(ServedModel& model, const std::string& text, const std
 TEST_F(VqaTest, BoxesAreReadFromSpecialTokensInPixelsOfTheOriginalImage) {
   Start();
   ASSERT_TRUE(Load("seeing").ok());
-  const auto model = *models->Find("seeing");
+  const auto model = *models->Find(kLocal, "seeing");
   const std::string cat = "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(100,200),(500,700)<|box_end|>";
   const v1::BoxResult one = ReadAsBoxes(*model, "a " + cat + " and <|box_start|>(5,6),(4,3)<|box_end|>");
   ASSERT_EQ(one.boxes_size(), 1);
