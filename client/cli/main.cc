@@ -1,8 +1,8 @@
 // gwq: submit, watch, download and ask.
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <sstream>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,11 +20,18 @@ std::string UsualConfigFile() {
   return home == nullptr ? "" : std::string(home) + "/.config/gwq/config.toml";
 }
 
+// See WithEnvironment.
+void FromEnvironment(CLI::Option* option, const std::string& variable) {
+  option->envname(variable)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
 void AddGlobalOptions(CLI::App& app, Settings& settings) {
-  app.add_option("--jobs", settings.jobs, "address of gwq-jobs")->envname("GWQ_JOBS")->capture_default_str();
-  app.add_option("--infer", settings.infer, "address of gwq-infer")->envname("GWQ_INFER")->capture_default_str();
-  app.add_option("--token", settings.token, "bearer token (better in the environment or the configuration file)")
-      ->envname("GWQ_TOKEN");
+  FromEnvironment(app.add_option("--jobs", settings.jobs, "address of gwq-jobs")->capture_default_str(), "GWQ_JOBS");
+  FromEnvironment(app.add_option("--infer", settings.infer, "address of gwq-infer")->capture_default_str(),
+                  "GWQ_INFER");
+  FromEnvironment(
+      app.add_option("--token", settings.token, "bearer token (better in the environment or the configuration file)"),
+      "GWQ_TOKEN");
   app.add_option("--timeout", settings.timeout_seconds,
                  "seconds that one call may take; loading a model and what is streamed have no limit")
       ->check(CLI::Range(0.1, 86400.0))
@@ -32,8 +39,24 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
   app.add_flag("--json", settings.json, "results as JSON, one object a line");
   app.add_flag("--quiet,-q", settings.quiet, "no progress and no notes on standard error");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_config("--config", UsualConfigFile(), "file with the options above, as `name = \"value\"` lines")
-      ->envname("GWQ_CONFIG");
+  FromEnvironment(
+      app.set_config("--config", UsualConfigFile(),
+                     "file with the options above, as `name = \"value\"` lines; flags and environment win over it"),
+      "GWQ_CONFIG");
+}
+
+// The words as CLI11 takes a vector: the last one first. CLI11 would let the file win over the environment and find no
+// file that the environment names, so the environment becomes flags before those given: the last of a kind counts.
+std::vector<std::string> WithEnvironment(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string variable = option->get_envname();
+    const char* const value = variable.empty() ? nullptr : std::getenv(variable.c_str());
+    if (value != nullptr && *value != '\0') words.push_back(option->get_name() + "=" + value);
+  }
+  words.insert(words.end(), argv + 1, argv + argc);
+  std::reverse(words.begin(), words.end());
+  return words;
 }
 
 int Report(const absl::Status& status, bool json) {
@@ -96,14 +119,11 @@ void RefuseSpecialFile(const std::string& path) {
   if (absl::IsInvalidArgument(regular)) throw CLI::FileError(std::string(MessageOf(regular)));
 }
 
-// CLI11 reads nothing, and says nothing, where the variable names a file that is not there.
 void CheckConfigFiles(int argc, char** argv) {
   std::vector<std::string> files = FlaggedConfigFiles(argc, argv);
   if (files.empty()) {
     const char* const named = std::getenv("GWQ_CONFIG");
-    const bool by_variable = named != nullptr && *named != '\0';
-    files.push_back(by_variable ? named : UsualConfigFile());
-    if (by_variable && !std::filesystem::exists(named)) throw CLI::FileError::Missing(named);
+    files.push_back(named != nullptr && *named != '\0' ? named : UsualConfigFile());
   }
   std::ranges::for_each(files, RefuseSpecialFile);
 }
@@ -131,7 +151,7 @@ int Main(int argc, char** argv) {
   AddServeCommands(app, selected);
   try {
     CheckConfigFiles(argc, argv);
-    app.parse(argc, argv);
+    app.parse(WithEnvironment(app, argc, argv));
   } catch (const CLI::FileError& error) {
     return RefuseFile(error);
   } catch (const CLI::ConfigError& error) {
