@@ -5,6 +5,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/output.h"
+#include "client/cli/pull.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
 #include "client/library/download.h"
@@ -67,18 +68,6 @@ absl::StatusOr<ExitCode> Show(Session& session, const Arguments& arguments) {
   return kExitOk;
 }
 
-absl::StatusOr<ExitCode> PullTo(Session& session, const std::string& name, const std::string& folder) {
-  GWQ_ASSIGN_OR_RETURN(const client::PullSummary summary,
-                       client::Pull(session.jobs(), name, folder, session.terminal()));
-  if (session.json()) {
-    Print("{{\"folder\":{},\"files\":{},\"total_bytes\":{},\"received_bytes\":{},\"digest\":\"{}\"}}\n",
-          JsonString(folder), summary.files, summary.total_bytes, summary.received_bytes, summary.digest.Hex());
-  } else {
-    Print("{}  {} files, {}\n", folder, summary.files, BytesText(summary.total_bytes));
-  }
-  return kExitOk;
-}
-
 absl::StatusOr<ExitCode> Pull(Session& session, const Arguments& arguments) {
   const std::string name = ResourceName("artifacts", arguments.name);
   return PullTo(session, name,
@@ -131,6 +120,7 @@ absl::StatusOr<ExitCode> Delete(Session& session, const Arguments& arguments) {
   request.set_name(ResourceName("artifacts", arguments.name));
   GWQ_RETURN_IF_ERROR(
       client::Call(session.jobs(), *stub, &v1::ArtifactService::Stub::DeleteArtifact, request).status());
+  if (session.json()) PrintDone(request.name(), "deleted");
   return kExitOk;
 }
 

@@ -8,10 +8,10 @@
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
 #include "client/cli/output.h"
+#include "client/cli/pull.h"
 #include "client/cli/push.h"
 #include "client/cli/table.h"
 #include "client/cli/watch.h"
-#include "client/library/download.h"
 #include "client/library/local_dataset.h"
 #include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
@@ -218,17 +218,14 @@ struct PullArguments {
 };
 
 absl::StatusOr<ExitCode> Pull(Session& session, const PullArguments& arguments) {
-  GWQ_ASSIGN_OR_RETURN(
-      const client::PullSummary summary,
-      client::Pull(session.jobs(), ResourceName("evaluations", arguments.name), arguments.folder, session.terminal()));
-  if (!session.json()) Print("{} files in {}\n", summary.files, arguments.folder);
-  return kExitOk;
+  return PullTo(session, ResourceName("evaluations", arguments.name), arguments.folder);
 }
 
 absl::StatusOr<ExitCode> Delete(Session& session, const std::string& name) {
   v1::DeleteEvaluationRequest request;
   request.set_name(ResourceName("evaluations", name));
   GWQ_RETURN_IF_ERROR(Ask(session, &Stub::DeleteEvaluation, request).status());
+  if (session.json()) PrintDone(request.name(), "deleted");
   return kExitOk;
 }
 
@@ -236,6 +233,7 @@ absl::StatusOr<ExitCode> DeleteDataset(Session& session, const std::string& name
   v1::DeleteDatasetRequest request;
   request.set_name(ResourceName("datasets", name));
   GWQ_RETURN_IF_ERROR(Ask(session, &Stub::DeleteDataset, request).status());
+  if (session.json()) PrintDone(request.name(), "deleted");
   return kExitOk;
 }
 

@@ -55,7 +55,8 @@ absl::StatusOr<ExitCode> Show(Session& session, const std::string& name) {
 
 absl::StatusOr<ExitCode> Watch(Session& session, const std::string& name) {
   GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, ResourceName("jobs", name)));
-  PrintJob(session, job);
+  // ReportEnd prints the JSON of a job that did not succeed.
+  if (!session.json() || job.state() == v1::JOB_STATE_SUCCEEDED) PrintJob(session, job);
   return ReportEnd(session, job);
 }
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "client/cli/command.h"
+#include "client/cli/errors.h"
 #include "client/cli/output.h"
-#include "client/cli/table.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 
@@ -61,8 +61,7 @@ std::vector<std::string> WithEnvironment(const CLI::App& app, int argc, char** a
 
 int Report(const absl::Status& status, bool json) {
   if (json) {
-    PrintError("{{\"error\":{{\"code\":\"{}\",\"message\":{}}}}}\n", absl::StatusCodeToString(status.code()),
-               JsonString(MessageOf(status)));
+    PrintErrorJson(ErrorJson(status));
   } else {
     PrintError("gwq: {}: {}\n", absl::StatusCodeToString(status.code()), MessageOf(status));
   }
@@ -80,17 +79,31 @@ int Finish(absl::StatusOr<ExitCode> code, bool json) {
   return exit_code == kExitOk ? kExitFailure : exit_code;
 }
 
+// Of a command line that could not be parsed: its own --json counts, whatever came of the rest.
+bool WantsJson(const Settings& settings, int argc, char** argv) {
+  return settings.json || std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+}
+
 // Help, or what is wrong with the command line; the words are CLI11's.
 int ExitParsing(const CLI::App& app, const CLI::ParseError& error, bool json) {
   std::ostringstream out, err;
   const bool helped = app.exit(error, out, err) == 0;
-  Write(out.str());
-  WriteError(err.str());
+  if (json && !helped) {
+    PrintErrorJson(ErrorJson(absl::InvalidArgumentError(error.what())));
+  } else {
+    Write(out.str());
+    WriteError(err.str());
+  }
   return Finish(helped ? kExitOk : kExitUsage, json);
 }
 
-int RefuseFile(const CLI::ParseError& error) {
-  PrintError("gwq: --config [GWQ_CONFIG]: {}\n", error.what());
+int RefuseFile(const CLI::ParseError& error, bool json) {
+  const std::string message = fmt::format("--config [GWQ_CONFIG]: {}", error.what());
+  if (json) {
+    PrintErrorJson(ErrorJson(absl::InvalidArgumentError(message)));
+  } else {
+    PrintError("gwq: {}\n", message);
+  }
   return kExitUsage;
 }
 
@@ -153,11 +166,11 @@ int Main(int argc, char** argv) {
     CheckConfigFiles(argc, argv);
     app.parse(WithEnvironment(app, argc, argv));
   } catch (const CLI::FileError& error) {
-    return RefuseFile(error);
+    return RefuseFile(error, WantsJson(settings, argc, argv));
   } catch (const CLI::ConfigError& error) {
-    return RefuseFile(error);
+    return RefuseFile(error, WantsJson(settings, argc, argv));
   } catch (const CLI::ParseError& error) {
-    return ExitParsing(app, error, settings.json);
+    return ExitParsing(app, error, WantsJson(settings, argc, argv));
   }
   Session session(settings);
   absl::StatusOr<ExitCode> code = selected.action(session);

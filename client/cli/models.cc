@@ -107,6 +107,7 @@ absl::StatusOr<ExitCode> Delete(Session& session, const std::string& name) {
   v1::DeleteModelRequest request;
   request.set_name(ResourceName("models", name));
   GWQ_RETURN_IF_ERROR(client::Call(session.jobs(), *stub, &v1::ModelService::Stub::DeleteModel, request).status());
+  if (session.json()) PrintDone(request.name(), "deleted");
   return kExitOk;
 }
 

@@ -54,6 +54,7 @@ absl::StatusOr<ExitCode> Unload(Session& session, const std::string& name) {
   v1::UnloadModelRequest request;
   request.set_name(name);
   GWQ_RETURN_IF_ERROR(client::Call(session.infer(), *stub, &v1::InferenceService::Stub::UnloadModel, request).status());
+  if (session.json()) PrintDone(request.name(), "unloaded");
   return kExitOk;
 }
 

@@ -39,6 +39,10 @@ std::string JsonText(const google::protobuf::Message& message) {
 
 void PrintJson(const google::protobuf::Message& message) { Print("{}\n", JsonText(message)); }
 
+void PrintDone(const std::string& name, const std::string& done) {
+  Print("{{\"name\":{},{}:true}}\n", JsonString(name), JsonString(done));
+}
+
 std::string JsonString(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

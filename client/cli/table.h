@@ -15,6 +15,9 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
 // One line of JSON with the proto's field names; fields at their default are printed too.
 void PrintJson(const google::protobuf::Message& message);
 
+// {"name": NAME, DONE: true}, for a command whose answer is empty.
+void PrintDone(const std::string& name, const std::string& done);
+
 [[nodiscard]] std::string JsonText(const google::protobuf::Message& message);
 
 // `text` as a JSON string, quotes included.

@@ -10,6 +10,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/draw.h"
+#include "client/cli/errors.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/library/generate.h"
@@ -198,8 +199,7 @@ void PrintAnswer(const client::VqaQuestion& question, const absl::StatusOr<v1::V
   if (answer.ok()) {
     line["answer"] = nlohmann::json::parse(JsonText(*answer), nullptr, /*allow_exceptions=*/false);
   } else {
-    line["error"] = {{"code", absl::StatusCodeToString(answer.status().code())},
-                     {"message", std::string(MessageOf(answer.status()))}};
+    line["error"] = ErrorJson(answer.status());
   }
   Print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }

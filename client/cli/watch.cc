@@ -2,10 +2,25 @@
 
 #include <fmt/format.h>
 
+#include "client/cli/errors.h"
 #include "client/cli/output.h"
+#include "client/cli/table.h"
 #include "client/library/jobs.h"
 
 namespace gwq::cli {
+namespace {
+
+// Of a job that did not succeed, whether or not the service tells an error.
+nlohmann::json EndJson(const v1::Job& job) {
+  absl::Status status = client::FromProto(job.error());
+  if (job.state() == v1::JOB_STATE_CANCELLED) status = absl::CancelledError("the job was cancelled");
+  if (status.ok()) status = absl::UnknownError("the job failed and tells no error");
+  nlohmann::json out = ErrorJson(status);
+  out["job"] = job.name();
+  return out;
+}
+
+}  // namespace
 
 std::string StateText(v1::JobState state) {
   switch (state) {
@@ -37,23 +52,26 @@ absl::StatusOr<v1::Job> FollowJob(Session& session, const std::string& name) {
   });
   terminal.Done();
   if (!job.ok() && session.canceller().cancelled()) {
-    PrintError("\nThe job goes on. Come back with: gwq jobs watch {}\nor end it with: gwq jobs cancel {}\n", name,
-               name);
+    return absl::CancelledError(
+        fmt::format("the watch was ended; the job goes on: come back with 'gwq jobs watch {}', or end it with "
+                    "'gwq jobs cancel {}'",
+                    name, name));
   }
   return job;
 }
 
 ExitCode ReportEnd(Session& session, const v1::Job& job) {
-  switch (job.state()) {
-    case v1::JOB_STATE_SUCCEEDED:
-      return kExitOk;
-    case v1::JOB_STATE_CANCELLED:
-      session.terminal().Note(fmt::format("{}: cancelled", job.name()));
-      return kExitJobCancelled;
-    default:
-      PrintError("gwq: {} failed: {}\n", job.name(), job.error().message());
-      return kExitJobFailed;
+  if (job.state() == v1::JOB_STATE_SUCCEEDED) return kExitOk;
+  const bool cancelled = job.state() == v1::JOB_STATE_CANCELLED;
+  if (session.json()) {
+    PrintJson(job);
+    PrintErrorJson(EndJson(job));
+  } else if (cancelled) {
+    session.terminal().Note(fmt::format("{}: cancelled", job.name()));
+  } else {
+    PrintError("gwq: {} failed: {}\n", job.name(), job.error().message());
   }
+  return cancelled ? kExitJobCancelled : kExitJobFailed;
 }
 
 }  // namespace gwq::cli

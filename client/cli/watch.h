@@ -8,11 +8,12 @@
 
 namespace gwq::cli {
 
-// Shows progress until the job ends. An interrupted watch leaves the job running, says how to come back and is
-// CANCELLED.
+// Shows progress until the job ends. An interrupted watch leaves the job running and is CANCELLED, with a message that
+// says how to come back.
 [[nodiscard]] absl::StatusOr<v1::Job> FollowJob(Session& session, const std::string& name);
 
-// The exit code of an ended job; a failure's message goes to standard error.
+// The exit code of an ended job. Of one that did not succeed, --json prints the job on standard output and an error
+// with its name on standard error, otherwise a line goes to standard error.
 [[nodiscard]] ExitCode ReportEnd(Session& session, const v1::Job& job);
 
 [[nodiscard]] std::string StateText(v1::JobState state);

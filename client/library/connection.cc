@@ -5,9 +5,9 @@
 #include <chrono>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "core/io/json.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 
 namespace gwq::client {
 namespace {
@@ -25,16 +25,9 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// Of the service that answered; -1 where it told none.
-int64_t RetryDelayOf(const grpc::Status& status) {
-  google::rpc::Status details;
-  if (!details.ParseFromString(status.error_details())) return -1;
-  google::rpc::RetryInfo retry;
-  for (const google::protobuf::Any& detail : details.details()) {
-    if (!detail.UnpackTo(&retry)) continue;
-    return retry.retry_delay().seconds() * 1000 + retry.retry_delay().nanos() / 1'000'000;
-  }
-  return -1;
+void AttachViolation(const google::rpc::BadRequest::FieldViolation& violation, absl::Status& status) {
+  InvalidField(violation.field(), violation.description())
+      .ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
 }
 
 // `message` and what it holds, at the path `prefix`.
@@ -86,17 +79,32 @@ void Connection::PrepareStream(grpc::ClientContext& context) const {
   if (!endpoint_.token.empty()) context.AddMetadata("authorization", "Bearer " + endpoint_.token);
 }
 
+absl::Status FromProto(const google::rpc::Status& status) {
+  absl::Status out(static_cast<absl::StatusCode>(status.code()), status.message());
+  google::rpc::BadRequest request;
+  google::rpc::RetryInfo retry;
+  for (const google::protobuf::Any& detail : status.details()) {
+    if (detail.UnpackTo(&request) && !request.field_violations().empty()) {
+      AttachViolation(request.field_violations(0), out);
+    }
+    if (detail.UnpackTo(&retry)) {
+      out = WithRetryDelay(out, retry.retry_delay().seconds() * 1000 + retry.retry_delay().nanos() / 1'000'000);
+    }
+  }
+  return out;
+}
+
 absl::Status FromGrpc(const grpc::Status& status, const Connection& connection) {
   if (status.ok()) return absl::OkStatus();
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
-  if (const int64_t delay = RetryDelayOf(status); delay >= 0) {
-    return WithRetryDelay(absl::Status(code, status.error_message()), delay);
-  }
-  if (code == absl::StatusCode::kUnavailable) {
-    return absl::Status(code, fmt::format("no answer from {}: {} (is the service running there?)", connection.address(),
-                                          status.error_message()));
-  }
-  return absl::Status(code, status.error_message());
+  google::rpc::Status told;
+  if (!told.ParseFromString(status.error_details())) told.Clear();
+  told.set_code(status.error_code());
+  told.set_message(status.error_message());
+  absl::Status out = FromProto(told);
+  // Who tells when to try again has answered.
+  if (!absl::IsUnavailable(out) || RetryDelayMilliseconds(out) >= 0) return out;
+  return absl::UnavailableError(fmt::format("no answer from {}: {} (is the service running there?)",
+                                            connection.address(), status.error_message()));
 }
 
 }  // namespace gwq::client

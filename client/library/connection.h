@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "client/library/canceller.h"
 #include "core/base/status.h"
+#include "google/rpc/status.pb.h"
 
 namespace gwq::client {
 
@@ -41,8 +42,10 @@ class Connection {
   const std::shared_ptr<grpc::Channel> channel_;
 };
 
-// The same code and retry delay; the message gets the address where nobody answered, and the field violations stay
-// readable in it.
+// The same code and message, the first field violation and the retry delay, as core/base/status.h reads them.
+[[nodiscard]] absl::Status FromProto(const google::rpc::Status& status);
+
+// The same of a call's end; the message gets the address where nobody answered.
 [[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const Connection& connection);
 
 // INVALID_ARGUMENT naming the field, as "chat.messages[1].content", whose text is not UTF-8: protobuf would send it,

@@ -1,4 +1,5 @@
 """The gwq program itself against a real gwq-jobs: where its settings come from, what it prints for programs, how it ends."""
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import services  # noqa: E402
+import tiny_model  # noqa: E402
 
 OK, FAILURE, USAGE, NOT_FOUND, INVALID, UNAVAILABLE, JOB_FAILED, JOB_CANCELLED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
 NOBODY = "127.0.0.1:1"
@@ -70,6 +72,71 @@ class SettingsTest(GwqTest):
     def test_a_key_that_is_no_setting_is_refused_by_name(self):
         self.other_file.write_text('jbos = "x"\n')
         self.assertIn("jbos", self.gwq("models", "list", "--config", self.other_file, code=USAGE).stderr)
+
+
+MODEL = "models/tiny"
+RECIPE = ["--bits", "4", "--group-size", "32", "--calibration-token-ids", ",".join(str(2 + i * 7 % 250) for i in range(40)),
+          "--evaluation-tokens", "0"]
+
+
+def error_of(run):
+    return json.loads(run.stderr.splitlines()[-1])["error"]
+
+
+class ModelTest(GwqTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.environment["GWQ_JOBS"] = cls.jobs.address
+        cls.model = tiny_model.write_model(cls.folder / "tiny")
+        cls().gwq("models", "push", cls.model)
+
+    def json(self, *arguments, **keywords):
+        return json.loads(self.gwq(*arguments, "--json", **keywords).stdout)
+
+
+class JobsTest(ModelTest):
+    def test_a_failed_job_is_an_error_that_names_it(self):
+        data = self.folder / "no-choices.jsonl"
+        data.write_text('{"question": "a", "answer": "b"}\n')
+        self.gwq("eval", "push", data)
+        run = ["eval", "run", MODEL, "--dataset", "no-choices", "--kind", "choices"]
+        self.assertIn("line 1.choices", self.gwq(*run, code=JOB_FAILED).stderr)
+        failed = self.gwq(*run, "--json", code=JOB_FAILED)
+        job, error = json.loads(failed.stdout), error_of(failed)
+        self.assertEqual(job["state"], "JOB_STATE_FAILED")
+        self.assertEqual((error["job"], error["code"]), (job["name"], "INVALID_ARGUMENT"))
+        self.assertEqual(error["field_violations"][0]["field"], "line 1.choices")
+        self.assertEqual(error_of(self.gwq("jobs", "watch", job["name"], "--json", code=JOB_FAILED)), error)
+
+    def test_what_is_deleted_is_told_and_gone(self):
+        self.gwq("models", "push", self.model, "--name", "gone")
+        self.gwq("quantize", "tiny", "--name", "gone", *RECIPE, "--wait")
+        data = self.folder / "gone.jsonl"
+        data.write_text('{"context": "a", "choices": ["b", "c"], "answer": 0}\n')
+        self.gwq("eval", "run", MODEL, "--data", data, "--name", "gone")
+        pulled = self.json("eval", "pull", "gone", self.folder / "pulled")
+        self.assertEqual((pulled["folder"], pulled["files"]), (str(self.folder / "pulled"), 2))
+        for collection, delete in (("models", ["models", "delete"]), ("artifacts", ["artifacts", "delete"]), ("evaluations", ["eval", "delete"]),
+                                   ("datasets", ["eval", "delete-dataset"])):
+            self.assertEqual(self.json(*delete, "gone"), {"name": f"{collection}/gone", "deleted": True})
+            self.assertEqual(error_of(self.gwq(*delete, "gone", "--json", code=NOT_FOUND))["code"], "NOT_FOUND")
+        self.assertIn("models/gone", self.gwq("models", "show", "gone", code=NOT_FOUND).stderr)
+
+    def test_errors_are_objects_for_programs_and_lines_for_people(self):
+        refused = ["quantize", "tiny", "--bits", "9"]
+        self.assertTrue(self.gwq(*refused, code=INVALID).stderr.startswith("gwq: INVALID_ARGUMENT: "))
+        error = error_of(self.gwq(*refused, "--json", code=INVALID))
+        self.assertEqual([violation["field"] for violation in error["field_violations"]], ["recipe.bits"])
+        self.assertIn(error["field_violations"][0]["description"], error["message"])
+        self.assertEqual(error_of(self.gwq("models", "list", "--jobs", NOBODY, "--json", code=UNAVAILABLE))["code"], "UNAVAILABLE")
+
+    def test_wrong_usage_is_told_as_json_where_that_is_asked(self):
+        for words in (["nonsense"], ["models", "show"], ["models", "list", "--timeout", "never"], ["models", "list", "--config", "/no/such/file"]):
+            self.assertNotIn("{", self.gwq(*words, code=USAGE).stderr)
+            run = self.gwq("--json", *words, code=USAGE)
+            self.assertEqual((run.stdout, error_of(run)["code"]), ("", "INVALID_ARGUMENT"))
+        self.assertIn(str(self.gwq("--help").stdout), self.gwq("--json", "--help").stdout)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,10 @@ class VqaTest(unittest.TestCase):
         self.assertIn("5 of 5", run.stderr)
         self.assertEqual(self.vqa("--batch", questions, "--question", "x", check=False).returncode, 4)
 
+    def test_unloading_is_told_to_programs(self):
+        self.services.gwq("serve", "load", "text")
+        self.assertEqual(json.loads(self.services.gwq("serve", "unload", "text", "--json").stdout), {"name": "text", "unloaded": True})
+
     def test_exit_codes(self):
         ask = ["--image", self.images[0], "--question", QUESTION]
         self.assertEqual(self.services.gwq("vqa", "nobody", *ask, check=False).returncode, 3)
