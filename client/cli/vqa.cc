@@ -41,20 +41,29 @@ struct Arguments {
   bool load = true;
 };
 
+// How choices are scored, without texts.
+v1::ChoiceSet Scoring(const Arguments& arguments) {
+  v1::ChoiceSet choices;
+  choices.set_normalization(arguments.normalize == "tokens"  ? v1::BY_TOKENS
+                            : arguments.normalize == "bytes" ? v1::BY_BYTES
+                                                             : v1::BY_NOTHING);
+  choices.set_with_end(arguments.with_end);
+  return choices;
+}
+
+v1::BoxTask BoxesOf(const Arguments& arguments) {
+  v1::BoxTask boxes;
+  if (arguments.box_image.has_value()) boxes.set_image(*arguments.box_image);
+  return boxes;
+}
+
 void SetTask(const Arguments& arguments, v1::VqaRequest& request) {
+  v1::ChoiceSet choices = Scoring(arguments);
   for (const auto* texts : {&arguments.choices, &arguments.choice}) {
-    for (const std::string& text : *texts) request.mutable_choices()->add_texts(text);
+    for (const std::string& text : *texts) choices.add_texts(text);
   }
-  if (request.has_choices()) {
-    request.mutable_choices()->set_normalization(arguments.normalize == "tokens"  ? v1::BY_TOKENS
-                                                 : arguments.normalize == "bytes" ? v1::BY_BYTES
-                                                                                  : v1::BY_NOTHING);
-    request.mutable_choices()->set_with_end(arguments.with_end);
-  }
-  if (arguments.boxes || !arguments.draw.empty()) {
-    request.mutable_boxes();
-    if (arguments.box_image.has_value()) request.mutable_boxes()->set_image(*arguments.box_image);
-  }
+  if (!choices.texts().empty()) *request.mutable_choices() = choices;
+  if (arguments.boxes || !arguments.draw.empty()) *request.mutable_boxes() = BoxesOf(arguments);
 }
 
 v1::VqaRequest CommonRequest(const Arguments& arguments) {
@@ -110,6 +119,20 @@ absl::Status CheckArguments(const Arguments& arguments) {
   }
   if (arguments.question.empty()) return absl::InvalidArgumentError("give --question, or --batch");
   return arguments.draw.empty() ? absl::OkStatus() : CheckDrawing(arguments);
+}
+
+// What would shape a task that a single question does not have; the lines of a batch may have it.
+absl::Status CheckTaskFlags(const Arguments& arguments) {
+  if (!arguments.batch.empty()) return absl::OkStatus();
+  const bool choices = !arguments.choices.empty() || !arguments.choice.empty();
+  if (!choices && (arguments.with_end || arguments.normalize != "none")) {
+    return absl::InvalidArgumentError(
+        "--normalize and --with-end are about choices: give --choices, or leave them out");
+  }
+  if (arguments.box_image.has_value() && !arguments.boxes && arguments.draw.empty()) {
+    return absl::InvalidArgumentError("--box-image is about boxes: give --boxes or --draw, or leave it out");
+  }
+  return absl::OkStatus();
 }
 
 void PrintChoices(const v1::ChoiceResult& result) {
@@ -207,8 +230,11 @@ void PrintAnswer(const client::VqaQuestion& question, const absl::StatusOr<v1::V
 absl::StatusOr<ExitCode> RunBatch(Session& session, const Arguments& arguments) {
   GWQ_ASSIGN_OR_RETURN(const std::string lines, ReadSmallFile(LocalFileSystem(), arguments.batch, kMaxBatchBytes));
   const std::string folder = std::filesystem::path(arguments.batch).parent_path().string();
-  GWQ_ASSIGN_OR_RETURN(const std::vector<client::VqaQuestion> questions,
-                       client::ReadQuestions(lines, folder, CommonRequest(arguments)));
+  GWQ_ASSIGN_OR_RETURN(
+      const std::vector<client::VqaQuestion> questions,
+      client::ReadQuestions(
+          lines, folder,
+          {.request = CommonRequest(arguments), .choices = Scoring(arguments), .boxes = BoxesOf(arguments)}));
   int failed = 0;
   GWQ_RETURN_IF_ERROR(client::AskAll(session.infer(), questions, arguments.parallel, session.canceller(),
                                      session.terminal(), [&](const auto& question, const auto& answer) {
@@ -223,6 +249,7 @@ absl::StatusOr<ExitCode> RunBatch(Session& session, const Arguments& arguments) 
 
 absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
   GWQ_RETURN_IF_ERROR(CheckArguments(arguments));
+  GWQ_RETURN_IF_ERROR(CheckTaskFlags(arguments));
   if (arguments.load) {
     GWQ_RETURN_IF_ERROR(client::EnsureLoaded(session.infer(), arguments.model, session.canceller()).status());
   }
@@ -254,7 +281,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
                       "write the image with its boxes and labels to this PNG file; implies --boxes");
   command->add_option("--batch", to->batch,
                       "file of questions, one a line: {\"image\": PATH, \"question\": TEXT, \"choices\": [...], "
-                      "\"boxes\": true, \"id\": ...}; answers are lines of JSON in the same order");
+                      "\"boxes\": true or false, \"id\": ...}; answers are lines of JSON in the same order");
   command->add_option("--parallel", to->parallel, "questions of a batch asked at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

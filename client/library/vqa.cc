@@ -37,11 +37,11 @@ std::optional<std::vector<std::string>> Texts(const json& value) {
   return out;
 }
 
-absl::Status ReadTask(const json& object, int line, v1::VqaRequest& request) {
+absl::Status ReadTask(const json& object, int line, const VqaDefaults& defaults, v1::VqaRequest& request) {
   if (const auto choices = object.find("choices"); choices != object.end()) {
     const auto texts = choices->is_array() ? Texts(*choices) : std::nullopt;
     if (!texts.has_value()) return OfLine(line, "choices is no list of texts");
-    request.mutable_choices()->clear_texts();
+    *request.mutable_choices() = defaults.choices;
     for (const std::string& text : *texts) request.mutable_choices()->add_texts(text);
     // What shapes the answers of other lines.
     request.clear_max_tokens();
@@ -53,14 +53,18 @@ absl::Status ReadTask(const json& object, int line, v1::VqaRequest& request) {
     if (boxes->get<bool>() && object.contains("choices")) {
       return OfLine(line, "choices and boxes are two questions: ask them in a line each");
     }
-    if (boxes->get<bool>()) request.mutable_boxes();
+    if (boxes->get<bool>()) {
+      *request.mutable_boxes() = defaults.boxes;
+    } else {
+      request.clear_boxes();
+    }
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<VqaQuestion> ReadQuestion(std::string_view text, int line, const std::filesystem::path& folder,
-                                         const v1::VqaRequest& defaults) {
-  VqaQuestion question{.line = line, .id = {}, .images = {}, .request = defaults};
+                                         const VqaDefaults& defaults) {
+  VqaQuestion question{.line = line, .id = {}, .images = {}, .request = defaults.request};
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return OfLine(line, "is no JSON object");
   const auto asked = object.find("question");
@@ -78,7 +82,7 @@ absl::StatusOr<VqaQuestion> ReadQuestion(std::string_view text, int line, const 
       question.images.push_back(IsDigest(path) ? path : (folder / path).string());
     }
   }
-  GWQ_RETURN_IF_ERROR(ReadTask(object, line, question.request));
+  GWQ_RETURN_IF_ERROR(ReadTask(object, line, defaults, question.request));
   return question;
 }
 
@@ -160,7 +164,7 @@ absl::StatusOr<v1::VqaResponse> VqaOnce(const Connection& infer, const v1::VqaRe
 }
 
 absl::StatusOr<std::vector<VqaQuestion>> ReadQuestions(std::string_view lines, const std::string& folder,
-                                                       const v1::VqaRequest& defaults) {
+                                                       const VqaDefaults& defaults) {
   std::vector<VqaQuestion> questions;
   for (int line = 1; !lines.empty(); ++line) {
     const size_t end = std::min(lines.find('\n'), lines.size());

@@ -38,11 +38,19 @@ struct VqaQuestion {
   v1::VqaRequest request;           // without images
 };
 
+// What the lines of a batch leave out.
+struct VqaDefaults {
+  v1::VqaRequest request;  // each question begins as a copy
+  v1::ChoiceSet choices;   // how a line's own choices are scored; without texts
+  v1::BoxTask boxes;       // which image a line's own boxes are in
+};
+
 // Reads lines of JSON: {"image": PATH or "images": [PATH, ...], "question": TEXT, "id": any, "choices": [TEXT, ...],
-// "boxes": true}. Empty lines are left out. Paths are relative to `folder`. Each question begins as a copy of
-// `defaults`; its own choices or boxes replace those. INVALID_ARGUMENT naming the line.
+// "boxes": true or false}. Empty lines are left out. Paths are relative to `folder`. A line's choices or boxes replace
+// the task of `defaults.request`; "boxes": false makes free text of a question that would be asked for boxes.
+// INVALID_ARGUMENT naming the line.
 [[nodiscard]] absl::StatusOr<std::vector<VqaQuestion>> ReadQuestions(std::string_view lines, const std::string& folder,
-                                                                     const v1::VqaRequest& defaults);
+                                                                     const VqaDefaults& defaults);
 
 // Asks all of them, `parallel` at a time. `answered` is called once for each, in their order, by one thread at a time.
 // CANCELLED, and fewer answers, once `canceller` says so; errors of single questions go to `answered`.

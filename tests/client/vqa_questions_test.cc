@@ -8,9 +8,9 @@ namespace gwq::client {
 namespace {
 
 TEST(ReadQuestions, TakesPathsFromTheFilesFolderAndDefaultsFromTheCommandLine) {
-  v1::VqaRequest defaults;
-  defaults.set_model("m");
-  defaults.set_max_tokens(9);
+  VqaDefaults defaults;
+  defaults.request.set_model("m");
+  defaults.request.set_max_tokens(9);
   const auto questions = ReadQuestions(
       "{\"image\":\"a.png\",\"question\":\"q1\"}\n \r\n"
       "{\"images\":[\"/b.png\",\"sha256:00\"],\"question\":\"q2\",\"choices\":[\"x\",\"y\"],\"id\":7}\n"
@@ -31,6 +31,39 @@ TEST(ReadQuestions, TakesPathsFromTheFilesFolderAndDefaultsFromTheCommandLine) {
   EXPECT_FALSE(second.request.has_max_tokens()) << "choices are not generated";
   EXPECT_TRUE((*questions)[2].request.has_boxes());
   EXPECT_EQ((*questions)[2].id, "s");
+}
+
+TEST(ReadQuestions, ScoresChoicesOfALineAndPlacesItsBoxesAsTheCommandLineSays) {
+  VqaDefaults defaults;
+  defaults.choices.set_normalization(v1::BY_TOKENS);
+  defaults.choices.set_with_end(true);
+  defaults.boxes.set_image(1);
+  const auto questions = ReadQuestions(
+      "{\"question\":\"q\",\"choices\":[\"x\",\"y\"]}\n{\"question\":\"q\",\"boxes\":true}\n{\"question\":\"q\"}", "",
+      defaults);
+  ASSERT_TRUE(questions.ok()) << questions.status();
+  const v1::ChoiceSet& choices = (*questions)[0].request.choices();
+  EXPECT_EQ(choices.texts_size(), 2);
+  EXPECT_EQ(choices.normalization(), v1::BY_TOKENS);
+  EXPECT_TRUE(choices.with_end());
+  EXPECT_EQ((*questions)[1].request.boxes().image(), 1);
+  EXPECT_EQ((*questions)[2].request.task_case(), v1::VqaRequest::TASK_NOT_SET);
+}
+
+TEST(ReadQuestions, ALineReplacesTheTaskOfTheCommandLine) {
+  VqaDefaults boxes;
+  boxes.request.mutable_boxes();
+  const auto free = ReadQuestions(R"({"question":"q","boxes":false})", "", boxes);
+  ASSERT_TRUE(free.ok()) << free.status();
+  EXPECT_EQ((*free)[0].request.task_case(), v1::VqaRequest::TASK_NOT_SET);
+  const auto chosen = ReadQuestions(R"({"question":"q","boxes":false,"choices":["x","y"]})", "", boxes);
+  ASSERT_TRUE(chosen.ok()) << chosen.status();
+  EXPECT_EQ((*chosen)[0].request.choices().texts_size(), 2);
+  VqaDefaults choices;
+  choices.request.mutable_choices()->add_texts("x");
+  const auto kept = ReadQuestions(R"({"question":"q","boxes":false})", "", choices);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_TRUE((*kept)[0].request.has_choices());
 }
 
 TEST(ReadQuestions, NamesTheLineAtFault) {

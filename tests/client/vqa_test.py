@@ -106,6 +106,28 @@ class VqaTest(unittest.TestCase):
         self.assertIn("5 of 5", run.stderr)
         self.assertEqual(self.vqa("--batch", questions, "--question", "x", check=False).returncode, 4)
 
+    def ask_batch(self, *arguments, **line):
+        questions = self.services.folder / "one.jsonl"
+        questions.write_text(json.dumps({"question": QUESTION, **line}) + "\n")
+        return json.loads(self.vqa("--batch", questions, *arguments).stdout)["answer"]["result"]
+
+    def test_flags_shape_the_choices_and_boxes_that_a_line_brings(self):
+        choices, image = ["red", "a rather longer one"], str(self.images[0])
+        flags = ["--normalize", "tokens", "--with-end"]
+        single = self.vqa("-i", image, "-m", QUESTION, *flags, "--choice", choices[0], "--choice", choices[1], "--json")
+        scored = self.ask_batch(*flags, image=image, choices=choices)
+        self.assertEqual(scored, json.loads(single.stdout)["result"])
+        self.assertNotEqual(scored, self.ask_batch(image=image, choices=choices))
+        two = [str(path) for path in self.images[:2]]
+        self.assertIn("boxes", self.ask_batch("--box-image", 1, "-n", 4, images=two, boxes=True))
+        self.assertIn("free_text", self.ask_batch("--boxes", "-n", 4, image=image, boxes=False))
+
+    def test_a_flag_of_a_task_that_is_not_asked_is_refused(self):
+        for flags in (["--with-end"], ["--normalize", "tokens"], ["--box-image", 0]):
+            refused = self.vqa("-i", self.images[0], "-m", QUESTION, *flags, check=False)
+            self.assertEqual(refused.returncode, 4)
+            self.assertIn(flags[0], refused.stderr)
+
     def test_unloading_is_told_to_programs(self):
         self.services.gwq("serve", "load", "text")
         self.assertEqual(json.loads(self.services.gwq("serve", "unload", "text", "--json").stdout), {"name": "text", "unloaded": True})
