@@ -5,10 +5,10 @@
 
 #include <iostream>
 #include <iterator>
-#include <optional>
 
 #include "client/cli/command.h"
 #include "client/cli/output.h"
+#include "client/cli/sampling_flags.h"
 #include "client/cli/table.h"
 
 namespace gwq::cli {
@@ -19,14 +19,8 @@ constexpr size_t kMaxPromptBytes = 4 << 20;
 struct Arguments {
   std::string model;
   std::string prompt, message, system;
-  std::vector<int32_t> token_ids, stop_ids;
-  std::vector<std::string> stop;
-  int32_t max_tokens = 256;
-  double temperature = 0;
-  int32_t top_k = 0;
-  std::optional<double> top_p;
-  std::optional<uint64_t> seed;
-  bool ignore_eos = false;
+  std::vector<int32_t> token_ids;
+  SamplingArguments sampling;
   bool load = true;
 };
 
@@ -66,15 +60,7 @@ absl::StatusOr<v1::GenerateRequest> RequestOf(const Arguments& arguments) {
   } else {
     request.mutable_tokens()->mutable_ids()->Assign(arguments.token_ids.begin(), arguments.token_ids.end());
   }
-  request.set_max_tokens(arguments.max_tokens);
-  v1::Sampling& sampling = *request.mutable_sampling();
-  sampling.set_temperature(arguments.temperature);
-  sampling.set_top_k(arguments.top_k);
-  if (arguments.top_p.has_value()) sampling.set_top_p(*arguments.top_p);
-  if (arguments.seed.has_value()) sampling.set_seed(*arguments.seed);
-  for (const std::string& stop : arguments.stop) request.add_stop(stop);
-  for (const int32_t id : arguments.stop_ids) request.add_stop_ids(id);
-  request.set_ignore_eos(arguments.ignore_eos);
+  SetSampling(arguments.sampling, request);
   return request;
 }
 
@@ -114,17 +100,7 @@ void AddGenerateCommand(CLI::App& app, Selected& selected) {
   command->add_option("--ids", to->token_ids, "a prompt as token ids, separated by commas")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--max-tokens,-n", to->max_tokens, "most tokens to generate")->capture_default_str();
-  command->add_option("--temperature,-t", to->temperature, "randomness of the choice of tokens; 0 is greedy")
-      ->capture_default_str();
-  command->add_option("--top-k", to->top_k, "choose among this many of the likeliest tokens; 0 is off")
-      ->capture_default_str();
-  command->add_option("--top-p", to->top_p,
-                      "choose among the likeliest tokens that have this probability together (default: 1)");
-  command->add_option("--seed", to->seed, "the same seed gives the same answer (default: the service draws one)");
-  command->add_option("--stop", to->stop, "end before this text; may be repeated")->allow_extra_args(false);
-  command->add_option("--stop-id", to->stop_ids, "end at this token id; may be repeated")->allow_extra_args(false);
-  command->add_flag("--ignore-eos", to->ignore_eos, "go on where the model would end");
+  AddSamplingFlags(*command, to->sampling);
   command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
 }

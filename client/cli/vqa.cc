@@ -12,6 +12,7 @@
 #include "client/cli/draw.h"
 #include "client/cli/errors.h"
 #include "client/cli/output.h"
+#include "client/cli/sampling_flags.h"
 #include "client/cli/table.h"
 #include "client/library/generate.h"
 #include "core/io/file_system.h"
@@ -33,10 +34,7 @@ struct Arguments {
   std::string draw;
   std::string batch;
   int parallel = 4;
-  std::optional<int32_t> max_tokens;
-  std::optional<double> temperature;
-  std::optional<uint64_t> seed;
-  std::vector<std::string> stop;
+  SamplingArguments sampling;
   std::optional<double> abstain_below;
   bool load = true;
 };
@@ -70,10 +68,7 @@ v1::VqaRequest CommonRequest(const Arguments& arguments) {
   v1::VqaRequest request;
   request.set_model(arguments.model);
   SetTask(arguments, request);
-  if (arguments.max_tokens.has_value()) request.set_max_tokens(*arguments.max_tokens);
-  if (arguments.temperature.has_value()) request.mutable_sampling()->set_temperature(*arguments.temperature);
-  if (arguments.seed.has_value()) request.mutable_sampling()->set_seed(*arguments.seed);
-  for (const std::string& stop : arguments.stop) request.add_stop(stop);
+  SetSampling(arguments.sampling, request);
   if (arguments.abstain_below.has_value()) request.set_abstain_below(*arguments.abstain_below);
   return request;
 }
@@ -285,10 +280,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   command->add_option("--parallel", to->parallel, "questions of a batch asked at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command->add_option("--max-tokens,-n", to->max_tokens, "most tokens to generate");
-  command->add_option("--temperature,-t", to->temperature, "randomness of the choice of tokens; 0 is greedy (default)");
-  command->add_option("--seed", to->seed, "the same seed gives the same answer (default: the service draws one)");
-  command->add_option("--stop", to->stop, "end before this text; may be repeated")->allow_extra_args(false);
+  AddSamplingFlags(*command, to->sampling);
   command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence than this as abstained")
       ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");

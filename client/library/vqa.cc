@@ -47,6 +47,8 @@ absl::Status ReadTask(const json& object, int line, const VqaDefaults& defaults,
     request.clear_max_tokens();
     request.clear_sampling();
     request.clear_stop();
+    request.clear_stop_ids();
+    request.clear_ignore_eos();
   }
   if (const auto boxes = object.find("boxes"); boxes != object.end()) {
     if (!boxes->is_boolean()) return OfLine(line, "boxes is neither true nor false");

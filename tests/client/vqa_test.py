@@ -128,6 +128,17 @@ class VqaTest(unittest.TestCase):
             self.assertEqual(refused.returncode, 4)
             self.assertIn(flags[0], refused.stderr)
 
+    def test_sampling_and_ends_are_those_of_generate(self):
+        ask = ["-i", self.images[0], "-m", QUESTION, "-n", 12, "--json"]
+        greedy = json.loads(self.vqa(*ask).stdout)["token_ids"]
+        drawn = json.loads(self.vqa(*ask, "--temperature", 50, "--seed", 1).stdout)["token_ids"]
+        self.assertNotEqual(drawn, greedy)
+        for narrow in (["--top-k", 1], ["--top-p", 1e-9]):
+            self.assertEqual(json.loads(self.vqa(*ask, "--temperature", 50, "--seed", 1, *narrow).stdout)["token_ids"], greedy)
+        ended = json.loads(self.vqa(*ask, "--stop-id", greedy[2]).stdout)
+        self.assertLessEqual(len(ended["token_ids"]), 3)
+        self.assertEqual(ended["finish_reason"], "STOP")
+
     def test_unloading_is_told_to_programs(self):
         self.services.gwq("serve", "load", "text")
         self.assertEqual(json.loads(self.services.gwq("serve", "unload", "text", "--json").stdout), {"name": "text", "unloaded": True})
