@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "client/cli/command.h"
+#include "client/cli/comparison.h"
 #include "client/cli/evaluation_flags.h"
 #include "client/cli/output.h"
 #include "client/cli/pull.h"
@@ -158,58 +158,20 @@ absl::StatusOr<ExitCode> List(Session& session) {
   return kExitOk;
 }
 
-nlohmann::json TaskJson(const v1::Evaluation& evaluation) {
-  const nlohmann::json result = nlohmann::json::parse(evaluation.result_json(), nullptr, false);
-  return result.is_object() && result.contains("task") ? result["task"] : nlohmann::json();
-}
-
-struct ComparedMetric {
-  std::string name;
-  std::optional<double> a, b;
-};
-
-std::vector<ComparedMetric> Joined(const v1::Evaluation& a, const v1::Evaluation& b) {
-  std::vector<ComparedMetric> out;
-  for (const v1::EvaluationMetric& metric : a.metrics()) out.push_back({metric.name(), metric.value(), std::nullopt});
-  for (const v1::EvaluationMetric& metric : b.metrics()) {
-    const auto found = std::ranges::find(out, metric.name(), &ComparedMetric::name);
-    if (found == out.end()) {
-      out.push_back({metric.name(), std::nullopt, metric.value()});
-    } else {
-      found->b = metric.value();
-    }
-  }
-  return out;
-}
-
 struct CompareArguments {
   std::string a, b;
+  bool anyway = false;
 };
 
 absl::StatusOr<ExitCode> Compare(Session& session, const CompareArguments& arguments) {
   GWQ_ASSIGN_OR_RETURN(const v1::Evaluation a, Get(session, arguments.a));
   GWQ_ASSIGN_OR_RETURN(const v1::Evaluation b, Get(session, arguments.b));
-  const bool same_task = TaskJson(a) == TaskJson(b);
-  nlohmann::json json = {
-      {"a", a.name()}, {"b", b.name()}, {"same_task", same_task}, {"metrics", nlohmann::json::array()}};
-  std::vector<std::vector<std::string>> rows;
-  const auto text = [](const std::optional<double>& value) { return value ? fmt::format("{:.6g}", *value) : "-"; };
-  for (const ComparedMetric& metric : Joined(a, b)) {
-    nlohmann::json& one = json["metrics"].emplace_back();
-    one["name"] = metric.name;
-    if (metric.a) one["a"] = *metric.a;
-    if (metric.b) one["b"] = *metric.b;
-    std::optional<double> difference;
-    if (metric.a && metric.b) one["difference"] = *(difference = *metric.b - *metric.a);
-    rows.push_back(
-        {metric.name, text(metric.a), text(metric.b), difference ? fmt::format("{:+.6g}", *difference) : "-"});
+  if (const auto differences = MeasuredDifferently(a, b); !differences.empty() && !arguments.anyway) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} and {} were not measured alike ({}): measure one of them as the other was, or give --anyway",
+                    a.name(), b.name(), fmt::join(differences, "; ")));
   }
-  if (session.json()) {
-    Print("{}\n", json.dump());
-    return kExitOk;
-  }
-  if (!same_task) session.terminal().Note("the two were measured by different tasks or datasets");
-  PrintTable({"METRIC", IdOf(a.name()), IdOf(b.name()), "DIFFERENCE"}, rows);
+  PrintComparison(session, a, b);
   return kExitOk;
 }
 
@@ -318,6 +280,7 @@ void AddEvalCommands(CLI::App& app, Selected& selected) {
   CLI::App* compare = eval->add_subcommand("compare", "two evaluations side by side");
   compare->add_option("a", compared->a, kEvaluationName)->required();
   compare->add_option("b", compared->b, std::string(kEvaluationName) + "; the difference is b - a")->required();
+  compare->add_flag("--anyway", compared->anyway, "also where task, dataset or reference differ");
   OnCallback(compare, selected, compared, Compare);
 
   auto pulled = std::make_shared<PullArguments>();

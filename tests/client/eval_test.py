@@ -49,8 +49,14 @@ class EvalTest(unittest.TestCase):
         acc = compared["metrics"][0]
         self.assertEqual(acc["name"], "acc")
         self.assertAlmostEqual(acc["difference"], acc["b"] - acc["a"])
+        self.assertEqual(compared["items"], {"a": 30, "b": 30})
+        error = {metric["name"]: metric["standard_error"] for metric in before["metrics"]}["acc"]
+        self.assertGreater(error, 0)
+        self.assertAlmostEqual(acc["a_standard_error"], error)
         table = self.services.gwq("eval", "compare", "before", "after").stdout
         self.assertIn("mean_kl", table)
+        self.assertRegex(table, r"items +30 +30")
+        self.assertRegex(table, r"acc +[0-9.]+ ± [0-9.]+ +[0-9.]+ ± [0-9.]+ +[+-]")
 
         folder = self.services.folder / "pulled"
         self.services.gwq("eval", "pull", "after", folder)
@@ -65,6 +71,22 @@ class EvalTest(unittest.TestCase):
         self.assertEqual(again["digest"], after["digest"], "the same task on the same model")
         self.services.gwq("eval", "delete", "again")
         self.assertNotIn("evaluations/again", self.services.gwq("eval", "list").stdout)
+
+    def test_runs_that_were_not_measured_alike_are_compared_only_where_one_says_so(self):
+        self.services.gwq("eval", "push", self.questions, "--name", "all")
+        for limit in (5, 10):
+            self.services.gwq("eval", "run", "models/tiny", "--dataset", "all", "--kind", "choices", "--limit", limit, "--name", f"first-{limit}")
+        refused = self.services.gwq("eval", "compare", "first-5", "first-10", check=False)
+        self.assertEqual(refused.returncode, INVALID)
+        self.assertIn("task.limit: 5 and 10", refused.stderr)
+        self.assertIn("--anyway", refused.stderr)
+        self.assertEqual(refused.stdout, "")
+        anyway = self.services.gwq("eval", "compare", "first-5", "first-10", "--anyway")
+        self.assertRegex(anyway.stdout, r"items +5 +10")
+        self.assertIn("task.limit: 5 and 10", anyway.stderr)
+        compared = self.gwq("eval", "compare", "first-5", "first-10", "--anyway")
+        self.assertFalse(compared["same_task"])
+        self.assertEqual(compared["measured_differently"], ["task.limit: 5 and 10"])
 
     def test_a_text_is_measured_without_any_file(self):
         text = self.gwq("eval", "run", "small", "--reference", "models/tiny", "--tokens", "300", "--window", "100", "--name", "text")
