@@ -1,6 +1,7 @@
 """The gwq program itself against a real gwq-jobs: where its settings come from, what it prints for programs, how it ends."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,29 @@ class ModelTest(GwqTest):
 
 
 class JobsTest(ModelTest):
+    def test_progress_without_a_terminal_is_plain_lines_and_on_one_a_bar(self):
+        push = ["models", "push", self.model, "--name", "shown"]
+        run = self.gwq(*push)
+        self.assertNotRegex(run.stderr, r"[\r\033]")
+        self.assertRegex(run.stderr, r"(?m)^\w+: [0-9.]+ \w+ of [0-9.]+ \w+ \(100 %\)$")
+        terminal, its_side = os.openpty()
+        subprocess.run([services.BIN / "gwq", *push], stdout=subprocess.DEVNULL, stderr=its_side, timeout=60, env=self.environment, check=True)
+        os.close(its_side)
+        with os.fdopen(terminal, "rb", buffering=0) as shown:
+            self.assertIn(b"\r\033[K", shown.read(4096))
+        self.assertEqual(self.gwq(*push, "--quiet").stderr, "")
+
+    def test_a_job_is_watched_and_its_log_read(self):
+        job = self.gwq("quantize", "tiny", "--name", "watched", *RECIPE).stdout.strip()
+        self.assertIn("succeeded", self.gwq("jobs", "watch", job).stdout)
+        self.assertEqual(self.json("jobs", "watch", job.removeprefix("jobs/"))["state"], "JOB_STATE_SUCCEEDED")
+        lines = [json.loads(line) for line in self.gwq("jobs", "logs", job, "--follow", "--json").stdout.splitlines()]
+        self.assertTrue(lines)
+        self.assertEqual([int(line["index"]) for line in lines], list(range(len(lines))))
+        plain = self.gwq("jobs", "logs", job).stdout.splitlines()
+        self.assertEqual([line.split("  ", 1)[1] for line in plain], [line["text"] for line in lines])
+        self.assertEqual(self.gwq("jobs", "logs", job, "--from", 1).stdout.splitlines(), plain[1:])
+
     def test_a_failed_job_is_an_error_that_names_it(self):
         data = self.folder / "no-choices.jsonl"
         data.write_text('{"question": "a", "answer": "b"}\n')
@@ -137,6 +161,62 @@ class JobsTest(ModelTest):
             run = self.gwq("--json", *words, code=USAGE)
             self.assertEqual((run.stdout, error_of(run)["code"]), ("", "INVALID_ARGUMENT"))
         self.assertIn(str(self.gwq("--help").stdout), self.gwq("--json", "--help").stdout)
+
+
+class WaitingJobsTest(ModelTest):
+    """Nobody works, so that a job waits for as long as a test looks at it."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.restart("--no-workers", "--max-queued-jobs", "1")
+
+    @classmethod
+    def restart(cls, *arguments):
+        cls.jobs.stop()
+        cls.jobs.arguments = ["--state", cls.folder / "state", *arguments]
+        cls.environment["GWQ_JOBS"] = cls.jobs.start().address
+
+    def start_watch(self, job, *flags):
+        """A watch that has seen the job wait."""
+        watch = subprocess.Popen([services.BIN / "gwq", "jobs", "watch", job, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=self.environment)
+        self.assertEqual(watch.stderr.readline(), f"{job}: queued\n")
+        return watch
+
+    def test_an_interrupted_watch_says_how_to_come_back_and_the_job_goes_on(self):
+        job = self.gwq("quantize", "tiny", "--name", "patient", *RECIPE).stdout.strip()
+        watch = self.start_watch(job)
+        watch.send_signal(signal.SIGINT)
+        out, error = watch.communicate(timeout=60)
+        self.assertEqual((watch.returncode, out), (INTERRUPTED, ""))
+        self.assertIn("the job goes on", error)
+        self.assertIn(f"gwq jobs watch {job}", error)
+        self.assertIn(f"gwq jobs cancel {job}", error)
+        self.assertEqual(self.json("jobs", "show", job)["state"], "JOB_STATE_QUEUED")
+        self.addCleanup(self.restart, "--no-workers", "--max-queued-jobs", "1")
+        self.restart()
+        self.assertEqual(self.json("jobs", "watch", job)["result"], "artifacts/patient")
+
+    def test_a_cancelled_job_ends_its_watch(self):
+        job = self.gwq("quantize", "tiny", "--name", "cancelled", *RECIPE).stdout.strip()
+        watch = self.start_watch(job)
+        self.assertIn("cancelled", self.gwq("jobs", "cancel", job).stdout)
+        out, error = watch.communicate(timeout=60)
+        self.assertEqual(watch.returncode, JOB_CANCELLED)
+        self.assertIn("cancelled", out)
+        self.assertIn(f"{job}: cancelled", error)
+        again = self.gwq("jobs", "watch", job, "--json", code=JOB_CANCELLED)
+        self.assertEqual(json.loads(again.stdout)["state"], "JOB_STATE_CANCELLED")
+        self.assertEqual((error_of(again)["code"], error_of(again)["job"]), ("CANCELLED", job))
+        self.assertEqual(self.json("jobs", "cancel", job)["state"], "JOB_STATE_CANCELLED")
+
+    def test_a_full_queue_says_when_to_try_again(self):
+        job = self.gwq("quantize", "tiny", "--name", "first", *RECIPE).stdout.strip()
+        self.addCleanup(self.gwq, "jobs", "cancel", job)
+        error = error_of(self.gwq("quantize", "tiny", "--name", "second", *RECIPE, "--json", code=UNAVAILABLE))
+        self.assertEqual(error["code"], "RESOURCE_EXHAUSTED")
+        self.assertGreater(error["retry_delay_seconds"], 0)
 
 
 if __name__ == "__main__":
