@@ -373,7 +373,7 @@ PreparedImage Prepared(const ServedVision& vision, const std::string& file) {
 TEST_F(VqaTest, EncodingStopsBeforeTheNextStageOfTheTower) {
   Start();
   ASSERT_TRUE(Load("seeing").ok());
-  const auto model = *models->Find("seeing");
+  const auto model = *models->Find(kLocal, "seeing");
   const PreparedImage image = Prepared(*model->vision(), first_);
   ASSERT_EQ(image.tiles.size(), 1u);
   std::vector<float> rows(static_cast<size_t>(image.image_tokens) * 64);
@@ -390,7 +390,7 @@ TEST_F(VqaTest, EncodingStopsBeforeTheNextStageOfTheTower) {
 TEST_F(VqaTest, ATextIsGeneratedBetweenTwoStagesOfTheTower) {
   Start();
   ASSERT_TRUE(Load("seeing").ok());
-  const auto model = *models->Find("seeing");
+  const auto model = *models->Find(kLocal, "seeing");
   const PreparedImage image = Prepared(*model->vision(), first_);
   std::vector<float> rows(static_cast<size_t>(image.image_tokens) * 64), alone(rows);
   ASSERT_TRUE(model->vision()->Encode(image, [] { return absl::OkStatus(); }, alone).ok());
