@@ -166,12 +166,12 @@ absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind) {
       if (item.choices.size() < 2) {
         return misses("choices", fmt::format("has {} entries; at least two are needed", item.choices.size()));
       }
+      if (item.answer < 0) return misses("answer", "is missing, or none of the choices; give its index, from 0");
       if (!item.images.empty()) {
         return misses("image", fmt::format("names '{}', and choices are scored behind a text alone; leave it out, or "
                                            "evaluate the line with kind vqa",
                                            item.images.front()));
       }
-      if (item.answer < 0) return misses("answer", "is missing, or none of the choices; give its index, from 0");
       break;
     case EvaluationKind::kVqa:
       if (item.context.empty()) return misses("question", "is missing or empty");

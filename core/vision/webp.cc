@@ -57,9 +57,11 @@ absl::Status Broken(VP8StatusCode status) {
   return absl::InvalidArgumentError(fmt::format("the WebP is broken or cut short: {}", Reason(status)));
 }
 
+// Of a file that holds as many bytes as it says.
 bool IsLossy(std::span<const std::byte> file) {
   WebPBitstreamFeatures features;
-  return WebPGetFeatures(Data(file), file.size(), &features) == VP8_STATUS_OK && features.format == 1;
+  return WebPGetFeatures(Data(file), file.size(), &features) == VP8_STATUS_OK && features.format == 1 &&
+         LittleEndian(&file[4]) <= file.size() - kChunkHeaderBytes;
 }
 
 // All rows into `rgb`, [height, width, 3].

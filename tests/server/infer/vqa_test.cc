@@ -290,9 +290,9 @@ TEST_F(VqaTest, AnUploadedImageAnswersByItsDigestForItsPrincipalAlone) {
   const auto context = [](grpc::ClientContext& call, const char* token) {
     call.AddMetadata("authorization", std::string("Bearer ") + token);
   };
-  {
+  for (const char* const token : {"token-of-alice-1", "token-of-bob-001"}) {
     grpc::ClientContext call;
-    context(call, "token-of-alice-1");
+    context(call, token);
     v1::LoadModelRequest request;
     request.set_name("seeing");
     v1::LoadedModel loaded;

@@ -457,11 +457,14 @@ TEST_F(PlacementTest, AJobGoesToTheSmallestWaitingDeviceThatHoldsIt) {
   ASSERT_LT(small, large);
   auto on_large = Waiting(large);
   auto on_small = Waiting(small);
-  EXPECT_EQ(Create(Light("first")).name(), on_small.get());
-  EXPECT_EQ(Create(Heavy("second")).name(), on_large.get());
+  const std::string first = Create(Light("first")).name();
+  EXPECT_EQ(on_small.get(), first);
+  const std::string second = Create(Heavy("second")).name();
+  EXPECT_EQ(on_large.get(), second);
   on_small = Waiting(small);
   const std::string too_large = Create(Heavy("third")).name();
-  EXPECT_EQ(Create(Light("fourth")).name(), on_small.get()) << "the one before it fits no waiting device";
+  const std::string fourth = Create(Light("fourth")).name();
+  EXPECT_EQ(on_small.get(), fourth) << "the one before it fits no waiting device";
   EXPECT_EQ(Get(too_large).state(), v1::JOB_STATE_QUEUED);
 }
 
