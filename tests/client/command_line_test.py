@@ -1,6 +1,7 @@
 """The gwq program itself against a real gwq-jobs: where its settings come from, what it prints for programs, how it ends."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,16 +122,17 @@ class JobsTest(ModelTest):
         self.assertEqual(self.gwq("jobs", "logs", job, "--from", 1).stdout.splitlines(), plain[1:])
 
     def test_a_failed_job_is_an_error_that_names_it(self):
-        data = self.folder / "no-choices.jsonl"
-        data.write_text('{"question": "a", "answer": "b"}\n')
+        data = self.folder / "seen.jsonl"
+        data.write_text('{"question": "a", "image": "shape.png", "choices": ["b", "c"], "answer": "b"}\n')
+        shutil.copy(services.SOURCE / "tests/models/easy-vqa-example.png", self.folder / "shape.png")
         self.gwq("eval", "push", data)
-        run = ["eval", "run", MODEL, "--dataset", "no-choices", "--kind", "choices"]
-        self.assertIn("line 1.choices", self.gwq(*run, code=JOB_FAILED).stderr)
+        run = ["eval", "run", MODEL, "--dataset", "seen", "--kind", "choices"]
+        self.assertIn("line 1.image", self.gwq(*run, code=JOB_FAILED).stderr)
         failed = self.gwq(*run, "--json", code=JOB_FAILED)
         job, error = json.loads(failed.stdout), error_of(failed)
         self.assertEqual(job["state"], "JOB_STATE_FAILED")
         self.assertEqual((error["job"], error["code"]), (job["name"], "INVALID_ARGUMENT"))
-        self.assertEqual(error["field_violations"][0]["field"], "line 1.choices")
+        self.assertEqual(error["field_violations"][0]["field"], "line 1.image")
         self.assertEqual(error_of(self.gwq("jobs", "watch", job["name"], "--json", code=JOB_FAILED)), error)
 
     def test_what_is_deleted_is_told_and_gone(self):
