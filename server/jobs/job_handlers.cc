@@ -49,7 +49,7 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     }
     switch (request().spec_case()) {
       case v1::CreateJobRequest::kQuantize:
-        return Quantize(request().quantize());
+        return InRequest(Quantize(request().quantize()));
       case v1::CreateJobRequest::kExportArtifact:
         return Export(request().export_artifact());
       case v1::CreateJobRequest::kEvaluate:
@@ -57,6 +57,13 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
       default:
         return InvalidField("spec", "missing: give quantize, export_artifact or evaluate");
     }
+  }
+
+  // Core names a recipe's fields from the recipe on.
+  static absl::Status InRequest(const absl::Status& status) {
+    const std::vector<FieldViolation> violations = FieldViolations(status);
+    if (violations.empty() || !violations[0].field.starts_with("recipe")) return status;
+    return InvalidField("quantize." + violations[0].field, violations[0].description);
   }
 
   absl::Status Quantize(const v1::QuantizeSpec& proto) {

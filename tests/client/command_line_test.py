@@ -153,7 +153,7 @@ class JobsTest(ModelTest):
         refused = ["quantize", "tiny", "--bits", "9"]
         self.assertTrue(self.gwq(*refused, code=INVALID).stderr.startswith("gwq: INVALID_ARGUMENT: "))
         error = error_of(self.gwq(*refused, "--json", code=INVALID))
-        self.assertEqual([violation["field"] for violation in error["field_violations"]], ["recipe.bits"])
+        self.assertEqual([violation["field"] for violation in error["field_violations"]], ["quantize.recipe.bits"])
         self.assertIn(error["field_violations"][0]["description"], error["message"])
         self.assertEqual(error_of(self.gwq("models", "list", "--jobs", NOBODY, "--json", code=UNAVAILABLE))["code"], "UNAVAILABLE")
 

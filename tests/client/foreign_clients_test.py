@@ -108,7 +108,7 @@ class ForeignClientsTest(unittest.TestCase):
         status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
         bad_request = error_details_pb2.BadRequest()
         self.assertTrue(any(detail.Unpack(bad_request) for detail in status.details))
-        self.assertEqual(bad_request.field_violations[0].field, "recipe.bits")
+        self.assertEqual(bad_request.field_violations[0].field, "quantize.recipe.bits")
 
     def test_generated_stubs_stream_an_answer(self):
         self.future(self.quantize("to-ask", bits=4)).result(timeout=WAIT_SECONDS)

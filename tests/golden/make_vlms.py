@@ -6,7 +6,7 @@ usage: make_vlms.py [--out DIR] [NAME...]      default: all, into models/ beside
 needs: torch 2.11, transformers 5.23, safetensors
 
 For each model a Hugging Face directory, and goldens.safetensors with, for the prompts a (one image), b (two images of
-different sizes) and c (none)
+different sizes), c (none) and, where a size is a number of equal tiles, d (two images of different numbers)
   tokens.P        I32, the image token where an image row stands
   tiles.P         I32 [tiles, 3]: the tile's image, patches high, patches wide
   patches.P       F32 [rows, floats of a patch], all tiles: random, as a processor would lay them out
@@ -68,10 +68,11 @@ CASES = [
     Case("smolvlm-bf16-v4", SmolVLMConfig(
         text_config={**TEXT, "model_type": "llama", "rope_parameters": dict(rope_type="default", rope_theta=500.0)}, scale_factor=3,
         image_token_id=IMAGE, vision_config=dict(**SIGLIP, num_hidden_layers=2)), torch.bfloat16, 4,
-        {"a": [[(6, 6), (6, 6), (6, 6)]], "b": [[(6, 6)], [(3, 3)]]}),
+        {"a": [[(6, 6), (6, 6), (6, 6)]], "b": [[(6, 6)], [(3, 3)]], "d": [[(6, 6), (6, 6), (6, 6)], [(6, 6)]]}),
     Case("idefics3-f32-v5", Idefics3Config(
         text_config={**TEXT, "model_type": "llama"}, scale_factor=2, image_token_id=IMAGE, tie_word_embeddings=True,
-        vision_config=dict(**SIGLIP, num_hidden_layers=1)), torch.float32, 5, {"a": [[(6, 6), (6, 6)]], "b": [[(4, 4)], [(6, 6)]]}),
+        vision_config=dict(**SIGLIP, num_hidden_layers=1)), torch.float32, 5,
+        {"a": [[(6, 6), (6, 6)]], "b": [[(4, 4)], [(6, 6)]], "d": [[(6, 6)], [(6, 6), (6, 6), (6, 6)]]}),
     Case("llava-f16-v4", LlavaConfig(
         text_config={**TEXT, "model_type": "llama"}, image_token_index=IMAGE,
         vision_config=dict(model_type="clip_vision_model", hidden_size=16, intermediate_size=24, num_attention_heads=2, patch_size=2,
@@ -224,7 +225,7 @@ def goldens(directory, case_images, generator, gradients=True):
     model = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32).eval()
     parameters = file_names(model, load_file(directory / "model.safetensors"))
     out = {}
-    for name in ("a", "b", "c"):
+    for name in sorted({"a", "b", "c", *case_images}):
         images = case_images.get(name, [])
         tokens = prompt(model.config, images, generator)
         rows = sum(high * wide for tiles in images for high, wide in tiles)

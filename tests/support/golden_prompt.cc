@@ -40,6 +40,12 @@ std::span<const float> GoldenPrompt::PatchesOf(size_t image, int64_t patch_float
   }
 }
 
+std::vector<std::string_view> GoldenPromptNames(const GoldenModel& golden) {
+  std::vector<std::string_view> names = {"a", "b", "c"};
+  if (golden.goldens.Find("tokens.d").ok()) names.emplace_back("d");
+  return names;
+}
+
 GoldenPrompt LoadGoldenPrompt(const GoldenModel& golden, std::string_view which) {
   GoldenPrompt out;
   const auto name = [&](std::string_view what) { return fmt::format("{}.{}", what, which); };

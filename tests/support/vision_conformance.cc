@@ -15,7 +15,7 @@ class VisionCheck {
  public:
   VisionCheck(Backend& backend, const LoadedModel& model, const GoldenModel& golden, double tolerance)
       : backend_(backend), model_(model), tolerance_(tolerance) {
-    for (const char* which : {"a", "b", "c"}) prompts_.push_back(LoadGoldenPrompt(golden, which));
+    for (const std::string_view which : GoldenPromptNames(golden)) prompts_.push_back(LoadGoldenPrompt(golden, which));
   }
 
   void Encode() {
@@ -44,6 +44,7 @@ class VisionCheck {
   }
 
   [[nodiscard]] Chunk Whole(size_t prompt) const { return {prompt, 0, prompts_[prompt].rows()}; }
+  [[nodiscard]] size_t prompts() const { return prompts_.size(); }
   [[nodiscard]] int64_t rows(size_t prompt) const { return prompts_[prompt].rows(); }
 
  private:
@@ -94,11 +95,13 @@ void ExpectGoldenVision(Backend& backend, const LoadedModel& model, const Golden
   if (::testing::Test::HasFatalFailure()) return;
 
   Floats alone;
-  for (size_t prompt = 0; prompt < 3; ++prompt) {
-    const Floats logits = check.Run({{check.Whole(prompt)}});
+  std::vector<Chunk> whole;
+  for (size_t prompt = 0; prompt < check.prompts(); ++prompt) {
+    whole.push_back(check.Whole(prompt));
+    const Floats logits = check.Run({{whole.back()}});
     alone.insert(alone.end(), logits.begin(), logits.end());
   }
-  const Floats together = check.Run({{check.Whole(0), check.Whole(1), check.Whole(2)}});
+  const Floats together = check.Run({whole});
   if (bitwise) {
     EXPECT_EQ(together, alone);
   }

@@ -76,7 +76,7 @@ TEST_P(EveryVisionFamily, LoadsTheTensorsOfItsStages) {
 }
 
 TEST_P(EveryVisionFamily, PositionsEqualTransformers) {
-  for (const char* which : {"a", "b", "c"}) {
+  for (const std::string_view which : testing::GoldenPromptNames(golden_)) {
     const GoldenPrompt prompt = LoadGoldenPrompt(golden_, which);
     for (const auto& tokens : {prompt.tokens, prompt.raw_tokens}) {
       const auto positions = golden_.model->PositionsFor(tokens, prompt.images);

@@ -154,20 +154,20 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
     return FieldOf(status);
   };
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "recipe.bits");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "recipe.group_size");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(2); }), "recipe.outlier_ratio");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(NAN); }), "recipe.outlier_ratio");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_threads(0); }), "recipe.threads");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "quantize.recipe.bits");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "quantize.recipe.group_size");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(2); }), "quantize.recipe.outlier_ratio");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(NAN); }), "quantize.recipe.outlier_ratio");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_threads(0); }), "quantize.recipe.threads");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_method(static_cast<v1::Method>(77)); }),
-            "recipe.method");
+            "quantize.recipe.method");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->add_rules()->set_pattern("no.such.module"); }),
-            "recipe.rules[0]");
+            "quantize.recipe.rules[0]");
   EXPECT_EQ(refused([](auto& spec) {
               spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
               spec.mutable_recipe()->mutable_calibration()->set_blob(Sha256Of("none").Hex());
             }),
-            "recipe.calibration.blob");
+            "quantize.recipe.calibration.blob");
   const std::string other = Sha256Of("a text that somebody else has stored").Hex();
   ASSERT_TRUE(
       PutBlob(server_->state().blobs, std::as_bytes(std::span("a text that somebody else has stored", 36))).ok());
@@ -175,7 +175,7 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
               spec.mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::FILE);
               spec.mutable_recipe()->mutable_calibration()->set_blob(other);
             }),
-            "recipe.calibration.blob");
+            "quantize.recipe.calibration.blob");
   EXPECT_EQ(refused([](auto& spec) { spec.set_artifact_id("No Name"); }), "quantize.artifact_id");
   EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
   EXPECT_EQ(FieldOf(TryCreate({})), "spec");
