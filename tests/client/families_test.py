@@ -22,7 +22,8 @@ class FamiliesTest(unittest.TestCase):
         for i, (path, size) in enumerate(zip(cls.pictures, ((40, 30), (20, 60), (40, 30)))):
             path.write_bytes(png_image.stripes(*size, i))
         for family in golden_family.names():
-            cls.services.gwq("models", "push", golden_family.write_model(family, cls.services.folder / family), "--name", cls.model(family))
+            folder = golden_family.write_model(family, cls.services.folder / family)
+            cls.services.gwq("models", "push", folder, "--name", cls.model(family))
             cls.services.gwq("quantize", cls.model(family), "--name", cls.model(family), "--rule", "*:bits=8", "--group-size",
                              "16", "--outlier-ratio", "0.05", "--evaluation-tokens", "0", "--wait")
 
