@@ -22,8 +22,8 @@ absl::Status CheckEvaluationModels(const StoredModel& model, const StoredModel* 
     const bool reads_boxes = task.kind == EvaluationKind::kGrounding && side == &model;
     if (reads_boxes && processor->grounding() == GroundingFormat::kNone) {
       return InvalidField(fmt::format("{}.kind", path),
-                          fmt::format("'{}' reads boxes, and {} is of a family that has no text for them, as Qwen2-VL "
-                                      "and Qwen2.5-VL have; ask it with kind vqa",
+                          fmt::format("'{}' reads boxes, and {} is of a family that has no text for them, as Qwen2-VL, "
+                                      "Qwen2.5-VL and LLaVA have; ask it with kind vqa",
                                       EvaluationKindName(task.kind), architecture));
     }
   }

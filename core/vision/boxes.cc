@@ -201,8 +201,96 @@ ParsedBoxes ParseQwen25(std::string_view answer, const PreparedImage& image) {
   return out;
 }
 
+// --- LLaVA: four decimals in brackets, of the square that the tower sees.
+
+constexpr double kHalfHundredth = 0.005 * (1 + 1e-9);  // what is rounded by as much is off by a last bit more
+
+// Four numbers with commas between; nullopt where it is none of that.
+std::optional<Corners> ReadList(std::string_view inside) {
+  Corners corners;
+  for (size_t i = 0; i < corners.size(); ++i) {
+    const size_t comma = std::min(inside.find(','), inside.size());
+    if ((comma == inside.size()) != (i + 1 == corners.size())) return std::nullopt;
+    const std::string_view number = Trim(inside.substr(0, comma));
+    const char* const end = number.data() + number.size();
+    const auto [stop, error] = std::from_chars(number.data(), end, corners[i], std::chars_format::fixed);
+    if (error != std::errc() || stop != end || !std::isfinite(corners[i])) return std::nullopt;
+    inside.remove_prefix(std::min(comma + 1, inside.size()));
+  }
+  return corners;
+}
+
+// "[0.5, ..." wants to be a box, "[1]" and "[sic]" do not.
+bool WantsToBeAList(std::string_view inside) {
+  const std::string_view first = Trim(inside.substr(0, inside.find(',')));
+  return first.size() < inside.size() && !first.empty() && first.find_first_not_of("+-.0123456789") == first.npos;
+}
+
+// A corner that is outside by no more than the format's precision is on the border.
+double SnapToBorder(double value, double side, double precision) {
+  const double inside = std::clamp(value, 0.0, side);
+  return std::abs(value - inside) <= precision ? inside : value;
+}
+
+void ReadLlavaBox(std::string_view inside, std::string_view whole, const PreparedImage& image, ParsedBoxes& out) {
+  const auto refuse = [&](std::string reason) { out.malformed.push_back({std::string(whole), std::move(reason)}); };
+  const std::optional<Corners> at = ReadList(inside);
+  if (!at.has_value()) return refuse("is not [x1, y1, x2, y2] with decimals");
+  if (auto wrong = WrongCorners(*at, 1, 1, "the square that the model sees")) return refuse(*wrong);
+  const PixelRect& shows = image.tiles[0].shows;
+  const double wide = shows.right - shows.left, high = shows.bottom - shows.top;
+  const double width = image.original_width, height = image.original_height;
+  Corners mapped;
+  for (size_t i = 0; i < mapped.size(); ++i) {
+    mapped[i] = i % 2 == 0 ? SnapToBorder(shows.left + (*at)[i] * wide, width, kHalfHundredth * wide)
+                           : SnapToBorder(shows.top + (*at)[i] * high, height, kHalfHundredth * high);
+  }
+  if (auto wrong = WrongCorners(mapped, width, height, "the picture")) return refuse(*wrong);
+  out.boxes.push_back({"", {mapped[0], mapped[1], mapped[2], mapped[3]}});
+}
+
+ParsedBoxes ParseLlava(std::string_view answer, const PreparedImage& image) {
+  ParsedBoxes out;
+  for (size_t open = answer.find('['); open != std::string_view::npos;) {
+    const size_t next = answer.find('[', open + 1), close = std::min(answer.find(']', open), next);
+    const std::string_view inside = answer.substr(open + 1, close == answer.npos ? close : close - open - 1);
+    if (close != next) {
+      const std::string_view whole = answer.substr(open, close + 1 - open);
+      if (WantsToBeAList(inside)) ReadLlavaBox(inside, whole, image, out);
+    } else if (WantsToBeAList(inside)) {
+      out.malformed.push_back({std::string(answer.substr(open, next - open)), "] is missing"});
+    }
+    open = next;
+  }
+  return out;
+}
+
+// The part of the box that the model sees.
+absl::StatusOr<std::string> FormatLlava(const PixelRect& box, const PreparedImage& image) {
+  const PixelRect& shows = image.tiles[0].shows;
+  const double wide = shows.right - shows.left, high = shows.bottom - shows.top;
+  const auto x = [&](double value) { return std::clamp((value - shows.left) / wide, 0.0, 1.0); };
+  const auto y = [&](double value) { return std::clamp((value - shows.top) / high, 0.0, 1.0); };
+  const Corners at = {x(box.left), y(box.top), x(box.right), y(box.bottom)};
+  if (at[0] >= at[2] || at[1] >= at[3]) {
+    return absl::InvalidArgumentError(fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture",
+                                                  box.left, box.top, box.right, box.bottom));
+  }
+  return fmt::format("[{:.2f}, {:.2f}, {:.2f}, {:.2f}]", at[0], at[1], at[2], at[3]);
+}
+
 absl::Status NoFormat() {
-  return absl::UnimplementedError("this model's family has no format for boxes; Qwen2-VL and Qwen2.5-VL have");
+  return absl::UnimplementedError(
+      "this model's family has no format for boxes; Qwen2-VL, Qwen2.5-VL and LLaVA have");
+}
+
+// Whether the picture has what the format's frame is made of.
+bool HasFrame(GroundingFormat format, const PreparedImage& image) {
+  if (image.original_width < 1 || image.original_height < 1) return false;
+  if (format != GroundingFormat::kLlava) return image.resized_width > 0 && image.resized_height > 0;
+  if (image.tiles.size() != 1) return false;
+  const PixelRect& shows = image.tiles[0].shows;
+  return shows.left < shows.right && shows.top < shows.bottom;
 }
 
 int ToThousandths(double value, int side) {
@@ -215,19 +303,20 @@ int64_t ToResized(double value, int side, int resized) { return std::llround(val
 
 absl::StatusOr<ParsedBoxes> ParseBoxes(GroundingFormat format, std::string_view answer, const PreparedImage& image) {
   if (format == GroundingFormat::kNone) return NoFormat();
-  if (image.original_width < 1 || image.original_height < 1 || image.resized_width < 1 || image.resized_height < 1) {
-    return absl::InvalidArgumentError("boxes of a picture without pixels");
-  }
+  if (!HasFrame(format, image)) return absl::InvalidArgumentError("boxes of a picture without pixels");
+  if (format == GroundingFormat::kLlava) return ParseLlava(answer, image);
   return format == GroundingFormat::kQwen2Vl ? ParseQwen2(answer, image) : ParseQwen25(answer, image);
 }
 
 absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox& labelled, const PreparedImage& image) {
   if (format == GroundingFormat::kNone) return NoFormat();
+  if (!HasFrame(format, image)) return absl::InvalidArgumentError("a box in a picture without pixels");
   const PixelRect& box = labelled.box;
   const int width = image.original_width, height = image.original_height;
   if (auto wrong = WrongCorners({box.left, box.top, box.right, box.bottom}, width, height, "the picture")) {
     return absl::InvalidArgumentError(*wrong);
   }
+  if (format == GroundingFormat::kLlava) return FormatLlava(box, image);
   if (format == GroundingFormat::kQwen2Vl) {
     return fmt::format("{}{}{}{}({},{}),({},{}){}", kRefStart, labelled.label, kRefEnd, kBoxStart,
                        ToThousandths(box.left, width), ToThousandths(box.top, height), ToThousandths(box.right, width),

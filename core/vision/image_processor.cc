@@ -119,8 +119,9 @@ GroundingFormat ImageProcessor::grounding() const {
       return GroundingFormat::kQwen2Vl;
     case VisionFamily::kQwen25Vl:
       return GroundingFormat::kQwen25Vl;
-    case VisionFamily::kIdefics3:
     case VisionFamily::kLlava:
+      return GroundingFormat::kLlava;
+    case VisionFamily::kIdefics3:
       return GroundingFormat::kNone;
   }
   return GroundingFormat::kNone;

@@ -15,7 +15,7 @@ namespace gwq {
 enum class VisionFamily { kQwen2Vl, kQwen25Vl, kIdefics3, kLlava };  // kIdefics3 is SmolVLM too
 
 // How a model's answers name boxes (core/vision/boxes.h).
-enum class GroundingFormat { kNone, kQwen2Vl, kQwen25Vl };
+enum class GroundingFormat { kNone, kQwen2Vl, kQwen25Vl, kLlava };
 
 // Pixels of the original picture, edges and not pixel centres; right and bottom are exclusive.
 struct PixelRect {

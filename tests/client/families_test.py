@@ -32,7 +32,8 @@ class FamiliesTest(unittest.TestCase):
         return family.replace(".", "-")
 
     def ask(self, name, pictures, *arguments):
-        run = self.services.gwq("vqa", name, *(part for path in pictures for part in ("--image", path)), "--question", QUESTION, "--json", *arguments)
+        images = [part for path in pictures for part in ("--image", path)]
+        run = self.services.gwq("vqa", name, *images, "--question", QUESTION, "--json", *arguments)
         return json.loads(run.stdout.splitlines()[-1])
 
     def probabilities(self, name, pictures):
@@ -68,6 +69,17 @@ class FamiliesTest(unittest.TestCase):
                     # Seen: at most 0.04; the same at 4 bits 0.32.
                     self.assertLess(max(abs(a - b) for a, b in zip(full, small)), 0.06)
                     self.assertNotEqual(full, small)
+
+    def test_boxes_are_read_where_the_family_writes_them(self):
+        for family in golden_family.names():
+            with self.subTest(family):
+                ask = ("vqa", self.model(family), "--image", self.pictures[0], "--question", "where is it?", "--boxes", "-n", "4", "--json")
+                run = self.services.gwq(*ask, check=family != "idefics3")
+                if family == "idefics3":
+                    self.assertEqual(run.returncode, 4)
+                    self.assertIn("UNIMPLEMENTED", run.stderr)
+                else:
+                    self.assertIn("text", json.loads(run.stdout.splitlines()[-1])["result"]["boxes"])
 
     def test_two_pictures_take_the_tokens_of_both(self):
         for family in golden_family.names():

@@ -1,7 +1,10 @@
 """Tiny random models of every vision-language family with its own tokenizer, chat template and processor, from the goldens alone.
 
 Shapes are those of tests/golden/models with the vocabulary of tests/golden/data/prompts.json. Needs nothing but the standard library.
+
+usage: golden_family.py DIR --family NAME [--seed N]
 """
+import argparse
 import json
 import math
 import random
@@ -31,25 +34,34 @@ def shapes(family, config):
         yield name, shape
 
 
-def values(name, shape):
+def values(name, shape, seed):
     """Norms near one; matrices large enough that an answer depends on the picture."""
     count = math.prod(shape)
-    source = random.Random(name)
+    source = random.Random(f"{seed} {name}")
     if len(shape) == 1:
         return [1.0 if name.endswith("weight") else 0.0] * count
     spread = 0.4 if "embed" in name else 1.5 / math.sqrt(count / shape[0])
     return [source.gauss(0, spread) for _ in range(count)]
 
 
-def write_model(family, folder):
+def write_model(family, folder, seed=0):
     entry = next(one for one in json.loads((GOLDEN / "data/prompts.json").read_text())["families"] if one["name"] == family)
     config = entry["config"]
     config["text_config"]["max_position_embeddings"] = 2048
     folder = Path(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tiny_model.write_safetensors(folder / "model.safetensors", [
-        (name, shape, struct.pack(f"<{math.prod(shape)}e", *values(name, shape))) for name, shape in shapes(family, config)])
+        (name, shape, struct.pack(f"<{math.prod(shape)}e", *values(name, shape, seed))) for name, shape in shapes(family, config)])
     for name, content in (("config", config), ("tokenizer", entry["tokenizer"]), ("tokenizer_config", entry["tokenizer_config"]),
                           ("preprocessor_config", entry["preprocessor_config"])):
         (folder / f"{name}.json").write_text(json.dumps(content))
     return folder
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--family", choices=names(), required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    write_model(args.family, args.folder, args.seed)

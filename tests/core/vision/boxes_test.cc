@@ -40,6 +40,12 @@ ParsedBoxes Parse(GroundingFormat format, std::string_view answer, const Prepare
   return parsed.ok() ? *parsed : ParsedBoxes();
 }
 ParsedBoxes Qwen2(std::string_view answer) { return Parse(GroundingFormat::kQwen2Vl, answer); }
+// 2000 x 1000 in the middle of a square.
+ParsedBoxes Llava(std::string_view answer) {
+  PreparedImage image = kImage;
+  image.tiles = {{.patches_high = 24, .patches_wide = 24, .shows = {0, -500, 2000, 1500}}};
+  return Parse(GroundingFormat::kLlava, answer, image);
+}
 ParsedBoxes Qwen25(std::string_view answer) { return Parse(GroundingFormat::kQwen25Vl, answer); }
 
 std::vector<std::string> Labels(const ParsedBoxes& parsed) {
@@ -80,15 +86,33 @@ TEST(ParseBoxes, ReadsQwen25InAListAFenceOrByThemselves) {
   }
 }
 
+TEST(ParseBoxes, ReadsLlavaInHundredthsOfThePaddedSquare) {
+  const ParsedBoxes parsed = Llava("At [0.25, 0.5, 0.50, 0.6], and [ 0,0.25,1 , 0.75 ] [sic] as [1] says.");
+  EXPECT_THAT(parsed.malformed, IsEmpty());
+  ASSERT_THAT(Labels(parsed), ElementsAre("", ""));
+  const PixelRect& box = parsed.boxes[0].box;
+  EXPECT_NEAR(box.left, 500, 1e-9);
+  EXPECT_NEAR(box.top, 500, 1e-9);
+  EXPECT_NEAR(box.right, 1000, 1e-9);
+  EXPECT_NEAR(box.bottom, 700, 1e-9);
+  EXPECT_EQ(parsed.boxes[1].box.right, 2000);
+  EXPECT_EQ(parsed.boxes[1].box.bottom, 1000);
+  // 0.246 of the square is 8 pixels above the picture, and half a hundredth is 10.
+  const ParsedBoxes rounded = Llava("[0.1, 0.246, 0.2, 0.754]");
+  ASSERT_THAT(rounded.boxes, SizeIs(1));
+  EXPECT_EQ(rounded.boxes[0].box.top, 0);
+  EXPECT_EQ(rounded.boxes[0].box.bottom, 1000);
+}
+
 TEST(ParseBoxes, BracesInALabelAreText) {
   const ParsedBoxes parsed = Qwen25(R"([{"bbox_2d": [1, 2, 3, 4], "label": "a } \" { sign"}])");
   EXPECT_THAT(Labels(parsed), ElementsAre("a } \" { sign"));
 }
 
 TEST(ParseBoxes, AnAnswerWithoutBoxesHasNone) {
-  for (const char* answer : {"", "I see no dog.", "[]", "(1,2),(3,4)", "<|object_ref_start|>dog<|object_ref_end|>"}) {
-    for (const GroundingFormat format : {GroundingFormat::kQwen2Vl, GroundingFormat::kQwen25Vl}) {
-      const ParsedBoxes parsed = Parse(format, answer);
+  for (const char* answer : {"", "I see no dog.", "[]", "[1]", "[a, b]", "[", "(1,2),(3,4)",
+                             "<|object_ref_start|>dog<|object_ref_end|>"}) {
+    for (const ParsedBoxes& parsed : {Qwen2(answer), Qwen25(answer), Llava(answer)}) {
       EXPECT_THAT(parsed.boxes, IsEmpty()) << answer;
       EXPECT_THAT(parsed.malformed, IsEmpty()) << answer;
     }
@@ -158,19 +182,73 @@ TEST(ParseBoxes, ReportsMalformedQwen25BoxesAndKeepsTheOthers) {
   EXPECT_EQ(cut.malformed[0].text, R"({"bbox_2d": [1, 2)");
 }
 
+TEST(ParseBoxes, ReportsMalformedLlavaBoxesAndKeepsTheOthers) {
+  const Bad bad[] = {
+      {"[0.1, 0.3, 0.2]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, 0.3, 0.2, 0.4, 0.5]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, 0.3, 0.2, x]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, , 0.2, 0.4]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, 0.3, 0.2, nan]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, 0.3, 0.2, 4e-1]", "is not [x1, y1, x2, y2]"},
+      {"[0.1, 0.3, 1.01, 0.4]", "1.01 is outside the square that the model sees: values of x are in [0, 1]"},
+      {"[-0.1, 0.3, 0.2, 0.4]", "-0.1 is outside"},
+      {"[0.1, 0.2, 0.2, 0.4]", "-100 is outside the picture"},
+      {"[0.2, 0.3, 0.2, 0.4]", "has no area"},
+      {"[0.1, 0.4, 0.2, 0.3]", "has no area"},
+      {"[0.1, 0.3", "] is missing"},
+  };
+  for (const auto& [text, reason] : bad) {
+    const std::string good = "[0.1, 0.3, 0.2, 0.4]";
+    const ParsedBoxes parsed = Llava(good + text + good);
+    EXPECT_THAT(parsed.boxes, SizeIs(2)) << text;
+    ASSERT_THAT(parsed.malformed, SizeIs(1)) << text;
+    EXPECT_EQ(parsed.malformed[0].text, text);
+    EXPECT_THAT(parsed.malformed[0].reason, HasSubstr(reason));
+  }
+  ASSERT_THAT(Llava("[0.1, 0.3").malformed, SizeIs(1));
+}
+
 TEST(ParseBoxes, AFamilyWithoutAFormatSaysSo) {
   EXPECT_THAT(ParseBoxes(GroundingFormat::kNone, "", kImage), HasCode(absl::StatusCode::kUnimplemented));
   EXPECT_THAT(FormatBox(GroundingFormat::kNone, {}, kImage), HasCode(absl::StatusCode::kUnimplemented));
   EXPECT_THAT(ParseBoxes(GroundingFormat::kQwen25Vl, "", PreparedImage()), HasCode(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(FormatBox(GroundingFormat::kQwen2Vl, {.label = "a", .box = {0, 0, 2001, 5}}, kImage),
               HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(ParseBoxes(GroundingFormat::kLlava, "", kImage), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(FormatBox(GroundingFormat::kLlava, {.label = "a", .box = {0, 0, 20, 5}}, kImage),
+              HasCode(absl::StatusCode::kInvalidArgument));
 }
 
 struct Family {
   const char* name;
   const char* config;
+  const char* preprocessor;
   GroundingFormat format;
 };
+
+// The part of the picture that the model sees, and a step of the format in its pixels.
+struct Frame {
+  PixelRect seen;
+  double step_x = 0, step_y = 0;
+};
+
+Frame FrameOf(GroundingFormat format, const PreparedImage& image) {
+  const PixelRect& shows = image.tiles[0].shows;
+  const double width = image.original_width, height = image.original_height;
+  switch (format) {
+    case GroundingFormat::kQwen2Vl:
+      return {{0, 0, width, height}, width / 1000, height / 1000};
+    case GroundingFormat::kQwen25Vl:
+      return {{0, 0, width, height}, width / image.resized_width, height / image.resized_height};
+    default:
+      return {{std::max(0.0, shows.left), std::max(0.0, shows.top), std::min(width, shows.right),
+               std::min(height, shows.bottom)},
+              (shows.right - shows.left) / 100,
+              (shows.bottom - shows.top) / 100};
+  }
+}
+
+constexpr char kLlavaConfig[] = R"({"model_type": "llava", "vision_config": {"patch_size": 14}})";
 
 class BoxesMapBack : public ::testing::TestWithParam<Family> {};
 
@@ -178,7 +256,7 @@ class BoxesMapBack : public ::testing::TestWithParam<Family> {};
 TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
   const Family& family = GetParam();
   const auto processor = ImageProcessor::Parse(
-      {.config = family.config, .preprocessor_config = R"({"max_pixels": 1003520})", .processor_config = ""});
+      {.config = family.config, .preprocessor_config = family.preprocessor, .processor_config = ""});
   ASSERT_THAT(processor, IsOk());
   ASSERT_EQ((*processor)->grounding(), family.format);
   std::mt19937 random(7);
@@ -188,27 +266,27 @@ TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
     const int width = side(), height = side();
     const auto image = (*processor)->Plan(width, height);
     if (!image.ok()) continue;  // too long for the family
+    const auto [seen, step_x, step_y] = FrameOf(family.format, *image);
+    // A strip of a padded square that a box of two steps does not fit in.
+    if (seen.right - seen.left < 2 * step_x || seen.bottom - seen.top < 2 * step_y) continue;
     ++tried;
-    const bool thousandths = family.format == GroundingFormat::kQwen2Vl;
-    const double step_x = width / (thousandths ? 1000.0 : image->resized_width);
-    const double step_y = height / (thousandths ? 1000.0 : image->resized_height);
     // At least two steps wide, so that it stays a box; borders and the whole picture among them.
-    const auto edges = [&](double length, double step) {
-      double low = std::uniform_real_distribution(0.0, length - 2 * step)(random);
-      double high = std::uniform_real_distribution(low + 2 * step, length)(random);
-      if (random() % 8 == 0) low = 0;
-      if (random() % 8 == 0) high = length;
-      return std::pair(low, std::min(high, length));
+    const auto edges = [&](double first, double last, double step) {
+      double low = std::uniform_real_distribution(first, last - 2 * step)(random);
+      double high = std::uniform_real_distribution(low + 2 * step, last)(random);
+      if (random() % 8 == 0) low = first;
+      if (random() % 8 == 0) high = last;
+      return std::pair(low, std::min(high, last));
     };
-    const auto [left, right] = edges(width, step_x);
-    const auto [top, bottom] = edges(height, step_y);
+    const auto [left, right] = edges(seen.left, seen.right, step_x);
+    const auto [top, bottom] = edges(seen.top, seen.bottom, step_y);
     const LabelledBox box = {.label = "it", .box = {left, top, right, bottom}};
     const auto text = FormatBox(family.format, box, *image);
     ASSERT_THAT(text, IsOk());
     const ParsedBoxes parsed = Parse(family.format, *text, *image);
     ASSERT_THAT(parsed.boxes, SizeIs(1)) << *text << " of " << width << " x " << height;
     const PixelRect& back = parsed.boxes[0].box;
-    EXPECT_EQ(parsed.boxes[0].label, "it");
+    EXPECT_EQ(parsed.boxes[0].label, family.format == GroundingFormat::kLlava ? "" : "it");
     EXPECT_LE(std::max(std::abs(back.left - left), std::abs(back.right - right)), step_x / 2 + 0.5) << *text;
     EXPECT_LE(std::max(std::abs(back.top - top), std::abs(back.bottom - bottom)), step_y / 2 + 0.5) << *text;
     EXPECT_GE(std::min(back.left, back.top), 0);
@@ -218,9 +296,19 @@ TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, BoxesMapBack,
-                         ::testing::Values(Family{"Qwen2", R"({"model_type": "qwen2_vl"})", GroundingFormat::kQwen2Vl},
+                         ::testing::Values(Family{"Qwen2", R"({"model_type": "qwen2_vl"})",
+                                                  R"({"max_pixels": 1003520})", GroundingFormat::kQwen2Vl},
                                            Family{"Qwen25", R"({"model_type": "qwen2_5_vl"})",
-                                                  GroundingFormat::kQwen25Vl}),
+                                                  R"({"max_pixels": 1003520})", GroundingFormat::kQwen25Vl},
+                                           Family{"LlavaCropped", kLlavaConfig,
+                                                  R"({"size": {"shortest_edge": 336},
+                                                      "crop_size": {"height": 336, "width": 336}})",
+                                                  GroundingFormat::kLlava},
+                                           Family{"LlavaPadded", kLlavaConfig,
+                                                  R"({"image_processor_type": "LlavaImageProcessor", "do_pad": true,
+                                                      "size": {"shortest_edge": 336},
+                                                      "crop_size": {"height": 336, "width": 336}})",
+                                                  GroundingFormat::kLlava}),
                          [](const auto& info) { return info.param.name; });
 
 TEST(IntersectionOverUnion, IsTheShareOfBoth) {

@@ -26,6 +26,7 @@ struct Imported {
   Digest other;
   Digest seeing;
   Digest blind;
+  Digest llava;
   Digest boxless;
 };
 
@@ -38,7 +39,8 @@ const Imported& Models() {
     models.other = *ImportTinyModel(*models.store, 2);
     models.seeing = *ImportTinyVlm(*models.store, 1);
     models.blind = *WithoutFile(*models.store, models.seeing, "preprocessor_config.json");
-    models.boxless = *ImportTinyLlava(*models.store, 1);
+    models.llava = *ImportTinyLlava(*models.store, 1);
+    models.boxless = *ImportTinyIdefics3(*models.store, 1);
     return &models;
   }();
   return *imported;
@@ -50,7 +52,7 @@ void InferFixture::SetUpTestSuite() { (void)Models(); }
 
 const Digest& InferFixture::tiny() { return Models().tiny; }
 const Digest& InferFixture::other() { return Models().other; }
-const Digest& InferFixture::boxless() { return Models().boxless; }
+const Digest& InferFixture::llava() { return Models().llava; }
 BlobStore& InferFixture::store() { return *Models().store; }
 
 InferFixture::InferFixture() {
@@ -59,6 +61,7 @@ InferFixture::InferFixture() {
   jobs->Add("models/other", Models().other);
   jobs->Add("models/seeing", Models().seeing);
   jobs->Add("models/blind", Models().blind);
+  jobs->Add("models/llava", Models().llava);
   jobs->Add("models/boxless", Models().boxless);
 }
 

@@ -20,7 +20,7 @@ namespace gwq::testing {
 inline const std::string kLocal(kLocalPrincipal);
 
 // "models/tiny" and "models/other", and the vision-language models "models/seeing", "models/blind", which lacks its
-// processor file, and "models/boxless", which is of another family.
+// processor file, "models/llava" and "models/boxless", which are of other families.
 class InferFixture : public ::testing::Test {
  protected:
   struct Setup {
@@ -53,7 +53,7 @@ class InferFixture : public ::testing::Test {
 
   [[nodiscard]] static const Digest& tiny();
   [[nodiscard]] static const Digest& other();
-  [[nodiscard]] static const Digest& boxless();
+  [[nodiscard]] static const Digest& llava();
   // Where all of them are.
   [[nodiscard]] static BlobStore& store();
 

@@ -65,4 +65,10 @@ absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed) {
                     "--family llava");
 }
 
+absl::StatusOr<Digest> ImportTinyIdefics3(BlobStore& store, int seed) {
+  return ImportMade(store, "golden_family.py", seed,
+                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"},
+                    "--family idefics3");
+}
+
 }  // namespace gwq::testing

@@ -12,7 +12,7 @@ class VqaChoicesTest : public InferFixture {
  protected:
   v1::ChoiceResult Asked(const std::vector<std::string>& files, const std::vector<std::string>& texts) {
     v1::VqaRequest request = Choose(files, "which?", texts);
-    request.set_model("boxless");
+    request.set_model("llava");
     v1::VqaResponse response;
     const grpc::Status status = VqaOnce(*stub, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
@@ -38,11 +38,11 @@ std::vector<double> Evaluated(BlobStore& store, const Digest& model, const std::
 
 TEST_F(VqaChoicesTest, ServedAndEvaluatedChoicesHaveTheSameLogLikelihoods) {
   Start();
-  ASSERT_TRUE(Load("boxless").ok());
+  ASSERT_TRUE(Load("llava").ok());
   const std::vector<std::string> texts = {"red", "a circle", "10", "1"};
   const v1::ChoiceResult served = Asked({}, texts);
   // What the model's template makes of the question, and the blank that it writes before an answer.
-  const std::vector<double> evaluated = Evaluated(store(), boxless(), "USER: which? ASSISTANT:", texts);
+  const std::vector<double> evaluated = Evaluated(store(), llava(), "USER: which? ASSISTANT:", texts);
   ASSERT_EQ(served.choices_size(), 4);
   ASSERT_EQ(evaluated.size(), 4u);
   for (int i = 0; i < 4; ++i) {
@@ -55,7 +55,7 @@ TEST_F(VqaChoicesTest, ServedAndEvaluatedChoicesHaveTheSameLogLikelihoods) {
 
 TEST_F(VqaChoicesTest, BehindAnImageAChoiceBeginsAsTheTemplateWritesAnAnswer) {
   Start();
-  ASSERT_TRUE(Load("boxless").ok());
+  ASSERT_TRUE(Load("llava").ok());
   const v1::ChoiceResult choices = Asked({StripedPng(24, 16, 1)}, {"red", " red"});
   ASSERT_EQ(choices.choices_size(), 2);
   EXPECT_EQ(choices.choices(0).tokens(), 4);
