@@ -31,22 +31,39 @@ function(gwq_library name)
   endif()
 endfunction()
 
+# Under a sanitizer and for fuzzing nothing is precompiled, so that every file names what it needs.
+set(gwq_precompiles TRUE)
+if(GWQ_SANITIZE OR GWQ_BUILD_FUZZ)
+  set(gwq_precompiles FALSE)
+endif()
+
+# gwq_precompile_headers(NAME HEADERS...): the target and those that reuse its headers read them once.
+function(gwq_precompile_headers name)
+  if(gwq_precompiles)
+    target_precompile_headers(${name} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
 # gwq_reuse_headers(FROM NAMES...): the targets are compiled with the precompiled headers of FROM.
 function(gwq_reuse_headers from)
-  foreach(name ${ARGN})
-    target_precompile_headers(${name} REUSE_FROM ${from})
-  endforeach()
+  if(gwq_precompiles)
+    foreach(name ${ARGN})
+      target_precompile_headers(${name} REUSE_FROM ${from})
+    endforeach()
+  endif()
 endfunction()
 
 function(gwq_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS})
+  # As the libraries, whose precompiled headers it may take.
+  target_compile_options(${name} PRIVATE -fPIC)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
 # gwq_test(NAME SOURCES... [DEPS target...] [LABELS label...] [TIMEOUT seconds]): one gtest binary, one ctest entry.
-# The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
+# GWQ_TEST_HEADERS is the target whose precompiled headers the tests of a folder take. The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
 # those with the label "tsan", which run under ThreadSanitizer, are built by the target tsan_tests.
 # LibTorch's threads would otherwise spin between operations, which on a busy machine makes two of them several times slower than one.
 function(gwq_test name)
@@ -56,9 +73,7 @@ function(gwq_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  if(TARGET gwq_test_headers)
-    gwq_reuse_headers(gwq_test_headers ${name})
-  endif()
+  gwq_reuse_headers(${GWQ_TEST_HEADERS} ${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   if("tsan" IN_LIST ARG_LABELS)
     if(NOT TARGET tsan_tests)
