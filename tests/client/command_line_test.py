@@ -98,17 +98,24 @@ class ModelTest(GwqTest):
 
 
 class JobsTest(ModelTest):
-    def test_progress_without_a_terminal_is_plain_lines_and_on_one_a_bar(self):
-        push = ["models", "push", self.model, "--name", "shown"]
-        run = self.gwq(*push)
+    PUSH = ["models", "push", "--name", "shown"]
+
+    def test_progress_without_a_terminal_is_plain_lines(self):
+        run = self.gwq(*self.PUSH, self.model)
         self.assertNotRegex(run.stderr, r"[\r\033]")
         self.assertRegex(run.stderr, r"(?m)^\w+: [0-9.]+ \w+ of [0-9.]+ \w+ \(100 %\)$")
-        terminal, its_side = os.openpty()
-        subprocess.run([services.BIN / "gwq", *push], stdout=subprocess.DEVNULL, stderr=its_side, timeout=60, env=self.environment, check=True)
+        self.assertEqual(self.gwq(*self.PUSH, self.model, "--quiet").stderr, "")
+
+    def test_progress_on_a_terminal_is_a_bar(self):
+        try:
+            terminal, its_side = os.openpty()
+        except OSError as error:  # a bare root file system has no /dev/pts
+            self.skipTest(f"no terminal can be opened here: {error}")
+        push = [services.BIN / "gwq", *self.PUSH, self.model]
+        subprocess.run(push, stdout=subprocess.DEVNULL, stderr=its_side, timeout=60, env=self.environment, check=True)
         os.close(its_side)
         with os.fdopen(terminal, "rb", buffering=0) as shown:
             self.assertIn(b"\r\033[K", shown.read(4096))
-        self.assertEqual(self.gwq(*push, "--quiet").stderr, "")
 
     def test_a_job_is_watched_and_its_log_read(self):
         job = self.gwq("quantize", "tiny", "--name", "watched", *RECIPE).stdout.strip()
