@@ -273,15 +273,15 @@ absl::StatusOr<std::string> FormatLlava(const PixelRect& box, const PreparedImag
   const auto y = [&](double value) { return std::clamp((value - shows.top) / high, 0.0, 1.0); };
   const Corners at = {x(box.left), y(box.top), x(box.right), y(box.bottom)};
   if (at[0] >= at[2] || at[1] >= at[3]) {
-    return absl::InvalidArgumentError(fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture",
-                                                  box.left, box.top, box.right, box.bottom));
+    return absl::InvalidArgumentError(
+        fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture", box.left, box.top,
+                    box.right, box.bottom));
   }
   return fmt::format("[{:.2f}, {:.2f}, {:.2f}, {:.2f}]", at[0], at[1], at[2], at[3]);
 }
 
 absl::Status NoFormat() {
-  return absl::UnimplementedError(
-      "this model's family has no format for boxes; Qwen2-VL, Qwen2.5-VL and LLaVA have");
+  return absl::UnimplementedError("this model's family has no format for boxes; Qwen2-VL, Qwen2.5-VL and LLaVA have");
 }
 
 // Whether the picture has what the format's frame is made of.

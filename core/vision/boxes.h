@@ -32,7 +32,8 @@ struct ParsedBoxes {
 //               side, as int(1000 * x / side) writes it, and becomes the middle of that.
 //   Qwen2.5-VL  objects {"bbox_2d": [x1, y1, x2, y2], "label": text}, in a JSON list or not, fenced or not. The values
 //               are pixels of the resized picture.
-//   LLaVA-1.5   [x1, y1, x2, y2], hundredths of the square that the tower sees: the padded picture, or what is cut out of
+//   LLaVA-1.5   [x1, y1, x2, y2], hundredths of the square that the tower sees: the padded picture, or what is cut out
+//   of
 //               it. No labels. A corner stands for half a hundredth to either side: one that lies outside the picture
 //               by no more is its border, which seldom falls on a whole hundredth of a padded square.
 // A box that cannot be read, lies outside the picture even in part, or has no area is reported in `malformed`; nothing

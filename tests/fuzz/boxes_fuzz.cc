@@ -30,8 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   image.resized_width = 588;
   image.resized_height = 1008;
   image.tiles = {{.patches_high = 24, .patches_wide = 24, .shows = {-278, 0, 1055, 1333}}};
-  for (const auto format : {gwq::GroundingFormat::kQwen2Vl, gwq::GroundingFormat::kQwen25Vl,
-                            gwq::GroundingFormat::kLlava}) {
+  for (const auto format :
+       {gwq::GroundingFormat::kQwen2Vl, gwq::GroundingFormat::kQwen25Vl, gwq::GroundingFormat::kLlava}) {
     const auto parsed = gwq::ParseBoxes(format, gwq::fuzz::Text(data, size), image);
     Require(parsed.ok());
     for (const gwq::LabelledBox& box : parsed->boxes) RequireBox(format, box, image);

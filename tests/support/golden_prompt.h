@@ -27,8 +27,8 @@ struct GoldenPrompt {
   [[nodiscard]] std::span<const float> PatchesOf(size_t image, int64_t patch_floats) const;
 };
 
-// The prompts that the goldens hold: a (one image), b (two of different sizes), c (none) and, where a size is a number of
-// equal tiles, d (two images of different numbers).
+// The prompts that the goldens hold: a (one image), b (two of different sizes), c (none) and, where a size is a number
+// of equal tiles, d (two images of different numbers).
 [[nodiscard]] std::vector<std::string_view> GoldenPromptNames(const GoldenModel& golden);
 // `which` is one of GoldenPromptNames.
 [[nodiscard]] GoldenPrompt LoadGoldenPrompt(const GoldenModel& golden, std::string_view which);

@@ -250,9 +250,9 @@ TEST(Evaluation, BoxesOfAFamilyWithoutThemAreRefusedBeforeAnythingIsComputed) {
                        .Hex();
     return EvaluationMemory(golden.store(), golden.digest(), reference, task);
   };
-  StoredGolden boxless("idefics3-f32-v5",
-                       {{"preprocessor_config.json", R"({"image_processor_type":"Idefics3ImageProcessor",)"
-                                                     R"("size":{"longest_edge":36},"max_image_size":{"longest_edge":12}})"}});
+  StoredGolden boxless("idefics3-f32-v5", {{"preprocessor_config.json",
+                                            R"({"image_processor_type":"Idefics3ImageProcessor",)"
+                                            R"("size":{"longest_edge":36},"max_image_size":{"longest_edge":12}})"}});
   EXPECT_THAT(plan(boxless, std::nullopt), FailsAt("task.kind"));
   EXPECT_THAT(RunEvaluation(boxless.store(), boxless.digest(), std::nullopt, task, NoProgress()), FailsAt("task.kind"));
   task.kind = EvaluationKind::kVqa;

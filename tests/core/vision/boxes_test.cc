@@ -110,8 +110,8 @@ TEST(ParseBoxes, BracesInALabelAreText) {
 }
 
 TEST(ParseBoxes, AnAnswerWithoutBoxesHasNone) {
-  for (const char* answer : {"", "I see no dog.", "[]", "[1]", "[a, b]", "[", "(1,2),(3,4)",
-                             "<|object_ref_start|>dog<|object_ref_end|>"}) {
+  for (const char* answer :
+       {"", "I see no dog.", "[]", "[1]", "[a, b]", "[", "(1,2),(3,4)", "<|object_ref_start|>dog<|object_ref_end|>"}) {
     for (const ParsedBoxes& parsed : {Qwen2(answer), Qwen25(answer), Llava(answer)}) {
       EXPECT_THAT(parsed.boxes, IsEmpty()) << answer;
       EXPECT_THAT(parsed.malformed, IsEmpty()) << answer;
