@@ -222,8 +222,10 @@ std::optional<Corners> ReadList(std::string_view inside) {
 
 // "[0.5, ..." wants to be a box, "[1]" and "[sic]" do not.
 bool WantsToBeAList(std::string_view inside) {
-  const std::string_view first = Trim(inside.substr(0, inside.find(',')));
-  return first.size() < inside.size() && !first.empty() && first.find_first_not_of("+-.0123456789") == first.npos;
+  const size_t comma = inside.find(',');
+  if (comma == std::string_view::npos) return false;
+  const std::string_view first = Trim(inside.substr(0, comma));
+  return !first.empty() && first.find_first_not_of("+-.0123456789") == std::string_view::npos;
 }
 
 // A corner that is outside by no more than the format's precision is on the border.
@@ -245,20 +247,23 @@ void ReadLlavaBox(std::string_view inside, std::string_view whole, const Prepare
     mapped[i] = i % 2 == 0 ? SnapToBorder(shows.left + (*at)[i] * wide, width, kHalfHundredth * wide)
                            : SnapToBorder(shows.top + (*at)[i] * high, height, kHalfHundredth * high);
   }
-  if (auto wrong = WrongCorners(mapped, width, height, "the picture")) return refuse(*wrong);
+  if (auto wrong = WrongCorners(mapped, width, height, "the picture")) return refuse("in pixels, " + *wrong);
   out.boxes.push_back({"", {mapped[0], mapped[1], mapped[2], mapped[3]}});
 }
 
 ParsedBoxes ParseLlava(std::string_view answer, const PreparedImage& image) {
   ParsedBoxes out;
   for (size_t open = answer.find('['); open != std::string_view::npos;) {
-    const size_t next = answer.find('[', open + 1), close = std::min(answer.find(']', open), next);
-    const std::string_view inside = answer.substr(open + 1, close == answer.npos ? close : close - open - 1);
-    if (close != next) {
-      const std::string_view whole = answer.substr(open, close + 1 - open);
-      if (WantsToBeAList(inside)) ReadLlavaBox(inside, whole, image, out);
-    } else if (WantsToBeAList(inside)) {
-      out.malformed.push_back({std::string(answer.substr(open, next - open)), "] is missing"});
+    const size_t next = answer.find('[', open + 1);
+    const std::string_view piece = answer.substr(open, next == std::string_view::npos ? next : next - open);
+    const size_t close = piece.find(']');
+    const std::string_view inside = piece.substr(1, close == std::string_view::npos ? close : close - 1);
+    if (WantsToBeAList(inside)) {
+      if (close == std::string_view::npos) {
+        out.malformed.push_back({std::string(piece), "] is missing"});
+      } else {
+        ReadLlavaBox(inside, piece.substr(0, close + 1), image, out);
+      }
     }
     open = next;
   }
@@ -274,8 +279,8 @@ absl::StatusOr<std::string> FormatLlava(const PixelRect& box, const PreparedImag
   const Corners at = {x(box.left), y(box.top), x(box.right), y(box.bottom)};
   if (at[0] >= at[2] || at[1] >= at[3]) {
     return absl::InvalidArgumentError(
-        fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture", box.left, box.top,
-                    box.right, box.bottom));
+        fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture: ({}, {}) to ({}, {})",
+                    box.left, box.top, box.right, box.bottom, shows.left, shows.top, shows.right, shows.bottom));
   }
   return fmt::format("[{:.2f}, {:.2f}, {:.2f}, {:.2f}]", at[0], at[1], at[2], at[3]);
 }
@@ -284,13 +289,16 @@ absl::Status NoFormat() {
   return absl::UnimplementedError("this model's family has no format for boxes; Qwen2-VL, Qwen2.5-VL and LLaVA have");
 }
 
-// Whether the picture has what the format's frame is made of.
-bool HasFrame(GroundingFormat format, const PreparedImage& image) {
-  if (image.original_width < 1 || image.original_height < 1) return false;
-  if (format != GroundingFormat::kLlava) return image.resized_width > 0 && image.resized_height > 0;
-  if (image.tiles.size() != 1) return false;
-  const PixelRect& shows = image.tiles[0].shows;
-  return shows.left < shows.right && shows.top < shows.bottom;
+// INVALID_ARGUMENT where the picture lacks what the format's frame is made of.
+absl::Status CheckFrame(GroundingFormat format, const PreparedImage& image) {
+  if (image.original_width < 1 || image.original_height < 1 || image.resized_width < 1 || image.resized_height < 1) {
+    return absl::InvalidArgumentError("boxes of a picture without pixels");
+  }
+  if (format == GroundingFormat::kLlava && image.tiles.size() != 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("boxes of a picture of {} tiles: LLaVA's lie in the one that its tower sees", image.tiles.size()));
+  }
+  return absl::OkStatus();
 }
 
 int ToThousandths(double value, int side) {
@@ -303,14 +311,14 @@ int64_t ToResized(double value, int side, int resized) { return std::llround(val
 
 absl::StatusOr<ParsedBoxes> ParseBoxes(GroundingFormat format, std::string_view answer, const PreparedImage& image) {
   if (format == GroundingFormat::kNone) return NoFormat();
-  if (!HasFrame(format, image)) return absl::InvalidArgumentError("boxes of a picture without pixels");
+  GWQ_RETURN_IF_ERROR(CheckFrame(format, image));
   if (format == GroundingFormat::kLlava) return ParseLlava(answer, image);
   return format == GroundingFormat::kQwen2Vl ? ParseQwen2(answer, image) : ParseQwen25(answer, image);
 }
 
 absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox& labelled, const PreparedImage& image) {
   if (format == GroundingFormat::kNone) return NoFormat();
-  if (!HasFrame(format, image)) return absl::InvalidArgumentError("a box in a picture without pixels");
+  GWQ_RETURN_IF_ERROR(CheckFrame(format, image));
   const PixelRect& box = labelled.box;
   const int width = image.original_width, height = image.original_height;
   if (auto wrong = WrongCorners({box.left, box.top, box.right, box.bottom}, width, height, "the picture")) {

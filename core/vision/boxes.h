@@ -32,20 +32,20 @@ struct ParsedBoxes {
 //               side, as int(1000 * x / side) writes it, and becomes the middle of that.
 //   Qwen2.5-VL  objects {"bbox_2d": [x1, y1, x2, y2], "label": text}, in a JSON list or not, fenced or not. The values
 //               are pixels of the resized picture.
-//   LLaVA-1.5   [x1, y1, x2, y2], hundredths of the square that the tower sees: the padded picture, or what is cut out
-//   of
-//               it. No labels. A corner stands for half a hundredth to either side: one that lies outside the picture
-//               by no more is its border, which seldom falls on a whole hundredth of a padded square.
+//   LLaVA-1.5   [x1, y1, x2, y2], decimals from 0 to 1 of the square that the tower's patches show: the padded picture,
+//               or what is cut out of it. A bracket that starts with a number and has a comma wants to be one. No
+//               labels. Two places say no more than half a hundredth: a corner that lies outside the picture by no
+//               more than that is on its border, which seldom falls on a whole hundredth of a padded square.
 // A box that cannot be read, lies outside the picture even in part, or has no area is reported in `malformed`; nothing
-// is repaired or clamped. An answer without boxes has neither. UNIMPLEMENTED for a family without a format. Reference:
-// Qwen2-VL (arXiv 2409.12191) section 3.1; Qwen2.5-VL (arXiv 2502.13923) section 2.2; LLaVA-1.5 (arXiv 2310.03744),
-// with the frame of its training data: github.com/haotian-liu/LLaVA/issues/606.
+// else is repaired or clamped. An answer without boxes has neither. UNIMPLEMENTED for a family without a format.
+// Reference: Qwen2-VL (arXiv 2409.12191) section 3.1; Qwen2.5-VL (arXiv 2502.13923) section 2.2; LLaVA-1.5 (arXiv
+// 2310.03744), with the frame of its training data: github.com/haotian-liu/LLaVA/issues/606.
 [[nodiscard]] absl::StatusOr<ParsedBoxes> ParseBoxes(GroundingFormat format, std::string_view answer,
                                                      const PreparedImage& image);
 
 // The text that a model is trained to answer with for one box: what ParseBoxes reads back within half a step of the
-// format. The box lies inside the picture; where the model sees less than all of it, the box's part that it sees is
-// written. INVALID_ARGUMENT where that has no area.
+// format; a box thinner than a step may be written without area. The box lies inside the picture; where the model sees
+// less than all of it, the box's part that it sees is written. INVALID_ARGUMENT where that has no area.
 [[nodiscard]] absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox& box,
                                                     const PreparedImage& image);
 

@@ -63,7 +63,8 @@ function(gwq_program name)
 endfunction()
 
 # gwq_test(NAME SOURCES... [DEPS target...] [LABELS label...] [TIMEOUT seconds]): one gtest binary, one ctest entry.
-# GWQ_TEST_HEADERS is the target whose precompiled headers the tests of a folder take. The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
+# GWQ_TEST_HEADERS is the target whose precompiled headers the tests of a folder take. The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and
+# GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
 # those with the label "tsan", which run under ThreadSanitizer, are built by the target tsan_tests.
 # LibTorch's threads would otherwise spin between operations, which on a busy machine makes two of them several times slower than one.
 function(gwq_test name)

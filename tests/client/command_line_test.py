@@ -1,4 +1,5 @@
 """The gwq program itself against a real gwq-jobs: where its settings come from, what it prints for programs, how it ends."""
+import errno
 import json
 import os
 import shutil
@@ -109,7 +110,9 @@ class JobsTest(ModelTest):
     def test_progress_on_a_terminal_is_a_bar(self):
         try:
             terminal, its_side = os.openpty()
-        except OSError as error:  # a bare root file system has no /dev/pts
+        except OSError as error:
+            if error.errno not in (errno.ENODEV, errno.ENOENT):  # a bare root file system has no /dev/pts
+                raise
             self.skipTest(f"no terminal can be opened here: {error}")
         push = [services.BIN / "gwq", *self.PUSH, self.model]
         subprocess.run(push, stdout=subprocess.DEVNULL, stderr=its_side, timeout=60, env=self.environment, check=True)

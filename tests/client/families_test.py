@@ -70,7 +70,7 @@ class FamiliesTest(unittest.TestCase):
                     self.assertLess(max(abs(a - b) for a, b in zip(full, small)), 0.06)
                     self.assertNotEqual(full, small)
 
-    def test_boxes_are_read_where_the_family_writes_them(self):
+    def test_boxes_are_asked_for_where_the_family_writes_them(self):
         for family in golden_family.names():
             with self.subTest(family):
                 ask = ("vqa", self.model(family), "--image", self.pictures[0], "--question", "where is it?", "--boxes", "-n", "4", "--json")

@@ -8,6 +8,8 @@ namespace {
 
 using gwq::fuzz::Require;
 
+constexpr double kSquare = 1333;  // the side of what LLaVA sees
+
 void RequireBox(gwq::GroundingFormat format, const gwq::LabelledBox& found, const gwq::PreparedImage& image) {
   const gwq::PixelRect& box = found.box;
   Require(box.left >= 0 && box.left < box.right && box.right <= image.original_width);
@@ -16,9 +18,13 @@ void RequireBox(gwq::GroundingFormat format, const gwq::LabelledBox& found, cons
   const auto text = gwq::FormatBox(format, plain, image);
   Require(text.ok());
   const auto again = gwq::ParseBoxes(format, *text, image);
-  // Qwen2.5-VL's may be thinner than a pixel of the resized picture, which rounding takes away.
+  // Qwen2.5-VL's may be thinner than a pixel of the resized picture, LLaVA's than a hundredth, which rounding takes
+  // away.
   Require(again.ok() && again->boxes.size() + again->malformed.size() == 1);
   if (format == gwq::GroundingFormat::kQwen2Vl) Require(std::abs(again->boxes.at(0).box.left - box.left) < 1e-6);
+  if (format == gwq::GroundingFormat::kLlava && !again->boxes.empty()) {
+    Require(std::abs(again->boxes[0].box.left - box.left) < 0.00501 * kSquare);
+  }
 }
 
 }  // namespace
@@ -29,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   image.original_height = 1333;
   image.resized_width = 588;
   image.resized_height = 1008;
-  image.tiles = {{.patches_high = 24, .patches_wide = 24, .shows = {-278, 0, 1055, 1333}}};
+  image.tiles = {{.patches_high = 24, .patches_wide = 24, .shows = {-278, 0, kSquare - 278, kSquare}}};
   for (const auto format :
        {gwq::GroundingFormat::kQwen2Vl, gwq::GroundingFormat::kQwen25Vl, gwq::GroundingFormat::kLlava}) {
     const auto parsed = gwq::ParseBoxes(format, gwq::fuzz::Text(data, size), image);

@@ -9,7 +9,7 @@
 
 namespace gwq::testing {
 
-// Image embeddings and logits of a tiny model against transformers: prompts with one image, two and none; whole,
+// Image embeddings and logits of a tiny model against transformers: the prompts of GoldenPromptNames; whole,
 // token by token, and mixed in one batch. With `bitwise`, a prompt's logits in a batch with the others are those it has
 // alone.
 void ExpectGoldenVision(Backend& backend, const std::string& name, double tolerance, bool bitwise);

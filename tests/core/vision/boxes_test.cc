@@ -110,8 +110,8 @@ TEST(ParseBoxes, BracesInALabelAreText) {
 }
 
 TEST(ParseBoxes, AnAnswerWithoutBoxesHasNone) {
-  for (const char* answer :
-       {"", "I see no dog.", "[]", "[1]", "[a, b]", "[", "(1,2),(3,4)", "<|object_ref_start|>dog<|object_ref_end|>"}) {
+  for (const char* answer : {"", "I see no dog.", "[]", "[1]", "[ 1 ]", "[1 ", "[a, b]", "[", "(1,2),(3,4)",
+                             "<|object_ref_start|>dog<|object_ref_end|>"}) {
     for (const ParsedBoxes& parsed : {Qwen2(answer), Qwen25(answer), Llava(answer)}) {
       EXPECT_THAT(parsed.boxes, IsEmpty()) << answer;
       EXPECT_THAT(parsed.malformed, IsEmpty()) << answer;
@@ -193,6 +193,8 @@ TEST(ParseBoxes, ReportsMalformedLlavaBoxesAndKeepsTheOthers) {
       {"[0.1, 0.3, 1.01, 0.4]", "1.01 is outside the square that the model sees: values of x are in [0, 1]"},
       {"[-0.1, 0.3, 0.2, 0.4]", "-0.1 is outside"},
       {"[0.1, 0.2, 0.2, 0.4]", "-100 is outside the picture"},
+      {"[0.1, 0.244, 0.2, 0.4]", "-12 is outside the picture"},  // 0.5 of a hundredth is 10 pixels
+      {"[0.1, 0.3, 0.2, 0.756]", "1012 is outside the picture"},
       {"[0.2, 0.3, 0.2, 0.4]", "has no area"},
       {"[0.1, 0.4, 0.2, 0.3]", "has no area"},
       {"[0.1, 0.3", "] is missing"},

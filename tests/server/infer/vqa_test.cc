@@ -258,6 +258,18 @@ TEST_F(VqaTest, BoxesAreReadFromSpecialTokensInPixelsOfTheOriginalImage) {
   EXPECT_EQ(ReadAsBoxes(*model, "stop! " + cat, "stop!").boxes_size(), 0) << "what follows a stop string is cut";
 }
 
+TEST_F(VqaTest, BoxesOfACroppedPictureAreInPixelsOfAllOfIt) {
+  Start();
+  ASSERT_TRUE(Load("llava").ok());
+  // Of 200 x 100 pixels LLaVA's crop shows the square from 50 to 150.
+  const v1::BoxResult boxes = ReadAsBoxes(**models->Find(kLocal, "llava"), "at [0.25, 0.5, 0.5, 0.75].");
+  ASSERT_EQ(boxes.boxes_size(), 1);
+  EXPECT_NEAR(boxes.boxes(0).left(), 75, 1e-9);
+  EXPECT_NEAR(boxes.boxes(0).top(), 50, 1e-9);
+  EXPECT_NEAR(boxes.boxes(0).right(), 100, 1e-9);
+  EXPECT_NEAR(boxes.boxes(0).bottom(), 75, 1e-9);
+}
+
 TEST_F(VqaTest, ATextModelAnswersWithoutImagesAndAVisionModelStillGenerates) {
   Start();
   ASSERT_TRUE(Load("tiny").ok());
