@@ -1,5 +1,9 @@
 # One way to declare a library, a program and a test, so that flags and layering stay in one place.
 
+# g++ collects its garbage when its heap has doubled, which costs a tenth of a file's time and saves memory that there is (deploy/build
+# counts 1.5 GB a compiler).
+add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=1048576>)
+
 add_library(gwq_flags INTERFACE)
 target_include_directories(gwq_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gwq_flags INTERFACE
