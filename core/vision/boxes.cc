@@ -22,7 +22,7 @@ constexpr int kThousandths = 1000;
 
 using Corners = std::array<double, 4>;  // x1, y1, x2, y2 as the answer has them
 
-// Why these corners, in a frame of `width` x `height` whose last value is the side less `last`, are no box.
+// Why these corners are no box in a frame whose values reach to `width` and `height`, these included.
 std::optional<std::string> WrongCorners(const Corners& at, double width, double height, std::string_view frame) {
   for (size_t i = 0; i < at.size(); ++i) {
     const double side = i % 2 == 0 ? width : height;
