@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -125,15 +126,28 @@ std::string EvaluationTable(const Evaluation& evaluation) {
   return out;
 }
 
-std::string ModuleTable(const Report& report) {
+std::string ModuleTable(const Report& report, ModelPart part) {
   std::string out =
       "| tensor | method | bits | group | outliers | bits per weight | relative error | gradient-weighted error |\n"
       "|---|---|---:|---:|---:|---:|---:|---:|\n";
   for (const ReportModule& module : report.modules) {
+    if (module.part != part) continue;
     out += fmt::format("| {} | {} | {} | {} | {} | {:.3f} | {:.5f} | {} |\n", module.tensor, EnumText(module.method),
                        module.packed.bits, module.packed.group_size, module.packed.outliers,
                        BitsPerWeight(module.stored_bytes, module.weights), module.relative_error,
                        module.weighted_error ? fmt::format("{:.5f}", *module.weighted_error) : "-");
+  }
+  return out;
+}
+
+// One table a part, under its name where there are several.
+std::string ModuleTables(const Report& report) {
+  std::string out;
+  for (const ReportPart& part : report.parts) {
+    const auto in_part = [&](const ReportModule& module) { return module.part == part.part; };
+    if (std::ranges::none_of(report.modules, in_part)) continue;
+    if (report.parts.size() > 1) out += fmt::format("## {}\n\n", ModelPartName(part.part));
+    out += ModuleTable(report, part.part) + "\n";
   }
   return out;
 }
@@ -193,7 +207,7 @@ std::string ReportMarkdown(const Report& report) {
   }
   out += fmt::format("\nPlanned peak memory: {}. Kernels: {}, {} threads.\n\n", MiB(report.planned_memory_bytes),
                      report.isa, report.threads);
-  return out + ModuleTable(report);
+  return out + ModuleTables(report);
 }
 
 }  // namespace gwq
