@@ -1,9 +1,10 @@
-"""A tiny Qwen2-VL or LLaVA directory that needs nothing but the standard library: random weights, a byte-level tokenizer, processor and template.
+"""A tiny Qwen2-VL directory that needs nothing but the standard library: random weights, a byte-level tokenizer, processor and template.
 
-usage: tiny_vlm.py DIR [--seed N] [--family qwen2-vl|llava]
+usage: tiny_vlm.py DIR [--seed N]
 """
 import argparse
 import json
+import math
 import random
 import struct
 from pathlib import Path
@@ -19,22 +20,15 @@ TEMPLATE = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% 
             "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}"
             "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 
-# LLaVA's: its template ends in "ASSISTANT:" and writes answers behind a blank.
-LLAVA_SPECIAL = ["<s>", "</s>", "<image>"]
-LLAVA_SIDE = 16
-LLAVA_TEMPLATE = ("{% for message in messages %}{{ message['role'].upper() + ': ' }}{% if message['content'] is string %}{{ message['content'] + ' ' }}"
-                  "{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' %}<image>\n{% else %}"
-                  "{{ content['text'] + ' ' }}{% endif %}{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}")
 
-
-def tokenizer_json(special=SPECIAL):
+def tokenizer_json():
     tokenizer = tiny_model.tokenizer_json()
-    vocab = {text: i for i, text in enumerate(special)}
+    vocab = {text: i for i, text in enumerate(SPECIAL)}
     for byte, character in tiny_model.byte_characters().items():
-        vocab[character] = len(special) + byte
+        vocab[character] = len(SPECIAL) + byte
     tokenizer["model"]["vocab"] = vocab
     tokenizer["added_tokens"] = [{"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-                                  "special": True} for i, text in enumerate(special)]
+                                  "special": True} for i, text in enumerate(SPECIAL)]
     return tokenizer
 
 
@@ -90,89 +84,21 @@ def tensors():
     yield "model.norm.weight", (HIDDEN,)
 
 
-def llava_config_json():
-    return {
-        "architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "image_token_index": 2, "torch_dtype": "float16",
-        "vision_feature_layer": -2, "vision_feature_select_strategy": "default", "projector_hidden_act": "gelu",
-        "text_config": {"model_type": "llama", "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": BLOCKS,
-                        "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "vocab_size": len(LLAVA_SPECIAL) + 256,
-                        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 4096, "bos_token_id": 0, "eos_token_id": 1},
-        "vision_config": {"model_type": "clip_vision_model", "hidden_size": EMBED, "intermediate_size": 2 * EMBED,
-                          "num_hidden_layers": TOWER_BLOCKS + 1, "num_attention_heads": TOWER_HEADS, "patch_size": PATCH,
-                          "image_size": LLAVA_SIDE},
-    }
-
-
-def llava_tensors():
-    def affine(name, rows, columns):
-        yield name + ".weight", (rows, columns)
-        yield name + ".bias", (rows,)
-
-    def layer_norm(name):
-        yield name + ".weight", (EMBED,)
-        yield name + ".bias", (EMBED,)
-
-    tower = "vision_tower.vision_model."
-    yield tower + "embeddings.class_embedding", (EMBED,)
-    yield tower + "embeddings.patch_embedding.weight", (EMBED, 3, PATCH, PATCH)
-    yield tower + "embeddings.position_embedding.weight", ((LLAVA_SIDE // PATCH)**2 + 1, EMBED)
-    yield from layer_norm(tower + "pre_layrnorm")
-    for i in range(TOWER_BLOCKS + 1):
-        prefix = f"{tower}encoder.layers.{i}."
-        for part in "qkv":
-            yield from affine(f"{prefix}self_attn.{part}_proj", EMBED, EMBED)
-        yield from affine(prefix + "self_attn.out_proj", EMBED, EMBED)
-        yield from layer_norm(prefix + "layer_norm1")
-        yield from layer_norm(prefix + "layer_norm2")
-        yield from affine(prefix + "mlp.fc1", 2 * EMBED, EMBED)
-        yield from affine(prefix + "mlp.fc2", EMBED, 2 * EMBED)
-    yield from affine("multi_modal_projector.linear_1", HIDDEN, EMBED)
-    yield from affine("multi_modal_projector.linear_2", HIDDEN, HIDDEN)
-    config = llava_config_json()["text_config"]
-    for name, shape in tiny_model.tensors(config):
-        yield "language_model." + name, shape
-    yield "language_model.lm_head.weight", (config["vocab_size"], HIDDEN)
-
-
-def write_tokenizer(folder, special, bos, eos, template):
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(special), ensure_ascii=False))
-    (folder / "tokenizer_config.json").write_text(json.dumps(
-        {"bos_token": bos, "eos_token": eos, "chat_template": template, "tokenizer_class": "PreTrainedTokenizerFast"}))
-
-
-def write_weights(folder, seed, named_shapes):
+def write_model(folder, seed=0):
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     items = []
-    for name, shape in named_shapes:
+    for name, shape in tensors():
         source = random.Random(f"{seed} {name}")
-        count = 1
-        for dimension in shape:
-            count *= dimension
+        count = math.prod(shape)
         norm = name.endswith(".weight") and len(shape) == 1
         values = [1.0] * count if norm else [source.gauss(0, 0.1) for _ in range(count)]
         items.append((name, shape, struct.pack(f"<{count}e", *values)))
     tiny_model.write_safetensors(folder / "model.safetensors", items)
-
-
-def write_llava(folder, seed=0):
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder, seed, llava_tensors())
-    (folder / "config.json").write_text(json.dumps(llava_config_json(), indent=2))
-    write_tokenizer(folder, LLAVA_SPECIAL, "<s>", "</s>", LLAVA_TEMPLATE)
-    (folder / "preprocessor_config.json").write_text(json.dumps(
-        {"image_processor_type": "CLIPImageProcessor", "processor_class": "LlavaProcessor", "size": {"shortest_edge": LLAVA_SIDE},
-         "crop_size": {"height": LLAVA_SIDE, "width": LLAVA_SIDE}, "do_resize": True, "do_center_crop": True, "do_rescale": True,
-         "do_normalize": True, "do_convert_rgb": True, "rescale_factor": 1 / 255, "resample": 3, "image_mean": [0.5, 0.5, 0.5],
-         "image_std": [0.5, 0.5, 0.5]}))
-    return folder
-
-
-def write_model(folder, seed=0):
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder, seed, tensors())
     (folder / "config.json").write_text(json.dumps(config_json(), indent=2))
-    write_tokenizer(folder, SPECIAL, None, "<|im_end|>", TEMPLATE)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(), ensure_ascii=False))
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"bos_token": None, "eos_token": "<|im_end|>", "chat_template": TEMPLATE, "tokenizer_class": "PreTrainedTokenizerFast"}))
     (folder / "preprocessor_config.json").write_text(json.dumps(
         {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor", "min_pixels": 64, "max_pixels": 4096,
          "patch_size": PATCH, "merge_size": MERGE, "temporal_patch_size": 2, "do_resize": True, "do_rescale": True, "do_normalize": True,
@@ -184,6 +110,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--family", choices=["qwen2-vl", "llava"], default="qwen2-vl")
     args = parser.parse_args()
-    (write_llava if args.family == "llava" else write_model)(args.folder, args.seed)
+    write_model(args.folder, args.seed)

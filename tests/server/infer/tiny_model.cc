@@ -60,7 +60,7 @@ absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::s
 }
 
 absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed) {
-  return ImportMade(store, "tiny_vlm.py", seed,
+  return ImportMade(store, "golden_family.py", seed,
                     {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"},
                     "--family llava");
 }

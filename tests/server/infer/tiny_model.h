@@ -21,8 +21,8 @@ namespace gwq::testing {
 // A model that an import would refuse: the same without this file.
 [[nodiscard]] absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path);
 
-// A tiny LLaVA of the same script, with patches of 4, pictures of 16 x 16 and three special tokens before the bytes.
-// Its template ends in "ASSISTANT:".
+// A tiny LLaVA (tests/support/golden_family.py) with patches of 2 and pictures of 8 x 8. Its template ends in
+// "ASSISTANT:" and writes answers behind a blank.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed);
 
 // A tiny Idefics3 (tests/support/golden_family.py), which writes no boxes.
