@@ -1,40 +1,16 @@
 // One evaluation: a task on a stored model or artifact, alone or against a reference.
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/progress.h"
 #include "core/base/sha256.h"
+#include "core/quant/evaluation_result.h"
 #include "core/quant/evaluation_task.h"
 #include "core/storage/blob_store.h"
 
 namespace gwq {
-
-// docs/evaluation.md says what each name means.
-struct EvaluationMetric {
-  std::string name;  // "perplexity", "acc", "acc_norm", "mean_kl", ...
-  double value = 0;
-  std::optional<double> standard_error;
-};
-
-struct EvaluationResult {
-  EvaluationTask task;
-  Digest model;                     // manifest of what was measured
-  std::optional<Digest> reference;  // manifest of what it was compared with
-  std::string architecture;
-  int64_t items = 0;      // questions, or predicted tokens of a text
-  int64_t truncated = 0;  // questions whose beginning did not fit the model's context
-  std::vector<EvaluationMetric> metrics;
-  std::string items_jsonl;  // one line a question; empty for a text
-
-  // Null where the task does not give it.
-  [[nodiscard]] const EvaluationMetric* Find(std::string_view name) const;
-};
 
 // Runs the task on the model or artifact whose manifest is the blob `model`; with `reference` also on that one, for
 // divergences. The result depends on manifests, dataset and task alone, not on threads or instruction set. Memory stays
@@ -43,12 +19,5 @@ struct EvaluationResult {
 [[nodiscard]] absl::StatusOr<EvaluationResult> RunEvaluation(BlobStore& store, const Digest& model,
                                                              const std::optional<Digest>& reference,
                                                              const EvaluationTask& task, Progress& progress);
-
-// Stores the result as a manifest of kind "evaluation" with the files evaluation.json and, for questions, items.jsonl.
-[[nodiscard]] absl::StatusOr<Digest> StoreEvaluation(BlobStore& store, const EvaluationResult& result);
-
-// Canonical JSON without the items; docs/evaluation.md lists the fields.
-[[nodiscard]] std::string EvaluationJson(const EvaluationResult& result);
-[[nodiscard]] std::string EvaluationMarkdown(const EvaluationResult& result);
 
 }  // namespace gwq

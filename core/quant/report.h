@@ -8,7 +8,7 @@
 
 #include "core/base/sha256.h"
 #include "core/quant/evaluate.h"
-#include "core/quant/evaluation.h"
+#include "core/quant/evaluation_result.h"
 #include "core/quant/plan.h"
 #include "core/quant/recipe.h"
 

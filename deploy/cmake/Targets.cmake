@@ -35,6 +35,11 @@ function(gwq_library name)
   endif()
 endfunction()
 
+# What moves messages: the protos, the services and the client, which is a third of all code to compile. It waits for disks, clients and
+# core/, whose loops are compiled with CMake's -O3; -O1 takes a quarter less time for it. One level for all three, because g++ 12 breaks off
+# ("during IPA pass: cp") where a file is optimized more than the precompiled headers it takes.
+set(GWQ_SERVICE_OPTIONS -O1)
+
 # Under a sanitizer and for fuzzing nothing is precompiled, so that every file names what it needs.
 set(gwq_precompiles TRUE)
 if(GWQ_SANITIZE OR GWQ_BUILD_FUZZ)
