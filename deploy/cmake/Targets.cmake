@@ -4,6 +4,9 @@
 # counts 1.5 GB a compiler).
 add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=1048576>)
 
+# gRPC's CMake package compiles with it: all do, or a file with gRPC and one without could not share precompiled headers.
+add_compile_options(-pthread)
+
 add_library(gwq_flags INTERFACE)
 target_include_directories(gwq_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gwq_flags INTERFACE
