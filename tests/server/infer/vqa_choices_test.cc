@@ -41,8 +41,9 @@ TEST_F(VqaChoicesTest, ServedAndEvaluatedChoicesHaveTheSameLogLikelihoods) {
   ASSERT_TRUE(Load("llava").ok());
   const std::vector<std::string> texts = {"red", "a circle", "10", "1"};
   const v1::ChoiceResult served = Asked({}, texts);
-  // What the model's template makes of the question, and the blank that it writes before an answer.
-  const std::vector<double> evaluated = Evaluated(store(), llava(), "USER: which? ASSISTANT:", texts);
+  // What the model's template makes of the question behind the token that its tokenizer begins with; an evaluation
+  // reads its context as it stands. Both write the blank before an answer.
+  const std::vector<double> evaluated = Evaluated(store(), llava(), "<s>USER: which? ASSISTANT:", texts);
   ASSERT_EQ(served.choices_size(), 4);
   ASSERT_EQ(evaluated.size(), 4u);
   for (int i = 0; i < 4; ++i) {
