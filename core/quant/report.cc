@@ -146,8 +146,9 @@ std::string ModuleTables(const Report& report) {
   for (const ReportPart& part : report.parts) {
     const auto in_part = [&](const ReportModule& module) { return module.part == part.part; };
     if (std::ranges::none_of(report.modules, in_part)) continue;
+    if (!out.empty()) out += "\n";
     if (report.parts.size() > 1) out += fmt::format("## {}\n\n", ModelPartName(part.part));
-    out += ModuleTable(report, part.part) + "\n";
+    out += ModuleTable(report, part.part);
   }
   return out;
 }

@@ -39,8 +39,8 @@ const Imported& Models() {
     models.other = *ImportTinyModel(*models.store, 2);
     models.seeing = *ImportTinyVlm(*models.store, 1);
     models.blind = *WithoutFile(*models.store, models.seeing, "preprocessor_config.json");
-    models.llava = *ImportTinyLlava(*models.store, 1);
-    models.boxless = *ImportTinyIdefics3(*models.store, 1);
+    models.llava = *ImportTinyFamily(*models.store, "llava", 1);
+    models.boxless = *ImportTinyFamily(*models.store, "idefics3", 1);
     return &models;
   }();
   return *imported;

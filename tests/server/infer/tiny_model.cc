@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint64_t kMaxFile = 64 << 20;
 
+const std::vector<std::string> kVlmFiles = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                            "preprocessor_config.json"};
+
 // Runs a script that writes a model directory and uploads the named files of it and its weights.
 absl::StatusOr<Digest> ImportMade(BlobStore& store, const std::string& script, int seed,
                                   const std::vector<std::string>& names, const std::string& options = "") {
@@ -47,8 +50,7 @@ absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed) {
 }
 
 absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed) {
-  return ImportMade(store, "tiny_vlm.py", seed,
-                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"});
+  return ImportMade(store, "tiny_vlm.py", seed, kVlmFiles);
 }
 
 absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path) {
@@ -59,16 +61,8 @@ absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::s
   return PutBlob(store, std::as_bytes(std::span(without)));
 }
 
-absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed) {
-  return ImportMade(store, "golden_family.py", seed,
-                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"},
-                    "--family llava");
-}
-
-absl::StatusOr<Digest> ImportTinyIdefics3(BlobStore& store, int seed) {
-  return ImportMade(store, "golden_family.py", seed,
-                    {"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"},
-                    "--family idefics3");
+absl::StatusOr<Digest> ImportTinyFamily(BlobStore& store, std::string_view family, int seed) {
+  return ImportMade(store, "golden_family.py", seed, kVlmFiles, fmt::format("--family {}", family));
 }
 
 }  // namespace gwq::testing

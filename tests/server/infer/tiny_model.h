@@ -21,11 +21,8 @@ namespace gwq::testing {
 // A model that an import would refuse: the same without this file.
 [[nodiscard]] absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path);
 
-// A tiny LLaVA (tests/support/golden_family.py) with patches of 2 and pictures of 8 x 8. Its template ends in
-// "ASSISTANT:" and writes answers behind a blank.
-[[nodiscard]] absl::StatusOr<Digest> ImportTinyLlava(BlobStore& store, int seed);
-
-// A tiny Idefics3 (tests/support/golden_family.py), which writes no boxes.
-[[nodiscard]] absl::StatusOr<Digest> ImportTinyIdefics3(BlobStore& store, int seed);
+// A tiny model of a family of tests/support/golden_family.py. "llava" has patches of 2 and pictures of 8 x 8; its
+// template ends in "ASSISTANT:" and writes answers behind a blank. "idefics3" writes no boxes.
+[[nodiscard]] absl::StatusOr<Digest> ImportTinyFamily(BlobStore& store, std::string_view family, int seed);
 
 }  // namespace gwq::testing
