@@ -86,7 +86,7 @@ void InferFixture::Start(const Setup& setup) {
       std::make_unique<Authenticator>(setup.tokens.empty() ? Authenticator() : *Authenticator::FromText(setup.tokens));
   backend = std::make_unique<GatedBackend>(*CreateCpuBackend({.threads = 2, .isa = {}}));
   holds_ = std::make_unique<Holds>(*source_, log_);
-  loader_ = std::make_unique<ModelLoader>(*backend, *metrics, SystemClock(), setup.load);
+  loader_ = std::make_unique<ModelLoader>(*backend, *metrics, *setup.clock, setup.load);
   models = std::make_unique<ModelTable>(*source_, *holds_, *loader_);
   executor_ = std::make_unique<Executor>(2, 1000);
   loads_ = std::make_unique<Executor>(2, 16);
@@ -100,7 +100,7 @@ void InferFixture::Start(const Setup& setup) {
                                                                  .image_store = *image_store,
                                                                  .image_memory = *image_memory,
                                                                  .image_limits = setup.image_limits,
-                                                                 .clock = SystemClock(),
+                                                                 .clock = *setup.clock,
                                                                  .unload_millis = setup.unload_millis});
   ServiceSettings settings;
   host_ = *ServiceHost::Start(settings, {service_.get()});

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "gwq/v1/inference.grpc.pb.h"
 #include "server/common/service_host.h"
 #include "server/infer/inference_service.h"
@@ -32,6 +33,7 @@ class InferFixture : public ::testing::Test {
     size_t image_memory_bytes = size_t{64} << 20;
     std::string tokens;      // lines of the token file; empty: everybody is local
     std::string jobs_token;  // the service's own at gwq-jobs
+    const Clock* clock = &SystemClock();
   };
   // Imported once for all tests of the program.
   static void SetUpTestSuite();
