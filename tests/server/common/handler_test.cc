@@ -265,24 +265,76 @@ TEST_F(HandlerTest, AHandlerMayEndAClientStreamEarly) {
   EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::ABORTED);
 }
 
+// Takes all threads of an executor while it lives.
+class Occupied {
+ public:
+  Occupied(Executor& executor, int threads) : all_(threads) {
+    for (int i = 0; i < threads; ++i) {
+      const absl::Status posted = executor.Post([this, released = released_] {
+        all_.count_down();
+        released.wait();
+      });
+      EXPECT_TRUE(posted.ok()) << posted;
+    }
+    all_.wait();
+  }
+  ~Occupied() { release_.set_value(); }
+
+ private:
+  std::latch all_;
+  std::promise<void> release_;
+  const std::shared_future<void> released_{release_.get_future()};
+};
+
+TEST_F(HandlerTest, AStreamTakesFewBytesAheadOfAReaderThatStands) {
+  grpc::ClientContext context;
+  v1::WriteBlobResponse response;
+  grpc::CompletionQueue queue;
+  // The tag of what ended within the time; null where nothing did.
+  const auto ended = [&](std::chrono::seconds time) -> void* {
+    void* tag = nullptr;
+    bool ok = false;
+    const auto until = std::chrono::system_clock::now() + time;
+    return queue.AsyncNext(&tag, &ok, until) == grpc::CompletionQueue::GOT_EVENT ? tag : nullptr;
+  };
+  v1::WriteBlobRequest message;
+  message.set_data(std::string(1 << 20, 'x'));
+  const auto writer = models_->AsyncWriteBlob(&context, &response, &queue, &message);
+  ASSERT_NE(ended(std::chrono::seconds(30)), nullptr);
+  // A line that was fast so far.
+  for (int i = 0; i < 1024; ++i) {
+    writer->Write(message, &message);
+    ASSERT_NE(ended(std::chrono::seconds(30)), nullptr);
+  }
+  size_t bytes = 0;
+  {
+    const Occupied standing(executor_, 2);
+    const auto written = [&] {
+      writer->Write(message, &message);
+      return ended(std::chrono::seconds(1)) != nullptr;
+    };
+    while (bytes < (size_t{1} << 30) && written()) bytes += message.data().size();
+  }
+  EXPECT_LE(bytes, size_t{6} << 20) << "a window of 2 MiB, and the messages that straddle it";
+  context.TryCancel();
+  grpc::Status status;
+  writer->Finish(&status, &status);
+  for (void* tag = &message; tag != &status;) {
+    tag = ended(std::chrono::seconds(30));
+    ASSERT_NE(tag, nullptr);
+  }
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+}
+
 TEST_F(HandlerTest, AFullExecutorRefusesWithARetryDelay) {
-  std::promise<void> release;
-  std::shared_future<void> released(release.get_future());
-  std::latch both(2);  // the threads are taken before the queue is filled
-  for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(executor_
-                    .Post([&both, released] {
-                      both.count_down();
-                      released.wait();
-                    })
-                    .ok());
-  }
-  both.wait();
-  while (executor_.Post([] {}).ok()) {
-  }
   v1::Model model;
-  const grpc::Status status = Get("m", &model);
-  release.set_value();
+  grpc::Status status;
+  {
+    const Occupied standing(executor_, 2);
+    while (executor_.Post([] {}).ok()) {
+    }
+    status = Get("m", &model);
+  }
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_FALSE(status.error_details().empty());
 }
