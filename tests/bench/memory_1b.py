@@ -1,4 +1,4 @@
-"""A 1.1B-parameter Llama through upload, GWQ and generation: peak memory of every process against its bound.
+"""A 1.1B-parameter Llama through upload, GWQ, generation and download: peak memory of every process against its bound.
 
 usage: memory_1b.py [--model DIR] [--calibration-tokens N] [--evaluation-tokens N]      DIR is written by tests/models/make_random_llama.py where it does not exist
 environment: GWQ_BIN_DIR (build/release/bin)
@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,11 +64,16 @@ def main():
         seconds, peak, _ = run_measured([*gwq, "generate", "small-1b", "--message", "hello", "--max-tokens", "32"])
         loaded = json.loads(run_measured([*gwq, "--json", "serve", "list"])[2].splitlines()[0])
         rows.append(("gwq generate", peak, SMALL_PROCESS_LIMIT))
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, peak, _ = run_measured([*gwq, "artifacts", "pull", "small-1b", "--to", Path(folder) / "small-1b"])
+            size = sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
+            print(f"pull: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
+        rows.append(("gwq artifacts pull", peak, SMALL_PROCESS_LIMIT))
         rows.append(("gwq-jobs", running.jobs.peak_memory_bytes(), SMALL_PROCESS_LIMIT))
         rows.append(("gwq-infer", running.infer.peak_memory_bytes(), int(loaded["weight_bytes"]) + int(loaded["cache_bytes"]) + INFER_MARGIN))
-    print(f"{'process':<18}{'peak MB':>10}{'bound MB':>10}")
+    print(f"{'process':<20}{'peak MB':>10}{'bound MB':>10}")
     for name, peak, limit in rows:
-        print(f"{name:<18}{peak / 1e6:>10.1f}{limit / 1e6:>10.1f}  {'ok' if peak <= limit else 'ABOVE'}")
+        print(f"{name:<20}{peak / 1e6:>10.1f}{limit / 1e6:>10.1f}  {'ok' if peak <= limit else 'ABOVE'}")
     return 0 if all(peak <= limit for _, peak, limit in rows) else 1
 
 
