@@ -270,6 +270,7 @@ TEST_P(JobStoreSuite, ListsComeNewestFirstInPagesThatJoinWithoutGapOrRepeat) {
   do {
     const auto page = jobs().List("alice", 2, token);
     ASSERT_TRUE(page.ok());
+    EXPECT_FALSE(page->jobs.empty()) << "a token tells of more";
     for (const Job& job : page->jobs) seen.push_back(job.id);
     token = page->next_page_token;
   } while (!token.empty());

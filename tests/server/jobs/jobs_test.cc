@@ -367,6 +367,9 @@ TEST_F(JobsTest, OperationsAreAViewOfJobs) {
   EXPECT_TRUE(page.operations(0).done());
   list.set_page_token("!");
   EXPECT_EQ(FieldOf(Call(*operations_, &Operations::Stub::ListOperations, list, &page)), "page_token");
+  list.set_page_token("");
+  list.set_filter("done");
+  EXPECT_EQ(FieldOf(Call(*operations_, &Operations::Stub::ListOperations, list, &page)), "filter");
   google::protobuf::Empty nothing;
   google::longrunning::DeleteOperationRequest remove;
   remove.set_name(job.operation());
