@@ -17,11 +17,15 @@ constexpr int kMaxMessageBytes = 16 << 20;
 // How long a call waits for a service that is just restarting, and until the second attempt.
 constexpr std::chrono::milliseconds kConnectTime{1000};
 constexpr int kReconnectMillis = 100;
+constexpr int kStreamWindow = 2 << 20;  // bytes
 
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMillis);
+  // As in the services: gRPC's own estimate of what a stream may send ahead of its reader grows with speed.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindow);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
