@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 #include "client/cli/pull.h"
@@ -147,7 +148,8 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   named(add("show", "one artifact", Show))
       ->add_flag("--report", arguments->report, "the report of the job that made it");
   named(add("pull", "download; a cut download goes on where it stopped", Pull))
-      ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)");
+      ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)")
+      ->check(NotEmpty);
   CLI::App* verify = add("verify", "check a pulled folder byte by byte, without a server", Verify);
   verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
@@ -155,8 +157,10 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   CLI::App* exported =
       named(add("export", "make a directory of FP16 weights that Hugging Face transformers loads", Export));
   exported->add_option("--format", arguments->format, "hf-fp16 is the only one")->capture_default_str();
-  exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-hf-fp16)");
-  exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)");
+  exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-hf-fp16)")
+      ->check(NotEmpty);
+  exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)")
+      ->check(NotEmpty);
   named(add("delete", "delete an artifact", Delete));
 }
 

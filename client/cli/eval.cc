@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/comparison.h"
 #include "client/cli/evaluation_flags.h"
@@ -244,7 +245,8 @@ void AddRun(CLI::App& eval, Selected& selected) {
   auto to = std::make_shared<Arguments>();
   CLI::App* command = eval.add_subcommand("run", "measure a model or an artifact");
   command->add_option("target", to->target, "models/NAME, artifacts/NAME or an artifact's NAME")->required();
-  command->add_option("--name", to->name, "name of the evaluation (default: TARGET-KIND); an earlier one is replaced");
+  command->add_option("--name", to->name, "name of the evaluation (default: TARGET-KIND); an earlier one is replaced")
+      ->check(NotEmpty);
   command
       ->add_option("--data", to->data,
                    "a .jsonl file of questions with its images beside it, or a .txt file: uploaded first")
@@ -295,7 +297,7 @@ void AddEvalCommands(CLI::App& app, Selected& selected) {
   push->add_option("path", pushed->path, ".jsonl file of questions with its images beside it, or .txt file")
       ->required()
       ->check(CLI::ExistingFile);
-  push->add_option("--name", pushed->name, "name on the server (default: from the path)");
+  push->add_option("--name", pushed->name, "name on the server (default: from the path)")->check(NotEmpty);
   OnCallback(push, selected, pushed, Push);
   eval->add_subcommand("datasets", "all datasets")->callback([&selected] { selected.action = Datasets; });
   AddNamed(*eval, selected, "delete-dataset", "delete a dataset", "datasets/NAME or NAME", DeleteDataset);

@@ -5,7 +5,10 @@
 
 #include <iostream>
 #include <iterator>
+#include <optional>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 #include "client/cli/sampling_flags.h"
@@ -19,10 +22,24 @@ constexpr size_t kMaxPromptBytes = 4 << 20;
 struct Arguments {
   std::string model;
   std::string prompt, message, system;
-  std::vector<int32_t> token_ids;
+  std::vector<std::string> token_ids;  // lists that CheckIds has seen
   SamplingArguments sampling;
   bool load = true;
 };
+
+// Of "1,2,3", or nothing where a part of it is none.
+std::optional<std::vector<int32_t>> IdsOf(const std::string& text) {
+  std::vector<int32_t> ids;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    if (!absl::SimpleAtoi(part, &ids.emplace_back())) return std::nullopt;
+  }
+  return ids;
+}
+
+// CLI11's own lists leave out what stands empty between two commas.
+std::string CheckIds(const std::string& text) {
+  return IdsOf(text).has_value() ? "" : fmt::format("'{}' is no list of token ids: give numbers, as 1,2,3", text);
+}
 
 absl::StatusOr<std::string> StandardInput() {
   std::string text(std::istreambuf_iterator<char>(std::cin), {});
@@ -58,7 +75,10 @@ absl::StatusOr<v1::GenerateRequest> RequestOf(const Arguments& arguments) {
     if (!arguments.system.empty()) add("system", arguments.system);
     add("user", content);
   } else {
-    request.mutable_tokens()->mutable_ids()->Assign(arguments.token_ids.begin(), arguments.token_ids.end());
+    for (const std::string& text : arguments.token_ids) {
+      const std::vector<int32_t> ids = IdsOf(text).value_or(std::vector<int32_t>());
+      request.mutable_tokens()->mutable_ids()->Add(ids.begin(), ids.end());
+    }
   }
   SetSampling(arguments.sampling, request);
   return request;
@@ -98,7 +118,7 @@ void AddGenerateCommand(CLI::App& app, Selected& selected) {
   command->add_option("--system", to->system, "a system message before it");
   command->add_option("--prompt,-p", to->prompt, "a text to go on with, without a template; - reads standard input");
   command->add_option("--ids", to->token_ids, "a prompt as token ids, separated by commas")
-      ->delimiter(',')
+      ->check(CheckIds)
       ->allow_extra_args(false);
   AddSamplingFlags(*command, to->sampling);
   command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");

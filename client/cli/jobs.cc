@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
@@ -115,7 +116,7 @@ void AddJobCommands(CLI::App& app, Selected& selected) {
   CLI::App* logs = jobs->add_subcommand("logs", "log lines of a job");
   logs->add_option("name", arguments->name, "jobs/ID or ID")->required();
   logs->add_flag("--follow,-f", arguments->follow, "go on until the job ends");
-  logs->add_option("--from", arguments->first, "index of the first line");
+  logs->add_option("--from", arguments->first, "index of the first line")->check(WholeNumber);
   logs->callback([&selected, arguments] {
     selected.action = [arguments](Session& session) { return Logs(session, *arguments); };
   });

@@ -1,4 +1,6 @@
 // gwq: submit, watch, download and ask.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <sstream>
@@ -6,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/errors.h"
 #include "client/cli/output.h"
@@ -33,8 +36,9 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
       app.add_option("--token", settings.token, "bearer token (better in the environment or the configuration file)"),
       "GWQ_TOKEN");
   app.add_option("--timeout", settings.timeout_seconds,
-                 "seconds that one call may take; loading a model and what is streamed have no limit")
+                 "seconds that one call may take; loading a model, its answers and what is streamed have no limit")
       ->check(CLI::Range(0.1, 86400.0))
+      ->check(NotNan)
       ->capture_default_str();
   app.add_flag("--json", settings.json, "results as JSON, one object a line");
   app.add_flag("--quiet,-q", settings.quiet, "no progress and no notes on standard error");
@@ -97,14 +101,47 @@ int ExitParsing(const CLI::App& app, const CLI::ParseError& error, bool json) {
   return Finish(helped ? kExitOk : kExitUsage, json);
 }
 
-int RefuseFile(const CLI::ParseError& error, bool json) {
-  const std::string message = fmt::format("--config [GWQ_CONFIG]: {}", error.what());
+// A line that was parsed and means nothing.
+int Refuse(std::string_view message, bool json) {
   if (json) {
-    PrintErrorJson(ErrorJson(absl::InvalidArgumentError(message)));
+    PrintErrorJson(ErrorJson(absl::InvalidArgumentError(absl::string_view(message.data(), message.size()))));
   } else {
     PrintError("gwq: {}\n", message);
   }
   return kExitUsage;
+}
+
+int RefuseFile(const CLI::ParseError& error, bool json) {
+  return Refuse(fmt::format("--config [GWQ_CONFIG]: {}", error.what()), json);
+}
+
+// CLI11 misses a command, or an argument of one, before it names words that it does not know: of `gwq model list` it
+// would say that a subcommand is required.
+int RefuseIncomplete(const CLI::App& app, const CLI::RequiredError& error, bool json) {
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (unknown.empty()) return ExitParsing(app, error, json);
+  return ExitParsing(app, CLI::ExtrasError({unknown.front()}), json);
+}
+
+// Where the value of a global option comes from.
+std::string SourceOf(const CLI::App& app, const std::string& name, int argc, char** argv) {
+  const bool flagged = std::any_of(argv + 1, argv + argc,
+                                   [&](std::string_view word) { return word == name || word.starts_with(name + "="); });
+  if (flagged) return name;
+  const std::string variable = app.get_option(name)->get_envname();
+  const char* const value = std::getenv(variable.c_str());
+  if (value != nullptr && *value != '\0') return variable;
+  return fmt::format("{} in {}", name.substr(2), app.get_option("--config")->as<std::string>());
+}
+
+// What no call could be made with is wrong usage, whatever the command. The token stays out of what is printed.
+absl::Status CheckSettings(const CLI::App& app, const Settings& settings, int argc, char** argv) {
+  const auto annotated = [&](const absl::Status& status, const std::string& name) {
+    return status.ok() ? status : Annotate(status, SourceOf(app, name, argc, argv));
+  };
+  GWQ_RETURN_IF_ERROR(annotated(client::CheckAddress(settings.jobs), "--jobs"));
+  GWQ_RETURN_IF_ERROR(annotated(client::CheckAddress(settings.infer), "--infer"));
+  return annotated(client::CheckToken(settings.token), "--token");
 }
 
 // Every file that --config names, as one word or two.
@@ -169,8 +206,13 @@ int Main(int argc, char** argv) {
     return RefuseFile(error, WantsJson(settings, argc, argv));
   } catch (const CLI::ConfigError& error) {
     return RefuseFile(error, WantsJson(settings, argc, argv));
+  } catch (const CLI::RequiredError& error) {
+    return RefuseIncomplete(app, error, WantsJson(settings, argc, argv));
   } catch (const CLI::ParseError& error) {
     return ExitParsing(app, error, WantsJson(settings, argc, argv));
+  }
+  if (const absl::Status usable = CheckSettings(app, settings, argc, argv); !usable.ok()) {
+    return Refuse(MessageOf(usable), settings.json);
   }
   Session session(settings);
   absl::StatusOr<ExitCode> code = selected.action(session);

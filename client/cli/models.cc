@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 #include "client/cli/push.h"
@@ -126,7 +127,7 @@ void AddModelCommands(CLI::App& app, Selected& selected) {
   push->add_option("path", arguments->path, "Hugging Face directory or .gguf file")
       ->required()
       ->check(CLI::ExistingPath);
-  push->add_option("--name", arguments->name, "name on the server (default: from the path)");
+  push->add_option("--name", arguments->name, "name on the server (default: from the path)")->check(NotEmpty);
   push->callback([&selected, arguments] {
     selected.action = [arguments](Session& session) { return Push(session, *arguments); };
   });

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "client/cli/checks.h"
 #include "client/cli/command.h"
 #include "client/cli/evaluation_flags.h"
 #include "client/cli/output.h"
@@ -118,7 +119,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
   CLI::App* command = app.add_subcommand("quantize", "make a quantized artifact of a model");
   auto to = std::make_shared<Arguments>();
   command->add_option("model", to->model, "models/NAME or NAME")->required();
-  command->add_option("--name", to->name, "name of the artifact (default: NAME-gwq)");
+  command->add_option("--name", to->name, "name of the artifact (default: NAME-gwq)")->check(NotEmpty);
   AddRecipeFlags(*command, to->recipe);
   command
       ->add_option("--calibration-image", to->calibration_image,

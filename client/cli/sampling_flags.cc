@@ -1,5 +1,7 @@
 #include "client/cli/sampling_flags.h"
 
+#include "client/cli/checks.h"
+
 namespace gwq::cli {
 namespace {
 
@@ -25,9 +27,12 @@ void AddSamplingFlags(CLI::App& command, SamplingArguments& arguments) {
                      "choose among this many of the likeliest tokens; 0 is off (default: 0)");
   command.add_option("--top-p", arguments.top_p,
                      "choose among the likeliest tokens that have this probability together (default: 1)");
-  command.add_option("--seed", arguments.seed, "the same seed gives the same answer (default: the service draws one)");
+  command.add_option("--seed", arguments.seed, "the same seed gives the same answer (default: the service draws one)")
+      ->check(WholeNumber);
   command.add_option("--stop", arguments.stop, "end before this text; may be repeated")->allow_extra_args(false);
-  command.add_option("--stop-id", arguments.stop_ids, "end at this token id; may be repeated")->allow_extra_args(false);
+  command.add_option("--stop-id", arguments.stop_ids, "end at this token id; may be repeated")
+      ->check(NotEmpty)
+      ->allow_extra_args(false);
   command.add_flag("--ignore-eos", arguments.ignore_eos, "go on where the model would end");
 }
 

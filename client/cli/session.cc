@@ -5,18 +5,19 @@
 namespace gwq::cli {
 namespace {
 
-client::Endpoint EndpointOf(const Settings& settings, const std::string& address) {
+client::Endpoint EndpointOf(const Settings& settings, const std::string& address, const std::string& service) {
   return {.address = address,
           .token = settings.token,
-          .timeout_millis = static_cast<int64_t>(settings.timeout_seconds * 1000)};
+          .timeout_millis = static_cast<int64_t>(settings.timeout_seconds * 1000),
+          .service = service};
 }
 
 }  // namespace
 
 Session::Session(const Settings& settings)
     : json_(settings.json),
-      jobs_(EndpointOf(settings, settings.jobs), &interrupts_.canceller()),
-      infer_(EndpointOf(settings, settings.infer), &interrupts_.canceller()),
+      jobs_(EndpointOf(settings, settings.jobs, "gwq-jobs"), &interrupts_.canceller()),
+      infer_(EndpointOf(settings, settings.infer, "gwq-infer"), &interrupts_.canceller()),
       terminal_(settings.quiet || settings.json) {}
 
 void Session::FlushOutput() {

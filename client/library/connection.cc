@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "core/io/json.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -26,7 +28,32 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   // As in the services: gRPC's own estimate of what a stream may send ahead of its reader grows with speed.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindow);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  // Without credentials gRPC makes a channel whose calls fail; of an address that it cannot read it would log lines.
+  const bool readable = CheckAddress(address).ok();
+  return grpc::CreateCustomChannel(address, readable ? grpc::InsecureChannelCredentials() : nullptr, arguments);
+}
+
+absl::Status CheckEndpoint(const Endpoint& endpoint) {
+  GWQ_RETURN_IF_ERROR(Annotate(CheckAddress(endpoint.address), "address"));
+  return Annotate(CheckToken(endpoint.token), "token");
+}
+
+bool IsPort(std::string_view text) {
+  uint32_t port = 0;
+  return text.find_first_not_of("0123456789") == std::string_view::npos &&
+         absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &port) && port >= 1 && port <= 65535;
+}
+
+bool IsHost(std::string_view text) {
+  const bool readable = std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~' && byte != '/'; });
+  const bool bracketed = text.starts_with('[') && text.ends_with(']');
+  return !text.empty() && readable && (bracketed || text.find(':') == std::string_view::npos);
+}
+
+// Whether the call's request went out to somebody. gRPC has no other sign of it: a connection that was never made and a
+// service's own UNAVAILABLE have the same status and no metadata.
+bool Reached(const grpc::ClientContext& context) {
+  return context.debug_error_string().find("Error received from peer") != std::string::npos;
 }
 
 void AttachViolation(const google::rpc::BadRequest::FieldViolation& violation, absl::Status& status) {
@@ -68,19 +95,48 @@ absl::Status CheckBelow(const google::protobuf::Message& message, const std::str
 
 absl::Status CheckUtf8(const google::protobuf::Message& message) { return CheckBelow(message, ""); }
 
-Connection::Connection(Endpoint endpoint, Canceller* canceller)
-    : endpoint_(std::move(endpoint)), canceller_(canceller), channel_(OpenChannel(endpoint_.address)) {}
-
-void Connection::PrepareUnary(grpc::ClientContext& context) const {
-  PrepareStream(context);
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(endpoint_.timeout_millis));
+absl::Status CheckAddress(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  for (const std::string_view scheme : {"unix:", "dns:"}) {
+    if (address.starts_with(scheme) && address.size() > scheme.size()) return absl::OkStatus();
+  }
+  if (colon != std::string_view::npos && IsHost(address.substr(0, colon)) && IsPort(address.substr(colon + 1))) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("'{}' is no address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or [::1]:7411",
+                  ToValidUtf8(address.substr(0, 80))));
 }
 
-void Connection::PrepareStream(grpc::ClientContext& context) const {
+absl::Status CheckToken(std::string_view token) {
+  const auto bad = std::ranges::find_if(token, [](char byte) { return byte < ' ' || byte > '~'; });
+  if (bad == token.end()) return absl::OkStatus();
+  const bool control = static_cast<unsigned char>(*bad) < 0x80;
+  return absl::InvalidArgumentError(fmt::format(
+      "byte {} of {} of the bearer token is {}: a header takes printable ASCII only; take the token anew, without a "
+      "line's end",
+      bad - token.begin() + 1, token.size(), control ? "a control character" : "not ASCII"));
+}
+
+Connection::Connection(Endpoint endpoint, Canceller* canceller)
+    : endpoint_(std::move(endpoint)),
+      canceller_(canceller),
+      usable_(CheckEndpoint(endpoint_)),
+      channel_(OpenChannel(endpoint_.address)) {}
+
+absl::Status Connection::PrepareUnary(grpc::ClientContext& context) const {
+  GWQ_RETURN_IF_ERROR(PrepareStream(context));
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(endpoint_.timeout_millis));
+  return absl::OkStatus();
+}
+
+absl::Status Connection::PrepareStream(grpc::ClientContext& context) const {
+  GWQ_RETURN_IF_ERROR(usable_);
   // gRPC 1.51 reads the errno of connect() only after other work, which may have set it (seen where /sys is not
   // mounted, once in a thousand calls): the first attempt alone does not tell that nobody answers.
   if (!cancelled()) (void)channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectTime);
   if (!endpoint_.token.empty()) context.AddMetadata("authorization", "Bearer " + endpoint_.token);
+  return absl::OkStatus();
 }
 
 absl::Status FromProto(const google::rpc::Status& status) {
@@ -98,17 +154,24 @@ absl::Status FromProto(const google::rpc::Status& status) {
   return out;
 }
 
-absl::Status FromGrpc(const grpc::Status& status, const Connection& connection) {
+absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& context, const Connection& connection) {
   if (status.ok()) return absl::OkStatus();
   google::rpc::Status told;
   if (!told.ParseFromString(status.error_details())) told.Clear();
   told.set_code(status.error_code());
   told.set_message(status.error_message());
   absl::Status out = FromProto(told);
+  if (absl::IsUnimplemented(out) && out.message().empty()) {
+    return absl::UnimplementedError(
+        fmt::format("what answers at {} does not know this call: is that the address of {}, and is it as new as this "
+                    "client?",
+                    connection.address(), connection.service()));
+  }
   // Who tells when to try again has answered.
   if (!absl::IsUnavailable(out) || RetryDelayMilliseconds(out) >= 0) return out;
-  return absl::UnavailableError(fmt::format("no answer from {}: {} (is the service running there?)",
-                                            connection.address(), status.error_message()));
+  if (Reached(context)) return Annotate(out, connection.address());
+  return absl::UnavailableError(fmt::format("no answer from {}: {} (is {} running there?)", connection.address(),
+                                            status.error_message(), connection.service()));
 }
 
 }  // namespace gwq::client

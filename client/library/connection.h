@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "client/library/canceller.h"
@@ -19,7 +20,14 @@ struct Endpoint {
   std::string token;    // bearer token; empty sends none
   // Of calls that answer once. Streams and waits set their own.
   int64_t timeout_millis = 60'000;
+  std::string service = "the service";  // what should answer there, as messages name it
 };
+
+// INVALID_ARGUMENT where `address` is no HOST:PORT ([HOST]:PORT for IPv6), and no unix:PATH or dns:NAME, which gRPC
+// takes as well.
+[[nodiscard]] absl::Status CheckAddress(std::string_view address);
+// INVALID_ARGUMENT where `token` has a byte that no header may have; it is told where, and nothing of the token.
+[[nodiscard]] absl::Status CheckToken(std::string_view token);
 
 // Thread-safe. Connects lazily; the first call tells whether somebody answers, after up to a second of attempts.
 class Connection {
@@ -29,24 +37,29 @@ class Connection {
 
   [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   [[nodiscard]] const std::string& address() const { return endpoint_.address; }
+  [[nodiscard]] const std::string& service() const { return endpoint_.service; }
   [[nodiscard]] Canceller* canceller() const { return canceller_; }
   [[nodiscard]] bool cancelled() const { return canceller_ != nullptr && canceller_->cancelled(); }
-  // Sets token and deadline on a context for a single answer; blocks as PrepareStream does.
-  void PrepareUnary(grpc::ClientContext& context) const;
-  // Sets the token; no deadline. Blocks until the channel is connected, for a second at most.
-  void PrepareStream(grpc::ClientContext& context) const;
+  // Sets token and deadline on a context for a single answer; blocks and fails as PrepareStream does.
+  [[nodiscard]] absl::Status PrepareUnary(grpc::ClientContext& context) const;
+  // Sets the token; no deadline. Blocks until the channel is connected, for a second at most. INVALID_ARGUMENT for an
+  // endpoint that CheckAddress or CheckToken refuses: no call may be made with it.
+  [[nodiscard]] absl::Status PrepareStream(grpc::ClientContext& context) const;
 
  private:
   const Endpoint endpoint_;
   Canceller* const canceller_;
+  const absl::Status usable_;
   const std::shared_ptr<grpc::Channel> channel_;
 };
 
 // The same code and message, the first field violation and the retry delay, as core/base/status.h reads them.
 [[nodiscard]] absl::Status FromProto(const google::rpc::Status& status);
 
-// The same of a call's end; the message gets the address where nobody answered.
-[[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const Connection& connection);
+// The same of the end of a call that was made with `context`. UNAVAILABLE without a retry delay gets the address before
+// its message, and says that nobody answered where no connection came about; an empty UNIMPLEMENTED gets a message.
+[[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& context,
+                                    const Connection& connection);
 
 // INVALID_ARGUMENT naming the field, as "chat.messages[1].content", whose text is not UTF-8: protobuf would send it,
 // and no service could read it.
@@ -60,11 +73,11 @@ template <class Stub, class Request, class Response>
                                             const Request& request) {
   GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   grpc::ClientContext context;
-  connection.PrepareUnary(context);
+  GWQ_RETURN_IF_ERROR(connection.PrepareUnary(context));
   const Canceller::Attachment attachment(connection.canceller(), context);
   Response response;
   const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return FromGrpc(status, connection);
+  if (!status.ok()) return FromGrpc(status, context, connection);
   return response;
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "client/library/folder_lock.h"
 #include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr uint64_t kMaxManifestBytes = 512ULL << 20;
 constexpr size_t kPartBytes = 1 << 20;
 constexpr char kManifestName[] = "gwq-manifest.json";
+// The same of a pull that has not ended: what it leaves when it is cut belongs to that manifest.
+constexpr char kBegunName[] = "gwq-manifest.json.partial";
 
 // A blob at its place in a file of the folder.
 struct Piece {
@@ -66,6 +69,12 @@ absl::Status CheckPiece(const std::string& path, const Piece& piece) {
                                          piece.offset + piece.size, found.Hex(), piece.digest.Hex()));
 }
 
+absl::Status CheckSize(const std::string& path, const TargetFile& file) {
+  GWQ_ASSIGN_OR_RETURN(const uint64_t size, LocalFileSystem().Size(path));
+  if (size == file.size) return absl::OkStatus();
+  return absl::DataLossError(fmt::format("{} has {} bytes, the manifest says {}", path, size, file.size));
+}
+
 class Puller {
  public:
   Puller(const Connection& jobs, std::string name, std::string folder, ProgressSink& progress,
@@ -101,15 +110,14 @@ class Puller {
     GWQ_RETURN_IF_ERROR(files.CreateFolders(parent));
     const std::string partial = path + ".partial";
     GWQ_RETURN_IF_ERROR(Fill(partial, file));
+    GWQ_RETURN_IF_ERROR(CheckSize(partial, file));
     GWQ_RETURN_IF_ERROR(files.Rename(partial, path));
     return files.SyncFolder(parent);
   }
 
   // A file that is there already counts only when every piece of it is right.
   static absl::Status Complete(const std::string& path, const TargetFile& file) {
-    GWQ_ASSIGN_OR_RETURN(const uint64_t size, LocalFileSystem().Size(path));
-    if (size != file.size)
-      return absl::DataLossError(fmt::format("{} has {} bytes, the manifest says {}", path, size, file.size));
+    GWQ_RETURN_IF_ERROR(CheckSize(path, file));
     for (const Piece& piece : file.pieces) GWQ_RETURN_IF_ERROR(CheckPiece(path, piece));
     return absl::OkStatus();
   }
@@ -149,7 +157,7 @@ class Puller {
   // The rest of the piece, behind the `have` bytes that the file has.
   absl::Status Stream(WritableFile& out, const Piece& piece, uint64_t& have) {
     grpc::ClientContext context;
-    jobs_.PrepareStream(context);
+    GWQ_RETURN_IF_ERROR(jobs_.PrepareStream(context));
     const Canceller::Attachment attachment(jobs_.canceller(), context);
     v1::ReadBlobRequest request;
     request.set_name(name_);
@@ -170,7 +178,7 @@ class Puller {
       GWQ_RETURN_IF_ERROR(Advance(part.data().size()));
     }
     const grpc::Status status = reader->Finish();
-    if (!status.ok()) return FromGrpc(status, jobs_);
+    if (!status.ok()) return FromGrpc(status, context, jobs_);
     if (have != end) {
       return absl::DataLossError(fmt::format("blob {} ended {} bytes early", piece.digest.Hex(), end - have));
     }
@@ -220,7 +228,7 @@ absl::StatusOr<Digest> DigestOf(const Connection& jobs, const std::string& name)
 absl::Status ReadManifest(const Connection& jobs, const std::string& name, std::string& text) {
   const auto stub = v1::ArtifactService::NewStub(jobs.channel());
   grpc::ClientContext context;
-  jobs.PrepareStream(context);
+  GWQ_RETURN_IF_ERROR(jobs.PrepareStream(context));
   const Canceller::Attachment attachment(jobs.canceller(), context);
   v1::ReadManifestRequest request;
   request.set_name(name);
@@ -237,7 +245,34 @@ absl::Status ReadManifest(const Connection& jobs, const std::string& name, std::
     text += part.data();
   }
   const grpc::Status status = reader->Finish();
-  return status.ok() ? absl::OkStatus() : FromGrpc(status, jobs);
+  return status.ok() ? absl::OkStatus() : FromGrpc(status, context, jobs);
+}
+
+// FAILED_PRECONDITION where the folder was used for another manifest: files of it would stay beside those of this one.
+absl::Status CheckFolderIsFor(const std::string& folder, const std::string& name, const Digest& digest) {
+  for (const char* const used : {kManifestName, kBegunName}) {
+    const std::string path = folder + "/" + used;
+    if (!LocalFileSystem().Exists(path)) continue;
+    GWQ_ASSIGN_OR_RETURN(const std::string json, ReadSmallFile(LocalFileSystem(), path, kMaxManifestBytes));
+    const Digest found = Sha256Of(json);
+    if (found == digest) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("'{}' is of another pull: {} has SHA-256 {}, and {} is {}; give another folder, or remove this one",
+                    folder, used, found.Hex(), name, digest.Hex()));
+  }
+  return absl::OkStatus();
+}
+
+// Pulls into a folder that is locked and of this manifest or of none.
+absl::StatusOr<PullSummary> PullInto(const std::string& folder, const std::string& json, const Manifest& manifest,
+                                     Puller& puller) {
+  FileSystem& files = LocalFileSystem();
+  const std::string begun = folder + "/" + kBegunName, ended = folder + "/" + kManifestName;
+  if (!files.Exists(ended)) GWQ_RETURN_IF_ERROR(WriteFileAtomically(files, begun, std::as_bytes(std::span(json))));
+  GWQ_ASSIGN_OR_RETURN(PullSummary summary, puller.Run(manifest));
+  if (files.Exists(begun)) GWQ_RETURN_IF_ERROR(files.Rename(begun, ended));
+  GWQ_RETURN_IF_ERROR(files.SyncFolder(folder));
+  return summary;
 }
 
 }  // namespace
@@ -256,10 +291,11 @@ absl::StatusOr<PullSummary> Pull(const Connection& jobs, const std::string& name
   }
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
   GWQ_RETURN_IF_ERROR(LocalFileSystem().CreateFolders(folder));
-  GWQ_ASSIGN_OR_RETURN(PullSummary summary, Puller(jobs, name, folder, progress, retry).Run(manifest));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<FolderLock> lock, FolderLock::Take(folder));
+  GWQ_RETURN_IF_ERROR(CheckFolderIsFor(folder, name, digest));
+  Puller puller(jobs, name, folder, progress, retry);
+  GWQ_ASSIGN_OR_RETURN(PullSummary summary, PullInto(folder, json, manifest, puller));
   summary.digest = digest;
-  GWQ_RETURN_IF_ERROR(
-      WriteFileAtomically(LocalFileSystem(), folder + "/" + kManifestName, std::as_bytes(std::span(json))));
   return summary;
 }
 
@@ -278,9 +314,7 @@ absl::StatusOr<Digest> VerifyFolder(const std::string& folder, const std::option
   for (const TargetFile& file : files) total += file.size;
   for (const TargetFile& file : files) {
     const std::string path = folder + "/" + file.path;
-    GWQ_ASSIGN_OR_RETURN(const uint64_t size, LocalFileSystem().Size(path));
-    if (size != file.size)
-      return absl::DataLossError(fmt::format("{} has {} bytes, the manifest says {}", path, size, file.size));
+    GWQ_RETURN_IF_ERROR(CheckSize(path, file));
     for (const Piece& piece : file.pieces) {
       GWQ_RETURN_IF_ERROR(CheckPiece(path, piece));
       progress.Update("verify", done += piece.size, total, "B");

@@ -22,14 +22,14 @@ absl::StatusOr<v1::GenerateChunk> Generate(const Connection& infer, const v1::Ge
 absl::StatusOr<v1::LoadedModel> EnsureLoaded(const Connection& infer, const std::string& name, Canceller& canceller) {
   const auto stub = v1::InferenceService::NewStub(infer.channel());
   grpc::ClientContext context;
-  infer.PrepareStream(context);
+  GWQ_RETURN_IF_ERROR(infer.PrepareStream(context));
   const Canceller::Attachment attachment(canceller, context);
   v1::LoadModelRequest request;
   request.set_name(name);
   GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   v1::LoadedModel model;
   const grpc::Status status = stub->LoadModel(&context, request, &model);
-  if (!status.ok()) return FromGrpc(status, infer);
+  if (!status.ok()) return FromGrpc(status, context, infer);
   return model;
 }
 

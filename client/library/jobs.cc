@@ -29,7 +29,7 @@ absl::StatusOr<v1::Job> WatchJob(const Connection& jobs, const std::string& name
   for (int reconnects = 0;; ++reconnects) {
     if (canceller.cancelled()) return absl::CancelledError("the watch was ended; the job goes on");
     grpc::ClientContext context;
-    jobs.PrepareStream(context);
+    GWQ_RETURN_IF_ERROR(jobs.PrepareStream(context));
     const Canceller::Attachment attachment(canceller, context);
     auto reader = stub->WatchJob(&context, request);
     v1::Job job;
@@ -37,7 +37,7 @@ absl::StatusOr<v1::Job> WatchJob(const Connection& jobs, const std::string& name
       reconnects = 0;
       seen(job);
     }
-    const absl::Status status = FromGrpc(reader->Finish(), jobs);
+    const absl::Status status = FromGrpc(reader->Finish(), context, jobs);
     if (status.ok() && IsTerminal(job.state())) return job;
     if (canceller.cancelled()) continue;
     if (!status.ok() && !MayComeBack(status.code())) return status;
@@ -51,7 +51,7 @@ absl::Status ReadLogs(const Connection& jobs, const std::string& name, uint64_t 
                       Canceller& canceller, const std::function<void(const v1::JobLogLine&)>& line) {
   const auto stub = v1::JobService::NewStub(jobs.channel());
   grpc::ClientContext context;
-  jobs.PrepareStream(context);
+  GWQ_RETURN_IF_ERROR(jobs.PrepareStream(context));
   const Canceller::Attachment attachment(canceller, context);
   v1::ReadJobLogsRequest request;
   request.set_name(name);
@@ -61,7 +61,7 @@ absl::Status ReadLogs(const Connection& jobs, const std::string& name, uint64_t 
   auto reader = stub->ReadJobLogs(&context, request);
   v1::JobLogLine entry;
   while (reader->Read(&entry)) line(entry);
-  return FromGrpc(reader->Finish(), jobs);
+  return FromGrpc(reader->Finish(), context, jobs);
 }
 
 }  // namespace gwq::client

@@ -18,7 +18,7 @@ template <class Chunk, class Request, class Open>
                                                const std::function<void(const Chunk&)>& chunk) {
   GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   grpc::ClientContext context;
-  connection.PrepareStream(context);
+  GWQ_RETURN_IF_ERROR(connection.PrepareStream(context));
   const Canceller::Attachment attachment(canceller, context);
   const auto reader = open(&context, request);
   Chunk part, last;
@@ -27,7 +27,7 @@ template <class Chunk, class Request, class Open>
     last = part;
   }
   const grpc::Status status = reader->Finish();
-  if (!status.ok()) return FromGrpc(status, connection);
+  if (!status.ok()) return FromGrpc(status, context, connection);
   return last;
 }
 

@@ -178,7 +178,7 @@ class Pusher {
 
   absl::StatusOr<v1::WriteBlobResponse> StreamBlob(const LocalBlob& blob, uint64_t offset) {
     grpc::ClientContext context;
-    jobs_.PrepareStream(context);
+    GWQ_RETURN_IF_ERROR(jobs_.PrepareStream(context));
     const Canceller::Attachment attachment(jobs_.canceller(), context);
     v1::WriteBlobResponse response;
     auto writer = stub_->WriteBlob(&context, &response);
@@ -203,7 +203,7 @@ class Pusher {
     } while (offset < blob.size);
     writer->WritesDone();
     const grpc::Status status = writer->Finish();
-    if (!status.ok()) return FromGrpc(status, jobs_);
+    if (!status.ok()) return FromGrpc(status, context, jobs_);
     return response;
   }
 

@@ -157,11 +157,11 @@ absl::StatusOr<v1::VqaResponse> VqaOnce(const Connection& infer, const v1::VqaRe
   GWQ_RETURN_IF_ERROR(CheckUtf8(request));
   const auto stub = v1::InferenceService::NewStub(infer.channel());
   grpc::ClientContext context;
-  infer.PrepareStream(context);
+  GWQ_RETURN_IF_ERROR(infer.PrepareStream(context));
   const Canceller::Attachment attachment(canceller, context);
   v1::VqaResponse response;
   const grpc::Status status = stub->VqaOnce(&context, request, &response);
-  if (!status.ok()) return FromGrpc(status, infer);
+  if (!status.ok()) return FromGrpc(status, context, infer);
   return response;
 }
 

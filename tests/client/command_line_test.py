@@ -77,6 +77,75 @@ class SettingsTest(GwqTest):
         self.assertIn("jbos", self.gwq("models", "list", "--config", self.other_file, code=USAGE).stderr)
 
 
+    def test_a_token_that_no_header_takes_is_refused_by_its_source_and_not_told(self):
+        self.addCleanup(self.other_file.unlink)
+        for byte in ("\r", "\n", "\x01", "\udcff", "é"):
+            token = f"secret{byte}secret"
+            self.other_file.write_text('token = "secrét"\n', encoding="utf-8")
+            for source, run in (("GWQ_TOKEN", self.gwq("models", "list", environment={"GWQ_TOKEN": token}, code=USAGE)),
+                                ("GWQ_TOKEN", self.gwq("--json", "models", "list", environment={"GWQ_TOKEN": token}, code=USAGE)),
+                                ("--token", self.gwq("models", "list", "--token", token, code=USAGE)),
+                                ("--token", self.gwq("models", "list", f"--token={token}", environment={"GWQ_TOKEN": "fine"}, code=USAGE)),
+                                (str(self.other_file), self.gwq("models", "list", "--config", self.other_file, code=USAGE))):
+                self.assertEqual(run.stdout, "")
+                self.assertIn(f"{source}: byte ", run.stderr)
+                self.assertNotIn("secr", run.stderr)
+                self.assertEqual(len(run.stderr.splitlines()), 1, run.stderr)
+
+    def test_what_is_no_address_is_refused_by_its_source(self):
+        self.addCleanup(self.other_file.unlink)
+        self.other_file.write_text('infer = ""\n')
+        for source, run in (("--jobs", self.gwq("--jobs", "", "models", "list", code=USAGE)),
+                            ("--infer", self.gwq("models", "list", "--infer", "", code=USAGE)),
+                            ("GWQ_JOBS", self.gwq("models", "list", environment={"GWQ_JOBS": "dns:"}, code=USAGE)),
+                            (str(self.other_file), self.gwq("models", "list", "--config", self.other_file, code=USAGE))):
+            self.assertIn(f"{source}: ", run.stderr)
+            self.assertIn("give HOST:PORT", run.stderr)
+            self.assertEqual(len(run.stderr.splitlines()), 1, run.stderr)
+        self.assertEqual(error_of(self.gwq("--json", "--jobs", "", "models", "list", code=USAGE))["code"], "INVALID_ARGUMENT")
+
+    def test_the_address_of_the_other_service_is_named(self):
+        error = self.gwq("serve", "list", "--infer", self.jobs.address, code=INVALID).stderr
+        self.assertIn(self.jobs.address, error)
+        self.assertIn("the address of gwq-infer", error)
+
+
+class UsageTest(GwqTest):
+    """What was given and means nothing is named, and no service is asked."""
+
+    def refused(self, named, *arguments):
+        run = self.gwq("--jobs", NOBODY, "--infer", NOBODY, *arguments, code=USAGE)
+        self.assertEqual(run.stdout, "")
+        self.assertIn(named, run.stderr, arguments)
+
+    def test_a_word_that_is_no_command_is_named(self):
+        self.refused("frobnicate", "frobnicate")
+        self.refused("frobnicate", "--json", "frobnicate")
+        self.refused("not expected: model\n", "model", "list")
+        self.refused("frobnicate", "models", "frobnicate")
+        self.refused("--frobnicate", "models", "show", "--frobnicate")
+        self.refused("A subcommand is required", "models")
+
+    def test_numbers_that_are_none(self):
+        self.refused("--timeout: 'nan'", "models", "list", "--timeout", "nan")
+        for seed in ("-1", "", "18446744073709551616", "1.5"):
+            for ask in (["generate", "any", "--prompt", "x"], ["vqa", "any", "--question", "x"]):
+                self.refused(f"--seed: '{seed}'", *ask, f"--seed={seed}" if seed else "--seed", *([] if seed else [""]))
+        self.refused("--from: '-1'", "jobs", "logs", "any", "--from", "-1")
+        self.refused("--stop-id", "generate", "any", "--prompt", "x", "--stop-id", "")
+
+    def test_lists_of_token_ids_with_gaps(self):
+        for ids in ("", "1,,2", "1,", ",", "1 2", "x", "2147483648"):
+            self.refused(f"--ids: '{ids}'", "generate", "any", "--ids", ids)
+
+    def test_names_that_are_empty(self):
+        for flag, arguments in (("--name", ["models", "push", self.folder]), ("--name", ["quantize", "any"]),
+                                ("--name", ["eval", "run", "any"]), ("--name", ["eval", "push", __file__]),
+                                ("--name", ["artifacts", "export", "any"]), ("--to", ["artifacts", "export", "any"]),
+                                ("--to", ["artifacts", "pull", "any"])):
+            self.refused(f"{flag}: it is empty", *arguments, flag, "")
+
+
 MODEL = "models/tiny"
 RECIPE = ["--bits", "4", "--group-size", "32", "--calibration-token-ids", ",".join(str(2 + i * 7 % 250) for i in range(40)),
           "--evaluation-tokens", "0"]

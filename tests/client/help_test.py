@@ -3,9 +3,11 @@ import re
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import fake_services  # noqa: E402
+from gwq.v1 import inference_pb2  # noqa: E402
 
 COLUMN = 30  # where descriptions begin
 
@@ -54,6 +56,41 @@ class HelpTest(unittest.TestCase):
             self.assertEqual((run.returncode, run.stdout), (0, "word \n"), (options, run.stderr))
         run = self.services.gwq("generate", "--no-load", "--ids", "1,2", "any", "--prompt", "x")
         self.assertIn("exactly one of", run.stderr)
+
+    def test_ids_are_sent_as_they_stand_and_may_be_repeated(self):
+        seen = []
+
+        def generate(_, request, __):
+            seen.append(list(request.tokens.ids))
+            yield inference_pb2.GenerateChunk(finish_reason=inference_pb2.STOP)
+
+        with mock.patch.object(fake_services.Inference, "Generate", generate), fake_services.FakeServices() as services:
+            run = services.gwq("generate", "any", "--no-load", "--ids", "0,7", "--ids", "5")
+        self.assertEqual((run.returncode, seen), (0, [[0, 7, 5]]), run.stderr)
+
+
+class TimeoutTest(unittest.TestCase):
+    def test_it_is_of_the_calls_that_the_help_says(self):
+        left = {}
+
+        def noting(service, name):
+            answer = getattr(service, name)
+
+            def call(self, request, context):
+                left[name] = context.time_remaining()
+                return answer(self, request, context)
+
+            return mock.patch.object(service, name, call)
+
+        with noting(fake_services.Models, "ListModels"), noting(fake_services.Inference, "LoadModel"), \
+                noting(fake_services.Inference, "VqaOnce"), fake_services.FakeServices() as services:
+            self.assertIn("loading a model, its answers and what is streamed have no limit", services.gwq("--help").stdout)
+            for arguments in (["models", "list"], ["vqa", "any", "--question", "x", "--json"]):
+                run = services.gwq("--timeout", "1000", *arguments)
+                self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertLess(left["ListModels"], 2000)
+        for unlimited in ("LoadModel", "VqaOnce"):
+            self.assertTrue(left[unlimited] is None or left[unlimited] > 86400, left)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
 
 #include "client/library/download.h"
 #include "core/artifact/manifest.h"
@@ -24,15 +27,31 @@ class Silent final : public client::ProgressSink {
   void Done() override {}
 };
 
+// Does something else at every step of a pull.
+class AtEachStep final : public client::ProgressSink {
+ public:
+  using Step = std::function<void(uint64_t done, uint64_t total)>;
+  explicit AtEachStep(Step step) : step_(std::move(step)) {}
+  void Update(std::string_view, uint64_t done, uint64_t total, std::string_view) override { step_(done, total); }
+  void Done() override {}
+
+ private:
+  const Step step_;
+};
+
 // One artifact of one file of 4500 bytes. The members are set before a call and read after it.
 class Artifacts final : public v1::ArtifactService::Service {
  public:
   static constexpr size_t kPart = 1000;
-  Artifacts() : bytes_(4500, 'x') {
-    bytes_[4321] = 'y';
+  Artifacts() { Hold("q.jsonl", 'y'); }
+
+  // Holds another file from now on.
+  void Hold(const std::string& name, char different) {
+    bytes_ = std::string(4500, 'x');
+    bytes_[4321] = different;
     Manifest manifest;
     manifest.kind = "dataset";
-    manifest.files = {{"q.jsonl", bytes_.size(), Sha256Of(bytes_)}};
+    manifest.files = {{name, bytes_.size(), Sha256Of(bytes_)}};
     manifest_ = ManifestJson(manifest);
     digest = Sha256Of(manifest_).Hex();
   }
@@ -89,9 +108,20 @@ class PullTest : public ::testing::Test {
   }
   ~PullTest() override { server_->Shutdown(); }
 
-  absl::StatusOr<client::PullSummary> Pull() {
+  absl::StatusOr<client::PullSummary> Pull() { return Pull(silent_); }
+  absl::StatusOr<client::PullSummary> Pull(client::ProgressSink& progress) {
     const client::Connection connection(endpoint_);
-    return client::Pull(connection, "artifacts/small", pulled(), silent_, retry_);
+    return client::Pull(connection, "artifacts/small", pulled(), progress, retry_);
+  }
+  // What the folder holds, by name.
+  std::map<std::string, std::string> Files() const {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(pulled())) {
+      std::stringstream text;
+      text << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+      files[entry.path().filename()] = text.str();
+    }
+    return files;
   }
   std::string pulled() const { return folder_ / "pulled"; }
 
@@ -154,6 +184,66 @@ TEST_F(PullTest, AFolderThatWasRewrittenWholeIsFoundOutByTheDigest) {
   ASSERT_THAT(believed, IsOk());
   EXPECT_NE(*believed, digest);
   EXPECT_THAT(client::VerifyFolder(pulled(), digest, silent_), HasCode(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(PullTest, OnePullAtATimeWritesAFolderAndTheOtherIsRefusedAtOnce) {
+  int refused = 0;
+  AtEachStep second([&](uint64_t, uint64_t) {
+    const absl::Status status = Pull().status();
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kUnavailable));
+    EXPECT_NE(MessageOf(status).find(pulled()), std::string_view::npos) << status;
+    EXPECT_NE(MessageOf(status).find("another pull"), std::string_view::npos) << status;
+    ++refused;
+  });
+  ASSERT_THAT(Pull(second), IsOk());
+  EXPECT_GE(refused, 5);
+  const auto files = Files();
+  EXPECT_EQ(files.size(), 2u) << "no lock is left";
+  EXPECT_EQ(files.at("q.jsonl").size(), 4500u);
+  EXPECT_THAT(Pull(), IsOk());
+}
+
+TEST_F(PullTest, AFileThatGrewBehindItsLastByteGetsNoName) {
+  const std::string partial = pulled() + "/q.jsonl.partial";
+  AtEachStep appends([&](uint64_t done, uint64_t total) {
+    if (done == total) std::ofstream(partial, std::ios::app) << "z";
+  });
+  const absl::Status status = Pull(appends).status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_NE(MessageOf(status).find("4501 bytes, the manifest says 4500"), std::string_view::npos) << status;
+  EXPECT_FALSE(std::filesystem::exists(pulled() + "/q.jsonl"));
+  EXPECT_THAT(Pull(), IsOk());
+  EXPECT_THAT(client::VerifyFolder(pulled(), std::nullopt, silent_), IsOk());
+}
+
+TEST_F(PullTest, AFolderOfAnotherManifestIsRefusedAndLeftAsItIs) {
+  ASSERT_THAT(Pull(), IsOk());
+  const auto before = Files();
+  const std::string first = artifacts_.digest;
+  artifacts_.Hold("other.jsonl", 'z');
+  const absl::Status status = Pull().status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kFailedPrecondition));
+  for (const std::string& named : {pulled(), first, artifacts_.digest, std::string("another folder")}) {
+    EXPECT_NE(MessageOf(status).find(named), std::string_view::npos) << status;
+  }
+  EXPECT_EQ(Files(), before);
+}
+
+TEST_F(PullTest, SoIsAFolderWhereAPullOfAnotherManifestWasCut) {
+  artifacts_.parts_each = 2;
+  artifacts_.broken = {grpc::StatusCode::NOT_FOUND, "deleted"};
+  EXPECT_THAT(Pull().status(), HasCode(absl::StatusCode::kNotFound));
+  const auto before = Files();
+  EXPECT_EQ(before.at("q.jsonl.partial").size(), 2000u);
+  artifacts_.parts_each = SIZE_MAX;
+  artifacts_.Hold("other.jsonl", 'z');
+  EXPECT_THAT(Pull().status(), HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(Files(), before);
+  artifacts_.Hold("q.jsonl", 'y');
+  const auto resumed = Pull();
+  ASSERT_THAT(resumed, IsOk());
+  EXPECT_EQ(resumed->received_bytes, 2500u);
+  EXPECT_EQ(Files().size(), 2u) << "nothing tells of the cut one";
 }
 
 }  // namespace
