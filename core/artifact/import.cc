@@ -8,6 +8,7 @@
 #include "core/artifact/gguf_import.h"
 #include "core/artifact/limits.h"
 #include "core/artifact/shard_header.h"
+#include "core/artifact/stop_ids.h"
 #include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
@@ -152,9 +153,11 @@ absl::StatusOr<Manifest> ImportDirectory(BlobStore& store, const Manifest& uploa
   return out;
 }
 
-// What prepares pictures is known when the model comes in, not when it is first asked.
-absl::Status CheckProcessor(const std::map<std::string, std::string>& files) {
+// What ends an answer and what prepares pictures is known when the model comes in, not when it is first asked.
+absl::Status CheckUse(const std::map<std::string, std::string>& files) {
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(files.at("config.json")));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelText> text, ModelText::Load(files));
+  GWQ_RETURN_IF_ERROR(CheckStopIds(files, *text, config));
   if (!config.vision.has_value()) return absl::OkStatus();
   return ReadImageProcessor(files, *config.vision).status();
 }
@@ -189,8 +192,7 @@ absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Pro
     return InvalidField("files", "'tokenizer.json' is missing: convert the tokenizer to the fast format");
   }
   GWQ_ASSIGN_OR_RETURN(const auto text_files, ReadTextFiles(store, manifest));
-  GWQ_RETURN_IF_ERROR(ModelText::Load(text_files).status());
-  GWQ_RETURN_IF_ERROR(CheckProcessor(text_files));
+  GWQ_RETURN_IF_ERROR(CheckUse(text_files));
   GWQ_RETURN_IF_ERROR(CheckManifest(manifest));
   const std::string text = ManifestJson(manifest);
   return PutBlob(store, std::as_bytes(std::span(text)));

@@ -39,7 +39,9 @@ class JobStore {
                                                                       const std::string& request_id,
                                                                       const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
-  // Newest first, by (created, id); `page_token` is opaque.
+  // The same without spec_json, which can be megabytes: for who looks often.
+  [[nodiscard]] virtual absl::StatusOr<Job> GetState(const std::string& principal, const std::string& id) = 0;
+  // Newest first, by (created, id); `page_token` is opaque. A page ends early where its specs have more than 1 MiB.
   struct JobPage {
     std::vector<Job> jobs;
     std::string next_page_token;
@@ -66,14 +68,23 @@ class JobStore {
   // A queued job ends at once; a running one when its worker hears of it or its lease ends. Cancelling an ended job is
   // OK.
   [[nodiscard]] virtual absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) = 0;
-  // Returns leases that ran out to the queue (or fails them past max_attempts, or ends cancelled ones). Number of jobs
-  // changed.
-  [[nodiscard]] virtual absl::StatusOr<int> ExpireLeases() = 0;
+  // Returns leases that ran out to the queue (or fails them past max_attempts, or ends cancelled ones): what each was.
+  // Of a lease from before a restart the worker's name is not known any more and empty.
+  struct ExpiredLease {
+    std::string job;
+    std::string worker;
+  };
+  [[nodiscard]] virtual absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal,
                                                                      const std::string& id, uint64_t first_index,
                                                                      int max_lines) = 0;
   // Manifests, spec blobs and so on that live jobs need; for garbage collection.
   [[nodiscard]] virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;
+  struct LiveCounts {
+    int64_t queued = 0;
+    int64_t running = 0;
+  };
+  [[nodiscard]] virtual absl::StatusOr<LiveCounts> CountLive() = 0;
 
   // Called after every change of a job, outside any lock, on the thread of the change.
   virtual void SetListener(std::function<void(const std::string& job_id)> listener) = 0;

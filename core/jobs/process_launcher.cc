@@ -66,6 +66,9 @@ class SpawnedProcess final : public WorkerProcess {
     return true;
   }
   void CloseLifeline() override { lifeline_.Reset(); }
+  void Kill() override {
+    if (!reaped_) kill(-pid_, SIGKILL);
+  }
 
  private:
   const pid_t pid_;

@@ -1,7 +1,9 @@
 #include "core/jobs/sqlite.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "core/base/status.h"
 
@@ -30,6 +32,14 @@ absl::Status Failure(sqlite3* database, int code) {
     default:
       return absl::InternalError(text);
   }
+}
+
+// SQLite would make the file readable to everybody, and gives the mode of the file to those it puts beside it.
+void CreateFile(const std::string& path) {
+  if (path == ":memory:") return;
+  // A file that is there stays as its owner set it; of one that cannot be made SQLite tells.
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+  if (fd >= 0) ::close(fd);
 }
 
 }  // namespace
@@ -74,6 +84,7 @@ std::string Statement::Text(int column) const {
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
+  CreateFile(path);
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);

@@ -64,7 +64,7 @@ absl::Status SqliteStore::Load() {
   }
   const int64_t now = clock_.MonotonicMillis();
   GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> running, InState(JobState::kRunning));
-  for (const JobRow& row : running) lease_ends_[row.job.id] = now + options_.lease_ttl_millis;
+  for (const JobRow& row : running) lease_ends_[row.job.id] = {now + options_.lease_ttl_millis, ""};
   GWQ_ASSIGN_OR_RETURN(Statement holds, database_->Prepare("SELECT principal, manifest, holder, ttl FROM holds"));
   for (;;) {
     GWQ_ASSIGN_OR_RETURN(const bool more, holds.Step());
@@ -132,21 +132,25 @@ absl::Status SqliteStore::DropEndedHolds() {
 
 absl::Status SqliteStore::CheckUnused(const CatalogueEntry& entry) {
   const auto refuse = [&](std::string_view who) {
-    return absl::FailedPreconditionError(
-        fmt::format("{}s/{} is needed by {}; wait for it or cancel it", entry.kind, entry.name, who));
+    return absl::FailedPreconditionError(fmt::format("{}s/{} is needed by {}", entry.kind, entry.name, who));
   };
   for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
     GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
     for (const JobRow& row : rows) {
       if (row.job.principal != entry.principal) continue;
       const std::vector<Digest> needs = ManifestsOfSpec(row.job.spec_json);
-      if (std::find(needs.begin(), needs.end(), entry.manifest) != needs.end()) return refuse("jobs/" + row.job.id);
+      if (std::find(needs.begin(), needs.end(), entry.manifest) != needs.end()) {
+        return refuse(fmt::format("jobs/{}; wait for it or cancel it", row.job.id));
+      }
     }
   }
   const std::string prefix = HoldKey(entry.principal, entry.manifest.Hex(), "");
   const auto hold = hold_ends_.lower_bound(prefix);
   if (hold != hold_ends_.end() && hold->first.starts_with(prefix)) {
-    return refuse(fmt::format("the server '{}', which has loaded it", hold->first.substr(prefix.size())));
+    return refuse(
+        fmt::format("the server '{}', which has loaded it; unload it there, or, where that server is gone, wait: its "
+                    "hold runs out in {} s",
+                    hold->first.substr(prefix.size()), (hold->second - clock_.MonotonicMillis() + 999) / 1000));
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "absl/strings/str_replace.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/jobs/sqlite_store.h"
@@ -11,10 +12,15 @@ namespace gwq {
 namespace {
 
 constexpr int kMaxPageSize = 1000;
+constexpr size_t kMaxPageSpecBytes = 1 << 20;
 constexpr int64_t kQueueRetryMillis = 5'000;
 constexpr size_t kMaxLogLineBytes = 4096;
 
 std::string SelectJobs(std::string_view rest) { return fmt::format("SELECT {} FROM jobs {}", kJobColumns, rest); }
+
+std::string SelectJobStates(std::string_view rest) {
+  return absl::StrReplaceAll(SelectJobs(rest), {{" spec_json,", " '' AS spec_json,"}});
+}
 
 absl::Status NoJob(const std::string& id) {
   return absl::NotFoundError(fmt::format("jobs/{}: there is no such job", id));
@@ -52,6 +58,15 @@ absl::StatusOr<JobRow> SqliteStore::FindJob(const std::string& id) {
   statement.Bind(id);
   GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
   return Only(std::move(rows), NoJob(id));
+}
+
+absl::StatusOr<Job> SqliteStore::GetState(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(SelectJobStates("WHERE id = ? AND principal = ?")));
+  statement.Bind(id, principal);
+  GWQ_ASSIGN_OR_RETURN(std::optional<JobRow> row, ReadJob(statement));
+  if (!row.has_value()) return NoJob(id);
+  return std::move(row->job);
 }
 
 absl::StatusOr<JobRow> SqliteStore::FindOwned(const std::string& principal, const std::string& id) {
@@ -167,15 +182,19 @@ absl::StatusOr<JobStore::JobPage> SqliteStore::List(const std::string& principal
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare(SelectJobs("WHERE principal = ? AND seq < ? ORDER BY seq DESC LIMIT ?")));
   statement.Bind(principal, before, page_size + 1);
-  GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
   JobPage page;
-  for (JobRow& row : rows) {
-    if (static_cast<int>(page.jobs.size()) == page_size) break;
-    page.next_page_token = std::to_string(row.sequence);
-    page.jobs.push_back(std::move(row.job));
+  for (size_t bytes = 0;;) {
+    GWQ_ASSIGN_OR_RETURN(std::optional<JobRow> row, ReadJob(statement));
+    if (!row.has_value()) {
+      page.next_page_token.clear();
+      return page;
+    }
+    bytes += row->job.spec_json.size();
+    const bool full = std::ssize(page.jobs) == page_size || bytes > kMaxPageSpecBytes;
+    if (full && !page.jobs.empty()) return page;
+    page.next_page_token = std::to_string(row->sequence);
+    page.jobs.push_back(std::move(row->job));
   }
-  if (rows.size() == page.jobs.size()) page.next_page_token.clear();
-  return page;
 }
 
 absl::StatusOr<uint64_t> SqliteStore::NextFencingToken() {
@@ -219,7 +238,7 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
     row.job.started_wall_millis = clock_.WallMillis();
     GWQ_RETURN_IF_ERROR(Save(row));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
-    lease_ends_[row.job.id] = clock_.MonotonicMillis() + options_.lease_ttl_millis;
+    lease_ends_[row.job.id] = {clock_.MonotonicMillis() + options_.lease_ttl_millis, offer.worker};
     lease = {std::move(row.job), row.fencing_token, options_.lease_ttl_millis};
   }
   Tell(lease.job.id);
@@ -253,7 +272,7 @@ absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_
     cancel = row.job.cancel_requested;
     const int64_t end = clock_.MonotonicMillis() + options_.lease_ttl_millis;
     if (progress == row.job.progress && log_lines.empty()) {
-      lease_ends_[id] = end;  // nothing to store: a lease's end is not kept on disk
+      lease_ends_[id].at = end;  // nothing to store: a lease's end is not kept on disk
       return cancel;
     }
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
@@ -261,7 +280,7 @@ absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_
     GWQ_RETURN_IF_ERROR(AppendLogs(row.sequence, log_lines));
     GWQ_RETURN_IF_ERROR(Save(row));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
-    lease_ends_[id] = end;
+    lease_ends_[id].at = end;
   }
   Tell(id);
   return cancel;
@@ -367,31 +386,31 @@ absl::StatusOr<Job> SqliteStore::Cancel(const std::string& principal, const std:
   return job;
 }
 
-absl::StatusOr<int> SqliteStore::ExpireLeases() {
-  std::vector<std::string> changed;
+absl::StatusOr<std::vector<JobStore::ExpiredLease>> SqliteStore::ExpireLeases() {
+  std::vector<ExpiredLease> expired;
   {
     MutexLock lock(mutex_);
     const int64_t now = clock_.MonotonicMillis();
     for (const auto& [id, end] : lease_ends_) {
-      if (end <= now) changed.push_back(id);
+      if (end.at <= now) expired.push_back({id, end.worker});
     }
-    if (changed.empty()) return 0;
+    if (expired.empty()) return expired;
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    for (const std::string& id : changed) {
-      GWQ_ASSIGN_OR_RETURN(JobRow row, FindJob(id));
+    for (const ExpiredLease& lease : expired) {
+      GWQ_ASSIGN_OR_RETURN(JobRow row, FindJob(lease.job));
       const JobError error{
           static_cast<int>(absl::StatusCode::kUnavailable),
-          fmt::format("the worker on {} stopped answering (attempt {} of {}); see the service's log for why it ended",
+          fmt::format("the worker on {} stopped answering (attempt {} of {}); the service's log tells of its end",
                       row.job.device, row.job.attempt, row.job.max_attempts),
           ""};
       EndAttempt(row, error, /*retryable=*/true);
       GWQ_RETURN_IF_ERROR(Save(row));
     }
     GWQ_RETURN_IF_ERROR(transaction.Commit());
-    for (const std::string& id : changed) lease_ends_.erase(id);
+    for (const ExpiredLease& lease : expired) lease_ends_.erase(lease.job);
   }
-  for (const std::string& id : changed) Tell(id);
-  return static_cast<int>(changed.size());
+  for (const ExpiredLease& lease : expired) Tell(lease.job);
+  return expired;
 }
 
 absl::StatusOr<std::vector<JobLogLine>> SqliteStore::Logs(const std::string& principal, const std::string& id,
@@ -418,6 +437,15 @@ absl::StatusOr<std::vector<Job>> SqliteStore::LiveJobs() {
     for (JobRow& row : rows) jobs.push_back(std::move(row.job));
   }
   return jobs;
+}
+
+absl::StatusOr<JobStore::LiveCounts> SqliteStore::CountLive() {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("SELECT (SELECT count(*) FROM jobs WHERE state = 0), "
+                                                               "(SELECT count(*) FROM jobs WHERE state = 1)"));
+  GWQ_ASSIGN_OR_RETURN(const bool row, statement.Step());
+  if (!row) return absl::InternalError("a count without a row");
+  return LiveCounts{statement.Int(0), statement.Int(1)};
 }
 
 void SqliteStore::SetListener(std::function<void(const std::string& job_id)> listener) {

@@ -83,43 +83,50 @@ ALTER TABLE jobs ADD COLUMN request_sha256 TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = 2;
 )"};
 
+absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {
+  GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+  if (!more) return std::nullopt;
+  JobRow row;
+  int column = 0;
+  const auto text = [&] { return statement.Text(column++); };
+  const auto number = [&] { return statement.Int(column++); };
+  row.sequence = number();
+  Job& job = row.job;
+  job.id = text();
+  job.principal = text();
+  job.kind = text();
+  job.spec_json = text();
+  job.request_id = text();
+  job.memory_bytes = static_cast<uint64_t>(number());
+  job.state = static_cast<JobState>(number());
+  job.progress.phase = text();
+  job.progress.done = number();
+  job.progress.total = number();
+  job.cancel_requested = number() != 0;
+  job.attempt = static_cast<int>(number());
+  job.max_attempts = static_cast<int>(number());
+  JobError error;
+  error.code = static_cast<int>(number());
+  error.message = text();
+  error.field = text();
+  if (error.code != 0) job.error = error;
+  job.result_json = text();
+  job.device = text();
+  job.created_wall_millis = number();
+  job.started_wall_millis = number();
+  job.finished_wall_millis = number();
+  job.version = static_cast<uint64_t>(number());
+  row.fencing_token = static_cast<uint64_t>(number());
+  job.request_sha256 = text();
+  return row;
+}
+
 absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement) {
   std::vector<JobRow> out;
   for (;;) {
-    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
-    if (!more) return out;
-    JobRow& row = out.emplace_back();
-    int column = 0;
-    const auto text = [&] { return statement.Text(column++); };
-    const auto number = [&] { return statement.Int(column++); };
-    row.sequence = number();
-    Job& job = row.job;
-    job.id = text();
-    job.principal = text();
-    job.kind = text();
-    job.spec_json = text();
-    job.request_id = text();
-    job.memory_bytes = static_cast<uint64_t>(number());
-    job.state = static_cast<JobState>(number());
-    job.progress.phase = text();
-    job.progress.done = number();
-    job.progress.total = number();
-    job.cancel_requested = number() != 0;
-    job.attempt = static_cast<int>(number());
-    job.max_attempts = static_cast<int>(number());
-    JobError error;
-    error.code = static_cast<int>(number());
-    error.message = text();
-    error.field = text();
-    if (error.code != 0) job.error = error;
-    job.result_json = text();
-    job.device = text();
-    job.created_wall_millis = number();
-    job.started_wall_millis = number();
-    job.finished_wall_millis = number();
-    job.version = static_cast<uint64_t>(number());
-    row.fencing_token = static_cast<uint64_t>(number());
-    job.request_sha256 = text();
+    GWQ_ASSIGN_OR_RETURN(std::optional<JobRow> row, ReadJob(statement));
+    if (!row.has_value()) return out;
+    out.push_back(*std::move(row));
   }
 }
 

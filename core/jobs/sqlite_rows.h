@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,7 +26,8 @@ inline constexpr std::string_view kJobColumns =
     "seq, id, principal, kind, spec_json, request_id, memory_bytes, state, phase, done, total, cancel_requested, "
     "attempt, max_attempts, error_code, error_message, error_field, result_json, device, created, started, finished, "
     "version, fencing_token, request_sha256";
-// A statement that selects kJobColumns.
+// Of a statement that selects kJobColumns: its next row, none after the last, and all that are left.
+[[nodiscard]] absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement);
 [[nodiscard]] absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement);
 
 inline constexpr std::string_view kEntryColumns =

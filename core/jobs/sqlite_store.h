@@ -43,6 +43,7 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal, const std::string& request_id,
                                                 const std::string& request_sha256) override;
   absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) override;
+  absl::StatusOr<Job> GetState(const std::string& principal, const std::string& id) override;
   absl::StatusOr<JobPage> List(const std::string& principal, int page_size, const std::string& page_token) override;
   absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) override;
   absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token, const JobProgress& progress,
@@ -51,10 +52,11 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
   absl::Status GiveBack(const std::string& id, uint64_t fencing_token) override;
   absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) override;
-  absl::StatusOr<int> ExpireLeases() override;
+  absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() override;
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,
                                                uint64_t first_index, int max_lines) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
+  absl::StatusOr<LiveCounts> CountLive() override;
   void SetListener(std::function<void(const std::string& job_id)> listener) override;
 
   absl::StatusOr<CatalogueEntry> Find(const std::string& principal, const std::string& kind,
@@ -119,9 +121,13 @@ class SqliteStore final : public JobStore, public Catalogue {
   const SqliteStoreOptions options_;
   const Clock& clock_;
   Mutex mutex_;
-  const std::unique_ptr<Database> database_;                           // used under mutex_
-  std::map<std::string, int64_t> lease_ends_ ABSL_GUARDED_BY(mutex_);  // running job -> monotonic milliseconds
-  std::map<std::string, int64_t> hold_ends_ ABSL_GUARDED_BY(mutex_);   // "principal\nmanifest\nholder"
+  const std::unique_ptr<Database> database_;  // used under mutex_
+  struct LeaseEnd {
+    int64_t at = 0;  // monotonic milliseconds
+    std::string worker;
+  };
+  std::map<std::string, LeaseEnd> lease_ends_ ABSL_GUARDED_BY(mutex_);  // of each running job
+  std::map<std::string, int64_t> hold_ends_ ABSL_GUARDED_BY(mutex_);    // "principal\nmanifest\nholder"
   std::function<void(const std::string&)> listener_ ABSL_GUARDED_BY(mutex_);
 };
 

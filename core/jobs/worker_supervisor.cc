@@ -69,6 +69,15 @@ void WorkerSupervisor::StartIfDue(Slot& slot, int64_t now) {
   told_.push_back([this, device = slot.device, worker = slot.worker] { events_.started(device, worker); });
 }
 
+bool WorkerSupervisor::Kill(const std::string& worker) {
+  MutexLock lock(mutex_);
+  const auto slot = std::ranges::find_if(
+      slots_, [&](const Slot& candidate) { return candidate.process != nullptr && candidate.worker == worker; });
+  if (slot == slots_.end()) return false;
+  slot->process->Kill();
+  return true;
+}
+
 void WorkerSupervisor::Stop() {
   MutexLock lock(mutex_);
   stopped_ = true;

@@ -23,6 +23,8 @@ class WorkerProcess {
   [[nodiscard]] virtual bool Ended(std::string& how) = 0;
   // Closes the lifeline: the process gives its job up and ends by itself.
   virtual void CloseLifeline() = 0;
+  // Has the process and its group killed, without waiting for the end.
+  virtual void Kill() = 0;
 };
 
 class ProcessLauncher {
@@ -57,6 +59,9 @@ class WorkerSupervisor {
   // Notices ends and starts what is due: at once the first time, after a death that came soon after its start with a
   // delay that doubles from 250 ms to 30 s. Calls the events.
   void Poll();
+  // Kills the process of that name, for one that hangs; false where none of the name runs. The next Polls notice its
+  // end and replace it.
+  bool Kill(const std::string& worker);
   // Starts nothing more and closes the lifelines.
   void Stop();
   [[nodiscard]] int running() const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "core/base/status.h"
 #include "core/io/json.h"
@@ -36,10 +37,21 @@ AttentionShape ReadAttention(ConfigReader& json, int64_t hidden) {
   return shape;
 }
 
-void ReadTokens(ConfigReader& json, ModelConfig& config) {
-  for (const int64_t id : json.Ints("eos_token_id", 0, kMaxTokenId)) {
-    config.eos_token_ids.push_back(static_cast<int32_t>(id));
+std::vector<int32_t> ReadEnds(ConfigReader& json, int64_t vocab_size) {
+  std::vector<int32_t> ends;
+  for (const int64_t id : json.Ints("eos_token_id", 0, std::numeric_limits<int32_t>::max())) {
+    if (id >= vocab_size) {
+      json.Invalid("eos_token_id", fmt::format("token {} is outside the vocabulary of {} (vocab_size); name the token "
+                                               "that ends an answer",
+                                               id, vocab_size));
+    }
+    ends.push_back(static_cast<int32_t>(id));
   }
+  return ends;
+}
+
+void ReadTokens(ConfigReader& json, ModelConfig& config) {
+  config.eos_token_ids = ReadEnds(json, config.vocab_size);
   config.bos_token_id = static_cast<int32_t>(json.IntOr("bos_token_id", -1, 0, kMaxTokenId));
 }
 
@@ -94,6 +106,8 @@ absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
   ModelConfig config;
   config.architecture = architectures[0];
   ReadCommon(text, config);
+  // Those of the whole go before the language model's where answers end, so they are looked at in any case.
+  (void)ReadEnds(json, config.vocab_size);
   if (config.eos_token_ids.empty()) ReadTokens(json, config);
   CheckNotQuantized(json);
   family->read_config(json, text, config);

@@ -75,7 +75,7 @@ std::vector<PatchGrid> GridsOf(const PreparedImage& image) {
 absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model, const ImageProcessor& processor,
                                              std::span<const ChatMessage> messages,
                                              std::span<const PreparedImage* const> images, const RenderOptions& options,
-                                             std::span<const std::string> choices) {
+                                             std::span<const std::string> choices, const EncodeLimits& limits) {
   if (text.chat_template() == nullptr) {
     return absl::FailedPreconditionError("the model has no chat template, which places images in the prompt");
   }
@@ -91,7 +91,7 @@ absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model&
   const std::vector<std::string> answers =
       AnswerContinuations(*text.chat_template(), messages, rendered, choices, options);
   GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded,
-                       EncodeChoices(tokenizer, expanded, answers, /*add_special_tokens=*/!has_bos, kMaxAnswerBytes));
+                       EncodeChoices(tokenizer, expanded, answers, /*add_special_tokens=*/!has_bos, limits));
   prompt.tokens = std::move(encoded.prompt);
   prompt.choices = std::move(encoded.choices);
   GWQ_ASSIGN_OR_RETURN(prompt.image_rows, NumberImageRows(image_token, images, prompt.tokens));

@@ -33,11 +33,9 @@ struct ImagePrompt {
 // EncodeChoices (core/text/choice_tokens.h), whose errors are theirs. INVALID_ARGUMENT (field "messages") where the
 // template refuses the conversation, or a text holds what the tokenizer takes for an image; FAILED_PRECONDITION where
 // the model has no chat template; INTERNAL where template and processor do not fit together.
-[[nodiscard]] absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model,
-                                                           const ImageProcessor& processor,
-                                                           std::span<const ChatMessage> messages,
-                                                           std::span<const PreparedImage* const> images,
-                                                           const RenderOptions& options,
-                                                           std::span<const std::string> choices = {});
+[[nodiscard]] absl::StatusOr<ImagePrompt> BuildImagePrompt(
+    const ModelText& text, const Model& model, const ImageProcessor& processor, std::span<const ChatMessage> messages,
+    std::span<const PreparedImage* const> images, const RenderOptions& options,
+    std::span<const std::string> choices = {}, const EncodeLimits& limits = {});
 
 }  // namespace gwq

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <span>
 
 #include "core/base/status.h"
@@ -63,7 +64,8 @@ absl::StatusOr<MadeChoicePrompt> ChoicePromptMaker::Make(const DatasetItem& item
   for (const std::string& choice : item.choices)
     continuations.push_back(fmt::format("{}{}{}", space, delimiter_, choice));
   absl::StatusOr<ChoiceTokens> encoded =
-      EncodeChoices(text_.tokenizer(), context, continuations, /*add_special_tokens=*/false);
+      EncodeChoices(text_.tokenizer(), context, continuations, /*add_special_tokens=*/false,
+                    {.max_bytes = std::numeric_limits<size_t>::max()});
   if (!encoded.ok()) return AtLine(item, encoded.status());
   MadeChoicePrompt made;
   made.prompt.tokens = std::move(encoded->prompt);

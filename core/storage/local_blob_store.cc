@@ -306,4 +306,6 @@ absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(FileSystem& files,
   return store;
 }
 
+bool HasLocalBlobStore(FileSystem& files, const std::string& root) { return files.Exists(root + "/blobs"); }
+
 }  // namespace gwq

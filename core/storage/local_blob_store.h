@@ -23,5 +23,7 @@ namespace gwq {
 // writer may sit idle.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(FileSystem& files, const std::string& root,
                                                                             const Clock& clock);
+// Whether a store was opened in `root` before.
+[[nodiscard]] bool HasLocalBlobStore(FileSystem& files, const std::string& root);
 
 }  // namespace gwq

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/text/token_bound.h"
 
 namespace gwq {
 namespace {
@@ -103,7 +104,8 @@ std::string AnswerLead(const ChatTemplate& chat_template, std::span<const ChatMe
 
 absl::StatusOr<ChoiceTokens> EncodeChoices(const Tokenizer& tokenizer, std::string_view prompt,
                                            std::span<const std::string> continuations, bool add_special_tokens,
-                                           size_t max_bytes) {
+                                           const EncodeLimits& limits) {
+  GWQ_RETURN_IF_ERROR(CheckPromptTokens(tokenizer, prompt, "messages", limits.max_prompt_tokens));
   if (continuations.empty()) {
     GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, tokenizer.Encode(prompt, add_special_tokens));
     return ChoiceTokens{std::move(tokens), {}};
@@ -111,10 +113,10 @@ absl::StatusOr<ChoiceTokens> EncodeChoices(const Tokenizer& tokenizer, std::stri
   const std::string_view space = SpaceAtEnd(prompt);
   bool joined = false;
   absl::StatusOr<ChoiceTokens> out =
-      EncodeBehind(tokenizer, prompt, "", continuations, add_special_tokens, max_bytes, joined);
+      EncodeBehind(tokenizer, prompt, "", continuations, add_special_tokens, limits.max_bytes, joined);
   if (!joined || space.empty()) return out;
   prompt.remove_suffix(space.size());
-  return EncodeBehind(tokenizer, prompt, space, continuations, add_special_tokens, max_bytes, joined);
+  return EncodeBehind(tokenizer, prompt, space, continuations, add_special_tokens, limits.max_bytes, joined);
 }
 
 std::vector<std::string> AnswerContinuations(const ChatTemplate& chat_template, std::span<const ChatMessage> messages,

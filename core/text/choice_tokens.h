@@ -15,6 +15,11 @@
 
 namespace gwq {
 
+struct EncodeLimits {
+  size_t max_bytes = size_t{16} << 20;  // of the texts to encode for continuations: a few seconds at most
+  int64_t max_prompt_tokens = std::numeric_limits<int64_t>::max();
+};
+
 struct ChoiceTokens {
   std::vector<int32_t> prompt;
   std::vector<std::vector<int32_t>> choices;  // by continuation; each of at least one token
@@ -26,14 +31,11 @@ struct ChoiceTokens {
 // follows, that white space begins every continuation instead, as in the harness. `add_special_tokens` as in
 // Tokenizer::Encode. INVALID_ARGUMENT at "choices[i]" for a continuation that has no token of its own, at "choices"
 // where the texts to encode have more than `max_bytes`: the end of the prompt, from its last special token on, counts
-// once a continuation. The errors of Tokenizer::Encode.
+// once a continuation; at "messages" where the prompt has more tokens than its limit by HasMoreTokens. The errors of
+// Tokenizer::Encode.
 [[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChoices(const Tokenizer& tokenizer, std::string_view prompt,
                                                          std::span<const std::string> continuations,
-                                                         bool add_special_tokens,
-                                                         size_t max_bytes = std::numeric_limits<size_t>::max());
-
-// `max_bytes` for a conversation, whose choices come with a request: encoding takes a few seconds at most.
-inline constexpr size_t kMaxAnswerBytes = size_t{16} << 20;
+                                                         bool add_special_tokens, const EncodeLimits& limits = {});
 
 // Texts that an assistant may answer with as continuations of `rendered`, which is `messages` with the head of the
 // answer. Between head and answer stands the white space that the template writes there, a blank behind "Assistant:"

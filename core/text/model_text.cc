@@ -130,20 +130,22 @@ absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Load(const Files& fi
 }
 
 absl::StatusOr<std::vector<int32_t>> ModelText::EncodeChat(std::span<const ChatMessage> messages,
-                                                           const RenderOptions& options) const {
-  GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded, EncodeChatChoices(messages, {}, options));
+                                                           const RenderOptions& options,
+                                                           const EncodeLimits& limits) const {
+  GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded, EncodeChatChoices(messages, {}, options, limits));
   return std::move(encoded.prompt);
 }
 
 absl::StatusOr<ChoiceTokens> ModelText::EncodeChatChoices(std::span<const ChatMessage> messages,
                                                           std::span<const std::string> choices,
-                                                          const RenderOptions& options) const {
+                                                          const RenderOptions& options,
+                                                          const EncodeLimits& limits) const {
   if (chat_template_ == nullptr) {
     return absl::FailedPreconditionError("the model has no chat template: send a prompt or token ids");
   }
   GWQ_ASSIGN_OR_RETURN(const std::string rendered, chat_template_->Render(messages, options));
   const std::vector<std::string> answers = AnswerContinuations(*chat_template_, messages, rendered, choices, options);
-  return EncodeChoices(*tokenizer_, rendered, answers, /*add_special_tokens=*/false, kMaxAnswerBytes);
+  return EncodeChoices(*tokenizer_, rendered, answers, /*add_special_tokens=*/false, limits);
 }
 
 }  // namespace gwq

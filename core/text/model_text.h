@@ -48,12 +48,14 @@ class ModelText {
   // Renders the conversation and encodes it without adding tokens (a template writes its own BOS). FAILED_PRECONDITION
   // where the model has no chat template.
   [[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeChat(std::span<const ChatMessage> messages,
-                                                                const RenderOptions& options) const;
+                                                                const RenderOptions& options,
+                                                                const EncodeLimits& limits = {}) const;
   // The same, and the tokens of each of `choices` as the assistant's answer (AnswerContinuations, EncodeChoices). The
   // errors of both.
   [[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChatChoices(std::span<const ChatMessage> messages,
                                                                std::span<const std::string> choices,
-                                                               const RenderOptions& options) const;
+                                                               const RenderOptions& options,
+                                                               const EncodeLimits& limits = {}) const;
 
  private:
   ModelText() = default;

@@ -13,6 +13,11 @@
 namespace gwq {
 namespace {
 
+// A thread each; those that come later wait for one. What is not sent by then ends its connection, so that connections
+// that stand still hold up a scrape by no more than this for every kConnections of them.
+constexpr int kConnections = 64;
+constexpr int kRequestMillis = 1000;
+
 prometheus::Labels Map(const MetricLabels& labels) { return {labels.begin(), labels.end()}; }
 
 }  // namespace
@@ -39,7 +44,9 @@ prometheus::Histogram& Metrics::Histogram(std::string_view name, std::string_vie
 absl::StatusOr<std::string> Metrics::Expose(const std::string& address) {
   // The exposer throws where it cannot bind.
   try {
-    exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
+    exposer_ = std::make_unique<prometheus::Exposer>(
+        std::vector<std::string>{"listening_ports", address, "num_threads", fmt::format("{}", kConnections),
+                                 "request_timeout_ms", fmt::format("{}", kRequestMillis)});
   } catch (const std::exception& error) {
     return absl::UnavailableError(fmt::format(
         "metrics: cannot listen on '{}' ({}); give a free HOST:PORT, port 0 takes any", address, error.what()));

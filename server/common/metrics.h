@@ -34,7 +34,8 @@ class Metrics {
   prometheus::Histogram& Histogram(std::string_view name, std::string_view help, const std::vector<double>& bounds,
                                    const MetricLabels& labels = {});
 
-  // Serves GET /metrics on `address` ("127.0.0.1:0": a free port). Returns host:port.
+  // Serves GET /metrics, to a bounded number of connections at once, on `address` ("127.0.0.1:0": a free port). Returns
+  // host:port.
   [[nodiscard]] absl::StatusOr<std::string> Expose(const std::string& address);
   // The text that /metrics would answer.
   [[nodiscard]] std::string Text() const;

@@ -8,6 +8,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <span>
 
 #include "core/base/status.h"
@@ -51,8 +52,9 @@ absl::StatusOr<std::unique_ptr<ServiceHost>> ServiceHost::Start(const ServiceSet
   host->drain_seconds_ = settings.drain_seconds;
   host->server_ = builder.BuildAndStart();
   if (host->server_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        fmt::format("listen: cannot bind '{}'; give a free HOST:PORT, port 0 takes any", settings.listen));
+    return absl::UnavailableError(fmt::format(
+        "listen: cannot bind '{}'; give a free HOST:PORT, port 0 takes any (GRPC_VERBOSITY=ERROR tells why)",
+        settings.listen));
   }
   host->server_->GetHealthCheckService()->SetServingStatus(true);
   host->address_ = fmt::format("{}:{}", settings.listen.substr(0, colon), port);
@@ -81,6 +83,8 @@ void ServiceHost::Stop(int64_t seconds) {
   server_->Wait();
   server_.reset();
 }
+
+void SilenceGrpc() { ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
 
 absl::StatusOr<Authenticator> LoadAuthenticator(const ServiceSettings& settings) {
   if (settings.tokens.empty()) return Authenticator();

@@ -40,6 +40,10 @@ class ServiceHost {
   int64_t drain_seconds_ = 0;
 };
 
+// Keeps gRPC's own lines off standard error, where logs are JSON and errors are told once, unless GRPC_VERBOSITY asks
+// for them. Before anything of gRPC, and before any thread.
+void SilenceGrpc();
+
 // The Authenticator that `settings` asks for.
 class Authenticator;
 [[nodiscard]] absl::StatusOr<Authenticator> LoadAuthenticator(const ServiceSettings& settings);

@@ -13,6 +13,7 @@
 #include "core/base/status.h"
 #include "core/models/image_prompt.h"
 #include "core/text/stream_decoder.h"
+#include "core/text/token_bound.h"
 
 namespace gwq {
 namespace {
@@ -41,15 +42,17 @@ absl::Status ReadInput(const ServedModel& model, const v1::GenerateRequest& requ
   switch (request.input_case()) {
     case v1::GenerateRequest::kPrompt: {
       out.input_field = "prompt";
+      const Tokenizer& tokenizer = model.text().tokenizer();
+      GWQ_RETURN_IF_ERROR(CheckPromptTokens(tokenizer, request.prompt(), out.input_field, MaxPromptTokens(model)));
       absl::StatusOr<std::vector<int32_t>> ids =
-          model.text().tokenizer().Encode(request.prompt(), /*add_special_tokens=*/!request.raw_prompt());
+          tokenizer.Encode(request.prompt(), /*add_special_tokens=*/!request.raw_prompt());
       if (!ids.ok()) return ids.status();
       out.prompt = *std::move(ids);
       return absl::OkStatus();
     }
     case v1::GenerateRequest::kChat: {
       out.input_field = "chat.messages";
-      GWQ_ASSIGN_OR_RETURN(out.prompt, EncodeMessages(model, request.chat()));
+      GWQ_ASSIGN_OR_RETURN(out.prompt, EncodeMessages(model, request.chat(), MaxPromptTokens(model)));
       return absl::OkStatus();
     }
     case v1::GenerateRequest::kTokens:
@@ -80,16 +83,20 @@ int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_po
   return clock.MonotonicMillis() + std::max<int64_t>(left.count(), 0);
 }
 
-absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, const v1::ChatMessages& chat) {
+int64_t MaxPromptTokens(const ServedModel& model) { return model.engine().limits().max_prompt_tokens; }
+
+absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, const v1::ChatMessages& chat,
+                                                    int64_t max_tokens) {
+  const EncodeLimits limits{.max_prompt_tokens = max_tokens};
   const ServedVision* const vision = model.vision();
   GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(chat, vision != nullptr));
   if (vision == nullptr) {
-    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow());
+    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow(), limits);
     if (!ids.ok()) return Within(ids.status(), "chat");
     return ids;
   }
   absl::StatusOr<ImagePrompt> prompt =
-      BuildImagePrompt(model.text(), vision->model(), vision->processor(), messages, {}, RenderNow());
+      BuildImagePrompt(model.text(), vision->model(), vision->processor(), messages, {}, RenderNow(), {}, limits);
   if (!prompt.ok()) return Within(prompt.status(), "chat");
   return std::move(prompt->tokens);
 }

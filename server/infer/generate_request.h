@@ -30,9 +30,11 @@ extern template absl::Status ReadAnswerFields(const ModelText&, const v1::VqaReq
 // INVALID_ARGUMENT naming "chat.messages" where there is none. `as_parts`: as a vision-language model's template reads
 // text.
 [[nodiscard]] absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts);
-// Ids of a conversation without images, as the model's own processor makes them.
+// Ids of a conversation without images, as the model's own processor makes them. `max_tokens` as in EncodeLimits.
 [[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model,
-                                                                  const v1::ChatMessages& chat);
+                                                                  const v1::ChatMessages& chat, int64_t max_tokens);
+// What a prompt of this model may have.
+[[nodiscard]] int64_t MaxPromptTokens(const ServedModel& model);
 // An error on a field of `inner` as one of "outer.inner".
 [[nodiscard]] absl::Status Within(const absl::Status& status, std::string_view outer);
 // gRPC tells deadlines in system time; the engine counts monotonic milliseconds.

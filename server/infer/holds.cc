@@ -21,7 +21,12 @@ Holds::~Holds() {
   }
   changed_.NotifyAll();
   if (thread_.joinable()) thread_.join();
-  for (const auto& [key, hold] : left) Release(key.second, hold);
+  // A source that is away lets every call run its whole time: one such is enough.
+  absl::Status status = cut_renewal_;
+  for (const auto& [key, hold] : left) {
+    if (!absl::IsUnavailable(status)) status = source_.Release(hold.caller, hold.digest);
+    LogUnreleased(key.second, hold, status);
+  }
 }
 
 void Holds::Keep(const Caller& caller, const ResolvedModel& model) {
@@ -44,18 +49,21 @@ void Holds::Drop(const std::string& principal, const std::string& name) {
       return;
     }
   }
-  Release(name, dropped);
+  LogUnreleased(name, dropped, source_.Release(dropped.caller, dropped.digest));
 }
 
-void Holds::Release(const std::string& name, const Kept& hold) {
-  const absl::Status status = source_.Release(hold.caller, hold.digest);
-  if (!status.ok()) {
-    log_.Write(LogLevel::kWarning, "hold not released; it runs out by itself",
-               {{"principal", hold.caller.principal}, {"model", name}, {"error", MessageOf(status)}});
-  }
+void Holds::LogUnreleased(const std::string& name, const Kept& hold, const absl::Status& status) {
+  if (status.ok()) return;
+  log_.Write(LogLevel::kWarning, "hold not released; it runs out by itself",
+             {{"principal", hold.caller.principal}, {"model", name}, {"error", MessageOf(status)}});
 }
 
-void Holds::RenewAll() {
+bool Holds::Exiting() {
+  MutexLock lock(mutex_);
+  return exiting_;
+}
+
+absl::Status Holds::RenewAll() {
   KeptByName kept;
   {
     MutexLock lock(mutex_);
@@ -72,7 +80,9 @@ void Holds::RenewAll() {
           LogLevel::kWarning, "the name now means other bytes than those loaded",
           {{"principal", principal}, {"model", name}, {"loaded", hold.digest.Hex()}, {"now", renewed->digest.Hex()}});
     }
+    if (Exiting()) return renewed.status();
   }
+  return absl::OkStatus();
 }
 
 void Holds::Run() {
@@ -85,7 +95,7 @@ void Holds::Run() {
       }
       if (exiting_) return;
     }
-    RenewAll();
+    cut_renewal_ = RenewAll();
   }
 }
 

@@ -17,7 +17,8 @@ class Holds {
  public:
   // Both must outlive this object.
   Holds(ModelSource& source, const Log& log);
-  // Ends the thread; releases what is left.
+  // Ends the thread; releases what is left. Asks no more once the source is UNAVAILABLE: those holds run out by
+  // themselves, and the end takes the time of one call that is not answered, however many models are loaded.
   ~Holds();
   Holds(const Holds&) = delete;
   Holds& operator=(const Holds&) = delete;
@@ -35,8 +36,10 @@ class Holds {
   using KeptByName = std::map<std::pair<std::string, std::string>, Kept>;  // by principal and name
 
   void Run();
-  void RenewAll();
-  void Release(const std::string& name, const Kept& hold);
+  [[nodiscard]] bool Exiting();
+  // What the renewal that the end of this object cut short came to; OK where none was.
+  [[nodiscard]] absl::Status RenewAll();
+  void LogUnreleased(const std::string& name, const Kept& hold, const absl::Status& status);
 
   ModelSource& source_;
   const Log& log_;
@@ -44,6 +47,7 @@ class Holds {
   CondVar changed_;
   KeptByName kept_ ABSL_GUARDED_BY(mutex_);
   bool exiting_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status cut_renewal_;  // the thread's, until it is joined
   std::thread thread_;
 };
 

@@ -96,7 +96,7 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
   const std::unique_ptr<ModelSource> source = MakeSource(settings);
   Holds holds(*source, log);
   ModelLoader loader(*backend, metrics, SystemClock(), MakeLoadOptions(settings, isa));
-  ModelTable models(*source, holds, loader);
+  ModelTable models(*source, holds, loader, static_cast<uint64_t>(settings.max_loaded_mib) << 20);
   GWQ_RETURN_IF_ERROR(LoadAtStart(settings, authenticator, models, log));
 
   Executor executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls));
@@ -127,6 +127,7 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
 
 int Main(int argc, const char* const* argv) {
   const TerminationSignals signals;
+  SilenceGrpc();
   InferSettings settings;
   Options options("gwq-infer", "Loads models and artifacts of a gwq-jobs service and generates from them.");
   AddInferSettings(options, settings);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/artifact/stop_ids.h"
 #include "core/artifact/stored_model.h"
 #include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
@@ -23,6 +24,26 @@ MetricLabels LabelsOf(const std::string& principal, const std::string& model) {
   return labels;
 }
 
+// Of keys and values.
+int64_t TokenBytes(const ModelConfig& config) {
+  return 2 * config.blocks * config.attention.kv_heads * config.attention.head_dim *
+         static_cast<int64_t>(sizeof(float));
+}
+
+// A configuration may name more than 64 bits hold; no machine has the bound either.
+uint64_t CacheBytes(const ModelConfig& config, int64_t tokens) {
+  return static_cast<uint64_t>(std::min(1e18, static_cast<double>(TokenBytes(config)) * static_cast<double>(tokens)));
+}
+
+// Of the weights that the model uses.
+uint64_t StoredBytes(const StoredModel& stored) {
+  uint64_t bytes = 0;
+  for (const TensorSpec& spec : stored.model()->tensors()) {
+    if (const ManifestTensor* const tensor = stored.Find(spec.name)) bytes += tensor->size;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
@@ -36,14 +57,13 @@ absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
 
 int64_t ModelLoader::CacheTokens(const ModelConfig& config) const {
   if (options_.cache_bytes == 0) return options_.cache_tokens;
-  const int64_t token_bytes =
-      2 * config.blocks * config.attention.kv_heads * config.attention.head_dim * static_cast<int64_t>(sizeof(float));
-  return std::max<int64_t>(options_.cache_bytes / token_bytes, 1);
+  return std::max<int64_t>(options_.cache_bytes / TokenBytes(config), 1);
 }
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string& principal,
                                                                const ResolvedModel& resolved,
                                                                int64_t max_context_tokens,
+                                                               const std::function<absl::Status(uint64_t)>& admit,
                                                                const std::function<absl::Status()>& check) {
   GWQ_ASSIGN_OR_RETURN(BlobStore* const store, StoreAt(resolved.blob_root));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(*store, resolved.digest));
@@ -51,6 +71,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ModelText> text, ModelText::Load(files));
 
   const ModelConfig& config = stored->model()->config();
+  GWQ_RETURN_IF_ERROR(CheckStopIds(files, *text, config));
   std::unique_ptr<const ImageProcessor> processor;
   if (stored->model()->vision() != nullptr) {
     GWQ_ASSIGN_OR_RETURN(processor, ReadImageProcessor(files, *config.vision));
@@ -59,6 +80,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string
     return InvalidField("max_context_tokens",
                         fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
   }
+  GWQ_RETURN_IF_ERROR(admit(StoredBytes(*stored) + CacheBytes(config, CacheTokens(config))));
   const std::unique_ptr<WeightLoader> weights = MakeWeightLoader(*stored, backend_);
   GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded,
                        LoadedModel::Load(stored->model(), *weights, [&](int, int) { return check(); }));

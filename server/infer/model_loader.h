@@ -33,11 +33,12 @@ class ModelLoader {
       : backend_(backend), metrics_(metrics), clock_(clock), options_(options) {}
 
   // The model's metrics bear `principal` unless it is local. `max_context_tokens` 0: the model's own, cut to the cache.
-  // `check` is asked between stages and ends the load with its error. What a load holds beside the result is one
-  // stage's mapped blobs.
+  // `admit` is asked before the weights are loaded, with the bytes that weights as stored and cache will take, `check`
+  // between stages; each ends the load with its error. What a load holds beside the result is one stage's mapped blobs.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const std::string& principal,
                                                                   const ResolvedModel& resolved,
                                                                   int64_t max_context_tokens,
+                                                                  const std::function<absl::Status(uint64_t)>& admit,
                                                                   const std::function<absl::Status()>& check);
 
  private:

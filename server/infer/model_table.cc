@@ -9,6 +9,11 @@
 #include "core/base/status.h"
 
 namespace gwq {
+namespace {
+
+std::string Mib(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::string& principal,
                                                                  const ResolvedModel& resolved,
@@ -46,15 +51,51 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& call
   holds_.Keep(caller, resolved);
   if (present != nullptr) return present;
 
+  const auto admit = [&](uint64_t bytes) { return Admit(caller.principal, resolved.name, bytes); };
   absl::StatusOr<std::shared_ptr<ServedModel>> loaded =
-      loader_.Load(caller.principal, resolved, max_context_tokens, check);
+      loader_.Load(caller.principal, resolved, max_context_tokens, admit, check);
+  // The kernels' layout of the weights may take more than what is stored.
+  if (loaded.ok()) {
+    if (absl::Status room = admit((*loaded)->memory_bytes()); !room.ok()) loaded = std::move(room);
+  }
   if (!loaded.ok()) {
     holds_.Drop(caller.principal, resolved.name);
     return loaded;
   }
   MutexLock lock(mutex_);
   models_[{caller.principal, resolved.name}] = *loaded;
+  standing_.emplace_back(caller.principal, *loaded);
   return loaded;
+}
+
+std::vector<ModelTable::Standing> ModelTable::InMemory() {
+  std::vector<Standing> out;
+  MutexLock lock(mutex_);
+  std::erase_if(standing_, [](const auto& entry) { return entry.second.expired(); });
+  for (const auto& [principal, model] : standing_) {
+    if (auto held = model.lock()) out.push_back({principal, std::move(held)});
+  }
+  return out;
+}
+
+absl::Status ModelTable::Admit(const std::string& principal, const std::string& name, uint64_t bytes) {
+  if (max_loaded_bytes_ == 0) return absl::OkStatus();
+  uint64_t taken = 0, others = 0;
+  std::vector<std::string> loaded;
+  for (const auto& [owner, model] : InMemory()) {
+    taken += model->memory_bytes();
+    if (owner == principal) {
+      loaded.push_back(fmt::format("{} with {}", model->name(), Mib(model->memory_bytes())));
+    } else {
+      others += model->memory_bytes();
+    }
+  }
+  if (bytes <= max_loaded_bytes_ && taken <= max_loaded_bytes_ - bytes) return absl::OkStatus();
+  if (others > 0) loaded.push_back("other principals' with " + Mib(others));
+  return absl::ResourceExhaustedError(fmt::format(
+      "{} needs {} for weights and cache, the limit of all loaded models is {} (max-loaded-mib); loaded: {}. Unload "
+      "one (gwq serve unload), or raise the limit or lower the caches of gwq-infer",
+      name, Mib(bytes), Mib(max_loaded_bytes_), loaded.empty() ? "none" : fmt::format("{}", fmt::join(loaded, ", "))));
 }
 
 absl::Status ModelTable::Unload(const std::string& principal, const std::string& name,

@@ -22,13 +22,14 @@ namespace gwq {
 // block for long; Load and Unload do.
 class ModelTable {
  public:
-  // All must outlive the table.
-  ModelTable(ModelSource& source, Holds& holds, ModelLoader& loader)
-      : source_(source), holds_(holds), loader_(loader) {}
+  // All must outlive the table. `max_loaded_bytes` bounds weights and caches of all principals' models together, those
+  // being unloaded included; 0: no limit.
+  ModelTable(ModelSource& source, Holds& holds, ModelLoader& loader, uint64_t max_loaded_bytes = 0)
+      : source_(source), holds_(holds), loader_(loader), max_loaded_bytes_(max_loaded_bytes) {}
 
   // Loads what `name` stands for to the caller, or answers it where that is loaded already. One load runs at a time:
   // two would need the memory of both at their peak. FAILED_PRECONDITION where the caller has it loaded with other
-  // bytes or another context.
+  // bytes or another context; RESOURCE_EXHAUSTED where it would go over the limit, naming what the caller has loaded.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const Caller& caller, const std::string& name,
                                                                   int64_t max_context_tokens,
                                                                   const std::function<absl::Status()>& check);
@@ -47,13 +48,25 @@ class ModelTable {
                                                                      const ResolvedModel& resolved,
                                                                      int64_t max_context_tokens) const;
 
+  // Whether `bytes` more have room: RESOURCE_EXHAUSTED for `name` where they do not.
+  [[nodiscard]] absl::Status Admit(const std::string& principal, const std::string& name, uint64_t bytes);
+  struct Standing {
+    std::string principal;
+    std::shared_ptr<const ServedModel> model;
+  };
+  // What takes memory: models that are loaded or being unloaded.
+  [[nodiscard]] std::vector<Standing> InMemory();
+
   ModelSource& source_;
   Holds& holds_;
   ModelLoader& loader_;
+  const uint64_t max_loaded_bytes_;
   Mutex loading_;  // held for a whole load; before mutex_
   mutable Mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<ServedModel>> models_
       ABSL_GUARDED_BY(mutex_);  // by principal and name
+  // All that were loaded and may be in memory still, with their principals.
+  std::vector<std::pair<std::string, std::weak_ptr<const ServedModel>>> standing_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gwq

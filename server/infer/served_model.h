@@ -32,6 +32,8 @@ class ServedModel {
 
   [[nodiscard]] const std::string& name() const { return info_.name; }
   [[nodiscard]] const std::string& digest() const { return info_.digest; }
+  // Of weights and cache.
+  [[nodiscard]] uint64_t memory_bytes() const { return info_.weight_bytes + engine_.cache_bytes(); }
   [[nodiscard]] const ModelText& text() const { return *text_; }
   // Null for a text model.
   [[nodiscard]] ServedVision* vision() const { return vision_.get(); }

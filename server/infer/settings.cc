@@ -41,6 +41,8 @@ void AddInferSettings(Options& options, InferSettings& settings) {
               "tokens whose keys and values each model can keep");
   options.Add("cache-bytes", settings.cache_bytes, 0, int64_t{1} << 46,
               "memory of each model's cache; 0: as cache-tokens says");
+  options.Add("max-loaded-mib", settings.max_loaded_mib, 0, int64_t{1} << 26,
+              "memory for the weights and caches of all loaded models, in MiB; 0: no limit");
   options.Add("max-queued", settings.max_queued, 1, 1'000'000, "requests that may wait, a model");
   options.Add("max-running", settings.max_running, 1, 4096, "requests in one batch");
   options.Add("step-tokens", settings.step_tokens, 1, 65536,
@@ -71,6 +73,7 @@ absl::Status CheckInferSettings(const InferSettings& settings) {
   if (!settings.jobs.empty() && !IsAddress(settings.jobs)) {
     return InvalidField("jobs", fmt::format("'{}' is not HOST:PORT", settings.jobs));
   }
+  GWQ_RETURN_IF_ERROR(CheckTokenBytes("jobs-token", settings.jobs_token));
   if (settings.isa != "auto") {
     const absl::StatusOr<IsaLevel> level = ParseIsaLevel(settings.isa);
     if (!level.ok())

@@ -22,6 +22,7 @@ struct InferSettings {
   int64_t compute_threads = 0;
   int64_t cache_tokens = 8192;
   int64_t cache_bytes = 0;
+  int64_t max_loaded_mib = 0;
   int64_t max_queued = 256;
   int64_t max_running = 32;
   int64_t step_tokens = 256;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <limits>
+#include <string_view>
 #include <vector>
 
 #include "core/base/status.h"
@@ -9,6 +11,9 @@
 
 namespace gwq {
 namespace {
+
+// About 60 MB of memory and a second.
+constexpr size_t kMaxTokenizeBytes = size_t{1} << 20;
 
 class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::TokenizeResponse> {
  public:
@@ -22,10 +27,12 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
     GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(principal(), request().model()));
     absl::StatusOr<std::vector<int32_t>> ids = InvalidField("input", "neither text nor chat is set");
     if (request().input_case() == v1::TokenizeRequest::kText) {
+      GWQ_RETURN_IF_ERROR(CheckTextBytes("text", request().text()));
       ids = model->text().tokenizer().Encode(request().text(), request().add_special_tokens());
     } else if (request().input_case() == v1::TokenizeRequest::kChat) {
       GWQ_ASSIGN_OR_RETURN(*response().mutable_rendered(), Render(*model));
-      ids = EncodeMessages(*model, request().chat());
+      GWQ_RETURN_IF_ERROR(CheckTextBytes("chat.messages", response().rendered()));
+      ids = EncodeMessages(*model, request().chat(), std::numeric_limits<int64_t>::max());
     }
     GWQ_RETURN_IF_ERROR(ids.status());
     response().mutable_ids()->Add(ids->begin(), ids->end());
@@ -42,6 +49,12 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
     GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages,
                          ReadMessages(request().chat(), model.vision() != nullptr));
     return model.text().chat_template()->Render(messages, RenderNow());
+  }
+
+  static absl::Status CheckTextBytes(std::string_view field, std::string_view text) {
+    if (text.size() <= kMaxTokenizeBytes) return absl::OkStatus();
+    return InvalidField(
+        field, fmt::format("has {} bytes, the limit is {}; tokenize it in pieces", text.size(), kMaxTokenizeBytes));
   }
 
   ModelTable& models_;

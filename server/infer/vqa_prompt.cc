@@ -89,9 +89,10 @@ void TakeChoices(const ModelText& text, std::vector<std::vector<int32_t>> choice
 absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage* const> images, VqaInput& input,
                         VqaPrompt& out) {
   GenerationRequest& generation = input.generation;
+  const EncodeLimits limits{.max_prompt_tokens = MaxPromptTokens(model)};
   if (model.vision() == nullptr) {
     absl::StatusOr<ChoiceTokens> encoded =
-        model.text().EncodeChatChoices(TextOnly(input.messages), input.task.choices, RenderNow());
+        model.text().EncodeChatChoices(TextOnly(input.messages), input.task.choices, RenderNow(), limits);
     if (!encoded.ok()) return OfMessages(encoded.status(), input.text_field);
     generation.prompt = std::move(encoded->prompt);
     TakeChoices(model.text(), std::move(encoded->choices), input);
@@ -99,7 +100,7 @@ absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage*
   }
   absl::StatusOr<ImagePrompt> prompt =
       BuildImagePrompt(model.text(), model.vision()->model(), model.vision()->processor(), input.messages, images,
-                       RenderNow(), input.task.choices);
+                       RenderNow(), input.task.choices, limits);
   if (!prompt.ok()) return OfMessages(prompt.status(), input.text_field);
   generation.prompt = std::move(prompt->tokens);
   generation.positions = std::move(prompt->positions.positions);

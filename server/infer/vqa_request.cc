@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kMaxChoices = 1000;
 constexpr int kMaxMessages = 1000;
+constexpr int kMaxParts = 4096;
 
 absl::Status ReadImages(const ServedModel& model, const v1::VqaRequest& request, const std::string& principal,
                         ImageStore& store, const ImageLimits& limits, VqaInput& out) {
@@ -90,8 +91,15 @@ absl::Status ReadDialogue(const v1::VqaRequest& request, const ImageLimits& limi
   if (messages.size() > kMaxMessages) {
     return InvalidField(out.text_field, fmt::format("{} messages, the limit is {}", messages.size(), kMaxMessages));
   }
+  int parts = 0;
   for (int i = 0; i < messages.size(); ++i) {
     const std::string field = fmt::format("dialogue.messages[{}]", i);
+    parts += messages[i].parts_size();
+    if (parts > kMaxParts) {
+      return InvalidField(
+          field + ".parts",
+          fmt::format("make {} parts so far, the limit of a dialogue is {}; join texts", parts, kMaxParts));
+    }
     if (messages[i].role().empty()) {
       return InvalidField(field + ".role", "is empty; usual are system, user and assistant");
     }

@@ -18,6 +18,7 @@ namespace gwq {
 namespace {
 
 constexpr int kModelsAtOnce = 100;
+constexpr int kMaxEvaluations = 32;
 
 template <class Request, class Response>
 class JobCall : public BlockingHandler<Request, Response> {
@@ -75,6 +76,11 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
     if (const absl::Status blob = CheckCalibrationBlob(spec.recipe); !blob.ok()) return blob;
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, state_.catalogue.Find(principal(), "model", spec.model));
     spec.source = model.manifest;
+    if (proto.evaluations_size() > kMaxEvaluations) {
+      return InvalidField("quantize.evaluations",
+                          fmt::format("has {} entries, the limit is {}; evaluate in jobs of their own",
+                                      proto.evaluations_size(), kMaxEvaluations));
+    }
     for (int i = 0; i < proto.evaluations_size(); ++i) {
       const std::string field = fmt::format("quantize.evaluations[{}]", i);
       GWQ_ASSIGN_OR_RETURN(spec.evaluations.emplace_back(), TaskOf(field, proto.evaluations(i)));
@@ -206,7 +212,7 @@ class ListJobsHandler final : public JobCall<v1::ListJobsRequest, v1::ListJobsRe
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 50, 1000));
     GWQ_ASSIGN_OR_RETURN(const JobStore::JobPage page, state_.jobs.List(principal(), size, request().page_token()));
-    for (const Job& job : page.jobs) *response().add_jobs() = JobToProto(job);
+    for (const Job& job : page.jobs) *response().add_jobs() = JobSummary(job);
     response().set_next_page_token(page.next_page_token);
     return absl::OkStatus();
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/base/status.h"
+#include "server/common/service_host.h"
 #include "server/common/signals.h"
 #include "server/jobs/jobs_server.h"
 
@@ -10,6 +11,7 @@ namespace gwq {
 
 int RunJobsProgram(int argc, char** argv, FileSystem& files) {
   const TerminationSignals signals;
+  SilenceGrpc();
   JobsSettings settings;
   Options options("gwq-jobs", "Uploads, catalogue, jobs and their workers.");
   AddJobsSettings(options, settings);

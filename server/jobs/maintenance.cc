@@ -74,15 +74,20 @@ void Maintenance::Tick() {
   }
 }
 
-void Maintenance::ExpireLeasesAndUploads() {
+void Maintenance::ExpireLeases() {
   const auto leases = state_.jobs.ExpireLeases();
-  if (!leases.ok()) {
-    log_.Write(LogLevel::kError, "expire_leases", {{"error", MessageOf(leases.status())}});
-  } else if (*leases > 0) {
-    log_.Write(LogLevel::kWarning, "expire_leases", {{"jobs", *leases}});
+  if (!leases.ok()) return log_.Write(LogLevel::kError, "expire_leases", {{"error", MessageOf(leases.status())}});
+  for (const JobStore::ExpiredLease& lease : *leases) {
+    // The job is lost to it in any case: one that hangs would keep its device from the others.
+    const bool killed = supervisor_ != nullptr && supervisor_->Kill(lease.worker);
+    log_.Write(LogLevel::kWarning, "expire_lease", {{"job", lease.job}, {"worker", lease.worker}, {"killed", killed}});
     metrics_.Counter("gwq_leases_expired_total", "Leases that ran out because the worker stopped answering.")
-        .Increment(*leases);
+        .Increment();
   }
+}
+
+void Maintenance::ExpireLeasesAndUploads() {
+  ExpireLeases();
   const auto uploads = state_.catalogue.ExpireUploads();
   if (!uploads.ok()) {
     log_.Write(LogLevel::kError, "expire_uploads", {{"error", MessageOf(uploads.status())}});
@@ -100,12 +105,13 @@ void Maintenance::Report() {
   if (supervisor_ != nullptr) {
     metrics_.Gauge("gwq_workers_running", "Worker processes that run.").Set(supervisor_->running());
   }
-  const auto live = state_.jobs.LiveJobs();
+  const auto live = state_.jobs.CountLive();
   if (!live.ok()) return;  // the next call that needs the store tells why
-  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+  for (const auto& [state, count] :
+       {std::pair(JobState::kQueued, live->queued), std::pair(JobState::kRunning, live->running)}) {
     metrics_
         .Gauge("gwq_jobs_live", "Jobs that have not ended, by state.", {{"state", std::string(JobStateName(state))}})
-        .Set(static_cast<double>(std::ranges::count(*live, state, &Job::state)));
+        .Set(static_cast<double>(count));
   }
 }
 

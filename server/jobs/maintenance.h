@@ -36,6 +36,7 @@ class Maintenance {
 
  private:
   void Run();
+  void ExpireLeases();
   void Report();
   absl::StatusOr<std::vector<Digest>> Reachable();
   absl::Status AddUploads(std::vector<Digest>& keep);

@@ -1,6 +1,9 @@
 #include "server/jobs/record_proto.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
 
 #include "core/base/status.h"
 #include "core/io/json.h"
@@ -12,6 +15,8 @@
 
 namespace gwq {
 namespace {
+
+constexpr size_t kMaxSummaryText = 1024;
 
 void SetTime(int64_t wall_millis, google::protobuf::Timestamp& out) {
   out.set_seconds(wall_millis / 1000);
@@ -52,6 +57,38 @@ void SetSpec(const Job& job, v1::Job& out) {
       *out.mutable_evaluate()->mutable_task() = TaskToProto(spec->task);
     }
   }
+}
+
+// The first bytes of a JSON text, quotes left out, about `size` of them: no character and no escape is cut.
+std::string_view Beginning(std::string_view text, size_t size) {
+  size_t at = 0;
+  while (at < size) at += text[at] != '\\' ? 1 : text[at + 1] == 'u' ? 6 : 2;
+  while ((static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+  return text.substr(0, at);
+}
+
+// `json`, which CanonicalJson wrote, with its long texts cut. Parsing megabytes for each look at a job would be what a
+// service with long texts does most.
+std::string WithTextsCut(std::string_view json) {
+  std::string out;
+  while (!json.empty()) {
+    const size_t quote = std::min(json.find('"'), json.size());
+    out += json.substr(0, quote);
+    json.remove_prefix(quote);
+    if (json.empty()) break;
+    size_t end = json.find('"', 1);
+    // An odd number of backslashes before it: it belongs to the text.
+    const auto escaped = [&] { return (end - 1 - json.find_last_not_of('\\', end - 1)) % 2 == 1; };
+    while (end != std::string_view::npos && escaped()) end = json.find('"', end + 1);
+    if (end == std::string_view::npos) break;
+    const std::string_view text = json.substr(1, end - 1);
+    out += '"';
+    out += text.size() <= kMaxSummaryText ? text : Beginning(text, kMaxSummaryText);
+    if (text.size() > kMaxSummaryText) out += "\u2026";
+    out += '"';
+    json.remove_prefix(end + 1);
+  }
+  return out;
 }
 
 absl::StatusOr<CatalogueEntry> EntryOfResult(const Job& job) {
@@ -105,6 +142,18 @@ v1::Job JobToProto(const Job& job) {
   out.set_operation("operations/" + job.id);
   SetSpec(job, out);
   return out;
+}
+
+v1::Job JobSummary(Job job) {
+  job.spec_json = WithTextsCut(job.spec_json);
+  return JobToProto(job);
+}
+
+void CopySpec(const v1::Job& from, v1::Job& to) {
+  if (from.has_quantize()) *to.mutable_quantize() = from.quantize();
+  if (from.has_export_artifact()) *to.mutable_export_artifact() = from.export_artifact();
+  if (from.has_import_model()) *to.mutable_import_model() = from.import_model();
+  if (from.has_evaluate()) *to.mutable_evaluate() = from.evaluate();
 }
 
 v1::Model ModelToProto(const CatalogueEntry& entry) {
@@ -176,7 +225,7 @@ google::longrunning::Operation OperationOf(const Job& job) {
   google::longrunning::Operation out;
   out.set_name("operations/" + job.id);
   v1::JobMetadata metadata;
-  *metadata.mutable_job() = JobToProto(job);
+  *metadata.mutable_job() = JobSummary(job);
   out.mutable_metadata()->PackFrom(metadata);
   out.set_done(!IsLive(job.state));
   if (job.state == JobState::kSucceeded) {

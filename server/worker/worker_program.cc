@@ -1,5 +1,6 @@
 #include "server/worker/worker_program.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/storage/local_blob_store.h"
+#include "server/common/authenticator.h"
 #include "server/common/options.h"
 #include "server/common/signals.h"
 #include "server/worker/lifeline.h"
@@ -48,6 +50,13 @@ void AddWorkerSettings(Options& options, WorkerSettings& settings) {
 absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log& log) {
   if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
   if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
+  GWQ_RETURN_IF_ERROR(CheckTokenBytes("token", settings.token));
+  // A worker that made a store of its own here would only fail job after job.
+  if (!HasLocalBlobStore(files, settings.blobs)) {
+    return InvalidField("blobs", fmt::format("there is no blob store in '{}'; give the folder 'blobs' in the state "
+                                             "folder of gwq-jobs, on this machine or mounted here",
+                                             settings.blobs));
+  }
   GWQ_ASSIGN_OR_RETURN(const auto blobs, OpenLocalBlobStore(files, settings.blobs, SystemClock()));
   JobsClient client(settings.jobs, settings.token);
   WorkerIdentity identity{settings.worker, settings.device, static_cast<uint64_t>(settings.memory)};

@@ -88,6 +88,15 @@ class KillTest(unittest.TestCase):
                     os.kill(worker, signal.SIGKILL)
             self.finish(job, artifact)
 
+    def test_a_worker_that_hangs_is_killed_and_replaced(self):
+        for phase in ("forward", "backward"):
+            artifact = f"hung-{phase}"
+            job = self.start_job(artifact)
+            if self.wait_for_phase(job, phase):
+                for worker in children(self.services.jobs.process.pid):
+                    os.kill(worker, signal.SIGSTOP)
+            self.finish(job, artifact)
+
     def test_a_service_killed_in_any_phase_goes_on_where_it_was(self):
         for phase in ("forward", "backward", "evaluate"):
             artifact = f"service-{phase}"

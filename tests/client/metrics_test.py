@@ -1,6 +1,8 @@
 """GET /metrics of the real services: every family says what it is, and what a dashboard needs is there and counts."""
+import contextlib
 import json
 import re
+import socket
 import sys
 import time
 import unittest
@@ -12,6 +14,7 @@ import services  # noqa: E402
 import tiny_model  # noqa: E402
 
 WAIT_SECONDS = 60
+STALLED_SECONDS = 10  # for what takes one, far less than a request may take that a service waits for in vain
 METRICS = ("--metrics", "127.0.0.1:0")
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)$')
 
@@ -48,8 +51,8 @@ class Exposition:
         return sum(values) if values else None
 
 
-def fetch(address):
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as response:
+def fetch(address, timeout=30):
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=timeout) as response:
         return Exposition(response.read().decode())
 
 
@@ -95,6 +98,15 @@ class MetricsTest(unittest.TestCase):
             self.eventually(self.jobs, "gwq_rpc_total", 1, method=method, code="OK")
             self.eventually(self.jobs, "gwq_rpc_seconds_count", 1, method=method)
         self.assertIsNotNone(metrics.sum("gwq_rpc_in_flight"))
+
+    def test_connections_that_stand_half_sent_hold_up_no_scrape(self):
+        for address in (self.jobs, self.infer):
+            host, port = address.rsplit(":", 1)
+            with contextlib.ExitStack() as connections:
+                for _ in range(50):
+                    stalled = connections.enter_context(socket.create_connection((host, int(port))))
+                    stalled.sendall(b"GET /metrics HTTP/1.1\r\nHost: half")
+                self.assertTrue(fetch(address, timeout=STALLED_SECONDS).samples)
 
     def test_infer_tells_its_requests_tokens_and_queue(self):
         self.eventually(self.infer, "gwq_infer_generated_tokens_total", 1, model="artifacts/small")

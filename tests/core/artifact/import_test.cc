@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/artifact/stored_model.h"
+#include "core/base/status.h"
 #include "core/io/fault_file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/status_matchers.h"
@@ -23,6 +24,7 @@ using nlohmann::json;
 using testing::FailsAt;
 using testing::HasCode;
 using testing::IsOk;
+using testing::kTinyVocab;
 using testing::TinyConfig;
 using testing::TinyTensors;
 using testing::TinyWeights;
@@ -140,6 +142,16 @@ TEST_F(Import, KeepsTensorsThatTheFamilyDoesNotUseAndSaysSo) {
   EXPECT_THAT(log_.text, ::testing::HasSubstr("rotary.inv_freq"));
 }
 
+TEST_F(Import, AnEndOutsideTheVocabularyIsNamedWithTheVocabularysSize) {
+  Parts parts = GoodParts();
+  parts.files["generation_config.json"] = R"({"eos_token_id": [1, 1000000]})";
+  EXPECT_EQ(MessageOf(Run(parts).status()),
+            "generation_config.json: eos_token_id: token 1000000 is outside the vocabulary of 24 (vocab_size of "
+            "config.json); name the token that ends an answer");
+  parts.files["generation_config.json"] = R"({"eos_token_id": [1, 23]})";
+  EXPECT_THAT(Run(parts), IsOk());
+}
+
 struct Refused {
   const char* what;
   std::function<void(Parts&)> bend;
@@ -161,6 +173,13 @@ void EditConfig(Parts& parts, const char* key, const json& value) {
   parts.files["config.json"] = config.dump();
 }
 
+// The tiny tokenizer and one token more.
+std::string TokenizerWith(const char* token, int64_t id) {
+  json tokenizer = json::parse(testing::TinyTokenizer());
+  tokenizer["model"]["vocab"][token] = id;
+  return tokenizer.dump();
+}
+
 TinyTensors& Weights(Parts& parts) { return parts.shards["model.safetensors"]; }
 
 constexpr char kNorm[] = "model.norm.weight";
@@ -173,6 +192,17 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"UnknownArchitecture", [](Parts& p) { EditConfig(p, "architectures", {"MambaForCausalLM"}); },
                 "config.architectures"},
         Refused{"HugeVocabulary", [](Parts& p) { EditConfig(p, "vocab_size", int64_t{1} << 40); }, "config.vocab_size"},
+        Refused{"EosOutsideTheVocabulary", [](Parts& p) { EditConfig(p, "eos_token_id", {1, kTinyVocab}); },
+                "config.eos_token_id"},
+        Refused{"GenerationEosOutsideTheVocabulary",
+                [](Parts& p) { p.files["generation_config.json"] = R"({"eos_token_id": [1, 1000000]})"; },
+                "generation_config.json: eos_token_id"},
+        Refused{"TokenizerEosOutsideTheVocabulary",
+                [](Parts& p) {
+                  p.files["tokenizer.json"] = TokenizerWith("<end>", kTinyVocab);
+                  p.files["tokenizer_config.json"] = R"({"eos_token": "<end>"})";
+                },
+                "tokenizer_config.json: eos_token"},
         Refused{"NoTokenizer", [](Parts& p) { p.files.erase("tokenizer.json"); }, "files"},
         Refused{"BrokenTokenizer", [](Parts& p) { p.files["tokenizer.json"] = "{}"; }, "tokenizer.json"},
         Refused{"NoWeights", [](Parts& p) { p.shards.clear(); }, "shards"},

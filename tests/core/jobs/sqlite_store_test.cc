@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,19 @@ TEST_F(SqliteStoreTest, ANewerSchemaAndAFileThatIsNoDatabaseAreRefused) {
   EXPECT_EQ(SqliteStore::Open(SuiteOptions(path()), clock_).status().code(), absl::StatusCode::kFailedPrecondition);
   std::ofstream(folder_ + "/text") << "this is no database, however long one looks at it, and it is long enough";
   EXPECT_EQ(SqliteStore::Open(SuiteOptions(folder_ + "/text"), clock_).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SqliteStoreTest, ItsFilesAreNotForOthersToRead) {
+  const mode_t before = umask(022);
+  const auto store = SqliteStore::Open(SuiteOptions(path()), clock_);
+  umask(before);
+  ASSERT_TRUE(store.ok()) << store.status();
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    names.insert(entry.path().filename());
+    EXPECT_EQ(static_cast<unsigned>(entry.status().permissions()), 0640u) << entry.path();
+  }
+  EXPECT_TRUE(names.contains("jobs.sqlite") && names.contains("jobs.sqlite-wal"));
 }
 
 TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {

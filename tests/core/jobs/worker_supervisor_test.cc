@@ -15,6 +15,7 @@ struct FakeMachine {
   int lifelines_closed = 0;
   bool refuse = false;
   std::vector<bool*> ended;  // of each live process
+  int killed = 0;
 };
 
 class FakeProcess final : public WorkerProcess {
@@ -33,6 +34,10 @@ class FakeProcess final : public WorkerProcess {
     return ended_;
   }
   void CloseLifeline() override { ++machine_.lifelines_closed; }
+  void Kill() override {
+    ++machine_.killed;
+    ended_ = true;
+  }
 
  private:
   FakeMachine& machine_;
@@ -101,6 +106,20 @@ TEST_F(WorkerSupervisorTest, AWorkerThatLivedLongIsReplacedSoon) {
   clock_.Advance(250);
   supervisor_.Poll();
   EXPECT_EQ(supervisor_.running(), 2);
+}
+
+TEST_F(WorkerSupervisorTest, AWorkerIsKilledByItsNameAndReplaced) {
+  supervisor_.Poll();
+  EXPECT_FALSE(supervisor_.Kill("another machine's"));
+  EXPECT_EQ(machine_.killed, 0);
+  ASSERT_TRUE(supervisor_.Kill(names_[1]));
+  EXPECT_EQ(machine_.killed, 1);
+  supervisor_.Poll();
+  EXPECT_EQ(dead_, std::vector<std::string>{names_[1]});
+  clock_.Advance(250);
+  supervisor_.Poll();
+  EXPECT_EQ(machine_.started, 3);
+  EXPECT_FALSE(supervisor_.Kill(dead_[0]));
 }
 
 TEST_F(WorkerSupervisorTest, AProgramThatCannotStartIsTriedAgainLater) {

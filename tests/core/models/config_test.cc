@@ -152,6 +152,8 @@ const Bad kBad[] = {
     {"PositionsMissing", R"({"max_position_embeddings": null})", "config.max_position_embeddings"},
     {"TiedText", R"({"tie_word_embeddings": "yes"})", "config.tie_word_embeddings"},
     {"EosNegative", R"({"eos_token_id": [2, -3]})", "config.eos_token_id"},
+    {"EosOutsideTheVocabulary", R"({"eos_token_id": 1000})", "config.eos_token_id"},
+    {"OneEosOutsideTheVocabulary", R"({"eos_token_id": [2, 1000000]})", "config.eos_token_id"},
     {"ThetaZero", R"({"rope_theta": 0})", "config.rope_theta"},
     {"ScalingNoObject", R"({"rope_scaling": 3})", "config.rope_scaling"},
     {"LinearWithoutFactor", R"({"rope_scaling": {"type": "linear"}})", "config.rope_scaling.factor"},
@@ -184,6 +186,17 @@ TEST_P(BadConfig, IsRefusedNamingTheField) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, BadConfig, ::testing::ValuesIn(kBad), [](const auto& bad) { return bad.param.name; });
+
+TEST(ModelConfig, ATokenOutsideTheVocabularyIsNamedWithTheVocabularysSize) {
+  json text = Llama();
+  text["eos_token_id"] = {2, 1000000};
+  EXPECT_EQ(
+      MessageOf(Parse(text).status()),
+      "config.eos_token_id: token 1000000 is outside the vocabulary of 1000 (vocab_size); name the token that ends "
+      "an answer");
+  text["eos_token_id"] = 999;
+  EXPECT_TRUE(Parse(text).ok()) << "the last row of the embedding, which may be padding";
+}
 
 TEST(ModelConfig, RefusesWhatIsNoObject) {
   for (const char* text : {"", "[]", "3", "{\"a\":", "{\"a\": 1, \"a\": 2}", "\xff"}) {

@@ -76,7 +76,7 @@ TEST(ChoiceTokens, WhatStandsBeforeASpecialTokenIsEncodedOnce) {
   const std::string head = "A red: A red<e>A:<e>";
   const std::vector<std::string> choices = {"red", " red"};
   for (const std::string& prompt : {head, head + " A: ", head + "A:\n", head + " "}) {
-    const auto encoded = EncodeChoices(*tokenizer, prompt, choices, false, /*max_bytes=*/32);
+    const auto encoded = EncodeChoices(*tokenizer, prompt, choices, false, {.max_bytes = 32});
     ASSERT_THAT(encoded, IsOk()) << prompt;
     for (size_t i = 0; i < choices.size(); ++i) {
       Ids both = encoded->prompt;
@@ -90,8 +90,8 @@ TEST(ChoiceTokens, FaultsAreNamed) {
   const auto tokenizer = MakeTokenizer();
   EXPECT_THAT(EncodeChoices(*tokenizer, "A:", std::vector<std::string>{"red", ""}, false), FailsAt("choices[1]"));
   const std::vector<std::string> choices = {"red", "Ad"};
-  EXPECT_THAT(EncodeChoices(*tokenizer, "A:", choices, false, 9), IsOk());
-  EXPECT_THAT(EncodeChoices(*tokenizer, "A:", choices, false, 8), FailsAt("choices"));
+  EXPECT_THAT(EncodeChoices(*tokenizer, "A:", choices, false, {.max_bytes = 9}), IsOk());
+  EXPECT_THAT(EncodeChoices(*tokenizer, "A:", choices, false, {.max_bytes = 8}), FailsAt("choices"));
   const auto none = EncodeChoices(*tokenizer, "A:", {}, false);
   ASSERT_THAT(none, IsOk());
   EXPECT_THAT(none->prompt, ElementsAre(kA, kColon));

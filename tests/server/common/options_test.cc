@@ -112,6 +112,9 @@ TEST_F(OptionsTest, UnknownFlagsKeysAndValuesOutOfRangeAreRefused) {
 TEST(Authenticator, RefusesMalformedTokenFiles) {
   EXPECT_FALSE(Authenticator::FromText("").ok());
   EXPECT_FALSE(Authenticator::FromText("short alice").ok());
+  const absl::Status bytes = Authenticator::FromText("0123456789abcd\xe9z alice").status();
+  EXPECT_NE(bytes.message().find("line 1"), std::string::npos) << bytes;
+  EXPECT_EQ(bytes.message().find("0123456789"), std::string::npos) << "a token is told to nobody";
   EXPECT_FALSE(Authenticator::FromText("0123456789abcdef").ok());
   EXPECT_FALSE(Authenticator::FromText("0123456789abcdef alice more").ok());
   EXPECT_FALSE(Authenticator::FromText("0123456789abcdef alice\n0123456789abcdef bob").ok());

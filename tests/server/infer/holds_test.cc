@@ -41,5 +41,39 @@ TEST(Holds, AFailedRenewalIsTriedAgainAndAFailedReleaseIsNoError) {
   holds.Drop(caller.principal, "models/x");
 }
 
+// Nobody answers; what is asked is counted.
+class AbsentSource final : public ModelSource {
+ public:
+  AbsentSource(int& releases, absl::StatusCode code) : releases_(releases), code_(code) {}
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string&) override {
+    return absl::UnavailableError("gwq-jobs is gone");
+  }
+  absl::Status Release(const Caller&, const Digest&) override {
+    ++releases_;
+    return absl::Status(code_, "not released");
+  }
+  int64_t hold_millis() const override { return 600'000; }
+
+ private:
+  int& releases_;
+  const absl::StatusCode code_;
+};
+
+int ReleasesAtTheEnd(absl::StatusCode code) {
+  int releases = 0;
+  AbsentSource source(releases, code);
+  const Log log("test", LogLevel::kError);
+  {
+    Holds holds(source, log);
+    for (const char* name : {"models/a", "models/b", "models/c"}) holds.Keep(Caller(), {name, Sha256Of(name), ""});
+  }
+  return releases;
+}
+
+TEST(Holds, AtTheEndASourceThatIsAwayIsAskedOnceForAllOfThem) {
+  EXPECT_EQ(ReleasesAtTheEnd(absl::StatusCode::kUnavailable), 1);
+  EXPECT_EQ(ReleasesAtTheEnd(absl::StatusCode::kUnauthenticated), 3) << "one's token says nothing of another's";
+}
+
 }  // namespace
 }  // namespace gwq

@@ -87,7 +87,7 @@ void InferFixture::Start(const Setup& setup) {
   backend = std::make_unique<GatedBackend>(*CreateCpuBackend({.threads = 2, .isa = {}}));
   holds_ = std::make_unique<Holds>(*source_, log_);
   loader_ = std::make_unique<ModelLoader>(*backend, *metrics, *setup.clock, setup.load);
-  models = std::make_unique<ModelTable>(*source_, *holds_, *loader_);
+  models = std::make_unique<ModelTable>(*source_, *holds_, *loader_, setup.max_loaded_bytes);
   executor_ = std::make_unique<Executor>(2, 1000);
   loads_ = std::make_unique<Executor>(2, 16);
   images_ = std::make_unique<Executor>(1, setup.max_queued_images);

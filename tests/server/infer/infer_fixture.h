@@ -33,6 +33,7 @@ class InferFixture : public ::testing::Test {
     size_t image_memory_bytes = size_t{64} << 20;
     std::string tokens;      // lines of the token file; empty: everybody is local
     std::string jobs_token;  // the service's own at gwq-jobs
+    uint64_t max_loaded_bytes = 0;
     const Clock* clock = &SystemClock();
   };
   // Imported once for all tests of the program.

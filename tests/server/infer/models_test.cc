@@ -147,6 +147,79 @@ TEST_F(ModelsTest, ACacheInBytesIsThatManyTokens) {
   EXPECT_EQ(loaded.cache_tokens(), 160);
 }
 
+// Room for one of the tiny models and not for two.
+class LoadLimitTest : public InferFixture {
+ protected:
+  void StartWithRoomForOne(const std::string& tokens = "") {
+    Start();
+    v1::LoadedModel loaded;
+    ASSERT_TRUE(Load("tiny", &loaded).ok());
+    Stop();
+    Setup setup;
+    setup.max_loaded_bytes = (loaded.weight_bytes() + loaded.cache_bytes()) * 3 / 2;
+    setup.tokens = tokens;
+    Start(setup);
+  }
+};
+
+TEST_F(LoadLimitTest, ALoadOverItTellsWhatIsLoadedWhatItNeedsTheLimitAndTheRemedy) {
+  StartWithRoomForOne();
+  jobs->Add("models/copy", tiny());
+  ASSERT_TRUE(Load("tiny").ok());
+  EXPECT_TRUE(Load("tiny").ok()) << "what is loaded already takes nothing";
+  const grpc::Status copy = Load("copy");
+  EXPECT_EQ(copy.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << "the same bytes stand there twice";
+  for (const char* part : {"models/copy needs 4.", "limit of all loaded models is 6.", "max-loaded-mib",
+                           "loaded: models/tiny with 4.", "gwq serve unload"}) {
+    EXPECT_NE(copy.error_message().find(part), std::string::npos) << part << " in " << copy.error_message();
+  }
+  EXPECT_TRUE(ReadStream(*stub, Prompt("tiny", "abc", 5)).status.ok());
+  ASSERT_TRUE(Unload(*stub, "tiny").ok());
+  EXPECT_EQ(jobs->Holders(tiny()), 0) << "the refused load keeps no hold";
+  EXPECT_TRUE(Load("copy").ok());
+}
+
+TEST_F(LoadLimitTest, OfTwoLoadsAtOnceOneIsRefused) {
+  StartWithRoomForOne();
+  auto first = std::async(std::launch::async, [&] { return Load("tiny"); });
+  auto second = std::async(std::launch::async, [&] { return Load("other"); });
+  const bool tiny = first.get().ok(), other = second.get().ok();
+  EXPECT_NE(tiny, other);
+  EXPECT_EQ(models->List(kLocal).size(), 1u);
+}
+
+TEST_F(LoadLimitTest, WhatIsBeingUnloadedTakesItsMemoryStill) {
+  StartWithRoomForOne();
+  ASSERT_TRUE(Load("tiny").ok());
+  backend->Close();
+  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 50)); });
+  backend->WaitHeld();
+  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
+  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
+  EXPECT_EQ(Load("other").error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  backend->Open();
+  EXPECT_TRUE(stream.get().status.ok());
+  ASSERT_TRUE(unload.get().ok());
+  EXPECT_TRUE(Load("other").ok());
+}
+
+TEST_F(LoadLimitTest, AnotherPrincipalsModelsCountWithoutTheirNames) {
+  StartWithRoomForOne("alice-0123456789 alice\nbob-0123456789ab bob\n");
+  const auto load = [&](const std::string& token, const std::string& name) {
+    v1::LoadModelRequest request;
+    request.set_name(name);
+    v1::LoadedModel loaded;
+    grpc::ClientContext call;
+    call.AddMetadata("authorization", "Bearer " + token);
+    return stub->LoadModel(&call, request, &loaded);
+  };
+  ASSERT_TRUE(load("alice-0123456789", "tiny").ok());
+  const grpc::Status bobs = load("bob-0123456789ab", "other");
+  EXPECT_EQ(bobs.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_NE(bobs.error_message().find("other principals' with 4."), std::string::npos) << bobs.error_message();
+  EXPECT_EQ(bobs.error_message().find("tiny"), std::string::npos) << bobs.error_message();
+}
+
 TEST_F(ModelsTest, WithTokensAWrongOneIsUnauthenticated) {
   Setup setup;
   setup.tokens = "0123456789abcdef alice\n";

@@ -67,6 +67,7 @@ TEST(InferLimits, ThePageNamesTheSettingsAndTheirDefaults) {
   for (const std::string& line : {
            fmt::format("`--max-message-mib` ({})", settings.service.max_message_mib),
            fmt::format("`--cache-tokens` ({})", settings.cache_tokens),
+           fmt::format("`--max-loaded-mib` ({}: no limit)", settings.max_loaded_mib),
            fmt::format("`--max-prompt-tokens` ({}: the context)", settings.max_prompt_tokens),
            fmt::format("a choice | {} MiB |", tokenizer.max_text_bytes >> 20),
            fmt::format("(RESOURCE_EXHAUSTED) | {} MiB |", TemplateLimits().max_output_bytes >> 20),
@@ -109,6 +110,20 @@ TEST(InferLimits, ThePageNamesWhatIsTakenOfAnAnswersFieldsAndNoMore) {
   EXPECT_TRUE(CheckAnswerFields(request, limits).ok());
   request.choices.push_back({1});
   EXPECT_FALSE(CheckAnswerFields(request, limits).ok());
+}
+
+TEST(InferSettings, ATokenThatNoHeaderMayCarryIsRefusedAndNotTold) {
+  InferSettings settings;
+  settings.jobs = "127.0.0.1:1";
+  for (const char* const end : {"\r", "\n", " ", "\x7f", "\xc3\xa9"}) {
+    settings.jobs_token = std::string("0123456789abcdef") + end;
+    const auto violations = FieldViolations(CheckInferSettings(settings));
+    ASSERT_EQ(violations.size(), 1u);
+    EXPECT_EQ(violations[0].field, "jobs-token");
+    EXPECT_EQ(violations[0].description.find("0123456789"), std::string::npos) << violations[0].description;
+  }
+  settings.jobs_token = "0123456789abcdef~!";
+  EXPECT_TRUE(CheckInferSettings(settings).ok());
 }
 
 TEST(InferSettings, WhatIsLoadedAtStartBelongsToThePrincipalOfJobsToken) {

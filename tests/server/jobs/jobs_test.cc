@@ -178,6 +178,10 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
             }),
             "quantize.recipe.calibration.blob");
   EXPECT_EQ(refused([](auto& spec) { spec.set_artifact_id("No Name"); }), "quantize.artifact_id");
+  EXPECT_EQ(refused([](auto& spec) {
+              for (int i = 0; i < 33; ++i) spec.add_evaluations()->set_kind(v1::EvaluationTask::TEXT);
+            }),
+            "quantize.evaluations");
   EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
   EXPECT_EQ(FieldOf(TryCreate({})), "spec");
   EXPECT_EQ(TryCreate(Quantize("models/none", "small")).error_code(), grpc::StatusCode::NOT_FOUND);
