@@ -79,23 +79,20 @@ class KillTest(unittest.TestCase):
         self.services.jobs.stop(signal.SIGKILL)
         self.services.jobs.start()
 
-    def test_a_worker_killed_in_any_phase_is_replaced_and_the_bytes_are_the_same(self):
-        for phase in ("forward", "backward", "evaluate"):
-            artifact = f"worker-{phase}"
+    def signal_workers_in(self, phases, number):
+        for phase in phases:
+            artifact = f"worker-{phase}-{number.name.lower()}"
             job = self.start_job(artifact)
             if self.wait_for_phase(job, phase):
                 for worker in children(self.services.jobs.process.pid):
-                    os.kill(worker, signal.SIGKILL)
+                    os.kill(worker, number)
             self.finish(job, artifact)
 
+    def test_a_worker_killed_in_any_phase_is_replaced_and_the_bytes_are_the_same(self):
+        self.signal_workers_in(("forward", "backward", "evaluate"), signal.SIGKILL)
+
     def test_a_worker_that_hangs_is_killed_and_replaced(self):
-        for phase in ("forward", "backward"):
-            artifact = f"hung-{phase}"
-            job = self.start_job(artifact)
-            if self.wait_for_phase(job, phase):
-                for worker in children(self.services.jobs.process.pid):
-                    os.kill(worker, signal.SIGSTOP)
-            self.finish(job, artifact)
+        self.signal_workers_in(("forward", "backward"), signal.SIGSTOP)
 
     def test_a_service_killed_in_any_phase_goes_on_where_it_was(self):
         for phase in ("forward", "backward", "evaluate"):

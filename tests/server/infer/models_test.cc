@@ -9,8 +9,6 @@
 namespace gwq::testing {
 namespace {
 
-using ModelsTest = InferFixture;
-
 grpc::Status Unload(v1::InferenceService::Stub& stub, const std::string& name) {
   v1::UnloadModelRequest request;
   request.set_name(name);
@@ -18,6 +16,25 @@ grpc::Status Unload(v1::InferenceService::Stub& stub, const std::string& name) {
   grpc::ClientContext call;
   return stub.UnloadModel(&call, request, &response);
 }
+
+class ModelsTest : public InferFixture {
+ protected:
+  struct HeldUnload {
+    std::future<Streamed> stream;
+    std::future<grpc::Status> unload;
+  };
+  // "tiny" taken out of service while a request of it runs; both wait for the backend's gate, which is closed.
+  HeldUnload UnloadUnderARequest(int max_tokens) {
+    backend->Close();
+    HeldUnload held;
+    held.stream = std::async(std::launch::async,
+                             [this, max_tokens] { return ReadStream(*stub, Prompt("tiny", "abc", max_tokens)); });
+    backend->WaitHeld();
+    held.unload = std::async(std::launch::async, [this] { return Unload(*stub, "tiny"); });
+    while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
+    return held;
+  }
+};
 
 TEST_F(ModelsTest, LoadTellsWhatWasLoadedAndIsIdempotent) {
   Setup setup;
@@ -107,11 +124,7 @@ TEST_F(ModelsTest, ANameThatIsNotLoadedIsToldWithTheRemedy) {
 TEST_F(ModelsTest, AnUnloadLetsRunningRequestsFinishAndRefusesNewOnes) {
   Start();
   ASSERT_TRUE(Load("tiny").ok());
-  backend->Close();
-  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 50)); });
-  backend->WaitHeld();
-  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
-  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
+  auto [stream, unload] = UnloadUnderARequest(50);
   EXPECT_EQ(ReadStream(*stub, Prompt("tiny", "abc", 5)).status.error_code(), grpc::StatusCode::NOT_FOUND);
   backend->Open();
   const Streamed streamed = stream.get();
@@ -127,11 +140,7 @@ TEST_F(ModelsTest, AnUnloadWithoutTimeEndsRunningRequests) {
   setup.unload_millis = 0;
   Start(setup);
   ASSERT_TRUE(Load("tiny").ok());
-  backend->Close();
-  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 8000)); });
-  backend->WaitHeld();
-  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
-  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
+  auto [stream, unload] = UnloadUnderARequest(8000);
   backend->Open();
   EXPECT_TRUE(unload.get().ok());
   EXPECT_EQ(stream.get().status.error_code(), grpc::StatusCode::UNAVAILABLE);
@@ -148,7 +157,7 @@ TEST_F(ModelsTest, ACacheInBytesIsThatManyTokens) {
 }
 
 // Room for one of the tiny models and not for two.
-class LoadLimitTest : public InferFixture {
+class LoadLimitTest : public ModelsTest {
  protected:
   void StartWithRoomForOne(const std::string& tokens = "") {
     Start();
@@ -191,11 +200,7 @@ TEST_F(LoadLimitTest, OfTwoLoadsAtOnceOneIsRefused) {
 TEST_F(LoadLimitTest, WhatIsBeingUnloadedTakesItsMemoryStill) {
   StartWithRoomForOne();
   ASSERT_TRUE(Load("tiny").ok());
-  backend->Close();
-  auto stream = std::async(std::launch::async, [&] { return ReadStream(*stub, Prompt("tiny", "abc", 50)); });
-  backend->WaitHeld();
-  auto unload = std::async(std::launch::async, [&] { return Unload(*stub, "tiny"); });
-  while (models->Find(kLocal, "tiny").ok()) std::this_thread::yield();
+  auto [stream, unload] = UnloadUnderARequest(50);
   EXPECT_EQ(Load("other").error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   backend->Open();
   EXPECT_TRUE(stream.get().status.ok());
