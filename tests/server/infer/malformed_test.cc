@@ -121,6 +121,14 @@ TEST_F(MalformedTest, TokenizeAndDetokenizeNameTheField) {
   };
   EXPECT_EQ(ViolatedField(tokenize([](auto&) {})), "input");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) { r.mutable_chat(); })), "chat.messages");
+  EXPECT_TRUE(tokenize([](auto& r) { r.set_text(std::string(1 << 20, 'a')); }).ok());
+  EXPECT_EQ(ViolatedField(tokenize([](auto& r) { r.set_text(std::string((1 << 20) + 1, 'a')); })), "text");
+  EXPECT_EQ(ViolatedField(tokenize([](auto& r) {
+              auto* message = r.mutable_chat()->add_messages();
+              message->set_role(std::string("user"));
+              message->set_content(std::string(1 << 20, 'a'));
+            })),
+            "chat.messages");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) {
               r.mutable_chat()->add_messages()->set_role(std::string("user"));
               r.set_add_special_tokens(true);

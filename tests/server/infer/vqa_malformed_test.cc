@@ -99,6 +99,13 @@ std::vector<Case> InputCases() {
       {"a message without a role", [](auto& r) { Converse(r, [](auto& message) { message.clear_role(); }); }, kInvalid,
        "dialogue.messages[0].role"},
       {"a message without parts", [](auto& r) { Converse(r, [](auto&) {}); }, kInvalid, "dialogue.messages[0].parts"},
+      {"4097 parts",
+       [](auto& r) {
+         Converse(r, [](auto& message) {
+           for (int i = 0; i < 4097; ++i) message.add_parts()->set_text(std::string("x"));
+         });
+       },
+       kInvalid, "dialogue.messages[0].parts"},
       {"a part without content", [](auto& r) { Converse(r, [](auto& message) { message.add_parts(); }); }, kInvalid,
        "dialogue.messages[0].parts[0]"},
       {"a part that names no image",
