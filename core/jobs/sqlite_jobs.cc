@@ -439,6 +439,21 @@ absl::StatusOr<std::vector<Job>> SqliteStore::LiveJobs() {
   return jobs;
 }
 
+absl::StatusOr<int64_t> SqliteStore::RemoveEnded(int64_t before_wall_millis, int most) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare("DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 AND finished < ? "
+                         "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.job = jobs.id) "
+                         "AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.commit_job = jobs.id) "
+                         "ORDER BY finished LIMIT ?)"));
+  GWQ_RETURN_IF_ERROR(statement.Bind(before_wall_millis, most).Run());
+  const int64_t removed = database_->Changes();
+  GWQ_RETURN_IF_ERROR(transaction.Commit());
+  return removed;
+}
+
 absl::StatusOr<JobStore::LiveCounts> SqliteStore::CountLive() {
   MutexLock lock(mutex_);
   GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("SELECT (SELECT count(*) FROM jobs WHERE state = 0), "

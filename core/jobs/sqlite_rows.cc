@@ -81,6 +81,11 @@ PRAGMA user_version = 1;
     R"(
 ALTER TABLE jobs ADD COLUMN request_sha256 TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = 2;
+)",
+    R"(
+CREATE INDEX jobs_by_end ON jobs (finished) WHERE state >= 2;
+CREATE INDEX entries_by_job ON entries (job);
+PRAGMA user_version = 3;
 )"};
 
 absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {

@@ -56,6 +56,7 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,
                                                uint64_t first_index, int max_lines) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
+  absl::StatusOr<int64_t> RemoveEnded(int64_t before_wall_millis, int most) override;
   absl::StatusOr<LiveCounts> CountLive() override;
   void SetListener(std::function<void(const std::string& job_id)> listener) override;
 

@@ -18,6 +18,7 @@
 #include "server/jobs/services.h"
 #include "server/jobs/upload_manifest.h"
 #include "server/jobs/waiting_offers.h"
+#include "server/jobs/worker_contacts.h"
 
 namespace gwq {
 namespace {
@@ -57,9 +58,10 @@ absl::StatusOr<std::unique_ptr<DeviceProvider>> MakeDevices(const JobsSettings& 
 
 // In the order of their dependence; destroyed the other way round.
 struct JobsServer::Parts {
-  explicit Parts(const JobsSettings& settings, LogLevel level)
+  Parts(const JobsSettings& settings, const Clock& clock, LogLevel level)
       : settings(settings),
         log("gwq-jobs", level),
+        contacts(clock),
         executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls)),
         blob_executor(kBlobThreads, static_cast<size_t>(settings.service.max_queued_calls)) {}
 
@@ -85,6 +87,7 @@ struct JobsServer::Parts {
   ManifestCache manifests;
   LeaseTable leases;
   WaitingOffers offers;
+  WorkerContacts contacts;
   Mutex collection;
   std::atomic<bool> draining{false};
   std::unique_ptr<JobsState> state;
@@ -126,7 +129,7 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   limits.upload_millis = settings.upload_hours * 3'600'000;
   limits.keep_free_bytes = static_cast<uint64_t>(settings.keep_free_mib) << 20;
   state = std::make_unique<JobsState>(JobsState{*store, *store, *blobs, clock, watchers, timers, uploads, manifests,
-                                                leases, offers, collection, limits, LargestMemory(*devices), blob_root,
+                                                leases, offers, contacts, collection, limits, LargestMemory(*devices), blob_root,
                                                 authenticator.checks() ? kWorkerPrincipal : "",
                                                 [folder] { return FreeBytes(folder); }});
   return absl::OkStatus();
@@ -152,7 +155,8 @@ absl::Status JobsServer::Parts::StartService(const Clock& clock) {
   if (!settings.no_workers) StartWorkers(clock);
   maintenance =
       std::make_unique<Maintenance>(*state, supervisor.get(), metrics, log,
-                                    Maintenance::Periods{.collection_millis = settings.collect_minutes * 60'000});
+                                    Maintenance::Periods{.collection_millis = settings.collect_minutes * 60'000,
+                                                         .retention_millis = settings.keep_jobs_days * 86'400'000});
   log.Write(LogLevel::kInfo, "serving",
             {{"address", address}, {"metrics", metrics_address}, {"state", settings.state}});
   return absl::OkStatus();
@@ -188,11 +192,13 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
       .started =
           [this](const DeviceSlot& slot, const std::string& worker) {
             log.Write(LogLevel::kInfo, "worker_started", {{"device", slot.name}, {"worker", worker}});
+            contacts.Started(worker);
           },
       .ended =
           [this](const DeviceSlot& slot, const std::string& worker, const std::string& how) {
             log.Write(LogLevel::kWarning, "worker_ended", {{"device", slot.name}, {"worker", worker}, {"how", how}});
             metrics.Counter("gwq_workers_ended_total", "Worker processes that ended.").Increment();
+            contacts.Ended(worker);
             const auto held = leases.Take(worker);
             if (!held.has_value()) return;
             // The lease may have ended meanwhile; then there is nothing to give back.
@@ -226,7 +232,7 @@ void JobsServer::Parts::AwaitWorkers() {
 absl::StatusOr<std::unique_ptr<JobsServer>> JobsServer::Start(const JobsSettings& settings, const Clock& clock,
                                                               FileSystem& files) {
   GWQ_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(settings.service.log_level));
-  auto server = std::unique_ptr<JobsServer>(new JobsServer(std::make_unique<Parts>(settings, level)));
+  auto server = std::unique_ptr<JobsServer>(new JobsServer(std::make_unique<Parts>(settings, clock, level)));
   GWQ_RETURN_IF_ERROR(server->parts_->OpenStores(clock, files));
   GWQ_RETURN_IF_ERROR(server->parts_->StartService(clock));
   server->parts_->maintenance->Start();
@@ -275,6 +281,8 @@ void AddJobsSettings(Options& options, JobsSettings& settings) {
               "disk space that uploads and new jobs leave free, in MiB");
   options.Add("max-queued-jobs", settings.max_queued_jobs, 1, 1'000'000, "waiting jobs of one principal");
   options.Add("collect-minutes", settings.collect_minutes, 1, 24 * 60, "time between two garbage collections");
+  options.Add("keep-jobs-days", settings.keep_jobs_days, 0, 36'500,
+              "how long an ended job stays that made nothing which is there still; 0: for ever");
 }
 
 }  // namespace gwq

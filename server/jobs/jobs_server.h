@@ -27,6 +27,7 @@ struct JobsSettings {
   int64_t keep_free_mib = 256;
   int64_t max_queued_jobs = 100;
   int64_t collect_minutes = 60;
+  int64_t keep_jobs_days = 90;
 };
 void AddJobsSettings(Options& options, JobsSettings& settings);
 

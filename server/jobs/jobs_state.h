@@ -21,6 +21,7 @@ class LeaseTable;
 class ManifestCache;
 class UploadManifests;
 class WaitingOffers;
+class WorkerContacts;
 
 struct JobsLimits {
   uint64_t upload_bytes = uint64_t{1} << 40;
@@ -41,6 +42,7 @@ struct JobsState {
   ManifestCache& manifests;
   LeaseTable& leases;
   WaitingOffers& offers;
+  WorkerContacts& contacts;
   // Held while something is made reachable, and by the garbage collector from what it keeps to what it removes.
   Mutex& collection;
   JobsLimits limits;

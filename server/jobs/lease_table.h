@@ -26,6 +26,10 @@ class LeaseTable {
     MutexLock lock(mutex_);
     std::erase_if(held_, [&](const auto& entry) { return entry.second.job == job; });
   }
+  [[nodiscard]] bool Holds(const std::string& worker) const {
+    MutexLock lock(mutex_);
+    return held_.contains(worker);
+  }
   [[nodiscard]] std::optional<Held> Take(const std::string& worker) {
     MutexLock lock(mutex_);
     const auto found = held_.find(worker);
@@ -36,7 +40,7 @@ class LeaseTable {
   }
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, Held> held_ ABSL_GUARDED_BY(mutex_);
 };
 

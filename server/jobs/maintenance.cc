@@ -9,11 +9,14 @@
 #include "core/base/status.h"
 #include "core/jobs/specs.h"
 #include "server/jobs/upload_manifest.h"
+#include "server/jobs/worker_contacts.h"
 
 namespace gwq {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(100);
+// With their logs few enough for calls to come between.
+constexpr int kRemovedAtOnce = 10;
 
 }  // namespace
 
@@ -59,18 +62,45 @@ void Maintenance::Tick() {
   if (now >= next_expiry_) {
     next_expiry_ = now + periods_.expiry_millis;
     ExpireLeasesAndUploads();
+    KillSilentWorkers();
     Report();
   }
   if (now >= next_collection_) {
     next_collection_ = now + periods_.collection_millis;
-    const auto freed = Collect();
-    if (!freed.ok()) {
-      log_.Write(LogLevel::kError, "collect", {{"error", MessageOf(freed.status())}});
-    } else {
-      metrics_.Counter("gwq_collected_bytes_total", "Bytes of blobs that nothing named and that were removed.")
-          .Increment(static_cast<double>(*freed));
-      log_.Write(LogLevel::kInfo, "collect", {{"freed_bytes", *freed}});
-    }
+    RemoveEndedJobs();
+    ReportCollection();
+  }
+}
+
+void Maintenance::ReportCollection() {
+  const auto freed = Collect();
+  if (!freed.ok()) return log_.Write(LogLevel::kError, "collect", {{"error", MessageOf(freed.status())}});
+  metrics_.Counter("gwq_collected_bytes_total", "Bytes of blobs that nothing named and that were removed.")
+      .Increment(static_cast<double>(*freed));
+  log_.Write(LogLevel::kInfo, "collect", {{"freed_bytes", *freed}});
+}
+
+void Maintenance::RemoveEndedJobs() {
+  if (periods_.retention_millis == 0) return;
+  const int64_t before = state_.clock.WallMillis() - periods_.retention_millis;
+  for (int64_t removed = 0;;) {
+    const auto some = state_.jobs.RemoveEnded(before, kRemovedAtOnce);
+    if (!some.ok()) return log_.Write(LogLevel::kError, "remove_jobs", {{"error", MessageOf(some.status())}});
+    removed += *some;
+    if (*some == kRemovedAtOnce) continue;
+    metrics_.Counter("gwq_jobs_removed_total", "Ended jobs that were kept long enough and removed.")
+        .Increment(static_cast<double>(removed));
+    return log_.Write(LogLevel::kInfo, "remove_jobs", {{"removed", removed}});
+  }
+}
+
+void Maintenance::KillSilentWorkers() {
+  if (supervisor_ == nullptr) return;
+  for (const std::string& worker : state_.contacts.SilentFor(periods_.silence_millis, state_.leases)) {
+    if (!supervisor_->Kill(worker)) continue;
+    log_.Write(LogLevel::kWarning, "kill_silent_worker", {{"worker", worker}});
+    metrics_.Counter("gwq_workers_silent_total", "Worker processes that hung without a job and were killed.")
+        .Increment();
   }
 }
 
@@ -80,6 +110,7 @@ void Maintenance::ExpireLeases() {
   for (const JobStore::ExpiredLease& lease : *leases) {
     // The job is lost to it in any case: one that hangs would keep its device from the others.
     const bool killed = supervisor_ != nullptr && supervisor_->Kill(lease.worker);
+    (void)state_.leases.Take(lease.worker);
     log_.Write(LogLevel::kWarning, "expire_lease", {{"job", lease.job}, {"worker", lease.worker}, {"killed", killed}});
     metrics_.Counter("gwq_leases_expired_total", "Leases that ran out because the worker stopped answering.")
         .Increment();

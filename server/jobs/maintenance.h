@@ -19,6 +19,10 @@ class Maintenance {
     int64_t collection_millis = 3'600'000;
     // Blobs younger than this stay: a worker may just have written them for a job that has not ended.
     int64_t grace_millis = 3'600'000;
+    // After which an idle worker that does not ask for a job counts as hanging; longer than a cold start takes.
+    int64_t silence_millis = 120'000;
+    // How long ended jobs that no entry names stay; 0: for ever.
+    int64_t retention_millis = 0;
   };
   // `supervisor` may be null. All outlive the object.
   Maintenance(JobsState& state, WorkerSupervisor* supervisor, Metrics& metrics, const Log& log, Periods periods);
@@ -31,12 +35,16 @@ class Maintenance {
   // Does what is due by the state's clock.
   void Tick();
   void ExpireLeasesAndUploads();
+  void KillSilentWorkers();
   // Removes blobs that nothing names; bytes freed.
   [[nodiscard]] absl::StatusOr<uint64_t> Collect();
+  // Removes jobs that ended longer ago than they are kept.
+  void RemoveEndedJobs();
 
  private:
   void Run();
   void ExpireLeases();
+  void ReportCollection();
   void Report();
   absl::StatusOr<std::vector<Digest>> Reachable();
   absl::Status AddUploads(std::vector<Digest>& keep);

@@ -14,6 +14,7 @@
 #include "server/jobs/record_proto.h"
 #include "server/jobs/services.h"
 #include "server/jobs/waiting_offers.h"
+#include "server/jobs/worker_contacts.h"
 
 namespace gwq {
 namespace {
@@ -65,6 +66,7 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     subscription_.Start("", shared_from_this(), [this] { Try(); });
     waits_ = true;
     state_.offers.Join(request().memory_bytes());
+    state_.contacts.AsksForJob(request().worker());
     Try();  // before the timer: a wait of 0 asks once
     timer_ = state_.timers.After(wait, [weak = weak_from_this()] {
       if (const std::shared_ptr<Call> call = weak.lock()) call->End(absl::OkStatus());
@@ -94,6 +96,7 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   void Leave() {
     if (!waits_.exchange(false)) return;
     state_.offers.Leave(request().memory_bytes());
+    state_.contacts.HasAsked(request().worker());
     state_.watchers.Notify("");
   }
 

@@ -299,6 +299,50 @@ TEST_P(JobStoreSuite, LiveJobsAreCountedByState) {
   EXPECT_EQ(jobs().CountLive()->running, 0);
 }
 
+TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNamedByAnUpload) {
+  Upload upload;
+  upload.principal = "alice";
+  upload.name = "m";
+  upload.expires_wall_millis = INT64_MAX;
+  upload = *catalogue().CreateUpload(upload);
+  std::vector<std::string> ids;
+  for (const std::string made : {"nothing", "an entry", "an upload's", "nothing later", "too late"}) {
+    ids.push_back(Enqueue("alice", made)->id);
+    const Lease lease = *Acquire();
+    ASSERT_TRUE(jobs().Renew(lease.job.id, lease.fencing_token, {"p", 1, 1}, {"line"}).ok());
+    const Publication publication =
+        made == "an entry" ? PublicationOf("model", "m", Sha256Of("m")) : Publication{std::nullopt, "{}"};
+    ASSERT_TRUE(jobs().Commit(lease.job.id, lease.fencing_token, publication).ok());
+    clock_.Advance(10);
+  }
+  ASSERT_TRUE(catalogue().SetUploadCommitted("alice", upload.id, ids[2]).ok());
+  const int64_t last_end = Get(ids[4]).finished_wall_millis;
+  EXPECT_EQ(*jobs().RemoveEnded(last_end, 1), 1);
+  EXPECT_EQ(jobs().Get("alice", ids[0]).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(jobs().Get("alice", ids[3]).ok());
+  EXPECT_EQ(*jobs().RemoveEnded(last_end, 10), 1);
+  EXPECT_EQ(jobs().Get("alice", ids[3]).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*jobs().RemoveEnded(last_end, 10), 0);
+  for (const std::string& kept : {ids[1], ids[2], ids[4]}) EXPECT_TRUE(jobs().Get("alice", kept).ok()) << kept;
+  EXPECT_EQ(jobs().Logs("alice", ids[1], 0, 10)->size(), 1u);
+  // Its key is free again, and the next job's id and log are its own.
+  const Job again = *Enqueue("alice", "nothing");
+  EXPECT_NE(again.id, ids[0]);
+  EXPECT_TRUE(jobs().Logs("alice", again.id, 0, 10)->empty());
+}
+
+TEST_P(JobStoreSuite, LiveJobsAreNotRemovedHoweverOld) {
+  const std::string running = Enqueue("alice")->id;
+  ASSERT_TRUE(Acquire().ok());
+  const std::string queued = Enqueue("alice")->id;
+  const std::string cancelled = Enqueue("alice")->id;
+  ASSERT_TRUE(jobs().Cancel("alice", cancelled).ok());
+  EXPECT_EQ(*jobs().RemoveEnded(INT64_MAX, 10), 1);
+  EXPECT_EQ(jobs().Get("alice", cancelled).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(jobs().Get("alice", running).ok());
+  EXPECT_TRUE(jobs().Get("alice", queued).ok());
+}
+
 TEST_P(JobStoreSuite, APageOfLongSpecsEndsEarly) {
   for (int i = 0; i < 4; ++i) {
     Job job;

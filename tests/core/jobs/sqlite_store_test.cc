@@ -177,6 +177,14 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("released");
   if (!store.Delete("alice", "model", "m").ok()) return;
   note("deleted");
+  job.principal = "bob";
+  const auto second = store.Enqueue(job);
+  if (!second.ok()) return;
+  note("second");
+  if (!store.Cancel("bob", second->id).ok()) return;
+  note("cancelled");
+  if (!store.RemoveEnded(INT64_MAX, 10).ok()) return;  // alice's is named by her upload
+  note("removed");
 }
 
 std::set<std::string> Lines(const std::string& path) {
@@ -215,6 +223,13 @@ void CheckAfterCrash(SqliteStore& store, const std::set<std::string>& acknowledg
   }
   if (has("deleted")) {
     EXPECT_FALSE(model.ok());
+  }
+  const auto second = store.List("bob", 10, "")->jobs;
+  if (has("second") && !has("cancelled")) {
+    EXPECT_EQ(second.size(), 1u);
+  }
+  if (has("removed")) {
+    EXPECT_TRUE(second.empty());
   }
   Upload upload;
   upload.principal = "alice";

@@ -5,7 +5,9 @@
 
 #include "core/base/status.h"
 #include "google/longrunning/operations.pb.h"
+#include "server/jobs/lease_table.h"
 #include "server/jobs/waiting_offers.h"
+#include "server/jobs/worker_contacts.h"
 #include "tests/server/jobs/jobs_fixture.h"
 
 namespace gwq {
@@ -505,6 +507,53 @@ TEST_F(JobsTest, ALostLeaseRunsOutAndItsWorkersCommitIsRefused) {
   v1::CommitResponse committed;
   EXPECT_EQ(Call(*workers_, &v1::WorkerService::Stub::Commit, commit, &committed).error_code(),
             grpc::StatusCode::ABORTED);
+}
+
+TEST_F(JobsTest, AWorkerThatNeverAsksForAJobIsKilledAndReplaced) {
+  StopServer();
+  const std::string program = folder_.path() + "/hanging-worker";
+  std::ofstream(program) << "#!/bin/sh\nexec sleep 600\n";
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  settings_.no_workers = false;
+  settings_.worker_program = program;
+  StartServer();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto shown = [&](const std::string& line) {
+    return server_->metrics().Text().find("\n" + line) != std::string::npos;
+  };
+  // The maintenance thread starts, looks and counts; it looks once a second of this clock.
+  while (!shown("gwq_workers_silent_total 1") && std::chrono::steady_clock::now() < until) clock_.Advance(10'000);
+  EXPECT_TRUE(shown("gwq_workers_silent_total 1")) << server_->metrics().Text();
+  while (!shown("gwq_workers_ended_total 1") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(shown("gwq_workers_ended_total 1"));
+  // The table forgot it.
+  EXPECT_LE(server_->state().contacts.SilentFor(0, server_->state().leases).size(), 1u);
+}
+
+TEST_F(JobsTest, AnEndedJobIsRemovedAfterItsTimeAndWhatMadeAModelStays) {
+  StopServer();
+  settings_.keep_jobs_days = 2;
+  StartServer();
+  Import(TinyModel(), "tiny");
+  const v1::Job cancelled = Create(Quantize("models/tiny", "small"));
+  v1::CancelJobRequest cancel;
+  cancel.set_name(cancelled.name());
+  v1::Job answer;
+  ASSERT_TRUE(Call(*jobs_, &v1::JobService::Stub::CancelJob, cancel, &answer).ok());
+  v1::ListJobsResponse listed;
+  ASSERT_TRUE(Call(*jobs_, &v1::JobService::Stub::ListJobs, v1::ListJobsRequest(), &listed).ok());
+  ASSERT_EQ(listed.jobs_size(), 2);
+  constexpr int64_t kTwoDays = int64_t{2} * 86'400'000;
+  clock_.Advance(kTwoDays);
+  server_->maintenance().RemoveEndedJobs();
+  EXPECT_EQ(Get(cancelled.name()).name(), cancelled.name());
+  clock_.Advance(1);
+  server_->maintenance().ExpireLeasesAndUploads();
+  server_->maintenance().RemoveEndedJobs();
+  v1::ListJobsResponse left;
+  ASSERT_TRUE(Call(*jobs_, &v1::JobService::Stub::ListJobs, v1::ListJobsRequest(), &left).ok());
+  ASSERT_EQ(left.jobs_size(), 1);
+  EXPECT_NE(left.jobs(0).name(), cancelled.name());
 }
 
 TEST_F(JobsTest, AResultWhoseBlobsAreNotThereIsNotPublished) {
