@@ -81,7 +81,8 @@ class JobStore {
   // Manifests, spec blobs and so on that live jobs need; for garbage collection.
   [[nodiscard]] virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;
   // Removes, oldest first, at most `most` jobs with their logs that ended before the wall time, other than those that
-  // made what the catalogue has or that an upload names; how many there were. Their ids are NOT_FOUND then, their request ids new.
+  // made what the catalogue has or that an upload names; how many there were. Their ids are NOT_FOUND then, their
+  // request ids new.
   [[nodiscard]] virtual absl::StatusOr<int64_t> RemoveEnded(int64_t before_wall_millis, int most) = 0;
   struct LiveCounts {
     int64_t queued = 0;

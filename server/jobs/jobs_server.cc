@@ -129,8 +129,8 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   limits.upload_millis = settings.upload_hours * 3'600'000;
   limits.keep_free_bytes = static_cast<uint64_t>(settings.keep_free_mib) << 20;
   state = std::make_unique<JobsState>(JobsState{*store, *store, *blobs, clock, watchers, timers, uploads, manifests,
-                                                leases, offers, contacts, collection, limits, LargestMemory(*devices), blob_root,
-                                                authenticator.checks() ? kWorkerPrincipal : "",
+                                                leases, offers, contacts, collection, limits, LargestMemory(*devices),
+                                                blob_root, authenticator.checks() ? kWorkerPrincipal : "",
                                                 [folder] { return FreeBytes(folder); }});
   return absl::OkStatus();
 }
