@@ -12,6 +12,8 @@
 #include "client/cli/command.h"
 #include "client/cli/errors.h"
 #include "client/cli/output.h"
+#include "core/base/address.h"
+#include "core/base/bearer_token.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 
@@ -139,9 +141,9 @@ absl::Status CheckSettings(const CLI::App& app, const Settings& settings, int ar
   const auto annotated = [&](const absl::Status& status, const std::string& name) {
     return status.ok() ? status : Annotate(status, SourceOf(app, name, argc, argv));
   };
-  GWQ_RETURN_IF_ERROR(annotated(client::CheckAddress(settings.jobs), "--jobs"));
-  GWQ_RETURN_IF_ERROR(annotated(client::CheckAddress(settings.infer), "--infer"));
-  return annotated(client::CheckToken(settings.token), "--token");
+  GWQ_RETURN_IF_ERROR(annotated(CheckAddress(settings.jobs), "--jobs"));
+  GWQ_RETURN_IF_ERROR(annotated(CheckAddress(settings.infer), "--infer"));
+  return annotated(CheckBearerToken(settings.token), "--token");
 }
 
 // Every file that --config names, as one word or two.

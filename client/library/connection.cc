@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
+#include "core/base/address.h"
+#include "core/base/bearer_token.h"
 #include "core/io/json.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -35,19 +35,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
 
 absl::Status CheckEndpoint(const Endpoint& endpoint) {
   GWQ_RETURN_IF_ERROR(Annotate(CheckAddress(endpoint.address), "address"));
-  return Annotate(CheckToken(endpoint.token), "token");
-}
-
-bool IsPort(std::string_view text) {
-  uint32_t port = 0;
-  return text.find_first_not_of("0123456789") == std::string_view::npos &&
-         absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &port) && port >= 1 && port <= 65535;
-}
-
-bool IsHost(std::string_view text) {
-  const bool readable = std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~' && byte != '/'; });
-  const bool bracketed = text.starts_with('[') && text.ends_with(']');
-  return !text.empty() && readable && (bracketed || text.find(':') == std::string_view::npos);
+  return Annotate(CheckBearerToken(endpoint.token), "token");
 }
 
 // Whether the call's request went out to somebody. gRPC has no other sign of it: a connection that was never made and a
@@ -94,29 +82,6 @@ absl::Status CheckBelow(const google::protobuf::Message& message, const std::str
 }  // namespace
 
 absl::Status CheckUtf8(const google::protobuf::Message& message) { return CheckBelow(message, ""); }
-
-absl::Status CheckAddress(std::string_view address) {
-  const size_t colon = address.rfind(':');
-  for (const std::string_view scheme : {"unix:", "dns:"}) {
-    if (address.starts_with(scheme) && address.size() > scheme.size()) return absl::OkStatus();
-  }
-  if (colon != std::string_view::npos && IsHost(address.substr(0, colon)) && IsPort(address.substr(colon + 1))) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      fmt::format("'{}' is no address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or [::1]:7411",
-                  ToValidUtf8(address.substr(0, 80))));
-}
-
-absl::Status CheckToken(std::string_view token) {
-  const auto bad = std::ranges::find_if(token, [](char byte) { return byte < ' ' || byte > '~'; });
-  if (bad == token.end()) return absl::OkStatus();
-  const bool control = static_cast<unsigned char>(*bad) < 0x80;
-  return absl::InvalidArgumentError(fmt::format(
-      "byte {} of {} of the bearer token is {}: a header takes printable ASCII only; take the token anew, without a "
-      "line's end",
-      bad - token.begin() + 1, token.size(), control ? "a control character" : "not ASCII"));
-}
 
 Connection::Connection(Endpoint endpoint, Canceller* canceller)
     : endpoint_(std::move(endpoint)),

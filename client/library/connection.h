@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "client/library/canceller.h"
@@ -23,12 +22,6 @@ struct Endpoint {
   std::string service = "the service";  // what should answer there, as messages name it
 };
 
-// INVALID_ARGUMENT where `address` is no HOST:PORT ([HOST]:PORT for IPv6), and no unix:PATH or dns:NAME, which gRPC
-// takes as well.
-[[nodiscard]] absl::Status CheckAddress(std::string_view address);
-// INVALID_ARGUMENT where `token` has a byte that no header may have; it is told where, and nothing of the token.
-[[nodiscard]] absl::Status CheckToken(std::string_view token);
-
 // Thread-safe. Connects lazily; the first call tells whether somebody answers, after up to a second of attempts.
 class Connection {
  public:
@@ -43,7 +36,7 @@ class Connection {
   // Sets token and deadline on a context for a single answer; blocks and fails as PrepareStream does.
   [[nodiscard]] absl::Status PrepareUnary(grpc::ClientContext& context) const;
   // Sets the token; no deadline. Blocks until the channel is connected, for a second at most. INVALID_ARGUMENT for an
-  // endpoint that CheckAddress or CheckToken refuses: no call may be made with it.
+  // endpoint that CheckAddress or CheckBearerToken refuses: no call may be made with it.
   [[nodiscard]] absl::Status PrepareStream(grpc::ClientContext& context) const;
 
  private:

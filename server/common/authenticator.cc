@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <sstream>
 
+#include "core/base/bearer_token.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
 
@@ -15,14 +15,6 @@ constexpr size_t kMinTokenLength = 16;
 constexpr std::string_view kScheme = "Bearer ";
 
 }  // namespace
-
-absl::Status CheckTokenBytes(std::string_view field, std::string_view token) {
-  const auto wrong = std::ranges::find_if(token, [](char c) { return c <= ' ' || c > '~'; });
-  if (wrong == token.end()) return absl::OkStatus();
-  return InvalidField(field, fmt::format("byte {} is 0x{:02x}, and a token is printable ASCII without blanks; look for "
-                                         "a line end that came along",
-                                         wrong - token.begin(), static_cast<unsigned char>(*wrong)));
-}
 
 absl::StatusOr<Authenticator> Authenticator::FromText(std::string_view text) {
   Authenticator out;
@@ -40,9 +32,7 @@ absl::StatusOr<Authenticator> Authenticator::FromText(std::string_view text) {
           fmt::format("tokens: the token in line {} has {} characters, at least {} are needed", number, token.size(),
                       kMinTokenLength));
     }
-    if (const absl::Status bytes = CheckTokenBytes("tokens", token); !bytes.ok()) {
-      return Annotate(bytes, fmt::format("line {}", number));
-    }
+    GWQ_RETURN_IF_ERROR(Annotate(CheckBearerToken(token), fmt::format("tokens: line {}", number)));
     if (!out.principals_.emplace(Sha256Of(token).Hex(), principal).second) {
       return absl::InvalidArgumentError(fmt::format("tokens: line {} repeats a token", number));
     }

@@ -12,17 +12,13 @@ namespace gwq {
 // The principal of everybody where no tokens are configured.
 inline constexpr std::string_view kLocalPrincipal = "local";
 
-// INVALID_ARGUMENT on `field` where a byte of the token is none that an HTTP header may carry (printable ASCII without
-// blanks): gRPC ends a process that tries. An empty token is fine. The token itself is not told.
-[[nodiscard]] absl::Status CheckTokenBytes(std::string_view field, std::string_view token);
-
 // Any thread may ask; tokens are added before the service starts.
 class Authenticator {
  public:
   // Everybody is kLocalPrincipal.
   Authenticator() = default;
   // A file of lines "TOKEN PRINCIPAL"; empty lines and lines that start with '#' are skipped. A token has at least 16
-  // characters, all of them printable ASCII.
+  // characters, and CheckBearerToken takes it.
   [[nodiscard]] static absl::StatusOr<Authenticator> FromText(std::string_view text);
 
   // One more token; what the service gives to its own workers. Does nothing where everybody is kLocalPrincipal.

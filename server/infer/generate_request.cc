@@ -19,6 +19,7 @@ namespace gwq {
 namespace {
 
 constexpr int64_t kDefaultMaxTokens = 256;
+constexpr int kMaxMessages = 1000;
 
 class TextDecoder final : public TokenDecoder {
  public:
@@ -101,8 +102,14 @@ absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, co
   return std::move(prompt->tokens);
 }
 
+absl::Status CheckMessageCount(int count, std::string_view field) {
+  if (count == 0) return InvalidField(field, "is empty; a conversation has at least one message");
+  if (count <= kMaxMessages) return absl::OkStatus();
+  return InvalidField(field, fmt::format("{} messages, the limit is {}; leave the oldest out", count, kMaxMessages));
+}
+
 absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts) {
-  if (chat.messages().empty()) return InvalidField("chat.messages", "is empty; a chat has at least one message");
+  GWQ_RETURN_IF_ERROR(CheckMessageCount(chat.messages_size(), "chat.messages"));
   std::vector<ChatMessage> messages;
   for (int i = 0; i < chat.messages_size(); ++i) {
     if (chat.messages(i).role().empty()) {

@@ -15,22 +15,30 @@ namespace gwq {
 namespace {
 
 constexpr std::chrono::seconds kCallTime{10};
+// Longest time between attempts to connect: the calls that do not wait fail meanwhile, though gwq-jobs may be back.
+constexpr int kReconnectMillis = 1000;
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMillis);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
 
 class JobsSource final : public ModelSource {
  public:
   JobsSource(const JobsSourceOptions& options, std::string holder)
       : options_(options),
         holder_(std::move(holder)),
-        stub_(v1::ArtifactService::NewStub(grpc::CreateChannel(options.address, grpc::InsecureChannelCredentials()))) {}
+        stub_(v1::ArtifactService::NewStub(OpenChannel(options.address))) {}
 
-  absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name, WhenAway when_away) override {
     v1::ResolveRequest request;
     request.set_name(name);
     request.set_holder(HolderOf(caller));
     request.set_hold_millis(options_.hold_millis);
     v1::ResolveResponse response;
     grpc::ClientContext context;
-    Prepare(caller, context);
+    Prepare(caller, when_away, context);
     GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response)));
     ResolvedModel resolved;
     resolved.name = response.name();
@@ -45,7 +53,7 @@ class JobsSource final : public ModelSource {
     request.set_holder(HolderOf(caller));
     google::protobuf::Empty response;
     grpc::ClientContext context;
-    Prepare(caller, context);
+    Prepare(caller, WhenAway::kWait, context);
     return ToStatus(stub_->ReleaseHold(&context, request, &response));
   }
 
@@ -57,9 +65,9 @@ class JobsSource final : public ModelSource {
     if (caller.authorization.empty()) return holder_;
     return fmt::format("{}-{}", holder_, Sha256Of(caller.principal).Hex().substr(0, 16));
   }
-  void Prepare(const Caller& caller, grpc::ClientContext& context) const {
+  void Prepare(const Caller& caller, WhenAway when_away, grpc::ClientContext& context) const {
     context.set_deadline(std::chrono::system_clock::now() + kCallTime);
-    context.set_wait_for_ready(true);
+    context.set_wait_for_ready(when_away == WhenAway::kWait);
     if (!caller.authorization.empty()) {
       context.AddMetadata("authorization", caller.authorization);
     } else if (!options_.token.empty()) {

@@ -13,6 +13,13 @@ namespace {
 
 std::string Mib(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
 
+absl::Status CheckContext(const ServedModel& model, int64_t max_context_tokens) {
+  const int64_t context = model.engine().limits().max_context_tokens;
+  if (max_context_tokens == 0 || max_context_tokens == context) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format("{} is loaded with a context of {} tokens, not {}; unload it first",
+                                                   model.name(), context, max_context_tokens));
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::string& principal,
@@ -21,17 +28,12 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::stri
   MutexLock lock(mutex_);
   const auto found = models_.find({principal, resolved.name});
   if (found == models_.end()) return std::shared_ptr<ServedModel>();
-  ServedModel& model = *found->second;
+  const ServedModel& model = *found->second;
   if (model.digest() != resolved.digest.Hex()) {
     return absl::FailedPreconditionError(fmt::format("{} is loaded with digest {} and now means {}; unload it first",
                                                      resolved.name, model.digest(), resolved.digest.Hex()));
   }
-  const int64_t context = model.engine().limits().max_context_tokens;
-  if (max_context_tokens != 0 && max_context_tokens != context) {
-    return absl::FailedPreconditionError(
-        fmt::format("{} is loaded with a context of {} tokens, not {}; unload it first", resolved.name, context,
-                    max_context_tokens));
-  }
+  GWQ_RETURN_IF_ERROR(CheckContext(model, max_context_tokens));
   return found->second;
 }
 
@@ -45,7 +47,16 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& call
   }
   MutexLock one_load(loading_);
   GWQ_RETURN_IF_ERROR(check());
-  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name));
+  const bool can_answer = Find(caller.principal, name).ok();
+  absl::StatusOr<ResolvedModel> asked = source_.Resolve(caller, name, can_answer ? WhenAway::kFail : WhenAway::kWait);
+  if (absl::IsUnavailable(asked.status())) {
+    // An unload may have come between. The hold stays with the token that gwq-jobs has accepted.
+    const auto found = Find(caller.principal, name);
+    if (!found.ok()) return asked.status();
+    GWQ_RETURN_IF_ERROR(CheckContext(**found, max_context_tokens));
+    return found;
+  }
+  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, std::move(asked));
   GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(caller.principal, resolved, max_context_tokens));
   // Also where it is present: the token that came last is the one that renews it.
   holds_.Keep(caller, resolved);

@@ -30,6 +30,9 @@ class ModelTable {
   // Loads what `name` stands for to the caller, or answers it where that is loaded already. One load runs at a time:
   // two would need the memory of both at their peak. FAILED_PRECONDITION where the caller has it loaded with other
   // bytes or another context; RESOURCE_EXHAUSTED where it would go over the limit, naming what the caller has loaded.
+  // Where the source is UNAVAILABLE, answers what Find gives, if that has the context: whether the name means other
+  // bytes by now is told once the source is back. With something to answer a refused connection costs no time; a source
+  // that accepts the call and is silent costs that call's time, 10 s for gwq-jobs.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const Caller& caller, const std::string& name,
                                                                   int64_t max_context_tokens,
                                                                   const std::function<absl::Status()>& check);

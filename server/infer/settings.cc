@@ -2,25 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <sstream>
 #include <string_view>
 
 #include "core/backend/cpu/cpu_features.h"
+#include "core/base/address.h"
+#include "core/base/bearer_token.h"
 #include "core/base/status.h"
 
 namespace gwq {
 namespace {
 
-// HOST:PORT, or what gRPC resolves by itself, as unix:PATH or dns:///HOST:PORT.
-bool IsAddress(std::string_view text) {
-  if (text.starts_with("unix:") || text.starts_with("dns:")) return true;
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return false;
-  const std::string_view port = text.substr(colon + 1);
-  uint16_t number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  return error == std::errc() && end == port.data() + port.size() && number != 0;
+// `checked` as a violation of the setting.
+absl::Status OfSetting(std::string_view name, const absl::Status& checked) {
+  return checked.ok() ? checked : InvalidField(name, MessageOf(checked));
 }
 
 }  // namespace
@@ -70,10 +65,8 @@ absl::Status CheckInferSettings(const InferSettings& settings) {
   if (settings.jobs.empty() && settings.blobs.empty()) {
     return InvalidField("jobs", "is not set, and neither is blobs: give the address of gwq-jobs, or a blob folder");
   }
-  if (!settings.jobs.empty() && !IsAddress(settings.jobs)) {
-    return InvalidField("jobs", fmt::format("'{}' is not HOST:PORT", settings.jobs));
-  }
-  GWQ_RETURN_IF_ERROR(CheckTokenBytes("jobs-token", settings.jobs_token));
+  if (!settings.jobs.empty()) GWQ_RETURN_IF_ERROR(OfSetting("jobs", CheckAddress(settings.jobs)));
+  GWQ_RETURN_IF_ERROR(OfSetting("jobs-token", CheckBearerToken(settings.jobs_token)));
   if (settings.isa != "auto") {
     const absl::StatusOr<IsaLevel> level = ParseIsaLevel(settings.isa);
     if (!level.ok())

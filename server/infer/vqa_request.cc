@@ -13,7 +13,6 @@ namespace gwq {
 namespace {
 
 constexpr int kMaxChoices = 1000;
-constexpr int kMaxMessages = 1000;
 constexpr int kMaxParts = 4096;
 
 absl::Status ReadImages(const ServedModel& model, const v1::VqaRequest& request, const std::string& principal,
@@ -87,10 +86,7 @@ absl::Status ReadPart(const v1::DialoguePart& part, const std::string& field, in
 absl::Status ReadDialogue(const v1::VqaRequest& request, const ImageLimits& limits, VqaInput& out) {
   out.text_field = "dialogue.messages";
   const auto& messages = request.dialogue().messages();
-  if (messages.empty()) return InvalidField(out.text_field, "is empty; a dialogue has at least one message");
-  if (messages.size() > kMaxMessages) {
-    return InvalidField(out.text_field, fmt::format("{} messages, the limit is {}", messages.size(), kMaxMessages));
-  }
+  GWQ_RETURN_IF_ERROR(CheckMessageCount(messages.size(), out.text_field));
   int parts = 0;
   for (int i = 0; i < messages.size(); ++i) {
     const std::string field = fmt::format("dialogue.messages[{}]", i);

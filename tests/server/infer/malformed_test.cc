@@ -121,6 +121,13 @@ TEST_F(MalformedTest, TokenizeAndDetokenizeNameTheField) {
   };
   EXPECT_EQ(ViolatedField(tokenize([](auto&) {})), "input");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) { r.mutable_chat(); })), "chat.messages");
+  const auto messages = [&](int count) {
+    return tokenize([&](auto& r) {
+      for (int i = 0; i < count; ++i) r.mutable_chat()->add_messages()->set_role(std::string("user"));
+    });
+  };
+  EXPECT_TRUE(messages(1000).ok());
+  EXPECT_EQ(ViolatedField(messages(1001)), "chat.messages");
   EXPECT_TRUE(tokenize([](auto& r) { r.set_text(std::string(1 << 20, 'a')); }).ok());
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) { r.set_text(std::string((1 << 20) + 1, 'a')); })), "text");
   EXPECT_EQ(ViolatedField(tokenize([](auto& r) {

@@ -1,0 +1,110 @@
+// Loading while gwq-jobs is away.
+#include "server/infer/model_table.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/io/file_system.h"
+#include "core/storage/local_blob_store.h"
+#include "tests/server/infer/tiny_model.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_folder.h"
+
+namespace gwq::testing {
+namespace {
+
+// Answers what it is told to, and keeps what it was asked.
+class FakeSource final : public ModelSource {
+ public:
+  absl::StatusOr<ResolvedModel> answer = absl::UnavailableError("gwq-jobs is away");
+  std::vector<WhenAway> resolves;
+  std::vector<std::string> releases;  // the headers they came with
+
+ private:
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string&, WhenAway when_away) override {
+    resolves.push_back(when_away);
+    return answer;
+  }
+  absl::Status Release(const Caller& caller, const Digest&) override {
+    releases.push_back(caller.authorization);
+    return absl::OkStatus();
+  }
+  int64_t hold_millis() const override { return 0; }
+};
+
+class ModelTableTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<std::shared_ptr<ServedModel>> Load(const std::string& name, int64_t context = 0) {
+    return table_.Load(caller_, name, context, [] { return absl::OkStatus(); });
+  }
+  // "models/tiny", and from then on the source is UNAVAILABLE.
+  std::shared_ptr<ServedModel> LoadTinyAndGoAway() {
+    const auto store = OpenLocalBlobStore(LocalFileSystem(), folder_.path(), SystemClock());
+    EXPECT_THAT(store, IsOk());
+    const auto digest = ImportTinyModel(**store, 1);
+    EXPECT_THAT(digest, IsOk());
+    source_.answer = ResolvedModel{"models/tiny", *digest, folder_.path()};
+    auto loaded = Load("tiny", 64);
+    EXPECT_THAT(loaded, IsOk());
+    source_.answer = absl::UnavailableError("gwq-jobs is away");
+    source_.resolves.clear();
+    return loaded.value_or(nullptr);
+  }
+
+  FakeSource source_;
+  Caller caller_{.principal = "alice", .authorization = "Bearer accepted"};
+
+ private:
+  const TempFolder folder_;
+  const Log log_{"test", LogLevel::kError};
+  Metrics metrics_;
+  std::unique_ptr<Backend> backend_ = *CreateCpuBackend({.threads = 1, .isa = {}});
+  Holds holds_{source_, log_};
+  ModelLoader loader_{*backend_, metrics_, SystemClock(), LoadOptions()};
+
+ protected:
+  ModelTable table_{source_, holds_, loader_};
+};
+
+TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWithoutWaitingForASourceThatIsAway) {
+  const auto loaded = LoadTinyAndGoAway();
+  ASSERT_NE(loaded, nullptr);
+  for (const char* const name : {"tiny", "models/tiny"}) {
+    const auto again = Load(name);
+    ASSERT_THAT(again, IsOk()) << name;
+    EXPECT_EQ(*again, loaded);
+  }
+  EXPECT_THAT(Load("tiny", 64), IsOk());
+  EXPECT_EQ(source_.resolves, std::vector<WhenAway>(3, WhenAway::kFail));
+  EXPECT_THAT(Load("tiny", 128), HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(ModelTableTest, WhatTheCallerHasNotLoadedWaitsForTheSourceAndIsUnavailable) {
+  ASSERT_NE(LoadTinyAndGoAway(), nullptr);
+  EXPECT_THAT(Load("artifacts/tiny"), HasCode(absl::StatusCode::kUnavailable));
+  caller_.principal = "bob";
+  EXPECT_THAT(Load("tiny"), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(source_.resolves, std::vector<WhenAway>(2, WhenAway::kWait));
+}
+
+TEST_F(ModelTableTest, WhatTheSourceAnswersIsNotMaskedByWhatIsLoaded) {
+  ASSERT_NE(LoadTinyAndGoAway(), nullptr);
+  for (const absl::Status& refusal : {absl::PermissionDeniedError("no"), absl::NotFoundError("gone"),
+                                      absl::UnauthenticatedError("who?"), absl::InternalError("damaged")}) {
+    source_.answer = refusal;
+    EXPECT_EQ(Load("tiny").status(), refusal);
+  }
+}
+
+TEST_F(ModelTableTest, AHoldStaysWithTheTokenThatTheSourceAccepted) {
+  ASSERT_NE(LoadTinyAndGoAway(), nullptr);
+  caller_.authorization = "Bearer never-seen-there";
+  EXPECT_THAT(Load("tiny"), IsOk());
+  EXPECT_THAT(table_.Unload("alice", "tiny", std::chrono::steady_clock::now()), IsOk());
+  EXPECT_EQ(source_.releases, std::vector<std::string>{"Bearer accepted"});
+}
+
+}  // namespace
+}  // namespace gwq::testing
