@@ -25,7 +25,6 @@ absl::Status CheckContext(const ServedModel& model, int64_t max_context_tokens) 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::string& principal,
                                                                  const ResolvedModel& resolved,
                                                                  int64_t max_context_tokens) const {
-  MutexLock lock(mutex_);
   const auto found = models_.find({principal, resolved.name});
   if (found == models_.end()) return std::shared_ptr<ServedModel>();
   const ServedModel& model = *found->second;
@@ -37,6 +36,26 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::stri
   return found->second;
 }
 
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Again(const Caller& caller, const std::string& name,
+                                                               int64_t max_context_tokens) {
+  if (!Find(caller.principal, name).ok()) return std::shared_ptr<ServedModel>();
+  const absl::StatusOr<ResolvedModel> resolved = source_.Resolve(caller, name, WhenAway::kFail);
+  if (absl::IsUnavailable(resolved.status())) {
+    // An unload may have come between. The hold stays with the token that gwq-jobs has accepted.
+    const auto found = Find(caller.principal, name);
+    if (!found.ok()) return std::shared_ptr<ServedModel>();
+    GWQ_RETURN_IF_ERROR(CheckContext(**found, max_context_tokens));
+    return found;
+  }
+  GWQ_RETURN_IF_ERROR(resolved.status());
+  // An unload gives the hold up after it has taken the model out, so that what is kept here is not left over.
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(caller.principal, *resolved, max_context_tokens));
+  // The token that came last is the one that renews it.
+  if (present != nullptr) holds_.Keep(caller, *resolved);
+  return present;
+}
+
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& caller, const std::string& name,
                                                               int64_t max_context_tokens,
                                                               const std::function<absl::Status()>& check) {
@@ -45,23 +64,15 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& call
     return InvalidField("max_context_tokens",
                         fmt::format("{} is negative; 0 takes the model's own", max_context_tokens));
   }
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Again(caller, name, max_context_tokens));
+  if (present != nullptr) return present;
   MutexLock one_load(loading_);
   GWQ_RETURN_IF_ERROR(check());
-  const bool can_answer = Find(caller.principal, name).ok();
-  absl::StatusOr<ResolvedModel> asked = source_.Resolve(caller, name, can_answer ? WhenAway::kFail : WhenAway::kWait);
-  if (absl::IsUnavailable(asked.status())) {
-    // An unload may have come between. The hold stays with the token that gwq-jobs has accepted.
-    const auto found = Find(caller.principal, name);
-    if (!found.ok()) return asked.status();
-    GWQ_RETURN_IF_ERROR(CheckContext(**found, max_context_tokens));
-    return found;
-  }
-  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, std::move(asked));
-  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Present(caller.principal, resolved, max_context_tokens));
-  // Also where it is present: the token that came last is the one that renews it.
-  holds_.Keep(caller, resolved);
+  // The load that this one waited for may have been of the same.
+  GWQ_ASSIGN_OR_RETURN(present, Again(caller, name, max_context_tokens));
   if (present != nullptr) return present;
-
+  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name, WhenAway::kWait));
+  holds_.Keep(caller, resolved);
   const auto admit = [&](uint64_t bytes) { return Admit(caller.principal, resolved.name, bytes); };
   absl::StatusOr<std::shared_ptr<ServedModel>> loaded =
       loader_.Load(caller.principal, resolved, max_context_tokens, admit, check);

@@ -27,9 +27,10 @@ class ModelTable {
   ModelTable(ModelSource& source, Holds& holds, ModelLoader& loader, uint64_t max_loaded_bytes = 0)
       : source_(source), holds_(holds), loader_(loader), max_loaded_bytes_(max_loaded_bytes) {}
 
-  // Loads what `name` stands for to the caller, or answers it where that is loaded already. One load runs at a time:
-  // two would need the memory of both at their peak. FAILED_PRECONDITION where the caller has it loaded with other
-  // bytes or another context; RESOURCE_EXHAUSTED where it would go over the limit, naming what the caller has loaded.
+  // Loads what `name` stands for to the caller, or answers it where that is loaded already, whatever else is being
+  // loaded. One load runs at a time: two would need the memory of both at their peak. FAILED_PRECONDITION where the
+  // caller has it loaded with other bytes or another context; RESOURCE_EXHAUSTED where it would go over the limit,
+  // naming what the caller has loaded.
   // Where the source is UNAVAILABLE, answers what Find gives, if that has the context: whether the name means other
   // bytes by now is told once the source is back. With something to answer a refused connection costs no time; a source
   // that accepts the call and is silent costs that call's time, 10 s for gwq-jobs.
@@ -47,9 +48,14 @@ class ModelTable {
   [[nodiscard]] std::vector<std::shared_ptr<ServedModel>> List(const std::string& principal) const;
 
  private:
+  // Null where it is not loaded.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Present(const std::string& principal,
                                                                      const ResolvedModel& resolved,
-                                                                     int64_t max_context_tokens) const;
+                                                                     int64_t max_context_tokens) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What Load answers without loading; null where it has to load.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Again(const Caller& caller, const std::string& name,
+                                                                   int64_t max_context_tokens);
 
   // Whether `bytes` more have room: RESOURCE_EXHAUSTED for `name` where they do not.
   [[nodiscard]] absl::Status Admit(const std::string& principal, const std::string& name, uint64_t bytes);
@@ -64,8 +70,8 @@ class ModelTable {
   Holds& holds_;
   ModelLoader& loader_;
   const uint64_t max_loaded_bytes_;
-  Mutex loading_;  // held for a whole load; before mutex_
-  mutable Mutex mutex_;
+  Mutex loading_;        // held for a whole load; before mutex_
+  mutable Mutex mutex_;  // before that of holds_
   std::map<std::pair<std::string, std::string>, std::shared_ptr<ServedModel>> models_
       ABSL_GUARDED_BY(mutex_);  // by principal and name
   // All that were loaded and may be in memory still, with their principals.

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <vector>
 
 #include "core/backend/cpu/cpu_backend.h"
@@ -21,9 +23,16 @@ class FakeSource final : public ModelSource {
   absl::StatusOr<ResolvedModel> answer = absl::UnavailableError("gwq-jobs is away");
   std::vector<WhenAway> resolves;
   std::vector<std::string> releases;  // the headers they came with
+  // A call for "silent" tells of its begin and is answered NOT_FOUND at the end.
+  std::promise<void> silence_begins, silence_ends;
 
  private:
-  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string&, WhenAway when_away) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, WhenAway when_away) override {
+    if (name == "silent") {
+      silence_begins.set_value();
+      silence_ends.get_future().wait();
+      return absl::NotFoundError(name);
+    }
     resolves.push_back(when_away);
     return answer;
   }
@@ -79,6 +88,21 @@ TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWithoutWaitingForASourceThatIsAway)
   EXPECT_THAT(Load("tiny", 64), IsOk());
   EXPECT_EQ(source_.resolves, std::vector<WhenAway>(3, WhenAway::kFail));
   EXPECT_THAT(Load("tiny", 128), HasCode(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWhileAnotherLoadRuns) {
+  const auto loaded = LoadTinyAndGoAway();
+  ASSERT_NE(loaded, nullptr);
+  source_.answer = ResolvedModel{"models/tiny", *Digest::Parse(loaded->digest()), ""};
+  auto other = std::async(std::launch::async, [this] { return Load("silent"); });
+  source_.silence_begins.get_future().wait();
+  auto again = std::async(std::launch::async, [this] { return Load("tiny"); });
+  EXPECT_EQ(again.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  source_.silence_ends.set_value();
+  const auto answered = again.get();
+  ASSERT_THAT(answered, IsOk());
+  EXPECT_EQ(*answered, loaded);
+  EXPECT_THAT(other.get(), HasCode(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ModelTableTest, WhatTheCallerHasNotLoadedWaitsForTheSourceAndIsUnavailable) {
