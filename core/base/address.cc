@@ -20,8 +20,8 @@ bool IsPort(std::string_view text) {
 
 bool IsHost(std::string_view text) {
   const bool readable = std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~' && byte != '/'; });
-  const bool bracketed = text.starts_with('[') && text.ends_with(']');
-  return !text.empty() && readable && (bracketed || text.find(':') == std::string_view::npos);
+  if (text.starts_with('[')) return readable && text.ends_with(']') && text.size() > 2;
+  return !text.empty() && readable && text.find(':') == std::string_view::npos;
 }
 
 }  // namespace

@@ -22,6 +22,12 @@ struct AcquireOffer {
   uint64_t least_bytes = 0;        // jobs that need less are left to others
 };
 
+// A place among the ended jobs in the order of their ends; at first before all.
+struct EndedPosition {
+  int64_t finished_wall_millis = 0;
+  int64_t sequence = 0;
+};
+
 // Thread-safe. State is durable when a call returns OK. Queue limits are per principal; fairness takes the principal
 // with the fewest running jobs first, then the oldest job that fits the offer.
 class JobStore {
@@ -80,10 +86,15 @@ class JobStore {
                                                                      int max_lines) = 0;
   // Manifests, spec blobs and so on that live jobs need; for garbage collection.
   [[nodiscard]] virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;
-  // Removes, oldest first, at most `most` jobs with their logs that ended before the wall time, other than those that
-  // made what the catalogue has or that an upload names; how many there were. Their ids are NOT_FOUND then, their
-  // request ids new.
-  [[nodiscard]] virtual absl::StatusOr<int64_t> RemoveEnded(int64_t before_wall_millis, int most) = 0;
+  // Goes on from `position` through the jobs that ended before the wall time, oldest first, and removes at most `most`
+  // of them with their logs: those that neither made what the catalogue has nor are named by an upload. Their ids are
+  // NOT_FOUND then, their request ids new. A call looks at a bounded number of jobs; `next` is missing once all were.
+  struct Removed {
+    int64_t removed = 0;
+    std::optional<EndedPosition> next;
+  };
+  [[nodiscard]] virtual absl::StatusOr<Removed> RemoveEnded(int64_t before_wall_millis, const EndedPosition& position,
+                                                            int most) = 0;
   struct LiveCounts {
     int64_t queued = 0;
     int64_t running = 0;

@@ -15,6 +15,7 @@ constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxPageSpecBytes = 1 << 20;
 constexpr int64_t kQueueRetryMillis = 5'000;
 constexpr size_t kMaxLogLineBytes = 4096;
+constexpr int kMaxLookedAt = 200;  // ended jobs in a step of a removal
 
 std::string SelectJobs(std::string_view rest) { return fmt::format("SELECT {} FROM jobs {}", kJobColumns, rest); }
 
@@ -439,19 +440,42 @@ absl::StatusOr<std::vector<Job>> SqliteStore::LiveJobs() {
   return jobs;
 }
 
-absl::StatusOr<int64_t> SqliteStore::RemoveEnded(int64_t before_wall_millis, int most) {
-  MutexLock lock(mutex_);
-  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+absl::StatusOr<std::vector<int64_t>> SqliteStore::Unneeded(int64_t before_wall_millis, int most,
+                                                           std::optional<EndedPosition>& position) {
   GWQ_ASSIGN_OR_RETURN(
-      Statement statement,
-      database_->Prepare("DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state >= 2 AND finished < ? "
-                         "AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.job = jobs.id) "
-                         "AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.commit_job = jobs.id) "
-                         "ORDER BY finished LIMIT ?)"));
-  GWQ_RETURN_IF_ERROR(statement.Bind(before_wall_millis, most).Run());
-  const int64_t removed = database_->Changes();
+      Statement ended,
+      database_->Prepare(
+          "SELECT seq, finished, EXISTS (SELECT 1 FROM entries WHERE entries.job = jobs.id) "
+          "OR EXISTS (SELECT 1 FROM uploads WHERE uploads.commit_job = jobs.id) FROM jobs "
+          "WHERE state >= 2 AND (finished, seq) > (?, ?) AND finished < ? ORDER BY finished, seq LIMIT ?"));
+  ended.Bind(position->finished_wall_millis, position->sequence, before_wall_millis, kMaxLookedAt);
+  std::vector<int64_t> unneeded;
+  for (int looked_at = 0; std::ssize(unneeded) < most; ++looked_at) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, ended.Step());
+    if (!more) {
+      if (looked_at < kMaxLookedAt) position.reset();
+      break;
+    }
+    position = EndedPosition{ended.Int(1), ended.Int(0)};
+    if (ended.Int(2) == 0) unneeded.push_back(position->sequence);
+  }
+  return unneeded;
+}
+
+absl::StatusOr<JobStore::Removed> SqliteStore::RemoveEnded(int64_t before_wall_millis, const EndedPosition& position,
+                                                           int most) {
+  MutexLock lock(mutex_);
+  Removed out{.removed = 0, .next = position};
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> unneeded, Unneeded(before_wall_millis, most, out.next));
+  if (unneeded.empty()) return out;
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const int64_t sequence : unneeded) {
+    GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("DELETE FROM jobs WHERE seq = ?"));
+    GWQ_RETURN_IF_ERROR(statement.Bind(sequence).Run());
+  }
   GWQ_RETURN_IF_ERROR(transaction.Commit());
-  return removed;
+  out.removed = std::ssize(unneeded);
+  return out;
 }
 
 absl::StatusOr<JobStore::LiveCounts> SqliteStore::CountLive() {

@@ -85,6 +85,7 @@ PRAGMA user_version = 2;
     R"(
 CREATE INDEX jobs_by_end ON jobs (finished) WHERE state >= 2;
 CREATE INDEX entries_by_job ON entries (job);
+CREATE INDEX uploads_by_job ON uploads (commit_job);
 PRAGMA user_version = 3;
 )"};
 

@@ -56,7 +56,7 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,
                                                uint64_t first_index, int max_lines) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
-  absl::StatusOr<int64_t> RemoveEnded(int64_t before_wall_millis, int most) override;
+  absl::StatusOr<Removed> RemoveEnded(int64_t before_wall_millis, const EndedPosition& position, int most) override;
   absl::StatusOr<LiveCounts> CountLive() override;
   void SetListener(std::function<void(const std::string& job_id)> listener) override;
 
@@ -107,6 +107,10 @@ class SqliteStore final : public JobStore, public Catalogue {
   void EndAttempt(JobRow& row, const JobError& error, bool retryable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<uint64_t> NextFencingToken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AppendLogs(int64_t sequence, const std::vector<std::string>& lines)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sequences of ended jobs that nothing needs; moves `position`, and resets it at the end.
+  absl::StatusOr<std::vector<int64_t>> Unneeded(int64_t before_wall_millis, int most,
+                                                std::optional<EndedPosition>& position)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Publish(const Job& job, const CatalogueEntry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -17,8 +17,9 @@ namespace gwq {
 struct InferEnvironment {
   CallEnvironment call;
   ModelTable& models;
-  Executor& loads;   // loads and unloads take long and must not hold up other calls
-  Executor& images;  // decoding and encoding images; its queue bounds the requests whose images wait
+  Executor& loads;    // loads and unloads take long and must not hold up other calls
+  Executor& lookups;  // what a name means is asked of gwq-jobs, which may take its time
+  Executor& images;   // decoding and encoding images; its queue bounds the requests whose images wait
   ImageStore& image_store;
   ImageMemory& image_memory;
   ImageLimits image_limits;

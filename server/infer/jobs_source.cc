@@ -15,6 +15,8 @@ namespace gwq {
 namespace {
 
 constexpr std::chrono::seconds kCallTime{10};
+// Of a call that has something to fall back on.
+constexpr std::chrono::seconds kShortCallTime{2};
 // Longest time between attempts to connect: the calls that do not wait fail meanwhile, though gwq-jobs may be back.
 constexpr int kReconnectMillis = 1000;
 
@@ -23,6 +25,8 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMillis);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
+
+std::chrono::seconds TimeOf(WhenAway when_away) { return when_away == WhenAway::kWait ? kCallTime : kShortCallTime; }
 
 class JobsSource final : public ModelSource {
  public:
@@ -39,7 +43,7 @@ class JobsSource final : public ModelSource {
     v1::ResolveResponse response;
     grpc::ClientContext context;
     Prepare(caller, when_away, context);
-    GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response)));
+    GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response), when_away));
     ResolvedModel resolved;
     resolved.name = response.name();
     GWQ_ASSIGN_OR_RETURN(resolved.digest, Digest::Parse(response.digest()));
@@ -54,7 +58,7 @@ class JobsSource final : public ModelSource {
     google::protobuf::Empty response;
     grpc::ClientContext context;
     Prepare(caller, WhenAway::kWait, context);
-    return ToStatus(stub_->ReleaseHold(&context, request, &response));
+    return ToStatus(stub_->ReleaseHold(&context, request, &response), WhenAway::kWait);
   }
 
   int64_t hold_millis() const override { return options_.hold_millis; }
@@ -66,7 +70,7 @@ class JobsSource final : public ModelSource {
     return fmt::format("{}-{}", holder_, Sha256Of(caller.principal).Hex().substr(0, 16));
   }
   void Prepare(const Caller& caller, WhenAway when_away, grpc::ClientContext& context) const {
-    context.set_deadline(std::chrono::system_clock::now() + kCallTime);
+    context.set_deadline(std::chrono::system_clock::now() + TimeOf(when_away));
     context.set_wait_for_ready(when_away == WhenAway::kWait);
     if (!caller.authorization.empty()) {
       context.AddMetadata("authorization", caller.authorization);
@@ -74,13 +78,13 @@ class JobsSource final : public ModelSource {
       context.AddMetadata("authorization", "Bearer " + options_.token);
     }
   }
-  absl::Status ToStatus(const grpc::Status& status) const {
+  absl::Status ToStatus(const grpc::Status& status, WhenAway when_away) const {
     if (status.ok()) return absl::OkStatus();
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       return absl::UnavailableError(
           fmt::format("gwq-jobs at {} did not answer within {} s; is it running, and is "
                       "--jobs its address?",
-                      options_.address, kCallTime.count()));
+                      options_.address, TimeOf(when_away).count()));
     }
     const bool unknown = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
     return absl::Status(

@@ -19,6 +19,7 @@
 namespace gwq {
 namespace {
 
+constexpr int kLookupThreads = 8;
 constexpr int kLoadThreads = 2;  // an unload that waits for its requests must not hold up a load
 constexpr size_t kMaxQueuedLoads = 64;
 
@@ -101,12 +102,14 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
 
   Executor executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls));
   Executor loads(kLoadThreads, kMaxQueuedLoads);
+  Executor lookups(kLookupThreads, static_cast<size_t>(settings.service.max_queued_calls));
   Executor images(static_cast<int>(settings.image_threads), static_cast<size_t>(settings.max_queued_images));
   ImageStore image_store(static_cast<size_t>(settings.image_store_mib) << 20);
   ImageMemory image_memory(static_cast<size_t>(settings.image_memory_mib) << 20);
   InferenceService service(InferEnvironment{.call = {executor, authenticator, metrics, log},
                                             .models = models,
                                             .loads = loads,
+                                            .lookups = lookups,
                                             .images = images,
                                             .image_store = image_store,
                                             .image_memory = image_memory,

@@ -15,18 +15,29 @@ class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::Loa
 
  private:
   void Start() override {
-    PostOn(infer_.loads, [this] { Load(); });
+    PostOn(infer_.lookups, [this] { LookUp(); });
   }
   // The load notices between two stages and ends the call then.
   void Cancelled() override {}
 
-  void Load() {
-    const auto check = [this] {
-      return cancelled() ? absl::CancelledError("the load was cancelled") : absl::OkStatus();
-    };
+  absl::Status Check() { return cancelled() ? absl::CancelledError("the load was cancelled") : absl::OkStatus(); }
+  [[nodiscard]] Caller Asker() {
     // Without tokens a header that a caller sends all the same means nothing.
-    const Caller caller{principal(), environment_.authenticator.checks() ? std::string(authorization()) : ""};
-    const auto model = infer_.models.Load(caller, request().name(), request().max_context_tokens(), check);
+    return {principal(), environment_.authenticator.checks() ? std::string(authorization()) : ""};
+  }
+
+  void LookUp() {
+    if (const absl::Status wanted = Check(); !wanted.ok()) return End(wanted);
+    const auto model = infer_.models.Loaded(Asker(), request().name(), request().max_context_tokens());
+    if (!model.ok()) return End(model.status());
+    if (*model == nullptr) return PostOn(infer_.loads, [this] { Load(); });
+    response() = (*model)->Describe();
+    End(absl::OkStatus());
+  }
+
+  void Load() {
+    const auto model =
+        infer_.models.Load(Asker(), request().name(), request().max_context_tokens(), [this] { return Check(); });
     if (!model.ok()) return End(model.status());
     response() = (*model)->Describe();
     environment_.log.Write(LogLevel::kInfo, "model loaded",

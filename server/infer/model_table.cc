@@ -20,6 +20,11 @@ absl::Status CheckContext(const ServedModel& model, int64_t max_context_tokens) 
                                                    model.name(), context, max_context_tokens));
 }
 
+// A source that is full or about to stop answers no more than one that is gone.
+bool IsAway(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsCancelled(status);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::string& principal,
@@ -36,11 +41,18 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Present(const std::stri
   return found->second;
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Again(const Caller& caller, const std::string& name,
-                                                               int64_t max_context_tokens) {
+absl::Status ModelTable::CheckFields(const std::string& name, int64_t max_context_tokens) {
+  if (name.empty()) return InvalidField("name", "is empty; it names a model or artifact of gwq-jobs");
+  if (max_context_tokens >= 0) return absl::OkStatus();
+  return InvalidField("max_context_tokens", fmt::format("{} is negative; 0 takes the model's own", max_context_tokens));
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Loaded(const Caller& caller, const std::string& name,
+                                                                int64_t max_context_tokens) {
+  GWQ_RETURN_IF_ERROR(CheckFields(name, max_context_tokens));
   if (!Find(caller.principal, name).ok()) return std::shared_ptr<ServedModel>();
   const absl::StatusOr<ResolvedModel> resolved = source_.Resolve(caller, name, WhenAway::kFail);
-  if (absl::IsUnavailable(resolved.status())) {
+  if (IsAway(resolved.status())) {
     // An unload may have come between. The hold stays with the token that gwq-jobs has accepted.
     const auto found = Find(caller.principal, name);
     if (!found.ok()) return std::shared_ptr<ServedModel>();
@@ -59,20 +71,19 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Again(const Caller& cal
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& caller, const std::string& name,
                                                               int64_t max_context_tokens,
                                                               const std::function<absl::Status()>& check) {
-  if (name.empty()) return InvalidField("name", "is empty; it names a model or artifact of gwq-jobs");
-  if (max_context_tokens < 0) {
-    return InvalidField("max_context_tokens",
-                        fmt::format("{} is negative; 0 takes the model's own", max_context_tokens));
-  }
-  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Again(caller, name, max_context_tokens));
-  if (present != nullptr) return present;
   MutexLock one_load(loading_);
   GWQ_RETURN_IF_ERROR(check());
   // The load that this one waited for may have been of the same.
-  GWQ_ASSIGN_OR_RETURN(present, Again(caller, name, max_context_tokens));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Loaded(caller, name, max_context_tokens));
   if (present != nullptr) return present;
   GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name, WhenAway::kWait));
-  holds_.Keep(caller, resolved);
+  {
+    MutexLock lock(mutex_);
+    // A bare name may by now mean another one that is loaded.
+    GWQ_ASSIGN_OR_RETURN(present, Present(caller.principal, resolved, max_context_tokens));
+    holds_.Keep(caller, resolved);
+  }
+  if (present != nullptr) return present;
   const auto admit = [&](uint64_t bytes) { return Admit(caller.principal, resolved.name, bytes); };
   absl::StatusOr<std::shared_ptr<ServedModel>> loaded =
       loader_.Load(caller.principal, resolved, max_context_tokens, admit, check);

@@ -27,13 +27,15 @@ class ModelTable {
   ModelTable(ModelSource& source, Holds& holds, ModelLoader& loader, uint64_t max_loaded_bytes = 0)
       : source_(source), holds_(holds), loader_(loader), max_loaded_bytes_(max_loaded_bytes) {}
 
-  // Loads what `name` stands for to the caller, or answers it where that is loaded already, whatever else is being
-  // loaded. One load runs at a time: two would need the memory of both at their peak. FAILED_PRECONDITION where the
-  // caller has it loaded with other bytes or another context; RESOURCE_EXHAUSTED where it would go over the limit,
-  // naming what the caller has loaded.
-  // Where the source is UNAVAILABLE, answers what Find gives, if that has the context: whether the name means other
-  // bytes by now is told once the source is back. With something to answer a refused connection costs no time; a source
-  // that accepts the call and is silent costs that call's time, 10 s for gwq-jobs.
+  // What Load answers without loading, whatever else is being loaded; null where it has to load. Where the source is
+  // away (UNAVAILABLE, or too busy to answer) it is what Find gives, if that has the context: whether the name means
+  // other bytes by now is told once the source is back. FAILED_PRECONDITION where it is loaded with other bytes or
+  // another context.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Loaded(const Caller& caller, const std::string& name,
+                                                                    int64_t max_context_tokens);
+  // Loads what `name` stands for to the caller, or answers it as Loaded does. One load runs at a time: two would need
+  // the memory of both at their peak. RESOURCE_EXHAUSTED where it would go over the limit, naming what the caller has
+  // loaded.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const Caller& caller, const std::string& name,
                                                                   int64_t max_context_tokens,
                                                                   const std::function<absl::Status()>& check);
@@ -53,9 +55,7 @@ class ModelTable {
                                                                      const ResolvedModel& resolved,
                                                                      int64_t max_context_tokens) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What Load answers without loading; null where it has to load.
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Again(const Caller& caller, const std::string& name,
-                                                                   int64_t max_context_tokens);
+  [[nodiscard]] static absl::Status CheckFields(const std::string& name, int64_t max_context_tokens);
 
   // Whether `bytes` more have room: RESOURCE_EXHAUSTED for `name` where they do not.
   [[nodiscard]] absl::Status Admit(const std::string& principal, const std::string& name, uint64_t bytes);

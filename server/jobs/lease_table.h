@@ -21,6 +21,12 @@ class LeaseTable {
     MutexLock lock(mutex_);
     held_[worker] = std::move(held);
   }
+  // Forgets the worker's job where it is this one.
+  void Drop(const std::string& worker, const std::string& job) {
+    MutexLock lock(mutex_);
+    const auto found = held_.find(worker);
+    if (found != held_.end() && found->second.job == job) held_.erase(found);
+  }
   // Forgets the job, whoever held it.
   void Drop(const std::string& job) {
     MutexLock lock(mutex_);

@@ -15,8 +15,8 @@ namespace gwq {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(100);
-// With their logs few enough for calls to come between.
-constexpr int kRemovedAtOnce = 10;
+// Each may have 10,000 lines of log.
+constexpr int kRemovedAtOnce = 4;
 
 }  // namespace
 
@@ -67,9 +67,13 @@ void Maintenance::Tick() {
   }
   if (now >= next_collection_) {
     next_collection_ = now + periods_.collection_millis;
-    RemoveEndedJobs();
     ReportCollection();
+    if (periods_.retention_millis > 0) {
+      removal_ = Removal{.before = state_.clock.WallMillis() - periods_.retention_millis, .position = {}};
+    }
   }
+  // One step a tick: workers, leases and the end of the service wait for no more than that.
+  if (removal_.has_value()) RemoveSomeJobs();
 }
 
 void Maintenance::ReportCollection() {
@@ -80,18 +84,21 @@ void Maintenance::ReportCollection() {
   log_.Write(LogLevel::kInfo, "collect", {{"freed_bytes", *freed}});
 }
 
-void Maintenance::RemoveEndedJobs() {
-  if (periods_.retention_millis == 0) return;
-  const int64_t before = state_.clock.WallMillis() - periods_.retention_millis;
-  for (int64_t removed = 0;;) {
-    const auto some = state_.jobs.RemoveEnded(before, kRemovedAtOnce);
-    if (!some.ok()) return log_.Write(LogLevel::kError, "remove_jobs", {{"error", MessageOf(some.status())}});
-    removed += *some;
-    if (*some == kRemovedAtOnce) continue;
-    metrics_.Counter("gwq_jobs_removed_total", "Ended jobs that were kept long enough and removed.")
-        .Increment(static_cast<double>(removed));
-    return log_.Write(LogLevel::kInfo, "remove_jobs", {{"removed", removed}});
+void Maintenance::RemoveSomeJobs() {
+  const auto some = state_.jobs.RemoveEnded(removal_->before, removal_->position, kRemovedAtOnce);
+  if (!some.ok()) {
+    log_.Write(LogLevel::kError, "remove_jobs", {{"error", MessageOf(some.status())}});
+    return removal_.reset();
   }
+  removal_->removed += some->removed;
+  metrics_.Counter("gwq_jobs_removed_total", "Ended jobs that were kept long enough and removed.")
+      .Increment(static_cast<double>(some->removed));
+  if (some->next.has_value()) {
+    removal_->position = *some->next;
+    return;
+  }
+  log_.Write(LogLevel::kInfo, "remove_jobs", {{"removed", removal_->removed}});
+  removal_.reset();
 }
 
 void Maintenance::KillSilentWorkers() {
@@ -110,7 +117,7 @@ void Maintenance::ExpireLeases() {
   for (const JobStore::ExpiredLease& lease : *leases) {
     // The job is lost to it in any case: one that hangs would keep its device from the others.
     const bool killed = supervisor_ != nullptr && supervisor_->Kill(lease.worker);
-    (void)state_.leases.Take(lease.worker);
+    state_.leases.Drop(lease.worker, lease.job);
     log_.Write(LogLevel::kWarning, "expire_lease", {{"job", lease.job}, {"worker", lease.worker}, {"killed", killed}});
     metrics_.Counter("gwq_leases_expired_total", "Leases that ran out because the worker stopped answering.")
         .Increment();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "core/base/mutex.h"
@@ -19,7 +20,7 @@ class Maintenance {
     int64_t collection_millis = 3'600'000;
     // Blobs younger than this stay: a worker may just have written them for a job that has not ended.
     int64_t grace_millis = 3'600'000;
-    // After which an idle worker that does not ask for a job counts as hanging; longer than a cold start takes.
+    // After which an idle worker that does not ask for a job counts as hanging.
     int64_t silence_millis = 120'000;
     // How long ended jobs that no entry names stay; 0: for ever.
     int64_t retention_millis = 0;
@@ -38,13 +39,13 @@ class Maintenance {
   void KillSilentWorkers();
   // Removes blobs that nothing names; bytes freed.
   [[nodiscard]] absl::StatusOr<uint64_t> Collect();
-  // Removes jobs that ended longer ago than they are kept.
-  void RemoveEndedJobs();
 
  private:
   void Run();
   void ExpireLeases();
   void ReportCollection();
+  // A few of the jobs that ended longer ago than they are kept.
+  void RemoveSomeJobs();
   void Report();
   absl::StatusOr<std::vector<Digest>> Reachable();
   absl::Status AddUploads(std::vector<Digest>& keep);
@@ -56,6 +57,12 @@ class Maintenance {
   const Periods periods_;
   int64_t next_expiry_;
   int64_t next_collection_;
+  struct Removal {
+    int64_t before = 0;  // wall milliseconds
+    EndedPosition position;
+    int64_t removed = 0;
+  };
+  std::optional<Removal> removal_;  // while one goes on
 
   Mutex mutex_;
   CondVar changed_;

@@ -77,7 +77,9 @@ class DeleteOperationHandler final : public OperationCall<lro::DeleteOperationRe
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "operations", request().name()));
     GWQ_RETURN_IF_ERROR(state_.jobs.Get(principal(), id).status());
-    return absl::UnimplementedError("operations are kept: a job is the record of how a model or artifact was made");
+    return absl::UnimplementedError(
+        "operations are not deleted on request: a job is the record of how a model or artifact was made, and others go "
+        "--keep-jobs-days after their end");
   }
 };
 

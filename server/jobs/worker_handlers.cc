@@ -52,10 +52,14 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
  public:
   AcquireHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
                  const v1::AcquireRequest* request, v1::AcquireResponse* response, JobsState& state)
-      : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {}
+      : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {
+    // Also where the call is refused before it starts.
+    state_.contacts.AsksForJob(request->worker());
+  }
   ~AcquireHandler() override {
     state_.timers.Cancel(timer_);
     Leave();
+    state_.contacts.HasAsked(request().worker());
   }
 
  private:
@@ -63,10 +67,10 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     if (const absl::Status admitted = Admit(state_, principal()); !admitted.ok()) return End(admitted);
     if (request().worker().empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
     const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMostWaitMillis);
-    subscription_.Start("", shared_from_this(), [this] { Try(); });
-    waits_ = true;
     state_.offers.Join(request().memory_bytes());
-    state_.contacts.AsksForJob(request().worker());
+    waits_ = true;
+    // From here on Try may run on another thread, and leave.
+    subscription_.Start("", shared_from_this(), [this] { Try(); });
     Try();  // before the timer: a wait of 0 asks once
     timer_ = state_.timers.After(wait, [weak = weak_from_this()] {
       if (const std::shared_ptr<Call> call = weak.lock()) call->End(absl::OkStatus());
@@ -96,7 +100,6 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   void Leave() {
     if (!waits_.exchange(false)) return;
     state_.offers.Leave(request().memory_bytes());
-    state_.contacts.HasAsked(request().worker());
     state_.watchers.Notify("");
   }
 

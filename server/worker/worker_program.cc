@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "core/base/address.h"
 #include "core/base/bearer_token.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
@@ -49,6 +50,7 @@ void AddWorkerSettings(Options& options, WorkerSettings& settings) {
 
 absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log& log) {
   if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
+  GWQ_RETURN_IF_ERROR(Annotate(CheckAddress(settings.jobs), "jobs"));
   if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
   GWQ_RETURN_IF_ERROR(Annotate(CheckBearerToken(settings.token), "token"));
   // A worker that made a store of its own here would only fail job after job.

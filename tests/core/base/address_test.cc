@@ -35,6 +35,7 @@ TEST(AddressTest, WhatNoCallCouldReachIsRefused) {
                                     "here/there:1",
                                     "a b:1",
                                     "\xff:1",
+                                    "[]:1",
                                     "::1:7411",
                                     "[::1:7411",
                                     "dns:",

@@ -317,12 +317,16 @@ TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNam
   }
   ASSERT_TRUE(catalogue().SetUploadCommitted("alice", upload.id, ids[2]).ok());
   const int64_t last_end = Get(ids[4]).finished_wall_millis;
-  EXPECT_EQ(*jobs().RemoveEnded(last_end, 1), 1);
+  const auto first = *jobs().RemoveEnded(last_end, {}, 1);
+  EXPECT_EQ(first.removed, 1);
+  ASSERT_TRUE(first.next.has_value());
   EXPECT_EQ(jobs().Get("alice", ids[0]).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(jobs().Get("alice", ids[3]).ok());
-  EXPECT_EQ(*jobs().RemoveEnded(last_end, 10), 1);
+  const auto rest = *jobs().RemoveEnded(last_end, *first.next, 10);
+  EXPECT_EQ(rest.removed, 1);
+  EXPECT_FALSE(rest.next.has_value());
   EXPECT_EQ(jobs().Get("alice", ids[3]).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(*jobs().RemoveEnded(last_end, 10), 0);
+  EXPECT_EQ(jobs().RemoveEnded(last_end, {}, 10)->removed, 0);
   for (const std::string& kept : {ids[1], ids[2], ids[4]}) EXPECT_TRUE(jobs().Get("alice", kept).ok()) << kept;
   EXPECT_EQ(jobs().Logs("alice", ids[1], 0, 10)->size(), 1u);
   // Its key is free again, and the next job's id and log are its own.
@@ -331,13 +335,41 @@ TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNam
   EXPECT_TRUE(jobs().Logs("alice", again.id, 0, 10)->empty());
 }
 
+TEST_P(JobStoreSuite, ARemovalGoesOnInStepsOfABoundedLengthUntilItHasSeenAllEndedJobs) {
+  constexpr int kEnded = 450;
+  for (int i = 0; i < kEnded; ++i) {
+    const Job job = *Enqueue("alice");
+    if (i % 100 == 99) {
+      const Lease lease = *Acquire();
+      const std::string name = "m" + std::to_string(i);
+      ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("model", name, Sha256Of(name))).ok());
+    } else {
+      ASSERT_TRUE(jobs().Cancel("alice", job.id).ok());
+    }
+  }
+  int64_t removed = 0;
+  int steps = 0;
+  std::optional<EndedPosition> position = EndedPosition();
+  for (; position.has_value(); ++steps) {
+    ASSERT_LT(steps, kEnded);
+    const auto step = *jobs().RemoveEnded(INT64_MAX, *position, 7);
+    EXPECT_LE(step.removed, 7);
+    removed += step.removed;
+    position = step.next;
+  }
+  EXPECT_EQ(removed, kEnded - 4);
+  // What is kept is passed by in long steps.
+  EXPECT_FALSE(jobs().RemoveEnded(INT64_MAX, {}, 7)->next.has_value());
+  EXPECT_EQ(jobs().List("alice", 1000, "")->jobs.size(), 4u);
+}
+
 TEST_P(JobStoreSuite, LiveJobsAreNotRemovedHoweverOld) {
   const std::string running = Enqueue("alice")->id;
   ASSERT_TRUE(Acquire().ok());
   const std::string queued = Enqueue("alice")->id;
   const std::string cancelled = Enqueue("alice")->id;
   ASSERT_TRUE(jobs().Cancel("alice", cancelled).ok());
-  EXPECT_EQ(*jobs().RemoveEnded(INT64_MAX, 10), 1);
+  EXPECT_EQ(jobs().RemoveEnded(INT64_MAX, {}, 10)->removed, 1);
   EXPECT_EQ(jobs().Get("alice", cancelled).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(jobs().Get("alice", running).ok());
   EXPECT_TRUE(jobs().Get("alice", queued).ok());

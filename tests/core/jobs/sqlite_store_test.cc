@@ -183,7 +183,7 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("second");
   if (!store.Cancel("bob", second->id).ok()) return;
   note("cancelled");
-  if (!store.RemoveEnded(INT64_MAX, 10).ok()) return;  // alice's is named by her upload
+  if (!store.RemoveEnded(INT64_MAX, {}, 10).ok()) return;  // alice's is named by her upload
   note("removed");
 }
 

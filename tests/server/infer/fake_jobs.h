@@ -34,6 +34,20 @@ class FakeJobs final : public v1::ArtifactService::Service {
     MutexLock lock(mutex_);
     admitted_.insert(token);
   }
+  // Resolve of that name is not answered until EndSilence.
+  void Silence(const std::string& name) {
+    MutexLock lock(mutex_);
+    silent_ = name;
+  }
+  void EndSilence() {
+    Silence("");
+    changed_.NotifyAll();
+  }
+  // Blocks until a Resolve is not answered.
+  void WaitSilent() {
+    MutexLock lock(mutex_);
+    while (unanswered_ == 0) changed_.Wait(mutex_);
+  }
   // Holds on `digest` that were not released.
   [[nodiscard]] int Holders(const Digest& digest) {
     MutexLock lock(mutex_);
@@ -59,6 +73,10 @@ class FakeJobs final : public v1::ArtifactService::Service {
                        v1::ResolveResponse* response) override {
     const std::string token = TokenOf(*context);
     MutexLock lock(mutex_);
+    ++unanswered_;
+    changed_.NotifyAll();
+    while (!silent_.empty() && silent_ == request->name()) changed_.Wait(mutex_);
+    --unanswered_;
     if (!admitted_.empty() && !admitted_.contains(token)) {
       return {grpc::StatusCode::UNAUTHENTICATED, "the bearer token is not known here"};
     }
@@ -95,6 +113,8 @@ class FakeJobs final : public v1::ArtifactService::Service {
   // Digest to holder to the token that it came with.
   std::map<std::string, std::map<std::string, std::string>> holders_ ABSL_GUARDED_BY(mutex_);
   int resolved_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string silent_ ABSL_GUARDED_BY(mutex_);
+  int unanswered_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gwq::testing

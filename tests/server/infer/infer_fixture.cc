@@ -89,13 +89,15 @@ void InferFixture::Start(const Setup& setup) {
   loader_ = std::make_unique<ModelLoader>(*backend, *metrics, *setup.clock, setup.load);
   models = std::make_unique<ModelTable>(*source_, *holds_, *loader_, setup.max_loaded_bytes);
   executor_ = std::make_unique<Executor>(2, 1000);
-  loads_ = std::make_unique<Executor>(2, 16);
+  loads_ = std::make_unique<Executor>(setup.load_threads, 16);
+  lookups_ = std::make_unique<Executor>(2, 16);
   images_ = std::make_unique<Executor>(1, setup.max_queued_images);
   image_store = std::make_unique<ImageStore>(size_t{1} << 20);
   image_memory = std::make_unique<ImageMemory>(setup.image_memory_bytes);
   service_ = std::make_unique<InferenceService>(InferEnvironment{.call = {*executor_, *authenticator_, *metrics, log_},
                                                                  .models = *models,
                                                                  .loads = *loads_,
+                                                                 .lookups = *lookups_,
                                                                  .images = *images_,
                                                                  .image_store = *image_store,
                                                                  .image_memory = *image_memory,
@@ -113,6 +115,7 @@ void InferFixture::Stop() {
   host_.reset();
   service_.reset();
   images_.reset();
+  lookups_.reset();
   loads_.reset();
   executor_.reset();
   models.reset();

@@ -34,6 +34,7 @@ class InferFixture : public ::testing::Test {
     std::string tokens;      // lines of the token file; empty: everybody is local
     std::string jobs_token;  // the service's own at gwq-jobs
     uint64_t max_loaded_bytes = 0;
+    int load_threads = 2;
     const Clock* clock = &SystemClock();
   };
   // Imported once for all tests of the program.
@@ -77,6 +78,7 @@ class InferFixture : public ::testing::Test {
   std::unique_ptr<ModelLoader> loader_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> loads_;
+  std::unique_ptr<Executor> lookups_;
   std::unique_ptr<Executor> images_;
   std::unique_ptr<InferenceService> service_;
   std::unique_ptr<ServiceHost> host_;

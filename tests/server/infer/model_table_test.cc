@@ -21,6 +21,7 @@ namespace {
 class FakeSource final : public ModelSource {
  public:
   absl::StatusOr<ResolvedModel> answer = absl::UnavailableError("gwq-jobs is away");
+  std::vector<absl::StatusOr<ResolvedModel>> answers;  // come first
   std::vector<WhenAway> resolves;
   std::vector<std::string> releases;  // the headers they came with
   // A call for "silent" tells of its begin and is answered NOT_FOUND at the end.
@@ -34,7 +35,10 @@ class FakeSource final : public ModelSource {
       return absl::NotFoundError(name);
     }
     resolves.push_back(when_away);
-    return answer;
+    if (answers.empty()) return answer;
+    const auto first = answers.front();
+    answers.erase(answers.begin());
+    return first;
   }
   absl::Status Release(const Caller& caller, const Digest&) override {
     releases.push_back(caller.authorization);
@@ -96,7 +100,7 @@ TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWhileAnotherLoadRuns) {
   source_.answer = ResolvedModel{"models/tiny", *Digest::Parse(loaded->digest()), ""};
   auto other = std::async(std::launch::async, [this] { return Load("silent"); });
   source_.silence_begins.get_future().wait();
-  auto again = std::async(std::launch::async, [this] { return Load("tiny"); });
+  auto again = std::async(std::launch::async, [this] { return table_.Loaded(caller_, "tiny", 0); });
   EXPECT_EQ(again.wait_for(std::chrono::seconds(30)), std::future_status::ready);
   source_.silence_ends.set_value();
   const auto answered = again.get();
@@ -107,10 +111,33 @@ TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWhileAnotherLoadRuns) {
 
 TEST_F(ModelTableTest, WhatTheCallerHasNotLoadedWaitsForTheSourceAndIsUnavailable) {
   ASSERT_NE(LoadTinyAndGoAway(), nullptr);
+  EXPECT_EQ(*table_.Loaded(caller_, "artifacts/tiny", 0), nullptr);
   EXPECT_THAT(Load("artifacts/tiny"), HasCode(absl::StatusCode::kUnavailable));
   caller_.principal = "bob";
   EXPECT_THAT(Load("tiny"), HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(source_.resolves, std::vector<WhenAway>(2, WhenAway::kWait));
+}
+
+TEST_F(ModelTableTest, ASourceThatIsBusyOrStopsIsAway) {
+  const auto loaded = LoadTinyAndGoAway();
+  ASSERT_NE(loaded, nullptr);
+  for (const absl::Status& away : {absl::ResourceExhaustedError("busy"), absl::CancelledError("stopping")}) {
+    source_.answer = away;
+    const auto again = Load("tiny");
+    ASSERT_THAT(again, IsOk());
+    EXPECT_EQ(*again, loaded);
+  }
+}
+
+TEST_F(ModelTableTest, ABareNameThatNowMeansAnotherLoadedModelIsThatOne) {
+  const auto loaded = LoadTinyAndGoAway();
+  ASSERT_NE(loaded, nullptr);
+  const ResolvedModel model{"models/tiny", *Digest::Parse(loaded->digest()), ""};
+  // It meant an artifact while it was looked up, and means the model again afterwards.
+  source_.answers = {ResolvedModel{"artifacts/tiny", Sha256Of("other"), ""}, model};
+  const auto again = Load("tiny");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*again, loaded);
 }
 
 TEST_F(ModelTableTest, WhatTheSourceAnswersIsNotMaskedByWhatIsLoaded) {

@@ -57,6 +57,21 @@ TEST_F(ModelsTest, LoadTellsWhatWasLoadedAndIsIdempotent) {
   EXPECT_EQ(models->List(kLocal).size(), 1u);
 }
 
+TEST_F(ModelsTest, WhatIsLoadedIsAnsweredWhileOtherLoadsWaitForGwqJobs) {
+  Setup setup;
+  setup.load_threads = 1;
+  Start(setup);
+  ASSERT_TRUE(Load("models/tiny").ok());
+  jobs->Silence("models/other");
+  auto other = std::async(std::launch::async, [this] { return Load("models/other"); });
+  jobs->WaitSilent();
+  auto again = std::async(std::launch::async, [this] { return Load("models/tiny"); });
+  EXPECT_TRUE(again.get().ok());
+  EXPECT_EQ(other.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  jobs->EndSilence();
+  EXPECT_TRUE(other.get().ok());
+}
+
 TEST_F(ModelsTest, LoadRefusesWhatDoesNotFitWhatIsLoaded) {
   Start();
   ASSERT_TRUE(Load("tiny", nullptr, 100).ok());

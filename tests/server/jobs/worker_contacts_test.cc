@@ -20,9 +20,9 @@ class WorkerContactsTest : public testing::Test {
   WorkerContacts contacts_{clock_};
 };
 
-TEST_F(WorkerContactsTest, AWorkerThatNeverAsksIsSilentOnceTheTimeHasPassedSinceItsStart) {
+TEST_F(WorkerContactsTest, AWorkerThatNeverAsksIsSilentOnceTheTimeOfAStartHasPassed) {
   contacts_.Started("a");
-  clock_.Advance(kSilence - 1);
+  clock_.Advance(WorkerContacts::kStarts * kSilence - 1);
   contacts_.Started("b");
   EXPECT_THAT(Silent(), IsEmpty());
   clock_.Advance(1);
@@ -45,6 +45,8 @@ TEST_F(WorkerContactsTest, AWorkerThatWaitsForAJobIsNotSilentAndOneThatDoesNotAs
 
 TEST_F(WorkerContactsTest, AWorkerIsNotSilentWhileItHoldsALeaseNorSoonAfter) {
   contacts_.Started("a");
+  contacts_.AsksForJob("a");
+  contacts_.HasAsked("a");
   leases_.Set("a", {"job", 1});
   clock_.Advance(10 * kSilence);
   EXPECT_THAT(Silent(), IsEmpty());
@@ -52,6 +54,18 @@ TEST_F(WorkerContactsTest, AWorkerIsNotSilentWhileItHoldsALeaseNorSoonAfter) {
   clock_.Advance(kSilence - 1);
   EXPECT_THAT(Silent(), IsEmpty());
   clock_.Advance(1);
+  EXPECT_THAT(Silent(), ElementsAre("a"));
+}
+
+TEST_F(WorkerContactsTest, OfTwoCallsThatOverlapTheLastOneCounts) {
+  contacts_.Started("a");
+  contacts_.AsksForJob("a");
+  contacts_.AsksForJob("a");
+  contacts_.HasAsked("a");
+  clock_.Advance(10 * kSilence);
+  EXPECT_THAT(Silent(), IsEmpty());
+  contacts_.HasAsked("a");
+  clock_.Advance(kSilence);
   EXPECT_THAT(Silent(), ElementsAre("a"));
 }
 
