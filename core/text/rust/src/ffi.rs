@@ -1,20 +1,12 @@
 //! The exported functions: pointers in, codes out, no panic past this file.
 
+use crate::failure::{Failure, Outcome};
 use crate::stream::Stream;
 use crate::template::{Limits, Template};
 use crate::tokenizer::Tokenizer;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-
-/// What went wrong; the variants are the codes of gwq_text.h.
-#[derive(Debug)]
-pub enum Failure {
-    Invalid(String),
-    Limit(String),
-}
-
-pub type Outcome<T> = Result<T, Failure>;
 
 #[repr(C)]
 pub struct Text {

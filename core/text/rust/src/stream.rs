@@ -1,6 +1,6 @@
 //! Decoding one id at a time, so that the pieces joined equal the decoding of all ids.
 
-use crate::ffi::Outcome;
+use crate::failure::Outcome;
 use crate::tokenizer::{Decoding, Tokenizer};
 use std::sync::Arc;
 

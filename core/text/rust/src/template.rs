@@ -2,7 +2,7 @@
 //! values, tojson without HTML escapes, raise_exception, strftime_now, break and continue, and the generation block
 //! as its content.
 
-use crate::ffi::{Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::guard::{self, Budget};
 use crate::python::{self, failure, Time};
 use minijinja::machinery::{self, CodeGenerator, Instructions};

@@ -1,6 +1,6 @@
 //! A Hugging Face tokenizer, read from tokenizer.json.
 
-use crate::ffi::{Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use std::collections::HashMap;
 use tokenizers::decoders::DecoderWrapper;
 
