@@ -68,7 +68,7 @@ void Maintenance::Tick() {
   if (now >= next_collection_) {
     next_collection_ = now + periods_.collection_millis;
     ReportCollection();
-    if (periods_.retention_millis > 0) {
+    if (periods_.retention_millis > 0 && !removal_.has_value()) {
       removal_ = Removal{.before = state_.clock.WallMillis() - periods_.retention_millis, .position = {}};
     }
   }

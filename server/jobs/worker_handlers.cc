@@ -52,22 +52,26 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
  public:
   AcquireHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
                  const v1::AcquireRequest* request, v1::AcquireResponse* response, JobsState& state)
-      : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {
+      : UnaryHandler(environment, method, context, request, response),
+        state_(state),
+        worker_(request->worker()),
+        memory_bytes_(request->memory_bytes()),
+        subscription_(state.watchers) {
     // Also where the call is refused before it starts.
-    state_.contacts.AsksForJob(request->worker());
+    state_.contacts.AsksForJob(worker_);
   }
   ~AcquireHandler() override {
     state_.timers.Cancel(timer_);
     Leave();
-    state_.contacts.HasAsked(request().worker());
+    state_.contacts.HasAsked(worker_);
   }
 
  private:
   void Start() override {
     if (const absl::Status admitted = Admit(state_, principal()); !admitted.ok()) return End(admitted);
-    if (request().worker().empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
+    if (worker_.empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
     const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMostWaitMillis);
-    state_.offers.Join(request().memory_bytes());
+    state_.offers.Join(memory_bytes_);
     waits_ = true;
     // From here on Try may run on another thread, and leave.
     subscription_.Start("", shared_from_this(), [this] { Try(); });
@@ -80,12 +84,11 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   void Try() {
     MutexLock lock(mutex_);
     if (ended() || cancelled()) return;
-    const uint64_t memory = request().memory_bytes();
     const auto lease =
-        state_.jobs.Acquire({request().worker(), request().device(), memory, {}, state_.offers.LeastFor(memory)});
+        state_.jobs.Acquire({worker_, request().device(), memory_bytes_, {}, state_.offers.LeastFor(memory_bytes_)});
     if (absl::IsNotFound(lease.status())) return;
     if (!lease.ok()) return End(lease.status());
-    state_.leases.Set(request().worker(), {lease->job.id, lease->fencing_token});
+    state_.leases.Set(worker_, {lease->job.id, lease->fencing_token});
     response().set_job("jobs/" + lease->job.id);
     response().set_kind(lease->job.kind);
     response().set_spec_json(lease->job.spec_json);
@@ -99,11 +102,14 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
   // Others may have left a job to this device that it will not take.
   void Leave() {
     if (!waits_.exchange(false)) return;
-    state_.offers.Leave(request().memory_bytes());
+    state_.offers.Leave(memory_bytes_);
     state_.watchers.Notify("");
   }
 
   JobsState& state_;
+  // Copies: the timer may hold the handler a little longer than gRPC holds the request.
+  const std::string worker_;
+  const uint64_t memory_bytes_;
   JobSubscription subscription_;
   std::atomic<bool> waits_{false};
   uint64_t timer_ = 0;
