@@ -100,11 +100,16 @@ function(gwq_test name)
     ENVIRONMENT "GWQ_SOURCE_DIR=${CMAKE_SOURCE_DIR};GWQ_BIN_DIR=${CMAKE_BINARY_DIR}/bin;GWQ_DEPS=${GWQ_DEPS};OMP_WAIT_POLICY=PASSIVE")
 endfunction()
 
-# gwq_fuzz(NAME SOURCES... [DEPS target...]): a libFuzzer binary under fuzz/ (clang, -DGWQ_BUILD_FUZZ=ON); tests/run --fuzz runs them all.
+# gwq_fuzz(NAME SOURCES... [DEPS target...]): a libFuzzer binary under fuzz/ (clang, -DGWQ_BUILD_FUZZ=ON), built by the
+# target fuzz_targets; tests/run --fuzz runs them all.
 function(gwq_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE gwq_flags ${ARG_DEPS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(NOT TARGET fuzz_targets)
+    add_custom_target(fuzz_targets)
+  endif()
+  add_dependencies(fuzz_targets ${name})
 endfunction()
