@@ -16,8 +16,8 @@ struct JobsSourceOptions {
 };
 
 // A caller's own token goes to gwq-jobs, which so answers what that caller may know and nothing else. `holder` is
-// unique to this process. A call takes 10 s at most, and a service that is
-// still starting is waited for so long; with WhenAway::kFail 2 s.
+// unique to this process. A call takes 10 s at most, and a service that is still starting is waited for so long; with
+// WhenAway::kFail 2 s, without waiting.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder);
 
 }  // namespace gwq

@@ -19,8 +19,8 @@
 namespace gwq {
 namespace {
 
-constexpr int kLookupThreads = 8;
-constexpr int kLoadThreads = 2;  // an unload that waits for its requests must not hold up a load
+constexpr int kLookupThreads = 8;  // each waits 2 s at most for a gwq-jobs that is silent
+constexpr int kLoadThreads = 2;    // an unload that waits for its requests must not hold up a load
 constexpr size_t kMaxQueuedLoads = 64;
 
 std::string HolderName() {

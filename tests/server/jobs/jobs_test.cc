@@ -520,14 +520,15 @@ TEST_F(JobsTest, AWorkerThatNeverAsksForAJobIsKilledAndReplaced) {
   settings_.worker_program = program;
   StartServer();
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  const auto shown = [&](const std::string& line) {
-    return server_->metrics().Text().find("\n" + line) != std::string::npos;
+  // A counter is shown from its first increment on.
+  const auto counted = [&](const std::string& name) {
+    return server_->metrics().Text().find("\n" + name + " ") != std::string::npos;
   };
   // The maintenance thread starts, looks and counts; it looks once a second of this clock.
-  while (!shown("gwq_workers_silent_total 1") && std::chrono::steady_clock::now() < until) clock_.Advance(10'000);
-  EXPECT_TRUE(shown("gwq_workers_silent_total 1")) << server_->metrics().Text();
-  while (!shown("gwq_workers_ended_total 1") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-  EXPECT_TRUE(shown("gwq_workers_ended_total 1"));
+  while (!counted("gwq_workers_silent_total") && std::chrono::steady_clock::now() < until) clock_.Advance(10'000);
+  EXPECT_TRUE(counted("gwq_workers_silent_total")) << server_->metrics().Text();
+  while (!counted("gwq_workers_ended_total") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(counted("gwq_workers_ended_total"));
   // The table forgets it; the next one starts after a time of this clock, which stands.
   const auto known = [&] { return server_->state().contacts.SilentFor(0, server_->state().leases); };
   while (!known().empty() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
