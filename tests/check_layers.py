@@ -13,18 +13,21 @@ import subprocess
 import sys
 
 # Low to high: a folder may include itself and what stands before it.
-CORE = ["base", "io", "storage", "format", "text", "vision", "backend", "models", "artifact", "quant", "engine", "jobs"]
+CORE = ["base", "io", "storage", "format", "manifest", "spec", "text", "vision", "backend", "models", "artifact", "engine", "calibration",
+        "evaluation", "quant", "export", "jobs"]
 SOURCE = (".cc", ".h", ".cu", ".cuh", ".cpp", ".hpp")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 GRPC = re.compile(r"^(grpc|grpcpp|grpc\+\+|google/(protobuf|rpc|longrunning)|gwq/v1)/|\.pb\.h$")
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 SQLITE = re.compile(r"^sqlite3")
-TORCH_FOLDERS = ("core/backend/torch/", "core/quant/", "tests/core/backend/torch/", "tests/core/quant/")
+TORCH_FOLDERS = ("core/backend/torch/", "tests/core/backend/torch/")
 SQLITE_FOLDERS = ("core/jobs/", "tests/core/jobs/", "tests/support/fault_vfs")
 OWN = re.compile(r"^(core|server|client|proto|tests)/")
 # Implementations of the backend interface: who may name one, apart from itself, the programs and the tests.
-BACKENDS = {"core/backend/torch/": ("core/quant/",), "core/backend/cpu/": ("core/quant/", "core/engine/", "core/jobs/")}
+BACKENDS = {"core/backend/torch/": ("core/calibration/", "core/quant/"), "core/backend/cpu/": ("core/evaluation/", "core/quant/")}
+# What the client may know of the core: it links no backend.
+CLIENT_ROOMS = ("base", "io", "storage", "format", "manifest", "spec", "vision")
 # Programs that must start and serve without LibTorch.
 WITHOUT_TORCH = ("gwq", "gwq-jobs", "gwq-infer")
 
@@ -40,7 +43,7 @@ def broken_rule(source, kind, included, exists):
     if GRPC.search(included) and (in_core or source.startswith("tests/core/")):
         return "core includes no gRPC or protobuf header; translate in server/ or client/"
     if TORCH.search(included) and not source.startswith(TORCH_FOLDERS):
-        return f"only {' and '.join(TORCH_FOLDERS[:2])} include LibTorch"
+        return f"only {TORCH_FOLDERS[0]} includes LibTorch"
     if SQLITE.search(included) and not source.startswith(SQLITE_FOLDERS):
         return "only core/jobs/ opens the database; use its JobStore"
     if kind != '"' or GRPC.search(included):
@@ -64,6 +67,8 @@ def broken_order(source, included):
     for folder, other in (("server/", "client/"), ("client/", "server/")):
         if source.startswith(folder) and included.startswith(other):
             return f"{folder} and {other} stand side by side: neither includes the other"
+    if source.startswith("client/") and included.startswith("core/") and included.split("/")[1] not in CLIENT_ROOMS:
+        return f"client/ includes only core/{', core/'.join(CLIENT_ROOMS)}"
     for backend, users in BACKENDS.items():
         if included.startswith(backend) and source.startswith("core/") and not source.startswith((backend, *users)):
             return f"only {', '.join(users)} and programs name {backend}; use core/backend/backend.h"

@@ -39,6 +39,8 @@ BAD = [
     ("core/io/bad.cc", '#include "gguf.h"'),
     ("core/io/bad.cc", '#include "core/io/missing.h"'),
     ("core/io/bad.cc", '#include "tests/core/io/gguf_test.cc"'),
+    ("core/quant/bad.cc", "#include <ATen/ATen.h>"),
+    ("client/bad.cc", '#include "core/backend/backend.h"'),
     ("core/unheard/bad.cc", "#include <string>"),
 ]
 

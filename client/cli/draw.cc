@@ -3,9 +3,9 @@
 #include <span>
 #include <vector>
 
+#include "client/draw/draw.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
-#include "core/vision/draw.h"
 #include "core/vision/image.h"
 
 namespace gwq::cli {

@@ -9,7 +9,7 @@
 #include "client/library/key_values.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
-#include "core/quant/evaluation_task.h"
+#include "core/spec/evaluation_task.h"
 
 namespace gwq::cli {
 namespace {

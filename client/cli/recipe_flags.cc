@@ -9,7 +9,7 @@
 #include "core/base/status.h"
 #include "core/io/file_system.h"
 #include "core/io/json.h"
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 
 namespace gwq::cli {
 namespace {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "client/library/folder_lock.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "core/manifest/manifest.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"

@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <set>
 
-#include "core/artifact/limits.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
-#include "core/quant/dataset.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
+#include "core/spec/dataset.h"
 
 namespace gwq::client {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "client/library/local_model.h"
 #include "client/library/progress_sink.h"
-#include "core/quant/evaluation_task.h"
+#include "core/spec/evaluation_task.h"
 
 namespace gwq::client {
 

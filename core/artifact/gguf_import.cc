@@ -8,10 +8,11 @@
 #include <set>
 
 #include "core/artifact/gguf_layout.h"
-#include "core/artifact/limits.h"
+#include "core/artifact/unused_tensors.h"
 #include "core/artifact/writer.h"
 #include "core/base/status.h"
 #include "core/io/gguf.h"
+#include "core/manifest/limits.h"
 #include "core/models/model.h"
 #include "core/storage/commit_group.h"
 #include "core/text/gguf_metadata.h"

@@ -6,12 +6,15 @@
 #include <map>
 
 #include "core/artifact/gguf_import.h"
-#include "core/artifact/limits.h"
 #include "core/artifact/shard_header.h"
 #include "core/artifact/stop_ids.h"
 #include "core/artifact/stored_processor.h"
+#include "core/artifact/unused_tensors.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
+#include "core/manifest/text_files.h"
 #include "core/models/model.h"
 #include "core/text/model_text.h"
 
@@ -172,15 +175,6 @@ absl::StatusOr<bool> IsGgufUpload(const Manifest& upload) {
 }
 
 }  // namespace
-
-void LogUnusedTensors(const std::vector<std::string>& names, std::string_view architecture,
-                      std::string_view what_happens, Progress& progress) {
-  constexpr size_t kMaxLines = 20;
-  for (size_t i = 0; i < std::min(names.size(), kMaxLines); ++i) {
-    progress.Log(fmt::format("tensor {} has no use in {}: {}", names[i], architecture, what_happens));
-  }
-  if (names.size() > kMaxLines) progress.Log(fmt::format("and {} more", names.size() - kMaxLines));
-}
 
 absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Progress& progress) {
   GWQ_RETURN_IF_ERROR(CheckManifest(upload));

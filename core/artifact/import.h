@@ -2,8 +2,8 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/base/progress.h"
+#include "core/manifest/manifest.h"
 #include "core/storage/blob_store.h"
 
 namespace gwq {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/io/safetensors.h"
+#include "core/manifest/manifest.h"
 #include "core/storage/blob_store.h"
 
 namespace gwq {

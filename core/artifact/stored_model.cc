@@ -4,8 +4,9 @@
 
 #include <algorithm>
 
-#include "core/artifact/limits.h"
 #include "core/base/status.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/text_files.h"
 
 namespace gwq {
 
@@ -41,16 +42,6 @@ absl::StatusOr<std::string> StoredModel::ReadFile(std::string_view path) const {
 
 absl::StatusOr<std::map<std::string, std::string>> StoredModel::TextFiles() const {
   return ReadTextFiles(store_, manifest_);
-}
-
-absl::StatusOr<std::map<std::string, std::string>> ReadTextFiles(BlobStore& store, const Manifest& manifest) {
-  std::map<std::string, std::string> files;
-  for (const ManifestFile& file : manifest.files) {
-    const bool text = file.path.ends_with(".json") || file.path.ends_with(".jinja");
-    if (!text || file.path.find('/') != std::string::npos || file.path.ends_with(".index.json")) continue;
-    GWQ_ASSIGN_OR_RETURN(files[file.path], ReadBlob(store, file.digest, kMaxSmallFileBytes));
-  }
-  return files;
 }
 
 const ManifestTensor* StoredModel::Find(std::string_view tensor) const {

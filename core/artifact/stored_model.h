@@ -8,9 +8,9 @@
 #include <unordered_map>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/backend/backend.h"
 #include "core/base/progress.h"
+#include "core/manifest/manifest.h"
 #include "core/models/model.h"
 #include "core/storage/blob_store.h"
 

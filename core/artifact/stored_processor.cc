@@ -35,4 +35,11 @@ absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadImageProcessor(
                                              usual->patch_size_floats, vision.patch_floats));
 }
 
+absl::StatusOr<std::unique_ptr<const ImageProcessor>> ProcessorOf(const StoredModel& model) {
+  GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
+  const std::optional<VisionConfig>& vision = model.model()->config().vision;
+  if (!vision.has_value()) return absl::FailedPreconditionError("the model sees no images");
+  return ReadImageProcessor(files, *vision);
+}
+
 }  // namespace gwq

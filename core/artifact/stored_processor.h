@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "core/artifact/stored_model.h"
 #include "core/models/config.h"
 #include "core/vision/image_processor.h"
 
@@ -16,5 +17,8 @@ namespace gwq {
 // that the settings refuse.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadImageProcessor(
     const std::map<std::string, std::string>& files, const VisionConfig& vision);
+
+// The processor of a stored model; the errors of ReadImageProcessor, FAILED_PRECONDITION for a text model.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<const ImageProcessor>> ProcessorOf(const StoredModel& model);
 
 }  // namespace gwq

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/artifact/stored_model.h"
+#include "core/manifest/manifest.h"
 #include "core/models/model.h"
 #include "core/storage/blob_store.h"
 #include "core/storage/commit_group.h"

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/jobs/records.h"
+#include "core/manifest/manifest.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 
@@ -20,6 +21,9 @@ struct Upload {
   int64_t expires_wall_millis = 0;
   std::string commit_job;  // set once committed
 };
+
+// What the upload is to become: a model, or a dataset where its name is "datasets/{id}".
+[[nodiscard]] JobProduct UploadProduct(const Upload& upload);
 
 // Thread-safe, durable on OK, blocking. Everything is scoped to a principal: another principal's resources are
 // NOT_FOUND.

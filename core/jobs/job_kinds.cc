@@ -4,12 +4,12 @@
 
 #include <algorithm>
 
-#include "core/artifact/limits.h"
-#include "core/artifact/manifest.h"
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
-#include "core/quant/evaluation_memory.h"
+#include "core/evaluation/memory.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {

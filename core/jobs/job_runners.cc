@@ -1,13 +1,14 @@
 #include "core/jobs/job_runners.h"
 
 #include "core/artifact/import.h"
-#include "core/artifact/limits.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
-#include "core/quant/evaluation.h"
+#include "core/evaluation/evaluation.h"
+#include "core/evaluation/stored_dataset.h"
+#include "core/export/export.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
 #include "core/quant/quantize.h"
-#include "core/quant/stored_dataset.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {

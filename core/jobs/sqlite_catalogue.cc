@@ -3,8 +3,8 @@
 #include <sys/random.h>
 
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
 #include "core/jobs/sqlite_store.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {

@@ -11,8 +11,8 @@
 #include "core/artifact/writer.h"
 #include "core/base/thread_pool.h"
 #include "core/quant/plan.h"
-#include "core/quant/recipe.h"
 #include "core/quant/report.h"
+#include "core/spec/recipe.h"
 
 namespace gwq {
 

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "core/base/status.h"
-#include "core/quant/glob.h"
 #include "core/quant/outliers.h"
 #include "core/quant/peak_memory.h"
-#include "core/quant/recipe_names.h"
+#include "core/spec/glob.h"
+#include "core/spec/recipe_names.h"
 
 namespace gwq {
 namespace {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
+#include "core/manifest/manifest.h"
 #include "core/models/model.h"
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 
 namespace gwq {
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -15,16 +14,18 @@
 #include "core/backend/torch/torch_backend.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
+#include "core/calibration/calibration.h"
+#include "core/calibration/generate.h"
+#include "core/calibration/image_sample.h"
+#include "core/calibration/sample.h"
+#include "core/evaluation/default_text.h"
+#include "core/evaluation/evaluation.h"
+#include "core/evaluation/text_walk.h"
 #include "core/io/json.h"
-#include "core/quant/calibration.h"
-#include "core/quant/evaluate.h"
-#include "core/quant/evaluation.h"
-#include "core/quant/generate.h"
-#include "core/quant/image_sample.h"
 #include "core/quant/packer.h"
 #include "core/quant/phase_meter.h"
 #include "core/quant/report.h"
-#include "core/quant/sample.h"
+#include "core/text/first_tokens.h"
 
 namespace gwq {
 namespace {
@@ -182,7 +183,7 @@ class Job {
     if (needs_gradient()) {
       out["calibration_threads"] = recipe_.threads;
       out["isa"] = std::string(IsaLevelName(BestIsaLevel()));
-      out["libtorch"] = TORCH_VERSION;
+      out["libtorch"] = std::string(TorchBackend::Version());
     }
     return CanonicalJson(out);
   }

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/base/progress.h"
-#include "core/quant/evaluation_task.h"
+#include "core/manifest/manifest.h"
 #include "core/quant/plan.h"
-#include "core/quant/recipe.h"
+#include "core/spec/evaluation_task.h"
+#include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
 
 namespace gwq {
@@ -28,13 +28,5 @@ struct QuantizeResult {
 [[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                                            Progress& progress,
                                                            const std::vector<EvaluationTask>& evaluations = {});
-
-struct ExportResult {
-  Digest model;  // manifest of a dequantized FP16 Hugging Face directory
-  uint64_t stored_bytes = 0;
-};
-// `format` is "hf-fp16".
-[[nodiscard]] absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& artifact,
-                                                          std::string_view format, Progress& progress);
 
 }  // namespace gwq

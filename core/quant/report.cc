@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io/json.h"
-#include "core/quant/recipe_names.h"
+#include "core/spec/recipe_names.h"
 
 namespace gwq {
 namespace {

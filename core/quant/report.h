@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/base/sha256.h"
-#include "core/quant/evaluate.h"
-#include "core/quant/evaluation_result.h"
+#include "core/evaluation/result.h"
+#include "core/evaluation/text_walk.h"
 #include "core/quant/plan.h"
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 
 namespace gwq {
 

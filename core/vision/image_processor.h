@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/pixel_rect.h"
 #include "core/vision/image.h"
 
 namespace gwq {
@@ -16,14 +17,6 @@ enum class VisionFamily { kQwen2Vl, kQwen25Vl, kIdefics3, kLlava };  // kIdefics
 
 // How a model's answers name boxes (core/vision/boxes.h).
 enum class GroundingFormat { kNone, kQwen2Vl, kQwen25Vl, kLlava };
-
-// Pixels of the original picture, edges and not pixel centres; right and bottom are exclusive.
-struct PixelRect {
-  double left = 0;
-  double top = 0;
-  double right = 0;
-  double bottom = 0;
-};
 
 // One picture that the tower sees by itself: all of it (Qwen, LLaVA), or one part or the whole of it (Idefics3).
 struct ImageTile {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/quant/evaluation_task.h"
+#include "core/spec/evaluation_task.h"
 #include "gwq/v1/evaluations.pb.h"
 
 namespace gwq {

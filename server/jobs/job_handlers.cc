@@ -5,7 +5,7 @@
 
 #include "core/base/sha256.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
+#include "core/spec/job_specs.h"
 #include "server/common/handler.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/manifest_cache.h"

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "core/artifact/limits.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
+#include "core/manifest/limits.h"
+#include "core/spec/job_specs.h"
 #include "server/jobs/upload_manifest.h"
 #include "server/jobs/worker_contacts.h"
 

@@ -1,8 +1,8 @@
 #include "server/jobs/manifest_cache.h"
 
-#include "core/artifact/limits.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
 
 namespace gwq {
 

@@ -4,9 +4,9 @@
 #include <charconv>
 #include <optional>
 
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
+#include "core/manifest/manifest.h"
+#include "core/spec/job_specs.h"
 #include "server/common/handler.h"
 #include "server/jobs/record_proto.h"
 #include "server/jobs/resource_names.h"

@@ -3,7 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/quant/plan.h"
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 #include "gwq/v1/jobs.pb.h"
 
 namespace gwq {

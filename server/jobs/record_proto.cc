@@ -7,7 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
-#include "core/jobs/specs.h"
+#include "core/spec/job_specs.h"
 #include "server/common/status_to_grpc.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/recipe_proto.h"

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 

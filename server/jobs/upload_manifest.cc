@@ -8,10 +8,10 @@
 #include <set>
 #include <unordered_map>
 
-#include "core/artifact/limits.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
-#include "core/jobs/specs.h"
+#include "core/manifest/limits.h"
+#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/artifact/manifest.h"
 #include "core/base/mutex.h"
 #include "core/jobs/catalogue.h"
+#include "core/manifest/manifest.h"
 #include "gwq/v1/models.pb.h"
 
 namespace gwq {

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <atomic>
 
-#include "core/artifact/limits.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
-#include "core/jobs/specs.h"
+#include "core/manifest/limits.h"
+#include "core/manifest/manifest.h"
+#include "core/spec/job_specs.h"
 #include "server/common/handler.h"
 #include "server/jobs/job_subscription.h"
 #include "server/jobs/lease_table.h"

@@ -9,8 +9,8 @@
 #include <sstream>
 
 #include "client/library/download.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
+#include "core/manifest/manifest.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"

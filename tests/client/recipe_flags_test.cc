@@ -8,7 +8,7 @@
 
 #include "client/cli/evaluation_flags.h"
 #include "core/base/status.h"
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
 

@@ -1,5 +1,5 @@
 // Lines that are accepted hold what their checks promise: an answer is one of the choices, a box has an area.
-#include "core/quant/dataset.h"
+#include "core/spec/dataset.h"
 #include "tests/fuzz/bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // A manifest that is accepted has one canonical form, which is accepted too and names the same digest.
-#include "core/artifact/manifest.h"
+#include "core/manifest/manifest.h"
 #include "tests/fuzz/bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,5 @@
 // A recipe that is accepted is valid, and its canonical form reads back as the same recipe.
-#include "core/quant/recipe.h"
+#include "core/spec/recipe.h"
 #include "tests/fuzz/bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "core/artifact/manifest.h"
 #include "core/io/gguf.h"
 #include "core/io/safetensors.h"
+#include "core/manifest/manifest.h"
 #include "core/storage/blob_store.h"
 #include "core/storage/commit_group.h"
 

@@ -17,6 +17,7 @@
 #include "core/artifact/stored_model.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
+#include "core/export/export.h"
 #include "core/io/file_system.h"
 #include "core/io/safetensors.h"
 #include "core/quant/quantize.h"

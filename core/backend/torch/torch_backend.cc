@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+#include <torch/headeronly/version.h>
 
 #include <utility>
 
@@ -23,6 +24,8 @@ absl::StatusOr<std::unique_ptr<TorchBackend>> TorchBackend::Create(const TorchOp
   }
   return std::unique_ptr<TorchBackend>(new TorchBackend(options));
 }
+
+std::string_view TorchBackend::Version() { return TORCH_VERSION; }
 
 absl::StatusOr<std::unique_ptr<Weight>> TorchBackend::LoadDense(const TensorView& view) {
   if (!IsWeightType(view.type) || view.shape.empty() || view.shape.size() > 2) {

@@ -51,6 +51,9 @@ class TorchBackend final : public Backend {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<TorchBackend>> Create(const TorchOptions& options);
 
+  // Of the LibTorch that it is linked with, "2.11.0".
+  [[nodiscard]] static std::string_view Version();
+
   [[nodiscard]] std::string_view name() const override { return "torch"; }
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) override;
   // Holds the dequantized matrix: a reference to compare kernels with.

@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "core/artifact/manifest.h"
 #include "core/io/file_system.h"
 #include "core/io/safetensors.h"
+#include "core/manifest/manifest.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {

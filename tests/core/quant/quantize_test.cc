@@ -13,10 +13,11 @@
 #include <set>
 #include <sstream>
 
+#include "core/export/export.h"
 #include "core/quant/outliers.h"
-#include "tests/core/quant/stored_golden.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/stored_golden.h"
 
 namespace gwq {
 namespace {

@@ -4,13 +4,13 @@
 
 #include <utility>
 
-#include "core/vision/draw.h"
 #include "core/vision/image.h"
 #include "core/vision/image_processor.h"
 #include "core/vision/resize.h"
 #include "tests/core/vision/counting_malloc.h"
 #include "tests/core/vision/golden_images.h"
 #include "tests/core/vision/made_images.h"
+#include "tests/support/png_file.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
@@ -43,9 +43,11 @@ int64_t PeakOfDecoding(const std::string& file) {
 
 TEST(DecodingMemory, IsOnePicture) {
   const Image scene = MakeScene(kWidth, kHeight);
-  const auto png = EncodePng(scene);
-  ASSERT_THAT(png, IsOk());
-  EXPECT_LE(PeakOfDecoding(*png), kPicture + kRows);
+  const std::string png = testing::PngFile(kWidth, kHeight, [&](int x, int y) {
+    const uint8_t* pixel = scene.Row(y) + 3 * x;
+    return testing::Rgb{pixel[0], pixel[1], pixel[2]};
+  });
+  EXPECT_LE(PeakOfDecoding(png), kPicture + kRows);
   EXPECT_LE(PeakOfDecoding(EncodeInterlacedPng(scene)), kPicture + kRows);
   EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kBaseline)), kPicture + kRows);
   EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kProgressive)), kPicture + kRows);

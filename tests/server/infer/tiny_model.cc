@@ -6,9 +6,9 @@
 #include <span>
 
 #include "core/artifact/import.h"
-#include "core/artifact/manifest.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "core/manifest/manifest.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/upload_builder.h"
 

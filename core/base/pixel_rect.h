@@ -1,0 +1,14 @@
+// A rectangle on a picture.
+#pragma once
+
+namespace gwq {
+
+// Pixels of the original picture, edges and not pixel centres; right and bottom are exclusive.
+struct PixelRect {
+  double left = 0;
+  double top = 0;
+  double right = 0;
+  double bottom = 0;
+};
+
+}  // namespace gwq

@@ -1,0 +1,96 @@
+#include "core/calibration/image_sample.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/artifact/stored_processor.h"
+#include "core/base/status.h"
+#include "core/manifest/limits.h"
+#include "core/models/image_prompt.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kSide = 224;
+
+using Pixel = std::array<uint8_t, 3>;
+
+Pixel BuiltInPixel(int x, int y) {
+  const auto shade = [](int value) { return static_cast<uint8_t>(value); };
+  if ((x - 64) * (x - 64) + (y - 64) * (y - 64) < 40 * 40) return {210, 30, shade(40 + x / 4)};
+  if (x >= 130 && x < 200 && y >= 24 && y < 94) return {20, shade(40 + y / 2), 200};
+  if (y >= 124 && y < 204 && std::abs(x - 64) * 2 < y - 124) return {30, 160, 60};
+  if (x >= 120 && y >= 124) return (x / 2 + y / 3) % 2 == 0 ? Pixel{20, 20, 20} : Pixel{235, 235, 220};
+  return {shade(150 + x / 3), shade(170 + y / 4), shade(190 - (x + y) / 8)};
+}
+
+absl::StatusOr<Image> ReadPicture(const Calibration& calibration, BlobStore& store) {
+  if (calibration.blob.empty()) return BuiltInImage();
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(calibration.blob));
+  const auto bytes = ReadBlob(store, digest, kMaxSmallFileBytes);
+  if (!bytes.ok()) return Annotate(bytes.status(), "recipe.calibration.blob");
+  auto image = DecodeImage(std::as_bytes(std::span(*bytes)));
+  if (absl::IsInvalidArgument(image.status())) {
+    return InvalidField("recipe.calibration.blob", MessageOf(image.status()));
+  }
+  return image;
+}
+
+std::vector<ChatMessage> Conversation(const Calibration& calibration) {
+  std::vector<ChatMessage> messages = {{"user", "", {}}};
+  messages[0].parts.push_back({true, ""});
+  messages[0].parts.push_back(
+      {false, calibration.question.empty() ? std::string(BuiltInQuestion()) : calibration.question});
+  if (!calibration.answer.empty()) {
+    messages.push_back({"assistant", calibration.answer, {}});
+    messages[1].parts.push_back({false, calibration.answer});
+  }
+  return messages;
+}
+
+}  // namespace
+
+Image BuiltInImage() {
+  Image image;
+  image.width = image.height = kSide;
+  image.rgb.reserve(size_t{3} * kSide * kSide);
+  for (int y = 0; y < kSide; ++y) {
+    for (int x = 0; x < kSide; ++x) {
+      const Pixel pixel = BuiltInPixel(x, y);
+      image.rgb.insert(image.rgb.end(), pixel.begin(), pixel.end());
+    }
+  }
+  return image;
+}
+
+std::string_view BuiltInQuestion() { return "What shapes and colours are in this picture, and where?"; }
+
+absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
+                                            const ModelText& text, BlobStore& store) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const ImageProcessor> processor, ProcessorOf(model));
+  GWQ_ASSIGN_OR_RETURN(Image image, ReadPicture(calibration, store));
+  GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, processor->Prepare(std::move(image)));
+  RenderOptions options;
+  options.add_generation_prompt = calibration.answer.empty();
+  const PreparedImage* const images[] = {&prepared};
+  GWQ_ASSIGN_OR_RETURN(ImagePrompt prompt,
+                       BuildImagePrompt(text, *model.model(), *processor, Conversation(calibration), images, options));
+  const int64_t most = std::max(calibration.max_tokens, kImageSampleTokens);
+  if (static_cast<int64_t>(prompt.tokens.size()) > most) {
+    return InvalidField("recipe.calibration.max_tokens",
+                        fmt::format("the sample has {} tokens with its picture, {} are allowed; raise it, or give a "
+                                    "smaller picture",
+                                    prompt.tokens.size(), most));
+  }
+  ImageSample sample;
+  sample.tokens = std::move(prompt.tokens);
+  sample.positions = std::move(prompt.positions.positions);
+  sample.tiles = GridsOf(prepared);
+  sample.patches = std::move(prepared.patches);
+  return sample;
+}
+
+}  // namespace gwq

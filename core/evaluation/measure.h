@@ -1,0 +1,32 @@
+// How each kind of evaluation is measured. Internal to core/quant.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/artifact/stored_model.h"
+#include "core/base/progress.h"
+#include "core/evaluation/evaluation.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+struct EvaluationRun {
+  BlobStore& store;
+  const StoredModel& model;
+  const StoredModel* reference;  // null: none
+  const EvaluationTask& task;
+  Progress& progress;
+};
+
+// Each fills items, truncated, metrics and items_jsonl.
+[[nodiscard]] absl::Status MeasureText(EvaluationRun& run, EvaluationResult& out);
+[[nodiscard]] absl::Status MeasureChoices(EvaluationRun& run, EvaluationResult& out);
+// kVqa and kGrounding.
+[[nodiscard]] absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out);
+
+// The mean, with its standard error where there are two values or more: sample deviation / sqrt(n), as
+// lm-evaluation-harness takes it.
+[[nodiscard]] EvaluationMetric MeanMetric(std::string name, const std::vector<double>& values);
+
+}  // namespace gwq

@@ -1,0 +1,302 @@
+// Questions about images: greedy answers compared word for word, or by the box they name.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/artifact/stored_processor.h"
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/base/status.h"
+#include "core/evaluation/answers.h"
+#include "core/evaluation/measure.h"
+#include "core/evaluation/stored_dataset.h"
+#include "core/io/json.h"
+#include "core/models/choices.h"
+#include "core/models/image_prompt.h"
+#include "core/text/model_text.h"
+#include "core/vision/boxes.h"
+#include "core/vision/image.h"
+
+namespace gwq {
+namespace {
+
+// Tokens of one prompt: evaluation_memory.cc counts on it.
+constexpr int64_t kMaxPromptTokens = 4096;
+constexpr double kIouThreshold = 0.5;
+// Of a reference's logits: evaluation_memory.cc counts on it.
+constexpr size_t kMaxLogitBytes = size_t{256} << 20;
+
+// One model that sees, whole, with what it needs to be asked about images.
+class Seer {
+ public:
+  static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens,
+                                   std::string_view phase, Progress& progress) {
+    Seer out;
+    out.backend_ = &backend;
+    out.max_tokens_ = max_tokens;
+    GWQ_ASSIGN_OR_RETURN(out.processor_, ProcessorOf(model));
+    GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
+    GWQ_ASSIGN_OR_RETURN(out.text_, ModelText::Load(files));
+    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, backend);
+    GWQ_ASSIGN_OR_RETURN(out.loaded_, LoadedModel::Load(model.model(), *loader, [&](int done, int total) {
+                           progress.Step(phase, done, total);
+                           return progress.Check();
+                         }));
+    return out;
+  }
+
+  [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
+  [[nodiscard]] const Tokenizer& tokenizer() const { return text_->tokenizer(); }
+  [[nodiscard]] int64_t vocabulary() const { return loaded_->model().config().vocab_size; }
+
+  // `images` are emptied of their patches.
+  absl::StatusOr<AnswerPrompt> Ask(const DatasetItem& item, std::span<PreparedImage> images) const {
+    std::vector<const PreparedImage*> in_order;
+    ChatMessage message{"user", "", {}};
+    for (const PreparedImage& image : images) {
+      in_order.push_back(&image);
+      message.parts.push_back({true, ""});
+    }
+    message.parts.push_back({false, item.context});
+    absl::StatusOr<ImagePrompt> made =
+        BuildImagePrompt(*text_, loaded_->model(), *processor_, {&message, 1}, in_order, RenderOptions{});
+    if (!made.ok()) return AtQuestion(item, made.status());
+    ImagePrompt prompt = *std::move(made);
+    if (static_cast<int64_t>(prompt.tokens.size()) > kMaxPromptTokens) {
+      return InvalidField(fmt::format("line {}", item.line),
+                          fmt::format("has {} tokens with its images, at most {} are asked; use smaller images",
+                                      prompt.tokens.size(), kMaxPromptTokens));
+    }
+    const auto hidden = static_cast<size_t>(loaded_->model().config().hidden_size);
+    auto rows = std::make_shared<std::vector<float>>(static_cast<size_t>(prompt.image_rows) * hidden);
+    std::span<float> left(*rows);
+    for (PreparedImage& image : images) {
+      const auto part = left.first(static_cast<size_t>(image.image_tokens) * hidden);
+      GWQ_RETURN_IF_ERROR(loaded_->EncodeImage(*backend_, image.patches, GridsOf(image), part));
+      image.patches = {};
+      left = left.subspan(part.size());
+    }
+    return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions.positions),
+                        prompt.positions.delta};
+  }
+
+  absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
+                                                           const Answerer::Visit& visit,
+                                                           std::span<const std::vector<int32_t>> forced,
+                                                           Progress& progress) const {
+    return Answerer(*loaded_, *backend_, text_->stop_ids(), max_tokens_).Run(prompts, visit, forced, progress);
+  }
+
+ private:
+  Seer() = default;
+
+  // A prompt is refused for what the question holds.
+  static absl::Status AtQuestion(const DatasetItem& item, const absl::Status& status) {
+    const std::string field = fmt::format("line {}.question", item.line);
+    const std::vector<FieldViolation> violations = FieldViolations(status);
+    return violations.empty() ? Annotate(status, field) : InvalidField(field, violations[0].description);
+  }
+
+  Backend* backend_ = nullptr;
+  int64_t max_tokens_ = 0;
+  std::unique_ptr<const ImageProcessor> processor_;
+  std::unique_ptr<const ModelText> text_;
+  std::unique_ptr<LoadedModel> loaded_;
+};
+
+std::string Folded(std::string_view text) {
+  const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  while (!text.empty() && space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && space(text.back())) text.remove_suffix(1);
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
+std::vector<double> Softmax(std::span<const float> logits) {
+  std::vector<double> out(logits.begin(), logits.end());
+  const double top = *std::ranges::max_element(out);
+  double sum = 0;
+  for (double& value : out) sum += value = std::exp(value - top);
+  for (double& value : out) value /= sum;
+  return out;
+}
+
+class ImageEvaluation {
+ public:
+  ImageEvaluation(EvaluationRun& run, EvaluationResult& out, const StoredDataset& dataset,
+                  std::span<const DatasetItem> items, const Seer& model, const Seer* reference)
+      : run_(run), out_(out), dataset_(dataset), items_(items), model_(model), reference_(reference) {}
+
+  absl::Status Run() {
+    for (size_t begin = 0; begin < items_.size();) {
+      run_.progress.Step("evaluate", static_cast<int64_t>(begin), std::ssize(items_));
+      GWQ_ASSIGN_OR_RETURN(begin, Wave(begin));
+    }
+    run_.progress.Step("evaluate", std::ssize(items_), std::ssize(items_));
+    out_.items = std::ssize(items_);
+    if (run_.task.kind == EvaluationKind::kVqa) {
+      out_.metrics.push_back(MeanMetric("exact_match", right_));
+    } else {
+      out_.metrics.push_back(MeanMetric("accuracy_iou50", right_));
+      out_.metrics.push_back(MeanMetric("mean_iou", iou_));
+      out_.metrics.push_back(MeanMetric("malformed", malformed_));
+    }
+    if (reference_ != nullptr) {
+      out_.metrics.push_back(MeanMetric("mean_kl", kl_));
+      out_.metrics.push_back(MeanMetric("same_answer", same_));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // What is known of a question while its wave is answered.
+  struct Asked {
+    PreparedImage image;  // of the first image, without patches
+    std::vector<int32_t> answer, reference_answer;
+    std::vector<float> reference_logits;  // step by step
+    double kl = 0;
+  };
+
+  absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const Seer& seer) {
+    std::vector<PreparedImage> images;
+    for (const std::string& path : item.images) {
+      GWQ_RETURN_IF_ERROR(run_.progress.Check());
+      GWQ_ASSIGN_OR_RETURN(const std::string bytes, dataset_.Image(item, path));
+      absl::StatusOr<Image> image = DecodeImage(std::as_bytes(std::span(bytes)));
+      if (!image.ok()) return AtImage(item, image.status());
+      absl::StatusOr<PreparedImage> prepared = seer.processor().Prepare(*std::move(image));
+      if (!prepared.ok()) return AtImage(item, prepared.status());
+      images.push_back(*std::move(prepared));
+    }
+    return images;
+  }
+  static absl::Status AtImage(const DatasetItem& item, const absl::Status& status) {
+    const std::string field = fmt::format("line {}.image", item.line);
+    return absl::IsInvalidArgument(status) ? InvalidField(field, MessageOf(status)) : Annotate(status, field);
+  }
+
+  // Questions of a wave: the reference's logits of all steps are held.
+  [[nodiscard]] size_t MostQuestions() const {
+    if (reference_ == nullptr) return items_.size();
+    return std::max<size_t>(1, kMaxLogitBytes / (4 * static_cast<size_t>(model_.vocabulary() * run_.task.max_tokens)));
+  }
+
+  // As many questions from `begin` on as the cache holds; returns where the next wave begins.
+  absl::StatusOr<size_t> Wave(size_t begin) {
+    std::vector<AnswerPrompt> prompts;
+    std::vector<Asked> asked;
+    int64_t tokens = 0;
+    const size_t most = std::min(items_.size() - begin, MostQuestions());
+    while (asked.size() < most) {
+      const DatasetItem& item = items_[begin + asked.size()];
+      GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(item, model_));
+      GWQ_ASSIGN_OR_RETURN(AnswerPrompt prompt, model_.Ask(item, images));
+      const int64_t size = std::ssize(prompt.tokens) + run_.task.max_tokens;
+      if (!prompts.empty() && tokens + size > kAnswerCacheTokens) break;
+      tokens += size;
+      prompts.push_back(std::move(prompt));
+      asked.emplace_back().image = std::move(images.front());
+    }
+    GWQ_ASSIGN_OR_RETURN(auto answers, model_.Answer(prompts, nullptr, {}, run_.progress));
+    for (size_t i = 0; i < asked.size(); ++i) asked[i].answer = std::move(answers[i]);
+    if (reference_ != nullptr) GWQ_RETURN_IF_ERROR(Compare(begin, prompts, asked));
+    for (size_t i = 0; i < asked.size(); ++i) GWQ_RETURN_IF_ERROR(Judge(items_[begin + i], asked[i]));
+    return begin + asked.size();
+  }
+
+  // The reference answers; then the model reads those answers, and each step's distribution is held against the
+  // reference's.
+  absl::Status Compare(size_t begin, std::span<const AnswerPrompt> prompts, std::vector<Asked>& asked) {
+    std::vector<AnswerPrompt> own;
+    for (size_t i = 0; i < asked.size(); ++i) {
+      GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(items_[begin + i], *reference_));
+      GWQ_ASSIGN_OR_RETURN(own.emplace_back(), reference_->Ask(items_[begin + i], images));
+    }
+    const auto keep = [&](size_t i, size_t, std::span<const float> logits) {
+      asked[i].reference_logits.insert(asked[i].reference_logits.end(), logits.begin(), logits.end());
+    };
+    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->Answer(own, keep, {}, run_.progress));
+    const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
+      const auto reference =
+          std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
+      asked[i].kl += KlDivergence(Softmax(reference), Softmax(logits));
+    };
+    GWQ_RETURN_IF_ERROR(model_.Answer(prompts, compare, answers, run_.progress).status());
+    const auto vocabulary = static_cast<size_t>(model_.vocabulary());
+    for (size_t i = 0; i < asked.size(); ++i) {
+      asked[i].kl /= static_cast<double>(asked[i].reference_logits.size() / vocabulary);
+      asked[i].reference_logits = {};
+      asked[i].reference_answer = answers[i];
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Judge(const DatasetItem& item, const Asked& asked) {
+    const bool boxes = run_.task.kind == EvaluationKind::kGrounding;
+    GWQ_ASSIGN_OR_RETURN(const std::string answer,
+                         model_.tokenizer().Decode(asked.answer, /*skip_special_tokens=*/!boxes));
+    nlohmann::json line = {{"line", item.line}, {"answer", answer}};
+    if (boxes) {
+      GWQ_RETURN_IF_ERROR(JudgeBox(item, asked, answer, line));
+    } else {
+      const bool right = std::ranges::any_of(
+          item.answers, [&](const std::string& expected) { return Folded(expected) == Folded(answer); });
+      right_.push_back(right ? 1 : 0);
+    }
+    line["right"] = right_.back() == 1;
+    if (reference_ != nullptr) {
+      kl_.push_back(asked.kl);
+      same_.push_back(asked.answer == asked.reference_answer ? 1 : 0);
+      line["kl"] = asked.kl;
+    }
+    out_.items_jsonl += CanonicalJson(line) + "\n";
+    return absl::OkStatus();
+  }
+
+  // The first box counts; an answer without one has none in common.
+  absl::Status JudgeBox(const DatasetItem& item, const Asked& asked, const std::string& answer, nlohmann::json& line) {
+    GWQ_ASSIGN_OR_RETURN(const ParsedBoxes parsed, ParseBoxes(model_.processor().grounding(), answer, asked.image));
+    const double iou = parsed.boxes.empty() ? 0 : IntersectionOverUnion(parsed.boxes.front().box, *item.box);
+    iou_.push_back(iou);
+    right_.push_back(iou >= kIouThreshold ? 1 : 0);
+    malformed_.push_back(parsed.malformed.empty() ? 0 : 1);
+    line["iou"] = iou;
+    if (!parsed.boxes.empty()) {
+      const PixelRect& box = parsed.boxes.front().box;
+      line["box"] = {box.left, box.top, box.right, box.bottom};
+    }
+    return absl::OkStatus();
+  }
+
+  EvaluationRun& run_;
+  EvaluationResult& out_;
+  const StoredDataset& dataset_;
+  const std::span<const DatasetItem> items_;
+  const Seer& model_;
+  const Seer* reference_;
+  std::vector<double> right_, iou_, malformed_, kl_, same_;
+};
+
+}  // namespace
+
+absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out) {
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(run.task.dataset));
+  GWQ_ASSIGN_OR_RETURN(const StoredDataset dataset, StoredDataset::Open(run.store, digest));
+  GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, dataset.Items(run.task.kind, run.task.limit));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
+  GWQ_ASSIGN_OR_RETURN(const Seer model, Seer::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
+  std::optional<Seer> reference;
+  if (run.reference != nullptr) {
+    GWQ_ASSIGN_OR_RETURN(Seer other,
+                         Seer::Load(*run.reference, *backend, run.task.max_tokens, "load reference", run.progress));
+    if (other.vocabulary() != model.vocabulary()) {
+      return InvalidField("reference", fmt::format("its vocabulary has {} tokens, the model's {}", other.vocabulary(),
+                                                   model.vocabulary()));
+    }
+    reference.emplace(std::move(other));
+  }
+  return ImageEvaluation(run, out, dataset, items, model, reference ? &*reference : nullptr).Run();
+}
+
+}  // namespace gwq

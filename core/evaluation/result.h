@@ -1,0 +1,45 @@
+// What an evaluation measured, and how it is stored and shown.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/sha256.h"
+#include "core/spec/evaluation_task.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+// docs/evaluation.md says what each name means.
+struct EvaluationMetric {
+  std::string name;  // "perplexity", "acc", "acc_norm", "mean_kl", ...
+  double value = 0;
+  std::optional<double> standard_error;
+};
+
+struct EvaluationResult {
+  EvaluationTask task;
+  Digest model;                     // manifest of what was measured
+  std::optional<Digest> reference;  // manifest of what it was compared with
+  std::string architecture;
+  int64_t items = 0;      // questions, or predicted tokens of a text
+  int64_t truncated = 0;  // questions whose beginning did not fit the model's context
+  std::vector<EvaluationMetric> metrics;
+  std::string items_jsonl;  // one line a question; empty for a text
+
+  // Null where the task does not give it.
+  [[nodiscard]] const EvaluationMetric* Find(std::string_view name) const;
+};
+
+// Stores the result as a manifest of kind "evaluation" with the files evaluation.json and, for questions, items.jsonl.
+[[nodiscard]] absl::StatusOr<Digest> StoreEvaluation(BlobStore& store, const EvaluationResult& result);
+
+// Canonical JSON without the items; docs/evaluation.md lists the fields.
+[[nodiscard]] std::string EvaluationJson(const EvaluationResult& result);
+[[nodiscard]] std::string EvaluationMarkdown(const EvaluationResult& result);
+
+}  // namespace gwq

@@ -1,0 +1,212 @@
+#include "core/spec/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/base/status.h"
+#include "core/spec/glob.h"
+#include "core/spec/recipe_names.h"
+
+namespace gwq {
+namespace {
+
+using Json = nlohmann::json;
+
+// Every field away from its default.
+Recipe Unusual() {
+  Recipe recipe;
+  recipe.method = Method::kRtn;
+  recipe.bits = 3;
+  recipe.group_size = 128;
+  recipe.outlier_ratio = 0.1;
+  recipe.select = Select::kRandom;
+  recipe.head_bits = 16;
+  recipe.embedding_bits = 16;
+  recipe.loss = Loss::kAll;
+  recipe.threads = 7;
+  recipe.seed = 18446744073709551615U;
+  recipe.calibration.source = CalibrationSource::kChat;
+  recipe.calibration.messages = {{"user", "Grüße\n"}, {"assistant", "\"hi\""}};
+  recipe.calibration.max_tokens = 99;
+  recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
+                  {"lm_head", "", "head", Method::kKeep}};
+  recipe.evaluation_text = "text";
+  recipe.evaluation_tokens = 0;
+  recipe.evaluation_window = 2;
+  return recipe;
+}
+
+// The paths of all leaves below `json`: array entries share their array's path.
+void Collect(const Json& json, const std::string& path, std::set<std::string>& out) {
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) Collect(value, path.empty() ? key : path + "." + key, out);
+  } else if (json.is_array() && !json.empty() && json[0].is_object()) {
+    for (const Json& one : json) Collect(one, path, out);
+  } else {
+    out.insert(path);
+  }
+}
+
+std::string FieldOf(const absl::Status& status) {
+  const auto violations = FieldViolations(status);
+  return violations.empty() ? "" : violations[0].field;
+}
+
+TEST(Recipe, RoundTripsWithNothingMissing) {
+  for (const Recipe& recipe : {Recipe{}, Unusual()}) {
+    const auto again = ParseRecipe(RecipeJson(recipe));
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(*again, recipe);
+    EXPECT_EQ(RecipeJson(*again), RecipeJson(recipe));
+  }
+}
+
+TEST(Recipe, ExampleChangesEveryField) {
+  const Recipe unusual = Unusual();
+  const Json changed = Json::parse(RecipeJson(unusual));
+  const Json plain = Json::parse(RecipeJson(Recipe{}));
+  for (const auto& [key, value] : changed.items()) EXPECT_NE(value, plain[key]) << key;
+}
+
+TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
+  Recipe recipe = Unusual();
+  recipe.calibration.token_ids = {1, 2};  // the lists must not be empty for their fields to show
+  std::set<std::string> printed;
+  Collect(Json::parse(RecipeJson(recipe)), "", printed);
+  std::set<std::string> listed;
+  for (const RecipeField& field : RecipeFields()) {
+    EXPECT_TRUE(listed.insert(std::string(field.name)).second) << field.name;
+    EXPECT_FALSE(field.help.empty()) << field.name;
+    EXPECT_THAT(field.type, testing::AnyOf("enum", "int", "double", "string", "repeated")) << field.name;
+  }
+  EXPECT_EQ(printed, listed);
+}
+
+TEST(Recipe, BytesRecipeLeavesOutTheEvaluationOnly) {
+  Json all = Json::parse(RecipeJson(Unusual()));
+  for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window"})
+    ASSERT_EQ(all.erase(field), 1U);
+  EXPECT_EQ(BytesRecipeJson(Unusual()), all.dump());
+}
+
+TEST(Recipe, JsonIsCanonical) {
+  EXPECT_EQ(RecipeJson(Recipe{}),
+            R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
+            R"("source":"generated","text":"",)"
+            R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
+            R"("evaluation_window":512,"group_size":64,"head_bits":8,"loss":"last","method":"gwq",)"
+            R"("outlier_ratio":0.01,"rules":[],"seed":0,"select":"gradient","threads":2})");
+  EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
+}
+
+TEST(Recipe, EveryEnumNameRoundTrips) {
+  for (const auto& entry : kMethodNames) EXPECT_EQ(EnumOf<Method>(EnumText(entry.value)), entry.value);
+  for (const auto& entry : kSelectNames) EXPECT_EQ(EnumOf<Select>(EnumText(entry.value)), entry.value);
+  for (const auto& entry : kLossNames) EXPECT_EQ(EnumOf<Loss>(EnumText(entry.value)), entry.value);
+  for (const auto& entry : kCalibrationSourceNames) {
+    EXPECT_EQ(EnumOf<CalibrationSource>(EnumText(entry.value)), entry.value);
+  }
+  EXPECT_EQ(EnumOf<Method>("GWQ"), std::nullopt);
+}
+
+struct Bad {
+  const char* json;
+  const char* field;
+};
+
+TEST(Recipe, RefusesAndNamesTheField) {
+  const Bad cases[] = {
+      {"", "recipe"},
+      {"[]", "recipe"},
+      {"{\"bits\":4", "recipe"},
+      {"{\"bits\":4,\"bits\":3}", "recipe"},
+      {R"({"calibration":{"text":"a","text":"b"}})", "recipe"},
+      {R"({"bit":4})", "recipe.bit"},
+      {R"({"bits":5})", "recipe.bits"},
+      {R"({"bits":"4"})", "recipe.bits"},
+      {R"({"bits":4.0})", "recipe.bits"},
+      {R"({"bits":null})", "recipe.bits"},
+      {R"({"bits":99999999999})", "recipe.bits"},
+      {R"({"bits":-4})", "recipe.bits"},
+      {R"({"group_size":0})", "recipe.group_size"},
+      {R"({"group_size":12})", "recipe.group_size"},
+      {R"({"group_size":-64})", "recipe.group_size"},
+      {R"({"group_size":4294967296})", "recipe.group_size"},
+      {R"({"group_size":18446744073709551615})", "recipe.group_size"},
+      {R"({"outlier_ratio":0.51})", "recipe.outlier_ratio"},
+      {R"({"outlier_ratio":-0.01})", "recipe.outlier_ratio"},
+      {R"({"outlier_ratio":"1%"})", "recipe.outlier_ratio"},
+      {R"({"method":"awq"})", "recipe.method"},
+      {R"({"method":1})", "recipe.method"},
+      {R"({"select":""})", "recipe.select"},
+      {R"({"loss":"mean"})", "recipe.loss"},
+      {R"({"head_bits":4})", "recipe.head_bits"},
+      {R"({"embedding_bits":3})", "recipe.embedding_bits"},
+      {R"({"threads":0})", "recipe.threads"},
+      {R"({"threads":257})", "recipe.threads"},
+      {R"({"seed":-1})", "recipe.seed"},
+      {R"({"seed":1.5})", "recipe.seed"},
+      {R"({"calibration":[]})", "recipe.calibration"},
+      {R"({"calibration":{"source":"web"}})", "recipe.calibration.source"},
+      {R"({"calibration":{"max_tokens":1}})", "recipe.calibration.max_tokens"},
+      {R"({"calibration":{"max_tokens":8193}})", "recipe.calibration.max_tokens"},
+      {R"({"calibration":{"source":"text"}})", "recipe.calibration.text"},
+      {R"({"calibration":{"text":"a"}})", "recipe.calibration.text"},
+      {R"({"calibration":{"source":"chat"}})", "recipe.calibration.messages"},
+      {R"({"calibration":{"source":"chat","messages":[{"content":"a"}]}})", "recipe.calibration.messages[0].role"},
+      {R"({"calibration":{"source":"chat","messages":[{"role":"user","text":"a"}]}})",
+       "recipe.calibration.messages[0].text"},
+      {R"({"calibration":{"source":"token_ids"}})", "recipe.calibration.token_ids"},
+      {R"({"calibration":{"source":"token_ids","token_ids":[7]}})", "recipe.calibration.token_ids"},
+      {R"({"calibration":{"source":"token_ids","token_ids":[7,-1]}})", "recipe.calibration.token_ids[1]"},
+      {R"({"calibration":{"source":"token_ids","token_ids":[7,"x"]}})", "recipe.calibration.token_ids[1]"},
+      {R"({"calibration":{"source":"file"}})", "recipe.calibration.blob"},
+      {R"({"calibration":{"question":"what?"}})", "recipe.calibration.question"},
+      {R"({"calibration":{"source":"text","text":"t","answer":"a"}})", "recipe.calibration.answer"},
+      {R"({"calibration":{"source":"image","text":"t"}})", "recipe.calibration.text"},
+      {R"({"calibration":{"source":"image","blob":"abc"}})", "recipe.calibration.blob"},
+      {R"({"calibration":{"source":"file","blob":"abc"}})", "recipe.calibration.blob"},
+      {R"({"rules":{}})", "recipe.rules"},
+      {R"({"rules":[{"bits":3}]})", "recipe.rules[0].pattern"},
+      {R"({"rules":[{"pattern":"*"}]})", "recipe.rules[0]"},
+      {R"({"rules":[{"pattern":"*","bits":3},{"pattern":"*","bits":1}]})", "recipe.rules[1].bits"},
+      {R"({"rules":[{"pattern":"*","bits":3,"part":"audio"}]})", "recipe.rules[0].part"},
+      {R"({"rules":[{"pattern":"*","bits":3,"kind":"norm"}]})", "recipe.rules[0].kind"},
+      {R"({"rules":[{"pattern":"*","group_size":9}]})", "recipe.rules[0].group_size"},
+      {R"({"evaluation_tokens":1000001})", "recipe.evaluation_tokens"},
+      {R"({"evaluation_window":1})", "recipe.evaluation_window"},
+  };
+  for (const Bad& bad : cases) {
+    const auto recipe = ParseRecipe(bad.json);
+    EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << bad.json;
+    EXPECT_EQ(FieldOf(recipe.status()), bad.field) << bad.json << ": " << recipe.status();
+  }
+}
+
+TEST(Recipe, CheckRefusesWhatJsonCannotSay) {
+  Recipe recipe;
+  recipe.outlier_ratio = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.outlier_ratio");
+  recipe = {};
+  recipe.evaluation_text = "\xC3(";
+  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.evaluation_text");
+}
+
+TEST(Glob, MatchesWholeNames) {
+  EXPECT_TRUE(GlobMatches("*", ""));
+  EXPECT_TRUE(GlobMatches("model.layers.0.*", "model.layers.0.mlp.up_proj"));
+  EXPECT_FALSE(GlobMatches("model.layers.0.*", "model.layers.10.mlp.up_proj"));
+  EXPECT_TRUE(GlobMatches("*.down_proj", "model.layers.0.mlp.down_proj"));
+  EXPECT_FALSE(GlobMatches("down_proj", "model.layers.0.mlp.down_proj"));
+  EXPECT_TRUE(GlobMatches("a*b*c", "aXbbYc"));
+  EXPECT_FALSE(GlobMatches("a*b*c", "aXbbY"));
+  EXPECT_TRUE(GlobMatches("layers.?", "layers.7"));
+  EXPECT_FALSE(GlobMatches("layers.?", "layers.17"));
+  EXPECT_FALSE(GlobMatches("", "a"));
+}
+
+}  // namespace
+}  // namespace gwq
