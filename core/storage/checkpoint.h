@@ -1,0 +1,36 @@
+// What an attempt of a long job leaves, so that the next attempt goes on from there.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/sha256.h"
+
+namespace gwq {
+
+struct Checkpoint {
+  std::string state;          // canonical JSON; what it means is the job's own affair
+  std::vector<Digest> blobs;  // durable blobs that `state` names: garbage collection spares them with the checkpoint
+};
+
+// The checkpoint of one job. An attempt loads it once at its start and saves it after each unit of work; each save
+// replaces the one before. Not thread-safe.
+class CheckpointSlot {
+ public:
+  virtual ~CheckpointSlot() = default;
+  // What an earlier attempt saved last; none in a first attempt. DATA_LOSS where it cannot be read.
+  [[nodiscard]] virtual absl::StatusOr<std::optional<Checkpoint>> Load() = 0;
+  // Durable on OK. ABORTED where the lease is lost.
+  [[nodiscard]] virtual absl::Status Save(const Checkpoint& checkpoint) = 0;
+};
+
+// Loads none and forgets what it is given: a job that runs by itself.
+class NoCheckpoints final : public CheckpointSlot {
+ public:
+  [[nodiscard]] absl::StatusOr<std::optional<Checkpoint>> Load() override { return std::nullopt; }
+  [[nodiscard]] absl::Status Save(const Checkpoint&) override { return absl::OkStatus(); }
+};
+
+}  // namespace gwq
