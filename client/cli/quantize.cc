@@ -71,7 +71,9 @@ absl::Status SetPicture(Session& session, const std::string& path, v1::Recipe& r
 
 absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) {
   v1::CreateJobRequest request;
-  GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe));
+  std::vector<std::string> notes;
+  GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe, &notes));
+  for (const std::string& note : notes) PrintError("note: {}\n", note);
   if (!arguments.calibration_image.empty()) {
     const v1::Calibration& asked = request.quantize().recipe().calibration();
     if (asked.source() != v1::Calibration::SOURCE_UNSPECIFIED && asked.source() != v1::Calibration::IMAGE) {

@@ -29,10 +29,12 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
 
 absl::StatusOr<Json> ValueOf(const RecipeField& field, const std::string& text) {
   if (field.type == "string" || field.type == "enum") return Json(text);
-  Json value = Json::parse(field.type == "repeated" ? "[" + text + "]" : text, nullptr, false);
-  if (value.is_discarded() || (field.type != "repeated" && !value.is_number())) {
-    return InvalidField(field.name,
-                        fmt::format("'{}' is no {}", text, field.type == "repeated" ? "list of numbers" : "number"));
+  const bool list = field.type == "repeated", flag = field.type == "bool";
+  Json value = Json::parse(list ? "[" + text + "]" : text, nullptr, false);
+  const bool fits = list ? value.is_array() : flag ? value.is_boolean() : value.is_number();
+  if (!fits) {
+    const char* const wanted = list ? "a list of numbers" : flag ? "true or false" : "a number";
+    return InvalidField(field.name, fmt::format("'{}' is not {}", text, wanted));
   }
   return value;
 }
@@ -67,7 +69,7 @@ std::string DefaultText(const Json& defaults, std::string field) {
   std::ranges::replace(field, '.', '/');
   const Json value = defaults.value(Json::json_pointer("/" + field), Json());
   if (value.is_string()) return value.get<std::string>();
-  return value.is_number() ? value.dump() : "";
+  return value.is_number() || value.is_boolean() ? value.dump() : "";
 }
 
 // Giving a sample says what its source is.
@@ -92,6 +94,26 @@ std::string RecipeFlagName(std::string_view field) {
   return name;
 }
 
+namespace {
+
+// The names that flags had one version ago: not listed by --help, and told where they are used.
+void AddOldFlags(CLI::App& command, RecipeArguments& arguments) {
+  for (const char* const field : {"outlier_ratio", "select", "loss"}) {
+    command
+        .add_option_function<std::string>(
+            RecipeFlagName(field),
+            [&arguments, field](const std::string& text) {
+              const std::string moved = fmt::format("gwq.{}", field);
+              arguments.fields.try_emplace(moved, text);
+              arguments.notes.push_back(fmt::format("{} is now {}; the next version will not know the old name",
+                                                    RecipeFlagName(field), RecipeFlagName(moved)));
+            })
+        ->group("");
+  }
+}
+
+}  // namespace
+
 void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
   command.add_option("--recipe", arguments.recipe_file, "recipe as JSON; the flags below override it")
       ->check(CLI::ExistingFile);
@@ -105,6 +127,7 @@ void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
             std::string(field.help))
         ->default_str(DefaultText(defaults, name));
   }
+  AddOldFlags(command, arguments);
   command.add_option("--calibration-file", arguments.calibration_file, "file with the sample's text")
       ->check(CLI::ExistingFile);
   command
@@ -119,12 +142,17 @@ void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
       ->allow_extra_args(false);
 }
 
-absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments) {
+absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vector<std::string>* notes) {
   Json tree = Json::object();
   if (!arguments.recipe_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file));
     GWQ_ASSIGN_OR_RETURN(tree, ParseJson("recipe", text));
     if (!tree.is_object()) return InvalidField("recipe", fmt::format("{} holds no JSON object", arguments.recipe_file));
+  }
+  std::vector<std::string> moved = MoveOldFields(tree);
+  if (notes != nullptr) {
+    *notes = arguments.notes;
+    notes->insert(notes->end(), moved.begin(), moved.end());
   }
   for (const RecipeField& field : RecipeFields()) {
     const auto given = arguments.fields.find(std::string(field.name));

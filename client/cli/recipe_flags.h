@@ -17,6 +17,7 @@ struct RecipeArguments {
   std::map<std::string, std::string> fields;  // by the table's name: "bits", "calibration.max_tokens"
   std::string calibration_file, calibration_chat_file, evaluation_file;
   std::vector<std::string> rules;
+  std::vector<std::string> notes;  // of flags that have another name now
 };
 
 // "calibration.max_tokens" -> "--calibration-max-tokens".
@@ -26,7 +27,9 @@ struct RecipeArguments {
 // parse.
 void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments);
 
-// The recipe file with the flags laid over it. INVALID_ARGUMENT names the flag's field.
-[[nodiscard]] absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments);
+// The recipe file with the flags laid over it. INVALID_ARGUMENT names the flag's field. `notes`, if given, gets a line
+// for each field or flag that was given by the name that it had one version ago.
+[[nodiscard]] absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments,
+                                                  std::vector<std::string>* notes = nullptr);
 
 }  // namespace gwq::cli

@@ -119,6 +119,21 @@ absl::Status ArtifactWriter::AddPacked(std::string_view tensor, std::span<const 
   return Add(std::move(stored), {view->shape().rows, view->shape().cols}, packed);
 }
 
+absl::Status ArtifactWriter::AddPackedBlob(std::string_view tensor, const Digest& digest) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<PinnedBlob> blob, store_.Materialize(digest));
+  const absl::StatusOr<PackedView> view = PackedView::Open(blob->bytes());
+  if (!view.ok()) return Annotate(view.status(), tensor);
+  const size_t size = blob->bytes().size();
+  ManifestTensor stored = Stored(tensor, DType::kU8, {static_cast<int64_t>(size)}, size, digest);
+  stored.packed = view->shape();
+  return Add(std::move(stored), {view->shape().rows, view->shape().cols}).status();
+}
+
+const Digest* ArtifactWriter::BlobOf(std::string_view tensor) const {
+  const auto found = tensors_.find(tensor);
+  return found == tensors_.end() ? nullptr : &found->second.digest;
+}
+
 absl::Status ArtifactWriter::SetFile(std::string_view path, std::string_view content) {
   GWQ_RETURN_IF_ERROR(CheckRelativePath("path", path));
   GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(store_, std::as_bytes(std::span(content))));

@@ -41,6 +41,15 @@ class ArtifactWriter {
   [[nodiscard]] absl::Status AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest);
   //   packed bytes as EncodePacked gives them
   [[nodiscard]] absl::Status AddPacked(std::string_view tensor, std::span<const std::byte> packed);
+  //   packed bytes of a blob that is in the store; the errors of PackedView::Open
+  [[nodiscard]] absl::Status AddPackedBlob(std::string_view tensor, const Digest& digest);
+
+  // Waits until what was added is durable; the first error of the commits.
+  [[nodiscard]] absl::Status Sync() { return commits_.Finish(); }
+  // The blob of a tensor that was added, known once Sync or a Finish returned OK. Null where it was not added.
+  [[nodiscard]] const Digest* BlobOf(std::string_view tensor) const;
+
+  [[nodiscard]] BlobStore& store() const { return store_; }
 
   // Replaces or adds a small file.
   [[nodiscard]] absl::Status SetFile(std::string_view path, std::string_view content);

@@ -13,14 +13,13 @@ namespace {
 
 constexpr int64_t kCacheBlockTokens = 16;
 constexpr int64_t kTextTokens = 32;
-constexpr int64_t kMaxTexts = 16;
 // Below every logit.
 constexpr float kNever = -3e38F;
 
 class Generator {
  public:
   Generator(const Model& model, WeightLoader& loader, Backend& backend, int64_t count,
-            const std::vector<int32_t>& excluded, Progress& progress)
+            const std::vector<int32_t>& excluded, Progress& progress, int64_t max_texts)
       : model_(model),
         loader_(loader),
         backend_(backend),
@@ -29,7 +28,7 @@ class Generator {
         vocabulary_(static_cast<size_t>(model.config().vocab_size)),
         count_(count),
         texts_(static_cast<size_t>(
-            std::clamp<int64_t>(std::min(count / kTextTokens, model.config().vocab_size), 1, kMaxTexts))),
+            std::clamp<int64_t>(std::min(count / kTextTokens, model.config().vocab_size), 1, max_texts))),
         length_((count + static_cast<int64_t>(texts_.size()) - 1) / static_cast<int64_t>(texts_.size())) {}
 
   absl::StatusOr<std::vector<int32_t>> Run(int32_t first) {
@@ -134,8 +133,8 @@ class Generator {
 
 absl::StatusOr<std::vector<int32_t>> GenerateSample(const Model& model, WeightLoader& loader, Backend& backend,
                                                     int32_t first, int64_t count, const std::vector<int32_t>& excluded,
-                                                    Progress& progress) {
-  return Generator(model, loader, backend, count, excluded, progress).Run(first);
+                                                    Progress& progress, int64_t max_texts) {
+  return Generator(model, loader, backend, count, excluded, progress, max_texts).Run(first);
 }
 
 }  // namespace gwq

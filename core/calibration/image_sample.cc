@@ -68,8 +68,8 @@ Image BuiltInImage() {
 
 std::string_view BuiltInQuestion() { return "What shapes and colours are in this picture, and where?"; }
 
-absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
-                                            const ModelText& text, BlobStore& store) {
+absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
+                                                  const ModelText& text, BlobStore& store) {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const ImageProcessor> processor, ProcessorOf(model));
   GWQ_ASSIGN_OR_RETURN(Image image, ReadPicture(calibration, store));
   GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, processor->Prepare(std::move(image)));
@@ -85,7 +85,7 @@ absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, cons
                                     "smaller picture",
                                     prompt.tokens.size(), most));
   }
-  ImageSample sample;
+  CalibrationSample sample;
   sample.tokens = std::move(prompt.tokens);
   sample.positions = std::move(prompt.positions.positions);
   sample.tiles = GridsOf(prepared);

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/artifact/stored_model.h"
-#include "core/models/vision_tower.h"
+#include "core/calibration/sample_set.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
 #include "core/text/model_text.h"
@@ -15,21 +15,14 @@
 
 namespace gwq {
 
-// A sample of text alone has tokens only.
-struct ImageSample {
-  std::vector<int32_t> tokens;     // an id t < 0 is row ~t of what the tower makes of the tiles
-  std::vector<int32_t> positions;  // [position_axes, tokens]; empty: each token's index, on every axis
-  std::vector<PatchGrid> tiles;
-  std::vector<float> patches;  // [rows of all tiles, patch_floats]
-};
-
 // The recipe's picture, question and answer, or those built in, as the model's processor and chat template write them:
 // a user's turn with the picture before the question, and the assistant's answer where one is given, else the head of
 // its turn. INVALID_ARGUMENT at "recipe.calibration.blob" for a picture that cannot be read, at
 // "recipe.calibration.max_tokens" where the sample has more tokens than it may; NOT_FOUND where the blob is not stored;
 // the errors of ImageProcessor::Parse and BuildImagePrompt.
-[[nodiscard]] absl::StatusOr<ImageSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
-                                                          const ModelText& text, BlobStore& store);
+[[nodiscard]] absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration,
+                                                                const StoredModel& model, const ModelText& text,
+                                                                BlobStore& store);
 
 // A picture of 224 x 224 made by arithmetic alone: a shaded background, a red disc, a blue square, a green triangle and
 // fine stripes, so that every scale of a tower has something to see.

@@ -12,17 +12,83 @@
 namespace gwq {
 namespace {
 
-absl::StatusOr<std::vector<int32_t>> FromBlob(const std::string& name, const Tokenizer& tokenizer, BlobStore& store,
-                                              int64_t count) {
-  GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(name));
-  const absl::StatusOr<BlobInfo> info = store.Stat(digest);
-  if (!info.ok()) return Annotate(info.status(), "recipe.calibration.blob");
-  // Two characters more than is looked at, so that a cut at the end of the read bytes is no false error.
-  std::string text(static_cast<size_t>(std::min<uint64_t>(info->size, BytesForTokens(count) + 8)), '\0');
-  GWQ_RETURN_IF_ERROR(store.Read(digest, 0, std::as_writable_bytes(std::span(text))));
-  const std::string_view used = text.size() == info->size ? std::string_view(text) : CutUtf8(text, text.size() - 4);
-  if (!IsValidUtf8(used)) return InvalidField("recipe.calibration.blob", "is not valid UTF-8 text");
-  return FirstTokens(tokenizer, used, count);
+// A text of which stretches are read.
+class TextSource {
+ public:
+  virtual ~TextSource() = default;
+  [[nodiscard]] virtual uint64_t size() const = 0;
+  // Bytes [offset, offset + size), which lie inside.
+  [[nodiscard]] virtual absl::StatusOr<std::string> Read(uint64_t offset, uint64_t size) const = 0;
+};
+
+class GivenText final : public TextSource {
+ public:
+  explicit GivenText(std::string_view text) : text_(text) {}
+  [[nodiscard]] uint64_t size() const override { return text_.size(); }
+  [[nodiscard]] absl::StatusOr<std::string> Read(uint64_t offset, uint64_t size) const override {
+    return std::string(text_.substr(offset, size));
+  }
+
+ private:
+  const std::string_view text_;
+};
+
+class StoredText final : public TextSource {
+ public:
+  [[nodiscard]] static absl::StatusOr<StoredText> Open(const std::string& name, BlobStore& store) {
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(name));
+    const absl::StatusOr<BlobInfo> info = store.Stat(digest);
+    if (!info.ok()) return Annotate(info.status(), "recipe.calibration.blob");
+    return StoredText(store, *info);
+  }
+  [[nodiscard]] uint64_t size() const override { return info_.size; }
+  [[nodiscard]] absl::StatusOr<std::string> Read(uint64_t offset, uint64_t size) const override {
+    std::string text(size, '\0');
+    GWQ_RETURN_IF_ERROR(store_->Read(info_.digest, offset, std::as_writable_bytes(std::span(text))));
+    return text;
+  }
+
+ private:
+  StoredText(BlobStore& store, const BlobInfo& info) : store_(&store), info_(info) {}
+  BlobStore* store_;
+  BlobInfo info_;
+};
+
+// SplitMix64 (Steele, Lea, Flood 2014), one draw.
+uint64_t Draw(uint64_t seed, uint64_t index) {
+  uint64_t z = seed + (index + 1) * 0x9E3779B97F4A7C15U;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+  return z ^ (z >> 31);
+}
+
+// The characters of `text` that are whole, where it was cut in the middle of others.
+std::string_view WholeCharacters(std::string_view text, bool cut_front, bool cut_back) {
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  while (cut_front && !text.empty() && continues(text.front())) text.remove_prefix(1);
+  return cut_back && text.size() > 4 ? CutUtf8(text, text.size() - 4) : text;
+}
+
+// The first `count` tokens of each of `samples` stretches.
+absl::StatusOr<SampleSet> Stretches(const TextSource& source, const Tokenizer& tokenizer, std::string_view field,
+                                    int64_t samples, int64_t count, uint64_t seed) {
+  SampleSet out;
+  const auto stretches = static_cast<uint64_t>(samples);
+  for (uint64_t i = 0; i < stretches; ++i) {
+    uint64_t begin = source.size() / stretches * i;
+    const uint64_t end = i + 1 == stretches ? source.size() : source.size() / stretches * (i + 1);
+    // Four bytes more than is looked at, so that a cut at the end is no false error.
+    const uint64_t wanted = BytesForTokens(count) + 8;
+    if (seed != 0 && stretches > 1 && end - begin > wanted) begin += Draw(seed, i) % (end - begin - wanted);
+    // A stretch goes on into the next one rather than be short; only the last ends with the text.
+    const uint64_t size = std::min<uint64_t>(wanted, source.size() - begin);
+    GWQ_ASSIGN_OR_RETURN(const std::string bytes, source.Read(begin, size));
+    const std::string_view used = WholeCharacters(bytes, begin > 0, begin + size < source.size());
+    if (!IsValidUtf8(used)) return InvalidField(field, "is not valid UTF-8 text");
+    GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FirstTokens(tokenizer, used, count));
+    if (tokens.size() >= 2 || stretches == 1) out.push_back({std::move(tokens), {}, {}, {}});
+  }
+  return out;
 }
 
 absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, const ModelText& text) {
@@ -37,22 +103,34 @@ absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, co
   return text.EncodeChat(messages, options);
 }
 
-absl::StatusOr<std::vector<int32_t>> Uncut(const Calibration& calibration, const ModelText* text, BlobStore& store,
-                                           const SampleMaker& generate, int64_t count) {
-  const bool speaks =
+absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples, uint64_t seed, const ModelText* text,
+                                BlobStore& store, const SampleMaker& generate, int64_t count) {
+  const bool reads =
       calibration.source != CalibrationSource::kGenerated && calibration.source != CalibrationSource::kTokenIds;
-  if (speaks && text == nullptr) return absl::InternalError("a calibration text needs the model's tokenizer");
+  if (reads && text == nullptr) return absl::InternalError("a calibration text needs the model's tokenizer");
+  const auto one = [](std::vector<int32_t> tokens) { return SampleSet{{std::move(tokens), {}, {}, {}}}; };
   switch (calibration.source) {
-    case CalibrationSource::kGenerated:
-      return generate(count);
+    case CalibrationSource::kGenerated: {
+      GWQ_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, generate(count * samples, samples));
+      SampleSet out;
+      for (int64_t i = 0; i < samples; ++i) {
+        const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i * count);
+        out.push_back({{begin, begin + static_cast<std::ptrdiff_t>(count)}, {}, {}, {}});
+      }
+      return out;
+    }
     case CalibrationSource::kText:
-      return FirstTokens(text->tokenizer(), calibration.text, count);
-    case CalibrationSource::kChat:
-      return FromChat(calibration, *text);
+      return Stretches(GivenText(calibration.text), text->tokenizer(), "recipe.calibration.text", samples, count, seed);
+    case CalibrationSource::kFile: {
+      GWQ_ASSIGN_OR_RETURN(const StoredText stored, StoredText::Open(calibration.blob, store));
+      return Stretches(stored, text->tokenizer(), "recipe.calibration.blob", samples, count, seed);
+    }
+    case CalibrationSource::kChat: {
+      GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FromChat(calibration, *text));
+      return one(std::move(tokens));
+    }
     case CalibrationSource::kTokenIds:
-      return calibration.token_ids;
-    case CalibrationSource::kFile:
-      return FromBlob(calibration.blob, text->tokenizer(), store, count);
+      return one(calibration.token_ids);
     case CalibrationSource::kImage:
       return absl::InternalError("a sample with a picture is made by MakeImageSample");
   }
@@ -78,25 +156,29 @@ std::string_view SourceField(CalibrationSource source) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<int32_t>> CalibrationTokens(const Calibration& calibration, const ModelConfig& config,
-                                                       const ModelText* text, BlobStore& store,
-                                                       const SampleMaker& generate) {
+absl::StatusOr<SampleSet> CalibrationSamples(const Calibration& calibration, int64_t samples, uint64_t seed,
+                                             const ModelConfig& config, const ModelText* text, BlobStore& store,
+                                             const SampleMaker& generate) {
   int64_t count = calibration.max_tokens;
   if (config.max_positions > 0) count = std::min(count, config.max_positions);
-  GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, Uncut(calibration, text, store, generate, count));
-  if (static_cast<int64_t>(tokens.size()) > count) tokens.resize(static_cast<size_t>(count));
+  GWQ_ASSIGN_OR_RETURN(SampleSet out, Uncut(calibration, samples, seed, text, store, generate, count));
   const std::string_view field = SourceField(calibration.source);
-  if (tokens.size() < 2) {
-    return InvalidField(field, fmt::format("gives {} tokens; at least two are needed", tokens.size()));
+  if (out.empty() || out.front().tokens.size() < 2) {
+    return InvalidField(
+        field, fmt::format("gives {} tokens; at least two are needed", out.empty() ? 0 : out.front().tokens.size()));
   }
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || tokens[i] >= config.vocab_size) {
-      return InvalidField(
-          fmt::format("{}[{}]", field, i),
-          fmt::format("token {} is outside the model's vocabulary of {}", tokens[i], config.vocab_size));
+  for (CalibrationSample& sample : out) {
+    std::vector<int32_t>& tokens = sample.tokens;
+    if (static_cast<int64_t>(tokens.size()) > count) tokens.resize(static_cast<size_t>(count));
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i] < 0 || tokens[i] >= config.vocab_size) {
+        return InvalidField(
+            fmt::format("{}[{}]", field, i),
+            fmt::format("token {} is outside the model's vocabulary of {}", tokens[i], config.vocab_size));
+      }
     }
   }
-  return tokens;
+  return out;
 }
 
 }  // namespace gwq

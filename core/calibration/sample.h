@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/calibration/sample_set.h"
 #include "core/models/config.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
@@ -14,15 +15,21 @@
 
 namespace gwq {
 
-// Makes a sample of `count` tokens where the recipe gives none (generate.h).
-using SampleMaker = std::function<absl::StatusOr<std::vector<int32_t>>(int64_t count)>;
+// Makes texts of `count` tokens in all where the recipe gives none: those of `samples` samples, one after the other
+// (generate.h).
+using SampleMaker = std::function<absl::StatusOr<std::vector<int32_t>>(int64_t count, int64_t samples)>;
 
-// The calibration sample: the first max_tokens tokens (at most the model's longest context) of what the recipe names,
-// without special tokens that the text or template does not hold itself. INVALID_ARGUMENT naming the field where it has
-// fewer than two tokens or an id outside the vocabulary; NOT_FOUND where the blob is not stored. `text` may be null for
-// sources generated and token_ids.
-[[nodiscard]] absl::StatusOr<std::vector<int32_t>> CalibrationTokens(const Calibration& calibration,
-                                                                     const ModelConfig& config, const ModelText* text,
-                                                                     BlobStore& store, const SampleMaker& generate);
+// The calibration samples as a recipe names them, without special tokens that text or template do not hold themselves.
+//   one sample: the first max_tokens tokens (at most the model's longest context)
+//   `samples` of a text or file: as many stretches of equal length, and of each the first max_tokens tokens, from its
+//     beginning where `seed` is 0, else from a place that the seed draws
+//   `samples` of the model's own text: that many
+// A stretch that gives fewer than two tokens is left out. INVALID_ARGUMENT naming the field where nothing is left, or
+// an id is outside the vocabulary; NOT_FOUND where the blob is not stored. `text` may be null for sources generated and
+// token_ids. Reads of a file only what it takes.
+[[nodiscard]] absl::StatusOr<SampleSet> CalibrationSamples(const Calibration& calibration, int64_t samples,
+                                                           uint64_t seed, const ModelConfig& config,
+                                                           const ModelText* text, BlobStore& store,
+                                                           const SampleMaker& generate);
 
 }  // namespace gwq

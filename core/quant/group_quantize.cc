@@ -12,7 +12,116 @@ namespace {
 constexpr float kMaxHalf = 65504.0F;
 constexpr float kMinScale = 0x1p-24F;
 
-// FP16 bits of `value`, saturated to the finite range.
+// Rounds one row after the other; keeps its buffers.
+class RowQuantizer {
+ public:
+  RowQuantizer(const TensorView& weights, PackedContent& content)
+      : weights_(weights), content_(content), row_(static_cast<size_t>(content.shape.cols)) {}
+
+  // The number of saturated values.
+  int64_t Run(int64_t row) {
+    ToFloat(weights_, row * content_.shape.cols, row_);
+    int64_t saturated = TakeOutliers(row);
+    for (int64_t group = 0; group < content_.shape.groups_per_row(); ++group) saturated += TakeGroup(row, group);
+    return saturated;
+  }
+
+ private:
+  // Moves the row's outliers from row_ to the content.
+  int64_t TakeOutliers(int64_t row) {
+    int64_t count = 0;
+    const int64_t cols = content_.shape.cols;
+    const std::vector<int64_t>& outliers = content_.outlier_positions;
+    auto at = std::lower_bound(outliers.begin(), outliers.end(), row * cols);
+    for (; at != outliers.end() && *at < (row + 1) * cols; ++at) {
+      float& weight = row_[static_cast<size_t>(*at - row * cols)];
+      bool saturated = false;
+      content_.outlier_values[static_cast<size_t>(at - outliers.begin())] = SaturatedHalf(weight, saturated);
+      count += saturated ? 1 : 0;
+      weight = 0.0F;
+    }
+    return count;
+  }
+
+  int64_t TakeGroup(int64_t row, int64_t group) {
+    const PackedShape& shape = content_.shape;
+    const auto begin = static_cast<size_t>(group * shape.group_size);
+    const size_t count = std::min(static_cast<size_t>(shape.group_size), row_.size() - begin);
+    const std::span<uint8_t> codes(content_.codes.data() + static_cast<size_t>(row * shape.cols) + begin, count);
+    const GroupCodes made = QuantizeGroup(std::span<const float>(row_).subspan(begin, count), shape.bits, codes);
+    const auto slot = static_cast<size_t>(row * shape.groups_per_row() + group);
+    content_.scales[slot] = made.scale;
+    content_.zeros[slot] = made.zero;
+    return made.saturated ? 1 : 0;
+  }
+
+  const TensorView& weights_;
+  PackedContent& content_;
+  std::vector<float> row_;  // its outliers 0 once they are taken
+};
+
+// What one row adds to the sums, kept apart from other rows' so that the sums do not depend on threads.
+struct RowErrors {
+  double error = 0;
+  double norm = 0;
+  double weighted_error = 0;
+  double weighted_norm = 0;
+};
+
+class RowMeter {
+ public:
+  RowMeter(const TensorView& weights, std::span<const float> gradient, const PackedContent& content)
+      : weights_(weights),
+        gradient_(gradient),
+        content_(content),
+        row_(static_cast<size_t>(content.shape.cols)),
+        lost_(row_.size()) {}
+
+  RowErrors Run(int64_t row) {
+    ToFloat(weights_, row * content_.shape.cols, row_);
+    FillLost(row);
+    RowErrors result;
+    const size_t first = static_cast<size_t>(row) * row_.size();
+    for (size_t i = 0; i < row_.size(); ++i) {
+      const double weight = row_[i];
+      const double lost = lost_[i];
+      result.norm += weight * weight;
+      result.error += lost * lost;
+      if (gradient_.empty()) continue;
+      const double gradient = gradient_[first + i];
+      result.weighted_norm += gradient * weight * gradient * weight;
+      result.weighted_error += gradient * lost * gradient * lost;
+    }
+    return result;
+  }
+
+ private:
+  // w - w' of every weight of the row.
+  void FillLost(int64_t row) {
+    const PackedShape& shape = content_.shape;
+    const auto cols = static_cast<size_t>(shape.cols);
+    for (size_t col = 0; col < cols; ++col) {
+      const auto slot = static_cast<size_t>(row * shape.groups_per_row()) + col / static_cast<size_t>(shape.group_size);
+      const int code = content_.codes[static_cast<size_t>(row) * cols + col];
+      lost_[col] = row_[col] - static_cast<float>(code - content_.zeros[slot]) * HalfToFloat(content_.scales[slot]);
+    }
+    const std::vector<int64_t>& outliers = content_.outlier_positions;
+    auto at = std::lower_bound(outliers.begin(), outliers.end(), row * shape.cols);
+    for (; at != outliers.end() && *at < (row + 1) * shape.cols; ++at) {
+      const auto col = static_cast<size_t>(*at - row * shape.cols);
+      lost_[col] = row_[col] - HalfToFloat(content_.outlier_values[static_cast<size_t>(at - outliers.begin())]);
+    }
+  }
+
+  const TensorView& weights_;
+  const std::span<const float> gradient_;
+  const PackedContent& content_;
+  std::vector<float> row_;
+  std::vector<float> lost_;
+};
+
+}  // namespace
+
 uint16_t SaturatedHalf(float value, bool& saturated) {
   uint16_t half = FloatToHalf(value);
   if ((half & 0x7FFFU) >= 0x7C00U) {
@@ -22,99 +131,12 @@ uint16_t SaturatedHalf(float value, bool& saturated) {
   return half;
 }
 
-// What one row leaves behind, kept apart from other rows' so that sums do not depend on threads.
-struct RowResult {
-  int64_t saturated = 0;
-  int64_t bad_column = -1;
-  double error = 0;
-  double norm = 0;
-  double weighted_error = 0;
-  double weighted_norm = 0;
-};
-
-class RowQuantizer {
- public:
-  RowQuantizer(const TensorView& weights, std::span<const int64_t> outliers, std::span<const float> gradient,
-               PackedContent& content)
-      : weights_(weights),
-        outliers_(outliers),
-        gradient_(gradient),
-        content_(content),
-        whole_(static_cast<size_t>(content.shape.cols)),
-        row_(whole_.size()),
-        lost_(whole_.size()) {}
-
-  RowResult Run(int64_t row) {
-    RowResult result;
-    ToFloat(weights_, row * content_.shape.cols, whole_);
-    for (size_t col = 0; col < whole_.size() && result.bad_column < 0; ++col) {
-      if (!std::isfinite(whole_[col])) result.bad_column = static_cast<int64_t>(col);
-    }
-    if (result.bad_column >= 0) return result;
-    row_ = whole_;
-    std::fill(lost_.begin(), lost_.end(), 0.0F);
-    TakeOutliers(row, result);
-    for (int64_t group = 0; group < content_.shape.groups_per_row(); ++group) TakeGroup(row, group, result);
-    AddErrors(row, result);
-    return result;
-  }
-
- private:
-  // Moves the row's outliers from row_ to the content.
-  void TakeOutliers(int64_t row, RowResult& result) {
-    const int64_t cols = content_.shape.cols;
-    auto at = std::lower_bound(outliers_.begin(), outliers_.end(), row * cols);
-    for (; at != outliers_.end() && *at < (row + 1) * cols; ++at) {
-      float& weight = row_[static_cast<size_t>(*at - row * cols)];
-      bool saturated = false;
-      const uint16_t half = SaturatedHalf(weight, saturated);
-      if (saturated) ++result.saturated;
-      lost_[static_cast<size_t>(*at - row * cols)] = weight - HalfToFloat(half);
-      content_.outlier_values[static_cast<size_t>(at - outliers_.begin())] = half;
-      weight = 0.0F;
-    }
-  }
-
-  void TakeGroup(int64_t row, int64_t group, RowResult& result) {
-    const PackedShape& shape = content_.shape;
-    const auto begin = static_cast<size_t>(group * shape.group_size);
-    const size_t count = std::min(static_cast<size_t>(shape.group_size), row_.size() - begin);
-    const std::span<uint8_t> codes(content_.codes.data() + static_cast<size_t>(row * shape.cols) + begin, count);
-    const GroupCodes made = QuantizeGroup(std::span<const float>(row_).subspan(begin, count), shape.bits, codes);
-    const auto slot = static_cast<size_t>(row * shape.groups_per_row() + group);
-    content_.scales[slot] = made.scale;
-    content_.zeros[slot] = made.zero;
-    if (made.saturated) ++result.saturated;
-    const float scale = HalfToFloat(made.scale);
-    for (size_t i = 0; i < count; ++i) {
-      lost_[begin + i] += row_[begin + i] - static_cast<float>(codes[i] - made.zero) * scale;
-    }
-  }
-
-  void AddErrors(int64_t row, RowResult& result) const {
-    const size_t first = static_cast<size_t>(row) * whole_.size();
-    for (size_t i = 0; i < whole_.size(); ++i) {
-      const double weight = whole_[i];
-      const double lost = lost_[i];
-      result.norm += weight * weight;
-      result.error += lost * lost;
-      if (gradient_.empty()) continue;
-      const double gradient = gradient_[first + i];
-      result.weighted_norm += gradient * weight * gradient * weight;
-      result.weighted_error += gradient * lost * gradient * lost;
-    }
-  }
-
-  const TensorView& weights_;
-  const std::span<const int64_t> outliers_;
-  const std::span<const float> gradient_;
-  PackedContent& content_;
-  std::vector<float> whole_;  // the row
-  std::vector<float> row_;    // the row, its outliers 0
-  std::vector<float> lost_;   // w - w'
-};
-
-}  // namespace
+uint16_t ScaleOf(float low, float high, int bits, bool& saturated) {
+  const auto top = static_cast<float>((1 << bits) - 1);
+  // high - low may pass the single precision range as well; the saturated scale covers that too.
+  const uint16_t half = SaturatedHalf(std::min((high - low) / top, 2.0F * kMaxHalf), saturated);
+  return HalfToFloat(half) < kMinScale ? FloatToHalf(kMinScale) : half;
+}
 
 GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes) {
   GroupCodes out;
@@ -125,9 +147,7 @@ GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uin
     low = std::min(low, weight);
     high = std::max(high, weight);
   }
-  // high - low may pass the single precision range as well; the saturated scale covers that too.
-  out.scale = SaturatedHalf(std::min((high - low) / top, 2.0F * kMaxHalf), out.saturated);
-  if (HalfToFloat(out.scale) < kMinScale) out.scale = FloatToHalf(kMinScale);
+  out.scale = ScaleOf(low, high, bits, out.saturated);
   const float scale = HalfToFloat(out.scale);
   const float zero = std::clamp(std::nearbyintf(-low / scale), 0.0F, top);
   for (size_t i = 0; i < weights.size(); ++i) {
@@ -137,36 +157,67 @@ GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uin
   return out;
 }
 
-absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
-                                               std::span<const int64_t> outliers, std::span<const float> gradient,
-                                               std::string_view tensor, ComputeTeam& team) {
-  QuantizedMatrix out;
-  PackedContent& content = out.content;
+PackedContent EmptyContent(const PackedShape& shape, std::span<const int64_t> outliers) {
+  PackedContent content;
   content.shape = shape;
   content.codes.resize(static_cast<size_t>(shape.rows * shape.cols));
   content.scales.resize(static_cast<size_t>(shape.rows * shape.groups_per_row()));
   content.zeros.resize(content.scales.size());
   content.outlier_positions.assign(outliers.begin(), outliers.end());
   content.outlier_values.resize(outliers.size());
-  std::vector<RowResult> rows(static_cast<size_t>(shape.rows));
+  return content;
+}
+
+absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
+                                               std::span<const int64_t> outliers, std::span<const float> gradient,
+                                               std::string_view tensor, ComputeTeam& team) {
+  if (const absl::Status finite = CheckFinite(weights, shape.cols, tensor, team); !finite.ok()) return finite;
+  QuantizedMatrix out;
+  out.content = EmptyContent(shape, outliers);
+  std::vector<int64_t> saturated(static_cast<size_t>(shape.rows));
   team.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
-    RowQuantizer quantizer(weights, outliers, gradient, content);
-    for (int64_t row = begin; row < end; ++row) rows[static_cast<size_t>(row)] = quantizer.Run(row);
+    RowQuantizer quantizer(weights, out.content);
+    for (int64_t row = begin; row < end; ++row) saturated[static_cast<size_t>(row)] = quantizer.Run(row);
   });
-  for (size_t row = 0; row < rows.size(); ++row) {
-    if (rows[row].bad_column >= 0) {
-      return absl::FailedPreconditionError(
-          fmt::format("{} holds a value that is not finite at row {}, column {}; repair the model, or keep this module "
-                      "with a rule",
-                      tensor, row, rows[row].bad_column));
-    }
-    out.saturated += rows[row].saturated;
-    out.error += rows[row].error;
-    out.norm += rows[row].norm;
-    out.weighted_error += rows[row].weighted_error;
-    out.weighted_norm += rows[row].weighted_norm;
-  }
+  for (const int64_t count : saturated) out.saturated += count;
+  MeasureErrors(weights, gradient, team, out);
   return out;
+}
+
+void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ComputeTeam& team,
+                   QuantizedMatrix& made) {
+  std::vector<RowErrors> rows(static_cast<size_t>(made.content.shape.rows));
+  team.ParallelFor(made.content.shape.rows, 1, [&](int64_t begin, int64_t end, int) {
+    RowMeter meter(weights, gradient, made.content);
+    for (int64_t row = begin; row < end; ++row) rows[static_cast<size_t>(row)] = meter.Run(row);
+  });
+  for (const RowErrors& row : rows) {
+    made.error += row.error;
+    made.norm += row.norm;
+    made.weighted_error += row.weighted_error;
+    made.weighted_norm += row.weighted_norm;
+  }
+}
+
+absl::Status CheckFinite(const TensorView& weights, int64_t cols, std::string_view tensor, ComputeTeam& team) {
+  const int64_t rows = weights.elements() / cols;
+  std::vector<int64_t> bad(static_cast<size_t>(rows), -1);
+  team.ParallelFor(rows, 1, [&](int64_t begin, int64_t end, int) {
+    std::vector<float> values(static_cast<size_t>(cols));
+    for (int64_t row = begin; row < end; ++row) {
+      ToFloat(weights, row * cols, values);
+      const auto found = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+      if (found != values.end()) bad[static_cast<size_t>(row)] = found - values.begin();
+    }
+  });
+  for (int64_t row = 0; row < rows; ++row) {
+    if (bad[static_cast<size_t>(row)] < 0) continue;
+    return absl::FailedPreconditionError(
+        fmt::format("{} holds a value that is not finite at row {}, column {}; repair the model, or keep this module "
+                    "with a rule",
+                    tensor, row, bad[static_cast<size_t>(row)]));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace gwq

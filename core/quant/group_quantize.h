@@ -32,6 +32,11 @@ struct GroupCodes {
 };
 [[nodiscard]] GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes);
 
+// max(half((high - low) / top), 2^-24) as FP16 bits; sets `saturated` where FP16 cannot hold it.
+[[nodiscard]] uint16_t ScaleOf(float low, float high, int bits, bool& saturated);
+// FP16 bits of `value`, the largest finite one of its sign where FP16 cannot hold it, which sets `saturated`.
+[[nodiscard]] uint16_t SaturatedHalf(float value, bool& saturated);
+
 struct QuantizedMatrix {
   PackedContent content;
   int64_t saturated = 0;      // scales and outlier values that FP16 cannot hold
@@ -41,6 +46,10 @@ struct QuantizedMatrix {
   double weighted_norm = 0;   // sum of (g w)^2
 };
 
+// Codes, scales and zero points of `shape` to be filled in; outliers at `outliers`, which holds shape.outliers flat
+// positions in increasing order.
+[[nodiscard]] PackedContent EmptyContent(const PackedShape& shape, std::span<const int64_t> outliers);
+
 // Quantizes `weights` [shape.rows, shape.cols], F32, F16 or BF16. `outliers` holds shape.outliers flat positions in
 // increasing order; `gradient` weights the error and may be empty. `shape` must pass CheckPackedShape. The result does
 // not depend on the team's size. Holds the content and a row of floats per thread. FAILED_PRECONDITION naming `tensor`
@@ -49,5 +58,13 @@ struct QuantizedMatrix {
                                                              std::span<const int64_t> outliers,
                                                              std::span<const float> gradient, std::string_view tensor,
                                                              ComputeTeam& team);
+
+// Fills in what `made.content` loses of `weights`; `gradient` may be empty. The sums do not depend on the team's size.
+void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ComputeTeam& team,
+                   QuantizedMatrix& made);
+
+// FAILED_PRECONDITION naming tensor, row and column of the first weight that is not finite.
+[[nodiscard]] absl::Status CheckFinite(const TensorView& weights, int64_t cols, std::string_view tensor,
+                                       ComputeTeam& team);
 
 }  // namespace gwq

@@ -6,69 +6,57 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/quant/group_quantize.h"
-#include "core/quant/outliers.h"
+#include "core/quant/quantizers.h"
 
 namespace gwq {
 namespace {
 
+using Json = nlohmann::json;
+
 // Square root of a share; a matrix of zeros loses nothing.
 double RootShare(double part, double whole) { return whole > 0 ? std::sqrt(part / whole) : 0.0; }
 
-ReportModule ReportOf(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient) {
+ReportModule ReportOf(const PlannedModule& module) {
   ReportModule report;
   report.tensor = module.tensor;
   report.part = module.part;
-  report.norm = made.norm;
-  report.error = made.error;
   report.method = module.method;
   report.packed = module.packed;
   report.weights = module.weights;
   report.stored_bytes = module.stored_bytes;
+  return report;
+}
+
+void AddErrors(const QuantizedMatrix& made, bool has_gradient, ReportModule& report) {
+  report.norm = made.norm;
+  report.error = made.error;
   report.relative_error = RootShare(made.error, made.norm);
   if (has_gradient) report.weighted_error = RootShare(made.weighted_error, made.weighted_norm);
   report.saturated = made.saturated;
-  return report;
 }
 
 }  // namespace
 
-bool NeedsGradient(const PlannedModule& module, const Recipe& recipe) {
-  return module.method == Method::kGwq && recipe.select == Select::kGradient && module.packed.outliers > 0;
-}
-
-absl::StatusOr<std::vector<int64_t>> Packer::Outliers(const PlannedModule& module, const TensorView& weights,
-                                                      std::span<const float> gradient) const {
-  const int64_t count = module.packed.outliers;
-  if (count == 0) return std::vector<int64_t>{};
-  if (recipe_.select == Select::kGradient) {
-    if (gradient.size() != module.weights) {
-      return absl::InternalError(
-          fmt::format("{} has {} weights and {} gradients", module.tensor, module.weights, gradient.size()));
-    }
-    return LargestScores(gradient, count, module.tensor);
-  }
-  std::vector<float> scores(module.weights);
-  if (recipe_.select == Select::kMagnitude) {
-    ToFloat(weights, 0, scores);
-  } else {
-    RandomScores(recipe_.seed, module.tensor, scores);
-  }
-  return LargestScores(scores, count, module.tensor);
-}
-
-absl::Status Packer::Pack(const PlannedModule& module, std::span<const float> gradient) {
+absl::Status Packer::Pack(const PlannedModule& module, const MatrixEvidence& evidence, std::vector<float>* values) {
+  const Quantizer* const quantizer = FindQuantizer(module.method);
+  if (quantizer == nullptr) return absl::InternalError(fmt::format("{} is not to be packed", module.tensor));
   GWQ_ASSIGN_OR_RETURN(DenseTensor tensor, source_.Dense(module.tensor));
   tensor.view.shape = MatrixShape(tensor.view.shape);
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(module, tensor.view, gradient));
   std::vector<std::byte> bytes;
   {
-    GWQ_ASSIGN_OR_RETURN(QuantizedMatrix made,
-                         QuantizeMatrix(tensor.view, module.packed, outliers, gradient, module.tensor, team_));
-    reports_.emplace(module.tensor, ReportOf(module, made, !gradient.empty()));
+    const MatrixInput input{module.tensor, tensor.view, module.packed, evidence.gradient, evidence.gram};
+    GWQ_ASSIGN_OR_RETURN(const QuantizedMatrix made, quantizer->Quantize(input, recipe_, tools_));
+    ReportModule report = ReportOf(module);
+    AddErrors(made, !evidence.gradient.empty(), report);
+    reports_.emplace(module.tensor, std::move(report));
     GWQ_ASSIGN_OR_RETURN(bytes, EncodePacked(made.content));
   }
   tensor.blob->DropPages();
+  if (values != nullptr) {
+    GWQ_ASSIGN_OR_RETURN(const PackedView view, PackedView::Open(bytes));
+    values->resize(module.weights);
+    view.DequantizeAll(*values);
+  }
   return writer_.AddPacked(module.tensor, bytes);
 }
 
@@ -78,6 +66,58 @@ std::vector<ReportModule> Packer::Reports(const Plan& plan) const {
     if (const auto found = reports_.find(module.tensor); found != reports_.end()) out.push_back(found->second);
   }
   return out;
+}
+
+absl::StatusOr<Json> Packer::State() {
+  GWQ_RETURN_IF_ERROR(writer_.Sync());
+  Json out = Json::object();
+  for (const auto& [tensor, report] : reports_) {
+    Json one = {{"blob", writer_.BlobOf(tensor)->Hex()},
+                {"norm", report.norm},
+                {"error", report.error},
+                {"relative_error", report.relative_error},
+                {"saturated", report.saturated}};
+    if (report.weighted_error) one["weighted_error"] = *report.weighted_error;
+    out[tensor] = std::move(one);
+  }
+  return out;
+}
+
+absl::Status Packer::Restore(const Json& state, const Plan& plan) {
+  size_t found = 0;
+  for (const PlannedModule& module : plan.modules) {
+    const auto one = state.find(module.tensor);
+    if (one == state.end()) continue;
+    ++found;
+    GWQ_ASSIGN_OR_RETURN(const Digest blob, Digest::Parse(one->value("blob", "")));
+    GWQ_RETURN_IF_ERROR(writer_.AddPackedBlob(module.tensor, blob));
+    ReportModule report = ReportOf(module);
+    report.norm = one->value("norm", 0.0);
+    report.error = one->value("error", 0.0);
+    report.relative_error = one->value("relative_error", 0.0);
+    report.saturated = one->value("saturated", int64_t{0});
+    if (one->contains("weighted_error")) report.weighted_error = one->value("weighted_error", 0.0);
+    reports_.emplace(module.tensor, std::move(report));
+  }
+  if (found != state.size()) return absl::DataLossError("a checkpoint names tensors that are not of its plan");
+  return absl::OkStatus();
+}
+
+std::vector<Digest> Packer::Blobs() const {
+  std::vector<Digest> out;
+  for (const auto& [tensor, report] : reports_) out.push_back(*writer_.BlobOf(tensor));
+  return out;
+}
+
+absl::StatusOr<std::vector<float>> Packer::Values(const PlannedModule& module) const {
+  const Digest* const blob = writer_.BlobOf(module.tensor);
+  if (blob == nullptr) return absl::InternalError(fmt::format("{} was not packed", module.tensor));
+  GWQ_RETURN_IF_ERROR(writer_.Sync());
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<PinnedBlob> pinned, writer_.store().Materialize(*blob));
+  GWQ_ASSIGN_OR_RETURN(const PackedView view, PackedView::Open(pinned->bytes()));
+  std::vector<float> values(module.weights);
+  view.DequantizeAll(values);
+  return values;
 }
 
 }  // namespace gwq

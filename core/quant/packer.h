@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,37 +12,47 @@
 #include "core/artifact/writer.h"
 #include "core/base/thread_pool.h"
 #include "core/quant/plan.h"
+#include "core/quant/quantizer.h"
 #include "core/quant/report.h"
 #include "core/spec/recipe.h"
 
 namespace gwq {
 
-// Packs one matrix at a time: scores, outliers, codes, bytes, blob; the matrix itself is read row by row. All arguments
+// What the calibration found out about a matrix: what its method needs, and else nothing.
+struct MatrixEvidence {
+  std::span<const float> gradient;
+  std::span<const float> gram;
+};
+
+// Packs one matrix at a time: the method's content, bytes, blob; the matrix itself is read row by row. All arguments
 // must outlive it. Not thread-safe.
 class Packer {
  public:
-  Packer(const StoredModel& source, const Recipe& recipe, ArtifactWriter& writer, ComputeTeam& team)
-      : source_(source), recipe_(recipe), writer_(writer), team_(team) {}
+  Packer(const StoredModel& source, const Recipe& recipe, ArtifactWriter& writer, const QuantizeTools& tools)
+      : source_(source), recipe_(recipe), writer_(writer), tools_(tools) {}
 
-  // `gradient` has the matrix's elements, or is empty where the recipe's outliers do not come from one.
-  // FAILED_PRECONDITION naming the tensor where a score or weight is not finite.
-  [[nodiscard]] absl::Status Pack(const PlannedModule& module, std::span<const float> gradient);
+  // The errors of the method. `values`, if not null, becomes the matrix as it will be read back, row-major.
+  [[nodiscard]] absl::Status Pack(const PlannedModule& module, const MatrixEvidence& evidence,
+                                  std::vector<float>* values = nullptr);
   [[nodiscard]] bool packed(const std::string& tensor) const { return reports_.contains(tensor); }
   // What was packed, in the plan's order.
   [[nodiscard]] std::vector<ReportModule> Reports(const Plan& plan) const;
 
- private:
-  [[nodiscard]] absl::StatusOr<std::vector<int64_t>> Outliers(const PlannedModule& module, const TensorView& weights,
-                                                              std::span<const float> gradient) const;
+  // What was packed so far, for a checkpoint: blobs and figures by tensor. Waits until the blobs are durable.
+  [[nodiscard]] absl::StatusOr<nlohmann::json> State();
+  // Takes what an earlier attempt packed. DATA_LOSS where `state` is none of the plan's.
+  [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Plan& plan);
+  // Blobs of what was packed.
+  [[nodiscard]] std::vector<Digest> Blobs() const;
+  // The matrix as it was packed, row-major.
+  [[nodiscard]] absl::StatusOr<std::vector<float>> Values(const PlannedModule& module) const;
 
+ private:
   const StoredModel& source_;
   const Recipe& recipe_;
   ArtifactWriter& writer_;
-  ComputeTeam& team_;
+  const QuantizeTools& tools_;
   std::map<std::string, ReportModule> reports_;
 };
-
-// Whether the matrix's outliers are picked by its gradient.
-[[nodiscard]] bool NeedsGradient(const PlannedModule& module, const Recipe& recipe);
 
 }  // namespace gwq

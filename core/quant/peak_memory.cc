@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/quant/packer.h"
+#include "core/calibration/state_store.h"
+#include "core/quant/quantizers.h"
 
 namespace gwq {
 namespace {
@@ -13,6 +14,8 @@ constexpr uint64_t kConstantBytes = uint64_t{384} << 20;
 // A tokenizer in memory, as a multiple of its tokenizer.json.
 constexpr uint64_t kTokenizerFactor = 24;
 // Copies of each [tokens, width] value of a block that its forward and backward pass keep, or that kernels work in.
+// Of states in memory (core/calibration/state_store.h, as the walks are asked to hold).
+constexpr uint64_t kStateBytes = uint64_t{256} << 20;
 constexpr uint64_t kGradientCopies = 6;
 constexpr uint64_t kForwardCopies = 3;
 // Rows of logits alive at a time (calibration.cc, evaluate.cc), and how many copies of them.
@@ -21,17 +24,38 @@ constexpr uint64_t kLogitCopies = 4;
 
 uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
 
-// Of one stage or one tensor: weights, bytes as they came, bytes as they will be stored, weights with a gradient.
+// Of one stage or one tensor, in bytes but for the counts of weights.
 struct Size {
   uint64_t weights = 0;
-  uint64_t source = 0;
-  uint64_t stored = 0;
-  uint64_t wanted = 0;
+  uint64_t source = 0;  // as they came
+  uint64_t stored = 0;  // as they will be stored
+  uint64_t wanted = 0;  // weights with a gradient
+  uint64_t grams = 0;   // Gram matrices, each counted although several may share one
+  uint64_t pack = 0;    // making and storing the largest matrix
 };
 
 Size Max(const Size& a, const Size& b) {
   return {std::max(a.weights, b.weights), std::max(a.source, b.source), std::max(a.stored, b.stored),
-          std::max(a.wanted, b.wanted)};
+          std::max(a.wanted, b.wanted),   std::max(a.grams, b.grams),   std::max(a.pack, b.pack)};
+}
+
+// What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
+uint64_t PackBytes(const PlannedModule& module, uint64_t source, const Recipe& recipe) {
+  const Quantizer* const quantizer = FindQuantizer(module.method);
+  if (quantizer == nullptr) return 0;
+  return quantizer->Memory(module.packed, recipe) + 2 * module.stored_bytes + source;
+}
+
+Size SizeOf(const PlannedModule& module, const Manifest& source, const Recipe& recipe) {
+  const ManifestTensor* const tensor = source.FindTensor(module.tensor);
+  Size size;
+  size.weights = module.weights;
+  size.source = tensor == nullptr ? 0 : tensor->size;
+  size.stored = module.stored_bytes;
+  size.wanted = module.needs == Needs::kGradient ? module.weights : 0;
+  size.grams = module.needs == Needs::kGram ? Unsigned(module.packed.cols * module.packed.cols) * 4 : 0;
+  size.pack = PackBytes(module, size.source, recipe);
+  return size;
 }
 
 struct Sizes {
@@ -48,12 +72,10 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   Sizes sizes;
   Size embedding;
   for (const PlannedModule& module : plan.modules) {
-    const ManifestTensor* tensor = source.FindTensor(module.tensor);
-    const Size size{module.weights, tensor == nullptr ? 0 : tensor->size, module.stored_bytes,
-                    NeedsGradient(module, recipe) ? module.weights : 0};
+    const Size size = SizeOf(module, source, recipe);
     Size& stage = stages[static_cast<size_t>(module.stage)];
     stage = {stage.weights + size.weights, stage.source + size.source, stage.stored + size.stored,
-             stage.wanted + size.wanted};
+             stage.wanted + size.wanted,   stage.grams + size.grams,   std::max(stage.pack, size.pack)};
     if (module.kind == TensorKind::kEmbedding) embedding = size;
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
     sizes.tensor = Max(sizes.tensor, size);
@@ -63,7 +85,12 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   // A tied head is listed with the embedding, but its stage holds it too.
   Size head = stages[decoder - 1];
   if (model.config().tied_head) {
-    head = {head.weights + embedding.weights, head.source + embedding.source, head.stored + embedding.stored, 0};
+    head = {head.weights + embedding.weights,
+            head.source + embedding.source,
+            head.stored + embedding.stored,
+            0,
+            0,
+            embedding.pack};
   }
   sizes.outer = Max(stages.front(), head);
   return sizes;
@@ -75,12 +102,9 @@ uint64_t Widths(const ModelConfig& config) {
   return Unsigned(4 * config.hidden_size + 3 * config.intermediate_size + 2 * heads * config.attention.head_dim);
 }
 
-// Codes, the packed bytes while they are laid out, sorted scores, outliers and the mapped source of one matrix.
-uint64_t PackBytes(const Size& matrix, const Recipe& recipe, bool gradient) {
-  const auto outliers = static_cast<uint64_t>(recipe.outlier_ratio * static_cast<double>(matrix.weights));
-  const uint64_t scores = gradient || recipe.method != Method::kGwq ? 4 : 8;
-  return matrix.weights * (1 + scores) + 2 * matrix.stored + outliers * 24 + matrix.source;
-}
+// States of all samples that are held in memory: what is over the limit is in a file, but for the one that is worked
+// on.
+uint64_t StateBytes(uint64_t states, uint64_t one) { return std::min(states, kStateBytes + 2 * one); }
 
 // Floats of all [1, width] values of one pass of a tower's stage.
 uint64_t TowerWidths(const VisionConfig& vision) {
@@ -88,42 +112,65 @@ uint64_t TowerWidths(const VisionConfig& vision) {
                   vision.projector_width);
 }
 
-// The tower's part of a walk: inputs of its stages, and one stage forward and backward over all rows of the picture.
-uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, uint64_t tokens) {
+// The tower's part of a walk: inputs of its stages, and one stage over all rows of the picture.
+uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, uint64_t tokens) {
   const VisionConfig& vision = *config.vision;
   // Rows that become an image token, and class tokens.
   const uint64_t rows = tokens * Unsigned(vision.merge * vision.merge + 1);
   const uint64_t inputs =
       rows * (Unsigned(vision.blocks + 2) * Unsigned(vision.hidden_size) + 2 * Unsigned(vision.patch_floats)) * 4;
-  return inputs + sizes.tower.weights * 4 + sizes.tower.wanted * 4 +
+  return inputs + sizes.tower.weights * 4 + sizes.tower.wanted * 4 + sizes.tower.grams +
          std::max(kGradientCopies * rows * TowerWidths(vision) * 4 + sizes.matrix.source,
-                  PackBytes(sizes.matrix, recipe, true));
+                  sizes.tower.pack + sizes.matrix.weights * 4);
 }
 
-uint64_t CalibrateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, bool sees_image) {
+uint64_t SampleTokens(const Recipe& recipe, bool sees_image) {
+  return Unsigned(sees_image ? std::max(recipe.calibration.max_tokens, kImageSampleTokens)
+                             : recipe.calibration.max_tokens);
+}
+
+uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
   if (sizes.block.wanted + sizes.tower.wanted == 0) return 0;
-  const uint64_t tokens = Unsigned(sees_image ? std::max(recipe.calibration.max_tokens, kImageSampleTokens)
-                                              : recipe.calibration.max_tokens);
-  const uint64_t hidden = Unsigned(config.hidden_size);
-  const uint64_t inputs = Unsigned(config.blocks + 3) * tokens * hidden * 4;
-  const uint64_t block = sizes.block.weights * 4 + sizes.block.wanted * 4 +
-                         std::max(kGradientCopies * tokens * Widths(config) * 4 + sizes.matrix.source,
-                                  PackBytes(sizes.matrix, recipe, true));
-  const uint64_t rows = recipe.loss == Loss::kAll ? std::min(tokens, kLogitRows) : 1;
+  const uint64_t tokens = SampleTokens(recipe, plan.sees_image);
+  const uint64_t state = tokens * Unsigned(config.hidden_size) * 4;
+  const uint64_t states = StateBytes(Unsigned(config.blocks + 3) * Unsigned(plan.samples) * state, state);
+  const uint64_t block =
+      sizes.block.weights * 4 + sizes.block.wanted * 4 +
+      std::max(kGradientCopies * tokens * Widths(config) * 4 + sizes.matrix.source, sizes.block.pack);
+  const uint64_t rows = recipe.gwq.loss == Loss::kAll ? std::min(tokens, kLogitRows) : 1;
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
-                         kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * tokens * hidden * 4;
+                         kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * state;
   // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
-  const uint64_t tower = sees_image ? TowerBytes(config, sizes, recipe, tokens) : 0;
-  return inputs + std::max(block, outer) + tower;
+  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens) : 0;
+  return states + std::max(block, outer) + tower;
 }
 
-uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
-  if (sizes.block.wanted == 0 || config.vision || recipe.calibration.source != CalibrationSource::kGenerated) return 0;
+// One stage with its Gram matrices, and either a pass over one sample or the making of one matrix and its values.
+uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  if (sizes.block.grams + sizes.tower.grams == 0) return 0;
+  const uint64_t tokens = SampleTokens(recipe, plan.sees_image);
+  const uint64_t state = tokens * Unsigned(config.hidden_size) * 4;
+  const uint64_t states = StateBytes(Unsigned(plan.samples) * state, state);
+  const uint64_t block = sizes.block.weights * 4 + sizes.block.grams +
+                         std::max(kForwardCopies * tokens * Widths(config) * 4 + sizes.matrix.source,
+                                  sizes.block.pack + sizes.matrix.weights * 4);
+  // The embedding's stage: its weights, their values as they will be read back, and their codes.
+  const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * state;
+  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens) : 0;
+  return states + std::max(block, outer) + tower;
+}
+
+uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  if (sizes.block.wanted + sizes.block.grams == 0 || config.vision ||
+      recipe.calibration.source != CalibrationSource::kGenerated)
+    return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
-  // Up to 16 texts, each with a block of the cache that is not full.
-  const uint64_t cache = 2 * Unsigned(config.blocks) * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
+  // Up to 16 texts a sample, each with a block of the cache that is not full.
+  const uint64_t samples = Unsigned(plan.samples);
+  const uint64_t cache =
+      2 * Unsigned(config.blocks) * samples * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
   const uint64_t stage = std::max(sizes.block.source, sizes.outer.source) * 5 / 4 + sizes.tensor.source;
-  return cache + stage + kLogitCopies * 16 * Unsigned(config.vocab_size) * 4;
+  return cache + stage + kLogitCopies * 16 * samples * Unsigned(config.vocab_size) * 4;
 }
 
 uint64_t EvaluateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
@@ -149,8 +196,9 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
   return kConstantBytes + texts +
-         std::max({GenerateBytes(config, sizes, recipe), CalibrateBytes(config, sizes, recipe, plan.sees_image),
-                   PackBytes(sizes.tensor, recipe, false), EvaluateBytes(config, sizes, recipe)});
+         std::max({GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
+                   BlockWalkBytes(config, sizes, recipe, plan), sizes.tensor.pack,
+                   EvaluateBytes(config, sizes, recipe)});
 }
 
 }  // namespace gwq

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "core/base/status.h"
-#include "core/quant/outliers.h"
 #include "core/quant/peak_memory.h"
+#include "core/quant/quantizers.h"
 #include "core/spec/glob.h"
 #include "core/spec/recipe_names.h"
 
@@ -30,22 +30,22 @@ struct Choice {
   Method method = Method::kKeep;
   int bits = 8;
   int64_t group_size = kPolicyGroup;
-  double outlier_ratio = 0;
+  std::optional<double> outlier_ratio = {};  // of a rule
   std::string method_field, bits_field, group_field;
 };
 
-// What no sample reaches has no gradient: a tower's matrices are then rounded to nearest unless a rule says otherwise.
+// Where no sample reaches a tower, its matrices are rounded to nearest unless a rule says otherwise.
 Choice DefaultFor(const TensorSpec& spec, const Recipe& recipe, bool reached) {
   const TensorKind kind = spec.kind;
   Choice choice;
   if (kind == TensorKind::kLinear) {
-    choice = {recipe.method,   recipe.bits,   recipe.group_size,  recipe.outlier_ratio,
-              "recipe.method", "recipe.bits", "recipe.group_size"};
-    if (!reached && choice.method == Method::kGwq) choice.method = Method::kRtn;
+    choice = {recipe.method, recipe.bits, recipe.group_size, {}, "recipe.method", "recipe.bits", "recipe.group_size"};
+    const Quantizer* const quantizer = FindQuantizer(recipe.method);
+    const bool calibrated = quantizer != nullptr && quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing;
+    if (!reached && calibrated) choice.method = Method::kRtn;
   } else {
     const bool head = kind == TensorKind::kHead;
     choice.method = (head ? recipe.head_bits : recipe.embedding_bits) == 16 ? Method::kKeep : Method::kRtn;
-    choice.outlier_ratio = recipe.outlier_ratio;
     choice.bits_field = choice.method_field = choice.group_field = head ? "recipe.head_bits" : "recipe.embedding_bits";
   }
   return choice;
@@ -77,28 +77,31 @@ void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
 absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& recipe, bool reached,
                     PlannedModule& module) {
   module.method = choice.method;
-  if (choice.method == Method::kKeep) return absl::OkStatus();
-  if (choice.method == Method::kGwq && spec.kind != TensorKind::kLinear) {
+  const Quantizer* const quantizer = FindQuantizer(choice.method);
+  if (quantizer == nullptr) return absl::OkStatus();
+  const std::string_view name = EnumText(choice.method);
+  if (!quantizer->Takes(spec.kind)) {
     return InvalidField(choice.method_field,
-                        fmt::format("asks for gwq on {}, but gradients are taken of Linear weights only; set the "
-                                    "rule's kind to 'linear', or method rtn or keep",
-                                    spec.name));
-  }
-  if (choice.method == Method::kGwq && recipe.select == Select::kGradient && !reached) {
-    return InvalidField(choice.method_field,
-                        fmt::format("asks for gwq on {}, but the calibration sample has no picture and gives it no "
-                                    "gradient; use calibration.source image, or method rtn or keep",
-                                    spec.name));
+                        fmt::format("asks for {} on {}, but calibration reaches Linear weights only; set the rule's "
+                                    "kind to 'linear', or method rtn or keep",
+                                    name, spec.name));
   }
   // A convolution over patches is the matrix that it is.
   const Shape shape = MatrixShape(spec.shape);
-  module.packed.rows = shape[0];
-  module.packed.cols = shape[1];
-  module.packed.bits = choice.bits;
-  // A group longer than the row is one group a row; cut here so that equal contents get equal bytes.
-  module.packed.group_size = std::min(choice.group_size, (shape[1] + 7) / 8 * 8);
-  if (choice.method == Method::kGwq) {
-    module.packed.outliers = OutlierCount(choice.outlier_ratio, shape[0] * shape[1]);
+  MatrixRequest request;
+  request.shape.rows = shape[0];
+  request.shape.cols = shape[1];
+  request.shape.bits = choice.bits;
+  // A group longer than the row is one group per row; cut here so that equal contents get equal bytes.
+  request.shape.group_size = std::min(choice.group_size, (shape[1] + 7) / 8 * 8);
+  request.outlier_ratio = choice.outlier_ratio.value_or(quantizer->DefaultOutlierRatio(recipe));
+  module.packed = quantizer->Plan(request);
+  module.needs = quantizer->needs(recipe, module.packed.outliers);
+  if (quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing && !reached) {
+    return InvalidField(choice.method_field,
+                        fmt::format("asks for {} on {}, which the calibration sample does not reach because it has no "
+                                    "picture; use calibration.source image, or method rtn or keep",
+                                    name, spec.name));
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
     return InvalidField(choice.group_field,
@@ -144,6 +147,10 @@ double BitsPerWeight(uint64_t bytes, uint64_t weights) {
 
 }  // namespace
 
+bool AnyNeeds(const Plan& plan, Needs needs) {
+  return std::ranges::any_of(plan.modules, [&](const PlannedModule& module) { return module.needs == needs; });
+}
+
 absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe) {
   const CalibrationSource from = recipe.calibration.source;
   if (from == CalibrationSource::kImage && model.vision() == nullptr) {
@@ -175,6 +182,10 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
                                     recipe.rules[i].pattern, recipe.rules[i].kind.empty() ? "" : " with its kind",
                                     recipe.rules[i].part.empty() ? "" : " with its part"));
   }
+  plan.samples = recipe.calibration.samples > 0
+                     ? recipe.calibration.samples
+                     : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram));
+  if (plan.sees_image) plan.samples = 1;
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
   plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe);

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "core/manifest/manifest.h"
 #include "core/models/model.h"
+#include "core/quant/quantizer.h"
 #include "core/spec/recipe.h"
 
 namespace gwq {
@@ -17,7 +18,8 @@ struct PlannedModule {
   ModelPart part = ModelPart::kLanguage;
   int stage = 0;
   Method method = Method::kKeep;
-  PackedShape packed;  // where method is not kKeep
+  Needs needs = Needs::kNothing;  // of its method
+  PackedShape packed;             // where method is not kKeep
   uint64_t weights = 0;
   uint64_t stored_bytes = 0;  // packed blob, or the tensor as it is
 };
@@ -29,10 +31,14 @@ struct Plan {
   uint64_t total_weights = 0;  // all tensors, a tied one once
   uint64_t total_bytes = 0;
   bool sees_image = false;            // whether the calibration's sample has a picture
+  int64_t samples = 1;                // of the calibration, at most
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
   uint64_t peak_memory_bytes = 0;     // of the worker; docs/memory.md derives the formula
 };
+
+// Whether any module of the plan needs this.
+[[nodiscard]] bool AnyNeeds(const Plan& plan, Needs needs);
 
 // Whether the recipe's sample has a picture. INVALID_ARGUMENT at "recipe.calibration.source" where it asks for one and
 // the model sees none.

@@ -12,9 +12,9 @@
 #include "core/artifact/writer.h"
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/backend/torch/torch_backend.h"
+#include "core/backend/torch/torch_solver.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
-#include "core/calibration/calibration.h"
 #include "core/calibration/generate.h"
 #include "core/calibration/image_sample.h"
 #include "core/calibration/sample.h"
@@ -22,8 +22,11 @@
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/text_walk.h"
 #include "core/io/json.h"
+#include "core/quant/calibrated_packing.h"
+#include "core/quant/job_checkpoint.h"
 #include "core/quant/packer.h"
 #include "core/quant/phase_meter.h"
+#include "core/quant/quantizers.h"
 #include "core/quant/report.h"
 #include "core/text/first_tokens.h"
 
@@ -32,6 +35,8 @@ namespace {
 
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
+// Beginnings that the model's own text has for each sample.
+constexpr int64_t kTextsPerSample = 16;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -51,7 +56,7 @@ class Measuring final : public Progress {
 class Job {
  public:
   Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
-      Progress& progress)
+      CheckpointSlot& checkpoints, Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
@@ -60,13 +65,18 @@ class Job {
         progress_(progress),
         meter_(SystemClock()),
         team_(recipe.threads),
+        solver_(recipe.threads),
+        tools_{team_, &solver_},
         writer_(store, source),
-        packer_(source, recipe, writer_, team_) {}
+        packer_(source, recipe, writer_, tools_),
+        checkpoints_(checkpoints) {}
 
   absl::StatusOr<QuantizeResult> Run() {
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_));
+    JobCheckpoint checkpoint(checkpoints_, packer_, Producer());
+    GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     GWQ_RETURN_IF_ERROR(ReadTexts());
-    if (needs_gradient()) GWQ_RETURN_IF_ERROR(Calibrate());
+    if (calibrates()) GWQ_RETURN_IF_ERROR(Calibrate(checkpoint, std::move(position)));
     GWQ_RETURN_IF_ERROR(PackRest());
     GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> artifact, StoredModel::Open(store_, digest));
@@ -78,37 +88,30 @@ class Job {
   }
 
  private:
-  [[nodiscard]] bool needs_gradient() const {
-    return std::any_of(plan_.modules.begin(), plan_.modules.end(),
-                       [&](const PlannedModule& module) { return NeedsGradient(module, recipe_); });
-  }
-  [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
-    for (const PlannedModule& module : plan_.modules) {
-      if (module.tensor == tensor) return &module;
-    }
-    return nullptr;
-  }
+  [[nodiscard]] bool calibrates() const { return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram); }
 
-  // Both samples, so that the tokenizer's memory is gone before the weights come.
+  // Samples and evaluation text, so that the tokenizer's memory is gone before the weights come.
   absl::Status ReadTexts() {
     meter_.Begin("sample");
     const CalibrationSource from = recipe_.calibration.source;
-    const bool speaks =
-        plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds);
+    const bool has_samples = !samples_.empty();
+    const bool tokenizes =
+        calibrates() && !has_samples &&
+        (plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds));
     std::unique_ptr<const ModelText> text;
-    if (recipe_.evaluation_tokens > 0 || (needs_gradient() && speaks)) {
+    if (recipe_.evaluation_tokens > 0 || tokenizes) {
       GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
       GWQ_ASSIGN_OR_RETURN(text, ModelText::Load(files));
     }
     if (recipe_.evaluation_tokens > 0) GWQ_RETURN_IF_ERROR(ReadEvaluationText(text->tokenizer()));
-    if (!needs_gradient()) return absl::OkStatus();
+    if (!calibrates() || has_samples) return absl::OkStatus();
     if (plan_.sees_image) {
-      GWQ_ASSIGN_OR_RETURN(sample_, MakeImageSample(recipe_.calibration, source_, *text, store_));
+      GWQ_ASSIGN_OR_RETURN(samples_.emplace_back(), MakeImageSample(recipe_.calibration, source_, *text, store_));
       return absl::OkStatus();
     }
-    const auto generate = [&](int64_t count) { return Generate(count); };
-    GWQ_ASSIGN_OR_RETURN(sample_.tokens,
-                         CalibrationTokens(recipe_.calibration, model_.config(), text.get(), store_, generate));
+    const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
+    GWQ_ASSIGN_OR_RETURN(samples_, CalibrationSamples(recipe_.calibration, plan_.samples, recipe_.seed, model_.config(),
+                                                      text.get(), store_, generate));
     return absl::OkStatus();
   }
 
@@ -130,36 +133,26 @@ class Job {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count) {
+  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
     const ModelConfig& config = model_.config();
     const std::vector<int32_t>& ends = config.eos_token_ids;
     const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
-    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_);
+    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_, kTextsPerSample * samples);
   }
 
-  absl::Status Calibrate() {
+  absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
     meter_.Begin("calibrate");
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<TorchBackend> backend, TorchBackend::Create({recipe_.threads}));
-    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
-    CalibrationWalk walk;
-    walk.tokens = sample_.tokens;
-    walk.positions = sample_.positions;
-    walk.tiles = sample_.tiles;
-    walk.patches = sample_.patches;
-    walk.loss = recipe_.loss;
-    walk.wanted = [&](std::string_view tensor) {
-      const PlannedModule* module = Planned(tensor);
-      return module != nullptr && NeedsGradient(*module, recipe_);
-    };
-    walk.sink = [&](std::string_view tensor, std::span<const float> gradient) {
-      return packer_.Pack(*Planned(tensor), gradient);
-    };
-    GWQ_ASSIGN_OR_RETURN(const double loss, WalkGradients(model_, *loader, *backend, walk, progress_));
-    report_.calibration_loss = loss;
-    report_.calibration_tokens = static_cast<int64_t>(sample_.tokens.size());
-    progress_.Log(fmt::format("calibrated on {} tokens, loss {:.4f}", sample_.tokens.size(), loss));
+    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss,
+                         PackCalibrated({store_, source_, recipe_, plan_, samples_, packer_, checkpoint, progress_},
+                                        std::move(position)));
+    for (const CalibrationSample& sample : samples_) {
+      report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
+    }
+    report_.calibration_samples = static_cast<int64_t>(samples_.size());
+    progress_.Log(fmt::format("calibrated on {} tokens in {} samples{}", report_.calibration_tokens, samples_.size(),
+                              report_.calibration_loss ? fmt::format(", loss {:.4f}", *report_.calibration_loss) : ""));
     return absl::OkStatus();
   }
 
@@ -171,16 +164,17 @@ class Job {
       GWQ_RETURN_IF_ERROR(progress_.Check());
       progress_.Step("pack", i, total);
       if (packer_.packed(module.tensor)) continue;
-      GWQ_RETURN_IF_ERROR(module.method == Method::kKeep ? writer_.Keep(module.tensor) : packer_.Pack(module, {}));
+      GWQ_RETURN_IF_ERROR(FindQuantizer(module.method) == nullptr ? writer_.Keep(module.tensor)
+                                                                  : packer_.Pack(module, {}));
     }
     progress_.Step("pack", total, total);
     return absl::OkStatus();
   }
 
-  // What determines the artifact's bytes besides source and recipe. Only gradients depend on the machine.
+  // What determines the artifact's bytes besides source and recipe. Only what LibTorch computes depends on the machine.
   [[nodiscard]] std::string Producer() const {
     nlohmann::json out = {{"method_version", kMethodVersion}};
-    if (needs_gradient()) {
+    if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
       out["isa"] = std::string(IsaLevelName(BestIsaLevel()));
       out["libtorch"] = std::string(TorchBackend::Version());
@@ -224,7 +218,7 @@ class Job {
         sum.outliers += stored->packed->outliers;
       }
       for (const ReportModule& module : report_.modules) {
-        const PlannedModule* const planned = Planned(module.tensor);
+        const auto planned = std::ranges::find(plan_.modules, module.tensor, &PlannedModule::tensor);
         if (module.part != part || planned->kind != TensorKind::kLinear) continue;
         sum.norm += module.norm;
         sum.error += module.error;
@@ -283,10 +277,13 @@ class Job {
   Progress& progress_;
   PhaseMeter meter_;
   ComputeTeam team_;
+  const TorchSolver solver_;
+  const QuantizeTools tools_;
   ArtifactWriter writer_;
   Packer packer_;
+  CheckpointSlot& checkpoints_;
   Plan plan_;
-  ImageSample sample_;
+  SampleSet samples_;
   std::vector<int32_t> evaluation_tokens_;
   Report report_;
 };
@@ -294,7 +291,8 @@ class Job {
 }  // namespace
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
-                                             Progress& progress, const std::vector<EvaluationTask>& evaluations) {
+                                             Progress& progress, const std::vector<EvaluationTask>& evaluations,
+                                             CheckpointSlot* checkpoints) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   for (size_t i = 0; i < evaluations.size(); ++i) {
     GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
@@ -304,7 +302,8 @@ absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& sou
     return absl::FailedPreconditionError(
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
-  return Job(store, *model, recipe, evaluations, progress).Run();
+  NoCheckpoints none;
+  return Job(store, *model, recipe, evaluations, checkpoints == nullptr ? none : *checkpoints, progress).Run();
 }
 
 }  // namespace gwq

@@ -12,6 +12,7 @@
 #include "core/spec/evaluation_task.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/checkpoint.h"
 
 namespace gwq {
 
@@ -24,9 +25,12 @@ struct QuantizeResult {
 
 // Runs `recipe` on the model whose manifest is the blob `source`. Memory stays within the plan's bound. The same source
 // and recipe give the same artifact digest. Each of `evaluations` is run on the model and on the artifact against the
-// model, for a table of the report. CANCELLED through `progress`. Blocks for minutes.
+// model, for a table of the report. After each stage of a walk the job saves to `checkpoints` (null: nowhere), and it
+// goes on from what an earlier attempt saved there: with the same result, and no stage but the one that was under way
+// is walked twice. CANCELLED through `progress`. Blocks for minutes.
 [[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                                            Progress& progress,
-                                                           const std::vector<EvaluationTask>& evaluations = {});
+                                                           const std::vector<EvaluationTask>& evaluations = {},
+                                                           CheckpointSlot* checkpoints = nullptr);
 
 }  // namespace gwq

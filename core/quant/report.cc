@@ -196,8 +196,8 @@ std::string ReportMarkdown(const Report& report) {
                                 report.architecture, report.artifact.Hex());
   const Recipe& recipe = report.recipe;
   out += fmt::format("{}, {} bits, groups of {}, {:.3g} % outliers by {}, loss {}, {} calibration tokens.\n\n",
-                     EnumText(recipe.method), recipe.bits, recipe.group_size, recipe.outlier_ratio * 100,
-                     EnumText(recipe.select), EnumText(recipe.loss), report.calibration_tokens);
+                     EnumText(recipe.method), recipe.bits, recipe.group_size, recipe.gwq.outlier_ratio * 100,
+                     EnumText(recipe.gwq.select), EnumText(recipe.gwq.loss), report.calibration_tokens);
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (report.evaluation) out += EvaluationTable(*report.evaluation) + "\n";

@@ -1,5 +1,7 @@
 #include "core/spec/recipe.h"
 
+#include <algorithm>
+
 #include "core/base/sha256.h"
 #include "core/io/json.h"
 #include "core/spec/recipe_table.h"
@@ -16,6 +18,7 @@ constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxRules = 1000;
 constexpr size_t kMaxTurns = 1000;
 constexpr int kMaxTokens = 8192;
+constexpr int kMaxSamples = 4096;
 // Longer groups than any row make one group a row; the limit keeps arithmetic on sizes safe.
 constexpr double kMaxGroup = 1 << 20;
 constexpr double kMaxUnsigned = 18446744073709551615.0;
@@ -34,10 +37,11 @@ const Table<RecipeRule>& RuleTable() {
            "only modules of this part; empty for all"),
       Text("kind", &RecipeRule::kind, kMaxNameBytes, {"", "linear", "head", "embedding"},
            "only modules of this kind; empty for all"),
-      Choice("method", &RecipeRule::method, "gwq, rtn or keep"),
+      Choice("method", &RecipeRule::method, "gwq, rtn, gptq, spqr or keep"),
       Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &RecipeRule::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
-      Number("outlier_ratio", &RecipeRule::outlier_ratio, Ratio(), "share of the weights kept in FP16, 0 to 0.5"),
+      Number("outlier_ratio", &RecipeRule::outlier_ratio, Ratio(),
+             "share of the weights kept in FP16 by gwq or spqr, 0 to 0.5"),
   };
   return table;
 }
@@ -67,7 +71,49 @@ const Table<Calibration>& CalibrationTable() {
       Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the picture, with source image"),
       Text("answer", &Calibration::answer, kMaxTextBytes, {}, "answer to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
-             "a text is cut to its first tokens, 2 to 8192"),
+             "tokens of each sample at most; a text is cut there, 2 to 8192"),
+      Number("samples", &Calibration::samples, Limits{.low = 0, .high = kMaxSamples},
+             "samples taken from a text, file or the model's own text; 0: one for gwq, as many as they need for gptq "
+             "and spqr"),
+  };
+  return table;
+}
+
+Limits Damping() { return {.low = 0.0001, .high = 1}; }
+
+const Table<GwqOptions>& GwqTable() {
+  using namespace recipe_table;
+  static const Table<GwqOptions> table = {
+      Number("outlier_ratio", &GwqOptions::outlier_ratio, Ratio(),
+             "share of each matrix's weights kept in FP16 by gwq, 0 to 0.5"),
+      Choice("select", &GwqOptions::select, "what picks the outliers: gradient; magnitude and random are controls"),
+      Choice("loss", &GwqOptions::loss,
+             "last (cross-entropy at the last position) or all (its mean over all positions)"),
+  };
+  return table;
+}
+
+const Table<GptqOptions>& GptqTable() {
+  using namespace recipe_table;
+  static const Table<GptqOptions> table = {
+      Number("damping", &GptqOptions::damping, Damping(),
+             "share of the mean diagonal added to the Gram matrix's diagonal, 0.0001 to 1"),
+      Flag("range_search", &GptqOptions::range_search,
+           "true: search each group's range for the least output error; false: take its minimum and maximum"),
+      Flag("act_order", &GptqOptions::act_order, "true: quantize columns by falling diagonal of the Gram matrix"),
+  };
+  return table;
+}
+
+const Table<SpqrOptions>& SpqrTable() {
+  using namespace recipe_table;
+  static const Table<SpqrOptions> table = {
+      Number("outlier_ratio", &SpqrOptions::outlier_ratio, Ratio(),
+             "share of each matrix's weights kept in FP16 by spqr, 0 to 0.5"),
+      Number("damping", &SpqrOptions::damping, Damping(),
+             "share of the mean diagonal added to the Gram matrix's diagonal, 0.0001 to 1"),
+      Flag("range_search", &SpqrOptions::range_search,
+           "true: search each group's range for the least output error; false: take its minimum and maximum"),
   };
   return table;
 }
@@ -76,20 +122,20 @@ const Table<Recipe>& BytesTable() {
   using namespace recipe_table;
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method,
-             "method of every Linear that is not the head: gwq, rtn (round to nearest) or keep (as it is)"),
+             "method of every Linear that is not the head: gwq, rtn (round to nearest), gptq, spqr or keep (as it is)"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
-      Number("outlier_ratio", &Recipe::outlier_ratio, Ratio(),
-             "share of each matrix's weights kept in FP16 by gwq, 0 to 0.5"),
-      Choice("select", &Recipe::select, "what picks the outliers: gradient; magnitude and random are controls"),
+      Record("gwq", &Recipe::gwq, GwqTable()),
+      Record("gptq", &Recipe::gptq, GptqTable()),
+      Record("spqr", &Recipe::spqr, SpqrTable()),
       Number("head_bits", &Recipe::head_bits, KeptOrEight(),
              "bits of an untied head: 8 (round to nearest) or 16 (kept)"),
       Number("embedding_bits", &Recipe::embedding_bits, KeptOrEight(),
              "bits of the embedding and a tied head: 8 (round to nearest) or 16 (kept)"),
-      Choice("loss", &Recipe::loss, "last (cross-entropy at the last position) or all (its mean over all positions)"),
       Number("threads", &Recipe::threads, Limits{.low = 1, .high = 256},
              "threads of the calibration; another number may make another artifact"),
-      Number("seed", &Recipe::seed, Limits{.low = 0, .high = kMaxUnsigned}, "seed of the outliers, with select random"),
+      Number("seed", &Recipe::seed, Limits{.low = 0, .high = kMaxUnsigned},
+             "seed of where samples are taken from a text (0: evenly), and of random outliers"),
       Record("calibration", &Recipe::calibration, CalibrationTable()),
       Records("rules", &Recipe::rules, RuleTable(), kMaxRules),
   };
@@ -136,6 +182,13 @@ absl::Status CheckCalibration(const Calibration& calibration) {
     GWQ_RETURN_IF_ERROR(one("question", !calibration.question.empty(), CalibrationSource::kImage, ""));
     GWQ_RETURN_IF_ERROR(one("answer", !calibration.answer.empty(), CalibrationSource::kImage, ""));
   }
+  const bool one_sample = DefaultSamples(source, /*needs_gram=*/true) == 1;
+  if (one_sample && calibration.samples > 1) {
+    return InvalidField("recipe.calibration.samples",
+                        fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file or "
+                                    "generated",
+                                    calibration.samples, EnumText(source)));
+  }
   if (source == CalibrationSource::kTokenIds && calibration.token_ids.size() < 2) {
     return InvalidField("recipe.calibration.token_ids", "has 1 entry; give at least two token ids");
   }
@@ -150,6 +203,11 @@ absl::Status CheckCalibration(const Calibration& calibration) {
     }
   }
   return absl::OkStatus();
+}
+
+bool Uses(const Recipe& recipe, Method method) {
+  return recipe.method == method ||
+         std::ranges::any_of(recipe.rules, [&](const RecipeRule& rule) { return rule.method == method; });
 }
 
 absl::Status CheckRules(const std::vector<RecipeRule>& rules) {
@@ -177,15 +235,56 @@ absl::Status CheckRecipe(const Recipe& recipe) {
 std::string RecipeJson(const Recipe& recipe) { return CanonicalJson(recipe_table::PrintRecord(RecipeTable(), recipe)); }
 
 std::string BytesRecipeJson(const Recipe& recipe) {
-  return CanonicalJson(recipe_table::PrintRecord(BytesTable(), recipe));
+  Json out = recipe_table::PrintRecord(BytesTable(), recipe);
+  // Fields as they stood in the first version, which artifacts are named by.
+  for (const auto& [key, value] : out["gwq"].items()) out[key] = value;
+  out.erase("gwq");
+  if (!Uses(recipe, Method::kGptq)) out.erase("gptq");
+  if (!Uses(recipe, Method::kSpqr)) out.erase("spqr");
+  if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
+  return CanonicalJson(out);
 }
 
-absl::StatusOr<Recipe> ParseRecipe(std::string_view json) {
-  GWQ_ASSIGN_OR_RETURN(const Json parsed, ParseJson("recipe", json));
+std::vector<std::string> MoveOldFields(Json& recipe) {
+  std::vector<std::string> notes;
+  if (!recipe.is_object()) return notes;
+  for (const char* const name : {"outlier_ratio", "select", "loss"}) {
+    const auto old = recipe.find(name);
+    if (old == recipe.end()) continue;
+    Json value = *old;
+    recipe.erase(old);
+    Json& group = recipe["gwq"];
+    if (!group.is_null() && !group.is_object()) continue;
+    if (!group.contains(name)) group[name] = std::move(value);
+    notes.push_back(fmt::format("recipe.{0} is now recipe.gwq.{0}; the next version will not read the old name", name));
+  }
+  return notes;
+}
+
+absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes) {
+  GWQ_ASSIGN_OR_RETURN(Json parsed, ParseJson("recipe", json));
+  std::vector<std::string> moved = MoveOldFields(parsed);
+  if (notes != nullptr) *notes = std::move(moved);
   Recipe recipe;
   GWQ_RETURN_IF_ERROR(recipe_table::ParseRecord(RecipeTable(), parsed, "recipe", recipe));
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   return recipe;
+}
+
+int64_t DefaultSamples(CalibrationSource source, bool needs_gram) {
+  if (!needs_gram) return 1;
+  switch (source) {
+    case CalibrationSource::kText:
+    case CalibrationSource::kFile:
+      return 32;
+    case CalibrationSource::kGenerated:
+      return 8;  // each is made token by token
+    case CalibrationSource::kChat:
+    case CalibrationSource::kTokenIds:
+    case CalibrationSource::kImage:
+      return 1;  // they are one sample each
+  }
+  return 1;
 }
 
 const std::vector<RecipeField>& RecipeFields() {

@@ -3,24 +3,48 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/spec/method.h"
 
 namespace gwq {
 
-// How one matrix is stored.
-enum class Method { kGwq, kRtn, kKeep };
-// Which |score| picks the outliers of kGwq. Magnitude and random are controls, not the method.
+// Which |score| picks the outliers of GWQ. Magnitude and random are controls, not the method.
 enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
-// kImage: a picture and a question about it. kGenerated: a text that the model speaks by itself; of a vision-language
+// kImage: a picture and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
 // model kImage with everything built in.
 enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage };
+
+// Options of a method, under its own name in the recipe.
+
+// GWQ: outliers by the gradient of one backward pass (arXiv 2411.00850).
+struct GwqOptions {
+  double outlier_ratio = 0.01;  // floor(ratio * n) weights of each matrix, in [0, 0.5]
+  Select select = Select::kGradient;
+  Loss loss = Loss::kLast;
+  friend bool operator==(const GwqOptions&, const GwqOptions&) = default;
+};
+// GPTQ: columns one by one, each error compensated by the columns after it (arXiv 2210.17323).
+struct GptqOptions {
+  double damping = 0.01;     // share of the mean diagonal that is added to the Gram matrix's diagonal
+  bool range_search = true;  // of each group's range, by the error weighted with the Gram matrix; false: min and max
+  bool act_order = false;    // columns by falling diagonal; the groups stay where they are
+  friend bool operator==(const GptqOptions&, const GptqOptions&) = default;
+};
+// SpQR: GPTQ with outliers where rounding costs the most output error (arXiv 2306.03078).
+struct SpqrOptions {
+  double outlier_ratio = 0.01;  // as GwqOptions
+  double damping = 0.01;        // as GptqOptions
+  bool range_search = true;
+  friend bool operator==(const SpqrOptions&, const SpqrOptions&) = default;
+};
 
 // Overrides for the modules it matches; unset fields keep the value of what came before. Rules apply in order, the last
 // wins.
@@ -49,7 +73,8 @@ struct Calibration {
   std::string blob;                // kFile: digest of an uploaded text; kImage: of a picture, empty: one built in
   std::string question;            // kImage; empty: one built in
   std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
-  int64_t max_tokens = 512;        // a text is cut to its first max_tokens, 2 to 8192; see kImageSampleTokens
+  int64_t max_tokens = 512;        // of each sample, 2 to 8192; a text is cut there; see kImageSampleTokens
+  int64_t samples = 0;             // stretches of kText and kFile, texts of kGenerated; 0: DefaultSamples
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
@@ -60,13 +85,13 @@ struct Recipe {
   Method method = Method::kGwq;  // of every Linear that is not the head
   int bits = 4;                  // 2, 3, 4 or 8
   int64_t group_size = 64;
-  double outlier_ratio = 0.01;  // floor(ratio * n) weights of each matrix, in [0, 0.5]
-  Select select = Select::kGradient;
+  GwqOptions gwq;
+  GptqOptions gptq;
+  SpqrOptions spqr;
   int head_bits = 8;       // 8 (round to nearest) or 16 (kept); a tied head follows embedding_bits
   int embedding_bits = 8;  // 8 or 16
-  Loss loss = Loss::kLast;
-  int threads = 2;  // of the calibration; part of what determines the bits
-  uint64_t seed = 0;
+  int threads = 2;         // of the calibration; part of what determines the bits
+  uint64_t seed = 0;       // of random outliers, and of where samples are taken; 0: evenly
   Calibration calibration;
   std::vector<RecipeRule> rules;
   // Evaluation for the report; not part of the artifact.
@@ -81,16 +106,25 @@ struct Recipe {
 // Every field, canonical (sorted keys, no spaces).
 [[nodiscard]] std::string RecipeJson(const Recipe& recipe);
 // Missing fields take their defaults; unknown fields and wrong types are INVALID_ARGUMENT naming them. Checks the
-// result.
-[[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json);
-// The part that determines an artifact's bytes (evaluation left out), canonical.
+// result. Fields that stood elsewhere one version ago are read from there (MoveOldFields); `notes`, if given, gets a
+// line for each.
+[[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes = nullptr);
+// Moves the fields of a recipe's object that stood elsewhere one version ago ("outlier_ratio", "select" and "loss",
+// now below "gwq") to their place, where that is free, and returns a line for each that tells the new name.
+std::vector<std::string> MoveOldFields(nlohmann::json& recipe);
+// The part that determines an artifact's bytes, canonical: what an artifact's manifest holds. The evaluation is left
+// out, so are the options of methods that the recipe does not use, and GWQ's have the place of the first version: the
+// same recipe gives the same artifact as ever.
 [[nodiscard]] std::string BytesRecipeJson(const Recipe& recipe);
+
+// Samples of a calibration whose recipe names no number: one, or as many as Gram matrices need.
+[[nodiscard]] int64_t DefaultSamples(CalibrationSource source, bool needs_gram);
 
 // The field table: one line a field, in order, with its JSON type and help text. Flags, proto and documentation are
 // tested against it.
 struct RecipeField {
   std::string_view name;  // "bits", "calibration.text", "rules.pattern"
-  std::string_view type;  // "enum", "int", "double", "string", "repeated"
+  std::string_view type;  // "enum", "int", "double", "bool", "string", "repeated"
   std::string_view help;
 };
 [[nodiscard]] const std::vector<RecipeField>& RecipeFields();

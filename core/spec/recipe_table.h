@@ -141,6 +141,19 @@ Field<S> Number(std::string_view name, M S::* member, Limits limits, std::string
   return field;
 }
 
+template <class S>
+Field<S> Flag(std::string_view name, bool S::* member, std::string_view help) {
+  Field<S> field{name, "bool", help, {}, {}, {}, {}};
+  field.print = [name, member](const S& from, Json& object) { object[std::string(name)] = from.*member; };
+  field.parse = [member](const Json& json, std::string_view path, S& out) {
+    if (!json.is_boolean()) return InvalidField(path, fmt::format("is a {}, not true or false", json.type_name()));
+    out.*member = json.get<bool>();
+    return absl::OkStatus();
+  };
+  field.check = [](const S&, std::string_view) { return absl::OkStatus(); };
+  return field;
+}
+
 template <class S, class M>
 Field<S> Choice(std::string_view name, M S::* member, std::string_view help) {
   using E = typename Bare<M>::type;

@@ -20,6 +20,8 @@ struct Checkpoint {
 class CheckpointSlot {
  public:
   virtual ~CheckpointSlot() = default;
+  // False where nothing is kept: then a job need not store what only a checkpoint would name.
+  [[nodiscard]] virtual bool keeps() const { return true; }
   // What an earlier attempt saved last; none in a first attempt. DATA_LOSS where it cannot be read.
   [[nodiscard]] virtual absl::StatusOr<std::optional<Checkpoint>> Load() = 0;
   // Durable on OK. ABORTED where the lease is lost.
@@ -29,6 +31,7 @@ class CheckpointSlot {
 // Loads none and forgets what it is given: a job that runs by itself.
 class NoCheckpoints final : public CheckpointSlot {
  public:
+  [[nodiscard]] bool keeps() const override { return false; }
   [[nodiscard]] absl::StatusOr<std::optional<Checkpoint>> Load() override { return std::nullopt; }
   [[nodiscard]] absl::Status Save(const Checkpoint&) override { return absl::OkStatus(); }
 };

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "core/base/status.h"
 #include "core/models/model.h"
+#include "core/spec/recipe_names.h"
 
 namespace gwq {
 namespace {
@@ -22,7 +25,8 @@ Wire ToWire(Core core) {
   return static_cast<Wire>(static_cast<int>(core) + 1);
 }
 
-constexpr int kMethods = 3, kSelects = 3, kLosses = 2, kSources = 6;
+constexpr int kMethods = std::size(kMethodNames), kSelects = std::size(kSelectNames), kLosses = std::size(kLossNames),
+              kSources = std::size(kCalibrationSourceNames);
 
 absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out) {
   GWQ_RETURN_IF_ERROR(FromWire("recipe.calibration.source", proto.source(), kSources, out.source));
@@ -33,7 +37,43 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   out.question = proto.question();
   out.answer = proto.answer();
   if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
+  if (proto.has_samples()) out.samples = proto.samples();
   return absl::OkStatus();
+}
+
+// The fields as they stood one version ago, and then those that took their place.
+absl::Status GwqFromProto(const v1::Recipe& proto, GwqOptions& out) {
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.select", proto.select(), kSelects, out.select));
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.loss", proto.loss(), kLosses, out.loss));
+  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.select", proto.gwq().select(), kSelects, out.select));
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.loss", proto.gwq().loss(), kLosses, out.loss));
+  if (proto.gwq().has_outlier_ratio()) out.outlier_ratio = proto.gwq().outlier_ratio();
+  return absl::OkStatus();
+}
+
+void GptqFromProto(const v1::GptqOptions& proto, GptqOptions& out) {
+  if (proto.has_damping()) out.damping = proto.damping();
+  if (proto.has_range_search()) out.range_search = proto.range_search();
+  if (proto.has_act_order()) out.act_order = proto.act_order();
+}
+
+void SpqrFromProto(const v1::SpqrOptions& proto, SpqrOptions& out) {
+  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
+  if (proto.has_damping()) out.damping = proto.damping();
+  if (proto.has_range_search()) out.range_search = proto.range_search();
+}
+
+void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
+  out.mutable_gwq()->set_outlier_ratio(recipe.gwq.outlier_ratio);
+  out.mutable_gwq()->set_select(ToWire<v1::Select>(recipe.gwq.select));
+  out.mutable_gwq()->set_loss(ToWire<v1::Loss>(recipe.gwq.loss));
+  out.mutable_gptq()->set_damping(recipe.gptq.damping);
+  out.mutable_gptq()->set_range_search(recipe.gptq.range_search);
+  out.mutable_gptq()->set_act_order(recipe.gptq.act_order);
+  out.mutable_spqr()->set_outlier_ratio(recipe.spqr.outlier_ratio);
+  out.mutable_spqr()->set_damping(recipe.spqr.damping);
+  out.mutable_spqr()->set_range_search(recipe.spqr.range_search);
 }
 
 absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index) {
@@ -53,11 +93,11 @@ absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index)
 absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   Recipe out;
   GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
-  GWQ_RETURN_IF_ERROR(FromWire("recipe.select", proto.select(), kSelects, out.select));
-  GWQ_RETURN_IF_ERROR(FromWire("recipe.loss", proto.loss(), kLosses, out.loss));
+  GWQ_RETURN_IF_ERROR(GwqFromProto(proto, out.gwq));
+  GptqFromProto(proto.gptq(), out.gptq);
+  SpqrFromProto(proto.spqr(), out.spqr);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
-  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
   if (proto.has_head_bits()) out.head_bits = proto.head_bits();
   if (proto.has_embedding_bits()) out.embedding_bits = proto.embedding_bits();
   if (proto.has_threads()) out.threads = proto.threads();
@@ -79,11 +119,9 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   out.set_method(ToWire<v1::Method>(recipe.method));
   out.set_bits(recipe.bits);
   out.set_group_size(recipe.group_size);
-  out.set_outlier_ratio(recipe.outlier_ratio);
-  out.set_select(ToWire<v1::Select>(recipe.select));
   out.set_head_bits(recipe.head_bits);
   out.set_embedding_bits(recipe.embedding_bits);
-  out.set_loss(ToWire<v1::Loss>(recipe.loss));
+  OptionsToProto(recipe, out);
   out.set_threads(recipe.threads);
   out.set_seed(recipe.seed);
   v1::Calibration& calibration = *out.mutable_calibration();
@@ -99,6 +137,7 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   calibration.set_question(recipe.calibration.question);
   calibration.set_answer(recipe.calibration.answer);
   calibration.set_max_tokens(recipe.calibration.max_tokens);
+  calibration.set_samples(recipe.calibration.samples);
   for (const RecipeRule& rule : recipe.rules) {
     v1::RecipeRule& to = *out.add_rules();
     to.set_pattern(rule.pattern);

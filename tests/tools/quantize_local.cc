@@ -101,10 +101,11 @@ absl::Status WriteMasks(const StoredModel& artifact, const fs::path& path) {
   for (const TensorSpec& spec : artifact.model()->tensors()) {
     const ManifestTensor* stored = artifact.Find(spec.name);
     if (spec.kind != TensorKind::kLinear || stored == nullptr || !stored->packed) continue;
-    const uint64_t size = static_cast<uint64_t>(spec.shape[0] * spec.shape[1]);
+    const Shape shape = MatrixShape(spec.shape);
+    const auto size = static_cast<uint64_t>(shape[0] * shape[1]);
     const uint64_t offset = tensors.empty() ? 0 : tensors.back().offset + tensors.back().size;
     const std::string name = spec.name.substr(0, spec.name.size() - std::string_view(".weight").size());
-    tensors.push_back({name, DType::kU8, spec.shape, offset, size});
+    tensors.push_back({name, DType::kU8, shape, offset, size});
   }
   std::ofstream out(path, std::ios::binary);
   out << WriteSafetensorsHeader(tensors, {});

@@ -85,6 +85,7 @@ at::Tensor ApplyLinear(const at::Tensor& x, const Linear& linear) {
     Require(bias->dim() == 1 && bias->size(0) == weight.size(0), "linear: {} biases for {} outputs", bias->numel(),
             weight.size(0));
   }
+  static_cast<const TorchWeight*>(linear.weight)->TellInput(x);
   return at::linear(x, weight, bias);
 }
 

@@ -3,11 +3,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "core/backend/backend.h"
+#include "core/backend/torch/input_gram.h"
 
 namespace gwq {
 
@@ -19,8 +21,19 @@ class TorchWeight final : public Weight {
   // Contiguous floats.
   [[nodiscard]] const at::Tensor& values() const { return values_; }
 
+  // From now on every linear layer with this weight adds what it reads to gram(). `collector` outlives the weight.
+  void CollectGram(GramCollector* collector) const { collector_ = collector; }
+  // Null before a layer ran. Frees the matrix where it is set to null.
+  [[nodiscard]] std::shared_ptr<InputGram>& gram() const { return gram_; }
+  void TellInput(const at::Tensor& input) const {
+    if (collector_ != nullptr) collector_->Add(input, gram_);
+  }
+
  private:
   at::Tensor values_;
+  // What is observed of a weight is no part of its value: passes see weights as constants.
+  mutable GramCollector* collector_ = nullptr;
+  mutable std::shared_ptr<InputGram> gram_;
 };
 
 // One row a token slot: block * block_tokens + index in the block.

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "core/backend/torch/input_gram.h"
 #include "core/backend/torch/seam.h"
 #include "core/backend/torch/tensors.h"
 #include "core/backend/torch/torch_pass.h"
@@ -16,7 +18,21 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+absl::StatusOr<const TorchWeight*> OwnWeight(const Weight& weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own == nullptr) return absl::InvalidArgumentError("the weight is not of this backend");
+  return own;
+}
+
+std::span<const float> SpanOf(const at::Tensor& values) {
+  return {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())};
+}
+
 }  // namespace
+
+TorchBackend::TorchBackend(const TorchOptions& options)
+    : options_(options), grams_(std::make_unique<GramCollector>()) {}
+TorchBackend::~TorchBackend() = default;
 
 absl::StatusOr<std::unique_ptr<TorchBackend>> TorchBackend::Create(const TorchOptions& options) {
   if (options.threads < 1 || options.threads > kMaxThreads) {
@@ -94,8 +110,7 @@ absl::StatusOr<std::unique_ptr<GradientPass>> TorchBackend::BeginGradient(const 
 }
 
 absl::Status TorchBackend::WantGradient(const Weight& weight) {
-  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
-  if (own == nullptr) return absl::InvalidArgumentError("the weight is not of this backend");
+  GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
   return Guarded([&] {
     own->values().set_requires_grad(true);
     return absl::OkStatus();
@@ -103,20 +118,55 @@ absl::Status TorchBackend::WantGradient(const Weight& weight) {
 }
 
 absl::StatusOr<std::span<const float>> TorchBackend::GradientOf(const Weight& weight) const {
-  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
-  if (own == nullptr) return absl::InvalidArgumentError("the weight is not of this backend");
+  GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
   const at::Tensor& gradient = own->values().grad();
   if (!gradient.defined()) {
     return absl::FailedPreconditionError("no gradient was computed for this weight: ask with WantGradient first");
   }
   // Autograd lays a leaf's gradient out as the leaf itself.
   if (!gradient.is_contiguous()) return absl::InternalError("LibTorch: a gradient is not laid out as its weight");
-  return std::span<const float>(gradient.const_data_ptr<float>(), static_cast<size_t>(gradient.numel()));
+  return SpanOf(gradient);
 }
 
 void TorchBackend::DropGradient(const Weight& weight) {
   const auto* own = dynamic_cast<const TorchWeight*>(&weight);
   if (own != nullptr) own->values().mutable_grad() = at::Tensor();
+}
+
+absl::Status TorchBackend::CollectGram(const Weight& weight) {
+  GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
+  own->CollectGram(grams_.get());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::span<const float>> TorchBackend::GramOf(const Weight& weight) const {
+  GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
+  if (own->gram() == nullptr) {
+    return absl::FailedPreconditionError("no layer has read anything for this weight: ask with CollectGram first");
+  }
+  return SpanOf(own->gram()->sum);
+}
+
+void TorchBackend::PauseGram(const Weight& weight) {
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own != nullptr) own->CollectGram(nullptr);
+  grams_->Forget();
+}
+
+void TorchBackend::DropGram(const Weight& weight) {
+  PauseGram(weight);
+  const auto* own = dynamic_cast<const TorchWeight*>(&weight);
+  if (own != nullptr) own->gram() = nullptr;
+}
+
+absl::Status TorchBackend::SetValues(const Weight& weight, std::span<const float> values) {
+  GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
+  if (static_cast<int64_t>(values.size()) != own->values().numel()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} values for a weight of {}", values.size(), own->values().numel()));
+  }
+  std::ranges::copy(values, own->values().mutable_data_ptr<float>());
+  return absl::OkStatus();
 }
 
 }  // namespace gwq

@@ -19,6 +19,8 @@
 
 namespace gwq {
 
+class GramCollector;
+
 struct TorchOptions {
   // Threads of LibTorch's own pool, 1 to 1024. Part of what determines gradients to the bit.
   int threads = 1;
@@ -38,10 +40,6 @@ class GradientPass : public Pass {
   // Goes back from `output`, the gradient of the loss with respect to it being `output_gradient` [rows, width]. Frees
   // the record: once a pass.
   [[nodiscard]] virtual absl::Status Backward(Activation output, std::span<const float> output_gradient) = 0;
-  // Cross-entropy of each output row against its own largest logit (ties: the lowest token), summed and divided by
-  // `positions`; goes back from it and returns it. `positions` is the number of rows of the loss over the whole sample,
-  // so that the head may be walked over the rows in parts: the gradients add up. Once a pass.
-  [[nodiscard]] virtual absl::StatusOr<double> LossBackward(Activation logits, int64_t positions) = 0;
   // The gradient of DifferentiableInput, after going back; `out` has its elements.
   [[nodiscard]] virtual absl::Status InputGradient(std::span<float> out) = 0;
 };
@@ -49,6 +47,7 @@ class GradientPass : public Pass {
 // A pass must stay on the thread that began it: LibTorch keeps the number of threads and the grad mode by thread.
 class TorchBackend final : public Backend {
  public:
+  ~TorchBackend() override;
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<TorchBackend>> Create(const TorchOptions& options);
 
   // Of the LibTorch that it is linked with, "2.11.0".
@@ -72,9 +71,25 @@ class TorchBackend final : public Backend {
   // Frees the gradient; a later pass starts from zero.
   void DropGradient(const Weight& weight);
 
+  // From now on the linear layers that use `weight`, one of this backend's, add the rows x that they read to its Gram
+  // matrix, the sum of x x^T. Layers that read the same rows (queries, keys, values; gate and up) share one matrix.
+  // Must not outlive the backend.
+  [[nodiscard]] absl::Status CollectGram(const Weight& weight);
+  // [in, in], row-major, valid until DropGram or the weight's end. FAILED_PRECONDITION where no layer ran.
+  [[nodiscard]] absl::StatusOr<std::span<const float>> GramOf(const Weight& weight) const;
+  // Ends the collecting; the matrix stays.
+  void PauseGram(const Weight& weight);
+  // Frees the matrix, once every weight that shares it has dropped it, and ends the collecting.
+  void DropGram(const Weight& weight);
+
+  // Replaces the values of `weight`, one of this backend's, row-major, for passes that begin later. INVALID_ARGUMENT
+  // where the number of values is another.
+  [[nodiscard]] absl::Status SetValues(const Weight& weight, std::span<const float> values);
+
  private:
-  explicit TorchBackend(const TorchOptions& options) : options_(options) {}
+  explicit TorchBackend(const TorchOptions& options);
   const TorchOptions options_;
+  const std::unique_ptr<GramCollector> grams_;
 };
 
 }  // namespace gwq

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "core/backend/torch/layers.h"
@@ -22,18 +21,6 @@ std::vector<int64_t> TokenSlots(const SequenceRows& sequence, int64_t begin, int
     slots.push_back(block * block_tokens + token % block_tokens);
   }
   return slots;
-}
-
-// Turns a row of logits into the gradient of its cross-entropy against its largest logit, over `positions`, and returns
-// that cross-entropy.
-double LossOfRow(std::span<float> row, double positions) {
-  const auto label = static_cast<size_t>(std::ranges::max_element(row) - row.begin());
-  const double top = row[label];
-  double sum = 0;
-  for (const float logit : row) sum += std::exp(logit - top);
-  for (float& logit : row) logit = static_cast<float>(std::exp(logit - top) / sum / positions);
-  row[label] = static_cast<float>((1 / sum - 1) / positions);
-  return std::log(sum) / positions;
 }
 
 }  // namespace
@@ -197,25 +184,6 @@ absl::Status TorchPass::Backward(Activation output, std::span<const float> outpu
     values.backward(FloatsOf(output_gradient, values.sizes()));
     return absl::OkStatus();
   });
-}
-
-absl::StatusOr<double> TorchPass::LossBackward(Activation logits, int64_t positions) {
-  if (!status_.ok()) return status_;
-  double loss = 0;
-  const absl::Status status = Guarded([&] {
-    const at::Tensor& values = At(logits);
-    // Becomes the gradient in place, so that only one copy of the logits is made.
-    at::Tensor gradient = values.detach().clone();
-    const auto width = static_cast<size_t>(gradient.size(1));
-    auto* row = gradient.mutable_data_ptr<float>();
-    for (int64_t i = 0; i < gradient.size(0); ++i, row += width) {
-      loss += LossOfRow({row, width}, static_cast<double>(positions));
-    }
-    values.backward(gradient);
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return loss;
 }
 
 absl::Status TorchPass::InputGradient(std::span<float> out) {

@@ -41,7 +41,6 @@ class TorchPass final : public GradientPass {
 
   [[nodiscard]] Activation DifferentiableInput(std::span<const float> values, int64_t width) override;
   [[nodiscard]] absl::Status Backward(Activation output, std::span<const float> output_gradient) override;
-  [[nodiscard]] absl::StatusOr<double> LossBackward(Activation logits, int64_t positions) override;
   [[nodiscard]] absl::Status InputGradient(std::span<float> out) override;
 
  private:

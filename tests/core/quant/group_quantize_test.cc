@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "core/quant/outliers.h"
+#include "core/quant/gwq/outliers.h"
 
 namespace gwq {
 namespace {

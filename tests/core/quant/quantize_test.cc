@@ -14,7 +14,7 @@
 #include <sstream>
 
 #include "core/export/export.h"
-#include "core/quant/outliers.h"
+#include "core/quant/gwq/outliers.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_golden.h"
@@ -35,7 +35,7 @@ Recipe TinyRecipe() {
   Recipe recipe;
   recipe.bits = 3;
   recipe.group_size = 16;
-  recipe.outlier_ratio = 0.05;
+  recipe.gwq.outlier_ratio = 0.05;
   recipe.threads = 1;
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3";
@@ -109,7 +109,7 @@ TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
       ASSERT_THAT(reference, IsOk());
       StoredGolden golden(name);
       Recipe recipe = TinyRecipe();
-      recipe.loss = loss;
+      recipe.gwq.loss = loss;
       recipe.evaluation_tokens = 0;
       recipe.calibration = {};
       recipe.calibration.source = CalibrationSource::kTokenIds;
@@ -123,7 +123,7 @@ TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
         const std::vector<float> gradient = reference->Floats(key);
         ASSERT_FALSE(gradient.empty()) << key;
         const auto expected = LargestScores(
-            gradient, OutlierCount(recipe.outlier_ratio, static_cast<int64_t>(gradient.size())), spec.name);
+            gradient, OutlierCount(recipe.gwq.outlier_ratio, static_cast<int64_t>(gradient.size())), spec.name);
         const std::set<int64_t> wanted(expected->begin(), expected->end());
         const auto packed = artifact->Packed(spec.name);
         ASSERT_THAT(packed, IsOk());

@@ -66,7 +66,7 @@ TEST(SmolLm2Quantize, SameDigestUnderLoadAndWithinThePlannedMemory) {
   ASSERT_THAT(source, IsOk());
   Recipe recipe;
   recipe.bits = 3;
-  recipe.loss = Loss::kAll;
+  recipe.gwq.loss = Loss::kAll;
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text =
       "The lighthouse at the end of the peninsula had been automatic for thirty years, but somebody still had to climb "

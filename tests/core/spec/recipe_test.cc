@@ -21,16 +21,19 @@ Recipe Unusual() {
   recipe.method = Method::kRtn;
   recipe.bits = 3;
   recipe.group_size = 128;
-  recipe.outlier_ratio = 0.1;
-  recipe.select = Select::kRandom;
+  recipe.gwq.outlier_ratio = 0.1;
+  recipe.gwq.select = Select::kRandom;
   recipe.head_bits = 16;
   recipe.embedding_bits = 16;
-  recipe.loss = Loss::kAll;
+  recipe.gwq.loss = Loss::kAll;
   recipe.threads = 7;
   recipe.seed = 18446744073709551615U;
   recipe.calibration.source = CalibrationSource::kChat;
   recipe.calibration.messages = {{"user", "Grüße\n"}, {"assistant", "\"hi\""}};
   recipe.calibration.max_tokens = 99;
+  recipe.calibration.samples = 1;
+  recipe.gptq = {0.02, false, true};
+  recipe.spqr = {0.03, 0.04, false};
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
   recipe.evaluation_text = "text";
@@ -80,25 +83,50 @@ TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
   for (const RecipeField& field : RecipeFields()) {
     EXPECT_TRUE(listed.insert(std::string(field.name)).second) << field.name;
     EXPECT_FALSE(field.help.empty()) << field.name;
-    EXPECT_THAT(field.type, testing::AnyOf("enum", "int", "double", "string", "repeated")) << field.name;
+    EXPECT_THAT(field.type, testing::AnyOf("enum", "int", "double", "bool", "string", "repeated")) << field.name;
   }
   EXPECT_EQ(printed, listed);
 }
 
-TEST(Recipe, BytesRecipeLeavesOutTheEvaluationOnly) {
+TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
-  for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window"})
+  for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window", "gptq", "spqr"})
     ASSERT_EQ(all.erase(field), 1U);
+  for (const auto& [key, value] : Json(all["gwq"]).items()) all[key] = value;
+  all.erase("gwq");
   EXPECT_EQ(BytesRecipeJson(Unusual()), all.dump());
+  EXPECT_EQ(BytesRecipeJson(Recipe{}),
+            R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
+            R"("source":"generated","text":"","token_ids":[]},"embedding_bits":8,"group_size":64,"head_bits":8,)"
+            R"("loss":"last","method":"gwq","outlier_ratio":0.01,"rules":[],"seed":0,"select":"gradient",)"
+            R"("threads":2})");
+  Recipe gptq;
+  gptq.rules = {{"*", "", "", Method::kGptq}};
+  EXPECT_TRUE(Json::parse(BytesRecipeJson(gptq)).contains("gptq"));
+  EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("spqr"));
+}
+
+TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
+  std::vector<std::string> notes;
+  const auto recipe = ParseRecipe(R"({"outlier_ratio":0.02,"loss":"all","gwq":{"loss":"last"}})", &notes);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->gwq.outlier_ratio, 0.02);
+  EXPECT_EQ(recipe->gwq.loss, Loss::kLast) << "the new name wins";
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_THAT(notes[0], testing::HasSubstr("recipe.gwq.outlier_ratio"));
+  (void)ParseRecipe(R"({"gwq":{"select":"random"}})", &notes);
+  EXPECT_TRUE(notes.empty());
 }
 
 TEST(Recipe, JsonIsCanonical) {
   EXPECT_EQ(RecipeJson(Recipe{}),
             R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
-            R"("source":"generated","text":"",)"
+            R"("samples":0,"source":"generated","text":"",)"
             R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
-            R"("evaluation_window":512,"group_size":64,"head_bits":8,"loss":"last","method":"gwq",)"
-            R"("outlier_ratio":0.01,"rules":[],"seed":0,"select":"gradient","threads":2})");
+            R"("evaluation_window":512,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+            R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
+            R"("method":"gwq","rules":[],"seed":0,)"
+            R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }
 
@@ -136,13 +164,21 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"group_size":-64})", "recipe.group_size"},
       {R"({"group_size":4294967296})", "recipe.group_size"},
       {R"({"group_size":18446744073709551615})", "recipe.group_size"},
-      {R"({"outlier_ratio":0.51})", "recipe.outlier_ratio"},
-      {R"({"outlier_ratio":-0.01})", "recipe.outlier_ratio"},
-      {R"({"outlier_ratio":"1%"})", "recipe.outlier_ratio"},
+      {R"({"outlier_ratio":0.51})", "recipe.gwq.outlier_ratio"},
+      {R"({"outlier_ratio":-0.01})", "recipe.gwq.outlier_ratio"},
+      {R"({"outlier_ratio":"1%"})", "recipe.gwq.outlier_ratio"},
       {R"({"method":"awq"})", "recipe.method"},
       {R"({"method":1})", "recipe.method"},
-      {R"({"select":""})", "recipe.select"},
-      {R"({"loss":"mean"})", "recipe.loss"},
+      {R"({"select":""})", "recipe.gwq.select"},
+      {R"({"loss":"mean"})", "recipe.gwq.loss"},
+      {R"({"gwq":3})", "recipe.gwq"},
+      {R"({"gwq":{"damping":0.1}})", "recipe.gwq.damping"},
+      {R"({"gptq":{"damping":0}})", "recipe.gptq.damping"},
+      {R"({"gptq":{"damping":1.5}})", "recipe.gptq.damping"},
+      {R"({"gptq":{"act_order":1}})", "recipe.gptq.act_order"},
+      {R"({"spqr":{"outlier_ratio":0.6}})", "recipe.spqr.outlier_ratio"},
+      {R"({"calibration":{"samples":4097}})", "recipe.calibration.samples"},
+      {R"({"calibration":{"source":"token_ids","token_ids":[1,2],"samples":2}})", "recipe.calibration.samples"},
       {R"({"head_bits":4})", "recipe.head_bits"},
       {R"({"embedding_bits":3})", "recipe.embedding_bits"},
       {R"({"threads":0})", "recipe.threads"},
@@ -188,8 +224,8 @@ TEST(Recipe, RefusesAndNamesTheField) {
 
 TEST(Recipe, CheckRefusesWhatJsonCannotSay) {
   Recipe recipe;
-  recipe.outlier_ratio = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.outlier_ratio");
+  recipe.gwq.outlier_ratio = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.gwq.outlier_ratio");
   recipe = {};
   recipe.evaluation_text = "\xC3(";
   EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.evaluation_text");

@@ -27,6 +27,8 @@ void AddLeaves(const google::protobuf::Descriptor& message, const std::string& p
 TEST(RecipeProto, HasTheFieldsOfTheTableNoMoreAndNoLess) {
   std::set<std::string> wire, table;
   AddLeaves(*v1::Recipe::descriptor(), "", wire);
+  // Read for one version, and no fields of the table.
+  for (const char* old : {"outlier_ratio", "select", "loss"}) EXPECT_EQ(wire.erase(old), 1U) << old;
   for (const RecipeField& field : RecipeFields()) table.insert(std::string(field.name));
   EXPECT_EQ(wire, table);
 }
@@ -36,16 +38,19 @@ Recipe Unusual() {
   recipe.method = Method::kRtn;
   recipe.bits = 3;
   recipe.group_size = 32;
-  recipe.outlier_ratio = 0.25;
-  recipe.select = Select::kRandom;
+  recipe.gwq.outlier_ratio = 0.25;
+  recipe.gwq.select = Select::kRandom;
   recipe.head_bits = 16;
   recipe.embedding_bits = 16;
-  recipe.loss = Loss::kAll;
+  recipe.gwq.loss = Loss::kAll;
   recipe.threads = 1;
   recipe.seed = 99;
   recipe.calibration.source = CalibrationSource::kChat;
   recipe.calibration.messages = {{"user", "hello"}};
   recipe.calibration.max_tokens = 100;
+  recipe.calibration.samples = 1;
+  recipe.gptq = {0.5, false, true};
+  recipe.spqr = {0.125, 0.25, false};
   recipe.rules.push_back({"*.down_proj", "language", "linear", Method::kGwq, 8, 16, 0.5});
   recipe.rules.push_back(
       {.pattern = "*", .part = "", .kind = "", .method = {}, .bits = {}, .group_size = {}, .outlier_ratio = 0.125});
@@ -64,6 +69,17 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   tokens.calibration.source = CalibrationSource::kTokenIds;
   tokens.calibration.token_ids = {1, 2, 3};
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(tokens)), tokens);
+}
+
+TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
+  v1::Recipe proto;
+  proto.set_outlier_ratio(0.25);
+  proto.set_loss(v1::ALL);
+  proto.mutable_gwq()->set_loss(v1::LAST);
+  const auto recipe = RecipeFromProto(proto);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->gwq.outlier_ratio, 0.25);
+  EXPECT_EQ(recipe->gwq.loss, Loss::kLast) << "the new field wins";
 }
 
 TEST(RecipeProto, UnknownEnumValuesAreNamed) {

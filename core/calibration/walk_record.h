@@ -1,0 +1,39 @@
+// How far a walk came: what the next attempt of a job needs to go on with it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/sha256.h"
+#include "core/calibration/state_store.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+struct WalkRecord {
+  std::string phase;  // "forward", "backward" or "blocks"
+  int stage = 0;      // the next one of that phase
+  double loss = 0;    // in phase "backward"
+  // Blobs of states: "in.7" is what stage 7 reads, "gradient" what the next stage goes back from, "images" the rows of
+  // the pictures.
+  std::map<std::string, Digest> states;
+};
+
+[[nodiscard]] nlohmann::json WalkRecordJson(const WalkRecord& record);
+// DATA_LOSS where it is none.
+[[nodiscard]] absl::StatusOr<WalkRecord> ParseWalkRecord(const nlohmann::json& json);
+// Every blob that the record names.
+[[nodiscard]] std::vector<Digest> BlobsOf(const WalkRecord& record);
+
+// One vector of floats a sample, as a blob: for each a little-endian u64 count and its values. Reads and writes a
+// sample at a time.
+[[nodiscard]] absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples);
+// DATA_LOSS where the blob does not hold `samples` states.
+[[nodiscard]] absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples,
+                                      StateStore& states);
+
+}  // namespace gwq

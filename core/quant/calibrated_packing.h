@@ -1,0 +1,37 @@
+// The two walks of a quantization job: gradients first, then block by block.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "core/base/progress.h"
+#include "core/calibration/sample_set.h"
+#include "core/quant/job_checkpoint.h"
+#include "core/quant/packer.h"
+#include "core/quant/plan.h"
+#include "core/spec/recipe.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+// What the walks need to know; all outlive them.
+struct CalibratedPacking {
+  BlobStore& store;
+  const StoredModel& source;
+  const Recipe& recipe;
+  const Plan& plan;
+  const SampleSet& samples;
+  Packer& packer;
+  JobCheckpoint& checkpoint;
+  Progress& progress;
+};
+
+// Packs every module of the plan that needs a gradient or a Gram matrix, and in the stages that a walk over blocks
+// passes the others too. Modules that `position` says are packed are not made again. Returns the loss of the gradient
+// walk, if there was one.
+[[nodiscard]] absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position);
+
+}  // namespace gwq

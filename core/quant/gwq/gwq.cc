@@ -1,0 +1,63 @@
+#include "core/quant/gwq/gwq.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/quant/gwq/outliers.h"
+
+namespace gwq {
+namespace {
+
+absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Recipe& recipe) {
+  const int64_t count = input.shape.outliers;
+  if (count == 0) return std::vector<int64_t>{};
+  const auto weights = static_cast<size_t>(input.shape.rows * input.shape.cols);
+  if (recipe.gwq.select == Select::kGradient) {
+    if (input.gradient.size() != weights) {
+      return absl::InternalError(
+          fmt::format("{} has {} weights and {} gradients", input.tensor, weights, input.gradient.size()));
+    }
+    return LargestScores(input.gradient, count, input.tensor);
+  }
+  std::vector<float> scores(weights);
+  if (recipe.gwq.select == Select::kMagnitude) {
+    ToFloat(input.weights, 0, scores);
+  } else {
+    RandomScores(recipe.seed, input.tensor, scores);
+  }
+  return LargestScores(scores, count, input.tensor);
+}
+
+}  // namespace
+
+Needs GwqQuantizer::needs(const Recipe& recipe, int64_t outliers) const {
+  return recipe.gwq.select == Select::kGradient && outliers > 0 ? Needs::kGradient : Needs::kNothing;
+}
+
+// Gradients are taken of Linear weights only.
+bool GwqQuantizer::Takes(TensorKind kind) const { return kind == TensorKind::kLinear; }
+
+double GwqQuantizer::DefaultOutlierRatio(const Recipe& recipe) const { return recipe.gwq.outlier_ratio; }
+
+PackedShape GwqQuantizer::Plan(const MatrixRequest& request) const {
+  PackedShape shape = request.shape;
+  shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
+  return shape;
+}
+
+// Codes, sorted scores, the scores themselves where they are no gradient, and positions.
+uint64_t GwqQuantizer::Memory(const PackedShape& shape, const Recipe& recipe) const {
+  const auto weights = static_cast<uint64_t>(shape.rows * shape.cols);
+  const uint64_t scores = recipe.gwq.select == Select::kGradient ? 4 : 8;
+  return weights * (1 + scores) + static_cast<uint64_t>(shape.outliers) * 24;
+}
+
+absl::StatusOr<QuantizedMatrix> GwqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                       const QuantizeTools& tools) const {
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe));
+  return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.team);
+}
+
+}  // namespace gwq

@@ -1,0 +1,20 @@
+// GWQ (arXiv 2411.00850): the weights with the largest gradients stay in FP16, the others are rounded in groups.
+#pragma once
+
+#include "core/quant/quantizer.h"
+
+namespace gwq {
+
+class GwqQuantizer final : public Quantizer {
+ public:
+  [[nodiscard]] Method method() const override { return Method::kGwq; }
+  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
+  [[nodiscard]] bool Takes(TensorKind kind) const override;
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
+  [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                         const QuantizeTools& tools) const override;
+};
+
+}  // namespace gwq

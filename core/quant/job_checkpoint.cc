@@ -1,0 +1,75 @@
+#include "core/quant/job_checkpoint.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/base/status.h"
+#include "core/io/json.h"
+
+namespace gwq {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kBlocksStep[] = "blocks";
+constexpr char kGradientsStep[] = "gradients";
+// A checkpoint's state lists packed matrices, samples and a walk's record: far below this.
+constexpr JsonLimits kStateLimits{.max_bytes = size_t{64} << 20};
+
+// Samples with pictures are made again: their patches are large, and making them is quick.
+Json SamplesJson(const SampleSet& samples) {
+  Json out = Json::array();
+  for (const CalibrationSample& sample : samples) {
+    if (sample.tiles.empty()) out.push_back(sample.tokens);
+  }
+  return out;
+}
+
+bool IsStateJson(const Json& state) {
+  return state.is_object() && state.contains("producer") && state["producer"].is_string() && state.contains("step") &&
+         state["step"].is_string() && state.contains("packed") && state["packed"].is_object() &&
+         state.contains("samples") && state["samples"].is_array();
+}
+
+}  // namespace
+
+absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& samples, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, slot_.Load());
+  if (!checkpoint.has_value()) return JobPosition{};
+  GWQ_ASSIGN_OR_RETURN(const Json state, ParseJson("checkpoint", checkpoint->state, kStateLimits));
+  if (!IsStateJson(state)) return absl::DataLossError("the job's checkpoint is malformed");
+  if (state["producer"] != producer_) {
+    progress.Log("the last attempt ran on a worker that may make other bytes: starting again");
+    return JobPosition{};
+  }
+  GWQ_RETURN_IF_ERROR(packer_.Restore(state["packed"], plan));
+  for (const Json& tokens : state["samples"]) samples.push_back({tokens.get<std::vector<int32_t>>(), {}, {}, {}});
+  JobPosition position;
+  position.step = state["step"] == kBlocksStep ? JobStep::kBlocks : JobStep::kGradients;
+  if (state.contains("loss")) position.loss = state["loss"].get<double>();
+  if (state.contains("walk")) {
+    GWQ_ASSIGN_OR_RETURN(position.walk, ParseWalkRecord(state["walk"]));
+  }
+  progress.Log("going on from the checkpoint of the last attempt");
+  return position;
+}
+
+absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& samples) {
+  if (!slot_.keeps()) return absl::OkStatus();
+  Json state = {{"producer", producer_},
+                {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep},
+                {"samples", SamplesJson(samples)}};
+  if (position.loss) state["loss"] = *position.loss;
+  if (position.walk) state["walk"] = WalkRecordJson(*position.walk);
+  GWQ_ASSIGN_OR_RETURN(state["packed"], packer_.State());
+  Checkpoint checkpoint;
+  checkpoint.state = CanonicalJson(state);
+  checkpoint.blobs = packer_.Blobs();
+  if (position.walk) {
+    for (const Digest& blob : BlobsOf(*position.walk)) checkpoint.blobs.push_back(blob);
+  }
+  return slot_.Save(checkpoint);
+}
+
+}  // namespace gwq

@@ -1,0 +1,47 @@
+// How far a quantization job came, as its checkpoint holds it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/base/progress.h"
+#include "core/calibration/sample_set.h"
+#include "core/calibration/walk_record.h"
+#include "core/quant/packer.h"
+#include "core/quant/plan.h"
+#include "core/storage/checkpoint.h"
+
+namespace gwq {
+
+// The walks of a job, in the order in which they run.
+enum class JobStep { kGradients, kBlocks };
+
+struct JobPosition {
+  JobStep step = JobStep::kGradients;
+  std::optional<WalkRecord> walk;  // how far the step's walk came; none: it has not begun
+  std::optional<double> loss;      // of the gradient walk, once it is done
+};
+
+// Saves and restores position, samples and packed matrices of one job. Not thread-safe.
+class JobCheckpoint {
+ public:
+  // All outlive it. `producer` names what determines the bytes besides source and recipe: another one's checkpoint is
+  // not used, because this machine may make other bytes.
+  JobCheckpoint(CheckpointSlot& slot, Packer& packer, std::string producer)
+      : slot_(slot), packer_(packer), producer_(std::move(producer)) {}
+
+  // Where states of walks are kept; null: nowhere, because nobody would read them.
+  [[nodiscard]] bool keeps() const { return slot_.keeps(); }
+  // Where the last attempt came to; its packed matrices are in the packer then, and its samples in `samples` where they
+  // have no pictures. The start where there is no checkpoint, or one of another producer, which the log tells.
+  [[nodiscard]] absl::StatusOr<JobPosition> Restore(const Plan& plan, SampleSet& samples, Progress& progress);
+  [[nodiscard]] absl::Status Save(const JobPosition& position, const SampleSet& samples);
+
+ private:
+  CheckpointSlot& slot_;
+  Packer& packer_;
+  const std::string producer_;
+};
+
+}  // namespace gwq

@@ -1,0 +1,70 @@
+#include "core/quant/range_search.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/tensor_view.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kRatios = 25;
+constexpr float kLeastRatio = 0.4F;
+
+struct Ends {
+  float low = 0.0F;
+  float high = 0.0F;
+};
+
+Ends EndsOf(std::span<const float> weights) {
+  Ends ends;
+  for (const float weight : weights) {
+    ends.low = std::min(ends.low, weight);
+    ends.high = std::max(ends.high, weight);
+  }
+  return ends;
+}
+
+float TopOf(int bits) { return static_cast<float>((1 << bits) - 1); }
+
+GroupRange Scaled(const Ends& ends, int bits, float ratio) {
+  GroupRange range;
+  const float low = ends.low * ratio, high = ends.high * ratio;
+  range.half = ScaleOf(low, high, bits, range.saturated);
+  range.scale = HalfToFloat(range.half);
+  range.zero = std::clamp(std::nearbyintf(-low / range.scale), 0.0F, TopOf(bits));
+  return range;
+}
+
+float ErrorOf(std::span<const float> weights, std::span<const float> importance, const GroupRange& range, float top) {
+  float error = 0.0F;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const float lost = (CodeOf(weights[i], range, top) - range.zero) * range.scale - weights[i];
+    error += lost * lost * importance[i];
+  }
+  return error;
+}
+
+}  // namespace
+
+GroupRange RangeOf(std::span<const float> weights, int bits, float ratio) {
+  return Scaled(EndsOf(weights), bits, ratio);
+}
+
+GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits) {
+  const Ends ends = EndsOf(weights);
+  const float top = TopOf(bits);
+  GroupRange best = Scaled(ends, bits, 1.0F);
+  float least = ErrorOf(weights, importance, best, top);
+  for (int i = 1; i < kRatios; ++i) {
+    const float ratio = 1.0F - static_cast<float>(i) * (1.0F - kLeastRatio) / static_cast<float>(kRatios - 1);
+    const GroupRange range = Scaled(ends, bits, ratio);
+    const float error = ErrorOf(weights, importance, range, top);
+    if (!(error < least)) continue;
+    least = error;
+    best = range;
+  }
+  return best;
+}
+
+}  // namespace gwq

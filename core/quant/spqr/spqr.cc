@@ -1,0 +1,89 @@
+#include "core/quant/spqr/spqr.h"
+
+#include <cmath>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/quant/gptq/columns.h"
+#include "core/quant/gptq/factor.h"
+#include "core/quant/gwq/outliers.h"
+
+namespace gwq {
+namespace {
+
+// The diagonal of the inverse Gram matrix: the squared norms of the factor's columns.
+std::vector<float> InverseDiagonal(std::span<const float> factor, int64_t size) {
+  std::vector<double> sums(static_cast<size_t>(size));
+  for (int64_t row = 0; row < size; ++row) {
+    const float* const values = factor.data() + row * size;
+    for (int64_t col = row; col < size; ++col) {
+      sums[static_cast<size_t>(col)] += static_cast<double>(values[col]) * values[col];
+    }
+  }
+  return {sums.begin(), sums.end()};
+}
+
+// |w - w'| / sqrt((G^-1)_jj) with w' rounded to nearest by itself: the square is twice the output error that rounding
+// this weight costs once the others have adapted (arXiv 2306.03078, equation 2).
+std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float> factor, ComputeTeam& team) {
+  const PackedShape& shape = input.shape;
+  const std::vector<float> inverse = InverseDiagonal(factor, shape.cols);
+  std::vector<float> scores(static_cast<size_t>(shape.rows * shape.cols));
+  team.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
+    std::vector<float> row(static_cast<size_t>(shape.cols));
+    std::vector<uint8_t> codes(static_cast<size_t>(shape.group_size));
+    for (int64_t r = begin; r < end; ++r) {
+      ToFloat(input.weights, r * shape.cols, row);
+      for (int64_t first = 0; first < shape.cols; first += shape.group_size) {
+        const auto count = static_cast<size_t>(std::min(shape.group_size, shape.cols - first));
+        const std::span<const float> group = std::span<const float>(row).subspan(static_cast<size_t>(first), count);
+        const GroupCodes made = QuantizeGroup(group, shape.bits, std::span(codes).first(count));
+        const float scale = HalfToFloat(made.scale);
+        for (size_t i = 0; i < count; ++i) {
+          const float lost = group[i] - static_cast<float>(codes[i] - made.zero) * scale;
+          const size_t column = static_cast<size_t>(first) + i;
+          scores[static_cast<size_t>(r * shape.cols) + column] = std::fabs(lost) / std::sqrt(inverse[column]);
+        }
+      }
+    }
+  });
+  return scores;
+}
+
+}  // namespace
+
+Needs SpqrQuantizer::needs(const Recipe&, int64_t) const { return Needs::kGram; }
+bool SpqrQuantizer::Takes(TensorKind kind) const { return kind == TensorKind::kLinear; }
+double SpqrQuantizer::DefaultOutlierRatio(const Recipe& recipe) const { return recipe.spqr.outlier_ratio; }
+
+PackedShape SpqrQuantizer::Plan(const MatrixRequest& request) const {
+  PackedShape shape = request.shape;
+  shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
+  return shape;
+}
+
+// Beside GPTQ's: scores, sorted scores and positions.
+uint64_t SpqrQuantizer::Memory(const PackedShape& shape, const Recipe&) const {
+  return CompensationBytes(shape) + static_cast<uint64_t>(shape.rows * shape.cols) * 8 +
+         static_cast<uint64_t>(shape.outliers) * 24;
+}
+
+absl::StatusOr<QuantizedMatrix> SpqrQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                        const QuantizeTools& tools) const {
+  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.team); !s.ok()) return s;
+  const SpqrOptions& options = recipe.spqr;
+  GWQ_ASSIGN_OR_RETURN(
+      const std::vector<float> factor,
+      CompensationFactor(input.gram, input.shape.cols, options.damping, {}, input.tensor, *tools.solver));
+  std::vector<int64_t> outliers;
+  if (input.shape.outliers > 0) {
+    GWQ_ASSIGN_OR_RETURN(outliers,
+                         LargestScores(Sensitivities(input, factor, tools.team), input.shape.outliers, input.tensor));
+  }
+  QuantizedMatrix made =
+      CompensateColumns({input.weights, input.shape, factor, {}, outliers, options.range_search}, tools.team);
+  MeasureErrors(input.weights, input.gradient, tools.team, made);
+  return made;
+}
+
+}  // namespace gwq
