@@ -54,20 +54,36 @@ TEST(RecipeFlagsTest, HelpTellsWhatHoldsWhereAFlagIsNotGiven) {
 }
 
 TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
-  const auto recipe =
-      Parse({"--method", "rtn", "--bits", "3", "--group-size", "128", "--outlier-ratio", "0.02", "--loss", "all",
-             "--calibration-token-ids", "5,6,7", "--calibration-max-tokens", "64", "--evaluation-tokens", "0"});
+  const auto recipe = Parse({"--method", "rtn", "--bits", "3", "--group-size", "128", "--gwq-outlier-ratio", "0.02",
+                             "--gwq-loss", "all", "--gptq-act-order", "true", "--calibration-token-ids", "5,6,7",
+                             "--calibration-max-tokens", "64", "--evaluation-tokens", "0"});
   ASSERT_TRUE(recipe.ok()) << recipe.status();
   EXPECT_EQ(recipe->method(), v1::RTN);
   EXPECT_EQ(recipe->bits(), 3);
   EXPECT_EQ(recipe->group_size(), 128);
-  EXPECT_DOUBLE_EQ(recipe->outlier_ratio(), 0.02);
-  EXPECT_EQ(recipe->loss(), v1::ALL);
+  EXPECT_DOUBLE_EQ(recipe->gwq().outlier_ratio(), 0.02);
+  EXPECT_EQ(recipe->gwq().loss(), v1::ALL);
+  EXPECT_TRUE(recipe->gptq().act_order());
   EXPECT_EQ(recipe->calibration().source(), v1::Calibration::TOKEN_IDS);
   EXPECT_THAT(recipe->calibration().token_ids(), ::testing::ElementsAre(5, 6, 7));
   EXPECT_EQ(recipe->calibration().max_tokens(), 64);
   EXPECT_TRUE(recipe->has_evaluation_tokens());
   EXPECT_FALSE(recipe->has_threads());
+}
+
+TEST(RecipeFlagsTest, FlagsOfOneVersionAgoAreReadAndTold) {
+  CLI::App app;
+  RecipeArguments arguments;
+  AddRecipeFlags(app, arguments);
+  EXPECT_THAT(app.help(), ::testing::Not(::testing::HasSubstr("  --outlier-ratio")));
+  app.parse(std::vector<std::string>{"all", "--loss", "0.02", "--outlier-ratio"});
+  std::vector<std::string> notes;
+  const auto recipe = RecipeOf(arguments, &notes);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_DOUBLE_EQ(recipe->gwq().outlier_ratio(), 0.02);
+  EXPECT_EQ(recipe->gwq().loss(), v1::ALL);
+  EXPECT_THAT(notes, ::testing::UnorderedElementsAre(::testing::HasSubstr("--gwq-outlier-ratio"),
+                                                     ::testing::HasSubstr("--gwq-loss")));
 }
 
 TEST(RecipeFlagsTest, RulesKeepTheirOrder) {
@@ -82,8 +98,9 @@ TEST(RecipeFlagsTest, RulesKeepTheirOrder) {
 
 TEST(RecipeFlagsTest, WhatIsNoValueIsRefusedByItsField) {
   for (const auto& [flag, value] : {std::pair("--bits", "four"),
-                                    {"--outlier-ratio", "1e"},
-                                    {"--method", "gptq"},
+                                    {"--gwq-outlier-ratio", "1e"},
+                                    {"--gptq-act-order", "yes"},
+                                    {"--method", "awq"},
                                     {"--calibration-token-ids", "1,x"},
                                     {"--rule", "no-colon"},
                                     {"--rule", "a:b"},

@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
-#include "core/calibration/calibration.h"
+#include "core/calibration/gradient_walk.h"
 #include "core/calibration/image_sample.h"
 #include "tests/support/golden_prompt.h"
 #include "tests/support/status_matchers.h"
@@ -28,27 +29,34 @@ struct Walked {
   std::map<std::string, std::vector<float>> gradients;
 };
 
+class Collector final : public GradientVisitor {
+ public:
+  explicit Collector(std::function<bool(std::string_view)> wanted) : wanted_(std::move(wanted)) {}
+  bool Wants(std::string_view tensor) const override { return wanted_(tensor); }
+  absl::Status Take(std::string_view tensor, std::span<const float> gradient) override {
+    EXPECT_TRUE(gradients.emplace(tensor, std::vector<float>(gradient.begin(), gradient.end())).second);
+    return absl::OkStatus();
+  }
+  absl::Status Reached(const WalkRecord&) override { return absl::OkStatus(); }
+  std::map<std::string, std::vector<float>> gradients;
+
+ private:
+  const std::function<bool(std::string_view)> wanted_;
+};
+
 Walked Walk(const GoldenModel& golden, const GoldenPrompt& prompt,
             const std::function<bool(std::string_view)>& wanted) {
   const auto backend = TorchBackend::Create({1});
   FilesWeightLoader loader(**backend, golden.weights);
-  const std::vector<PatchGrid> tiles = prompt.tiles();
-  Walked out;
-  CalibrationWalk walk;
-  walk.tokens = prompt.tokens;
-  walk.positions = prompt.positions;
-  walk.tiles = tiles;
-  walk.patches = prompt.patches;
-  walk.loss = Loss::kAll;
-  walk.wanted = wanted;
-  walk.sink = [&](std::string_view tensor, std::span<const float> gradient) {
-    EXPECT_TRUE(out.gradients.emplace(tensor, std::vector<float>(gradient.begin(), gradient.end())).second);
-    return absl::OkStatus();
-  };
-  const auto loss = WalkGradients(*golden.model, loader, **backend, walk, NoProgress());
+  const SampleSet samples = {{prompt.tokens, prompt.positions, prompt.tiles(), prompt.patches}};
+  const auto runner = StageRunner::Create(*golden.model, loader, **backend, samples);
+  EXPECT_THAT(runner, IsOk());
+  Collector collector(wanted);
+  GradientWalkOptions options;
+  options.loss = Loss::kAll;
+  const auto loss = WalkGradients(**runner, *golden.model, options, collector, NoProgress());
   EXPECT_THAT(loss, IsOk());
-  out.loss = loss.value_or(NAN);
-  return out;
+  return {loss.value_or(NAN), std::move(collector.gradients)};
 }
 
 std::set<std::string> Linears(const Model& model) {
@@ -108,15 +116,9 @@ TEST(VisionCalibration, PatchesThatDoNotFitTheTilesAreRefused) {
   const GoldenPrompt prompt = testing::LoadGoldenPrompt(*golden, "a");
   const auto backend = TorchBackend::Create({1});
   FilesWeightLoader loader(**backend, golden->weights);
-  const std::vector<PatchGrid> tiles = prompt.tiles();
-  CalibrationWalk walk;
-  walk.tokens = prompt.tokens;
-  walk.positions = prompt.positions;
-  walk.tiles = tiles;
-  walk.patches = std::span(prompt.patches).first(prompt.patches.size() - 1);
-  walk.wanted = [](std::string_view) { return false; };
-  walk.sink = [](std::string_view, std::span<const float>) { return absl::OkStatus(); };
-  EXPECT_THAT(WalkGradients(*golden->model, loader, **backend, walk, NoProgress()), FailsAt("patches"));
+  SampleSet samples = {{prompt.tokens, prompt.positions, prompt.tiles(), prompt.patches}};
+  samples[0].patches.pop_back();
+  EXPECT_THAT(StageRunner::Create(*golden->model, loader, **backend, samples), FailsAt("patches"));
 }
 
 TEST(VisionCalibration, TheBuiltInPictureHasShapesOfSeveralColours) {

@@ -92,7 +92,8 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
   for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window", "gptq", "spqr"})
     ASSERT_EQ(all.erase(field), 1U);
-  for (const auto& [key, value] : Json(all["gwq"]).items()) all[key] = value;
+  const Json gwq = all["gwq"];
+  for (const auto& [key, value] : gwq.items()) all[key] = value;
   all.erase("gwq");
   EXPECT_EQ(BytesRecipeJson(Unusual()), all.dump());
   EXPECT_EQ(BytesRecipeJson(Recipe{}),
