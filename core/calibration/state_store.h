@@ -14,8 +14,8 @@
 namespace gwq {
 
 // States by stage and sample, each a vector of floats. Up to `memory_bytes` are held in memory; what comes after that
-// goes to a temporary file without a name, whose room is used again, so that the file is never larger than the most
-// states that were held at once. Not thread-safe.
+// goes to a temporary file without a name, whose room is used again for states of the same size, so that with states of
+// one size the file is never larger than the most that were held at once. Not thread-safe.
 class StateStore {
  public:
   explicit StateStore(uint64_t memory_bytes) : memory_limit_(memory_bytes) {}

@@ -2,12 +2,54 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "core/base/status.h"
 
 namespace gwq {
+
+namespace {
+
+// More stages than any model has.
+constexpr int64_t kMaxStages = 1'000'000;
+
+bool IsPhase(std::string_view phase) { return phase == "forward" || phase == "backward" || phase == "blocks"; }
+
+// "in.7" and the like, or one of the names without a number.
+bool IsStateName(std::string_view name) {
+  if (name == "gradient" || name == "images" || name == "quantized" || name == "full") return true;
+  constexpr std::string_view kInput = "in.";
+  const std::string_view digits = name.substr(name.starts_with(kInput) ? kInput.size() : name.size());
+  return !digits.empty() && digits.size() <= 6 &&
+         std::ranges::all_of(digits, [](char digit) { return digit >= '0' && digit <= '9'; });
+}
+
+absl::StatusOr<int> ParseStage(const nlohmann::json& stage) {
+  // Beyond the signed range get<int64_t> wraps.
+  const bool fits = !stage.is_number_unsigned() || stage.get<uint64_t>() <= static_cast<uint64_t>(kMaxStages);
+  const int64_t value = stage.get<int64_t>();
+  if (!fits || value < -1 || value > kMaxStages) {
+    return absl::DataLossError(fmt::format("a checkpoint's walk stands at stage {}, which no model has", stage.dump()));
+  }
+  return static_cast<int>(value);
+}
+
+absl::StatusOr<Digest> ParseState(const std::string& name, const nlohmann::json& value) {
+  if (!IsStateName(name)) return absl::DataLossError(fmt::format("a checkpoint has an unknown state '{}'", name));
+  if (value.is_string()) {
+    if (auto digest = Digest::Parse(value.get<std::string>()); digest.ok()) return *digest;
+  }
+  return absl::DataLossError(fmt::format("a checkpoint's state '{}' names no blob", name));
+}
+
+absl::Status EndsInside(const Digest& blob, size_t sample) {
+  return absl::DataLossError(fmt::format("blob {} ends inside the state of sample {}", blob.Hex(), sample));
+}
+
+}  // namespace
 
 nlohmann::json WalkRecordJson(const WalkRecord& record) {
   nlohmann::json states = nlohmann::json::object();
@@ -23,10 +65,13 @@ absl::StatusOr<WalkRecord> ParseWalkRecord(const nlohmann::json& json) {
       !is("loss", &nlohmann::json::is_number) || !is("states", &nlohmann::json::is_object)) {
     return absl::DataLossError("a checkpoint's record of its walk is malformed");
   }
-  WalkRecord record{json["phase"], json["stage"], json["loss"], {}};
+  WalkRecord record{json["phase"], 0, json["loss"], {}};
+  if (!IsPhase(record.phase)) {
+    return absl::DataLossError(fmt::format("a checkpoint's walk is in an unknown phase '{}'", record.phase));
+  }
+  GWQ_ASSIGN_OR_RETURN(record.stage, ParseStage(json["stage"]));
   for (const auto& [name, value] : json["states"].items()) {
-    if (!value.is_string()) return absl::DataLossError(fmt::format("a checkpoint's state {} names no blob", name));
-    GWQ_ASSIGN_OR_RETURN(record.states[name], Digest::Parse(value.get<std::string>()));
+    GWQ_ASSIGN_OR_RETURN(record.states[name], ParseState(name, value));
   }
   return record;
 }
@@ -56,17 +101,18 @@ absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t 
   uint64_t offset = 0;
   for (size_t i = 0; i < samples; ++i) {
     uint64_t count = 0;
+    if (info.size - offset < sizeof(count)) return EndsInside(blob, i);
     GWQ_RETURN_IF_ERROR(store.Read(blob, offset, std::as_writable_bytes(std::span(&count, 1))));
     offset += sizeof(count);
-    if (count > (info.size - offset) / sizeof(float)) {
-      return absl::DataLossError(fmt::format("blob {} ends inside the state of sample {}", blob.Hex(), i));
-    }
+    if (count > (info.size - offset) / sizeof(float)) return EndsInside(blob, i);
     std::vector<float> values(count);
     GWQ_RETURN_IF_ERROR(store.Read(blob, offset, std::as_writable_bytes(std::span(values))));
     offset += count * sizeof(float);
     if (count > 0) GWQ_RETURN_IF_ERROR(states.Put(stage, i, std::move(values)));
   }
-  return absl::OkStatus();
+  if (offset == info.size) return absl::OkStatus();
+  return absl::DataLossError(
+      fmt::format("blob {} holds {} bytes behind the states of {} samples", blob.Hex(), info.size - offset, samples));
 }
 
 }  // namespace gwq

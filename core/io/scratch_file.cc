@@ -26,8 +26,10 @@ absl::StatusOr<std::unique_ptr<ScratchFile>> ScratchFile::Create() {
   std::error_code error;
   const std::string folder = std::filesystem::temp_directory_path(error).string();
   if (error) {
+    const char* const wanted = std::getenv("TMPDIR");
     return absl::FailedPreconditionError(
-        fmt::format("no folder for temporary files ({}); set TMPDIR to one that can be written", error.message()));
+        fmt::format("no temporary file in '{}' ({}); set TMPDIR to a folder that can be written",
+                    wanted == nullptr ? "/tmp" : wanted, error.message()));
   }
   std::string path = folder + "/gwq-scratch-XXXXXX";
   const int fd = ::mkostemp(path.data(), O_CLOEXEC);

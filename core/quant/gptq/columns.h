@@ -1,7 +1,8 @@
 // GPTQ's loop over columns.
 //
 // For each row w of the matrix, with U from CompensationFactor, columns j in order:
-//   at the first column of a group, unless ranges are fixed beforehand: its range, from the weights as they are now
+//   at the first column of a group: its range, from the weights as they are now; an outlier counts as 0 and weighs
+//     nothing. With ranges fixed beforehand, from the weights as they were given
 //   w'_j = what the group's range makes of w_j; of an outlier FP16(w_j)
 //   e_j  = (w_j - w'_j) / U_jj         w_k -= e_j U_jk for all later k
 // A searched range weighs the error of column j by 1 / U_jj^2, which is what it adds to the output's error. Source:

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/base/status.h"
@@ -10,7 +12,17 @@
 namespace gwq {
 namespace {
 
-absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Recipe& recipe) {
+absl::Status CheckGradient(const MatrixInput& input) {
+  const auto bad = std::ranges::find_if(input.gradient, [](float value) { return !std::isfinite(value); });
+  if (bad == input.gradient.end()) return absl::OkStatus();
+  const int64_t at = bad - input.gradient.begin();
+  return absl::FailedPreconditionError(
+      fmt::format("the gradient of {} is {} at row {}, column {}: the calibration sample drives the model out of "
+                  "range; use another sample, keep this module with a rule, or use method rtn",
+                  input.tensor, *bad, at / input.shape.cols, at % input.shape.cols));
+}
+
+absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Recipe& recipe, ComputeTeam& team) {
   const int64_t count = input.shape.outliers;
   if (count == 0) return std::vector<int64_t>{};
   const auto weights = static_cast<size_t>(input.shape.rows * input.shape.cols);
@@ -19,10 +31,12 @@ absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Re
       return absl::InternalError(
           fmt::format("{} has {} weights and {} gradients", input.tensor, weights, input.gradient.size()));
     }
+    if (absl::Status status = CheckGradient(input); !status.ok()) return status;
     return LargestScores(input.gradient, count, input.tensor);
   }
   std::vector<float> scores(weights);
   if (recipe.gwq.select == Select::kMagnitude) {
+    if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, team); !s.ok()) return s;
     ToFloat(input.weights, 0, scores);
   } else {
     RandomScores(recipe.seed, input.tensor, scores);
@@ -56,7 +70,7 @@ uint64_t GwqQuantizer::Memory(const PackedShape& shape, const Recipe& recipe) co
 
 absl::StatusOr<QuantizedMatrix> GwqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
                                                        const QuantizeTools& tools) const {
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe));
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.team));
   return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.team);
 }
 

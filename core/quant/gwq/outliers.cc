@@ -18,8 +18,8 @@ absl::StatusOr<std::vector<int64_t>> LargestScores(std::span<const float> scores
   for (size_t i = 0; i < scores.size(); ++i) {
     if (!std::isfinite(scores[i])) {
       return absl::FailedPreconditionError(fmt::format(
-          "the gradient of {} is {} at position {}: the calibration sample drives the model out of range; use another "
-          "sample, keep this module with a rule, or use method rtn",
+          "the score of a weight of {} is {} at position {}: the weight or what is known of it is out of range; keep "
+          "this module with a rule, or use method rtn",
           tensor, scores[i], i));
     }
     sorted[i] = std::fabs(scores[i]);

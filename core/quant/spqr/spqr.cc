@@ -23,8 +23,9 @@ std::vector<float> InverseDiagonal(std::span<const float> factor, int64_t size) 
   return {sums.begin(), sums.end()};
 }
 
-// |w - w'| / sqrt((G^-1)_jj) with w' rounded to nearest by itself: the square is twice the output error that rounding
-// this weight costs once the others have adapted (arXiv 2306.03078, equation 2).
+// |w - w'| / sqrt((G^-1)_jj), with w' as round to nearest makes it of the whole group's range and G damped as for the
+// factor: the square is twice the output error that rounding this weight costs once the others have adapted (arXiv
+// 2306.03078, equation 2).
 std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float> factor, ComputeTeam& team) {
   const PackedShape& shape = input.shape;
   const std::vector<float> inverse = InverseDiagonal(factor, shape.cols);

@@ -1,4 +1,9 @@
 // SpQR (arXiv 2306.03078): GPTQ with the weights whose rounding costs the most output error kept in FP16.
+//
+// The outliers are the OutlierCount weights with the largest |w - w'| / sqrt((G^-1)_jj) of the whole matrix, of equal
+// ones the lower position: w' is what method rtn makes of w, and G the damped Gram matrix of CompensationFactor. The
+// paper leaves each weight out of its group's range in turn instead, and marks by a threshold. The rest is
+// CompensateColumns, in which an outlier's value is FP16 of the weight as compensated so far.
 #pragma once
 
 #include "core/quant/quantizer.h"
