@@ -6,7 +6,7 @@
 
 #include "core/backend/cpu/arena.h"
 #include "core/backend/cpu/cpu_kv_cache.h"
-#include "core/backend/cpu/cpu_weight.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/backend/cpu/weight_memory.h"
 #include "tests/core/format/random_content.h"
 
@@ -17,7 +17,7 @@ double BitsInMemory(const PackedShape& shape) {
   std::mt19937 random(51);
   const auto blob = EncodePacked(RandomContent(shape, random)).value();
   WeightMemory memory;
-  const auto weight = CpuWeight::FromPacked(PackedView::Open(blob).value(), memory).value();
+  const auto weight = LoadPackedWeight(PackedView::Open(blob).value(), memory).value();
   return static_cast<double>(weight->bytes()) * 8 / static_cast<double>(shape.rows * shape.cols);
 }
 
