@@ -145,10 +145,11 @@ inline __attribute__((always_inline)) Grid<V> LoadGrid(const MatrixTiles& w, int
 }
 
 template <class V>
-inline __attribute__((always_inline)) typename V::F AddBlock(const Block& block, const Grid<V>& grid, float x_sum,
-                                                             typename V::F sum, typename V::F total) {
+inline __attribute__((always_inline)) typename V::F AddBlock(const Block& block, typename V::F scale,
+                                                             typename V::F zero, float x_sum, typename V::F sum,
+                                                             typename V::F total) {
   if (block.grid == nullptr) return V::Add(total, sum);
-  return V::Fma(grid.scale, V::Fnma(grid.zero, V::Broadcast(x_sum), sum), total);
+  return V::Fma(scale, V::Fnma(zero, V::Broadcast(x_sum), sum), total);
 }
 
 // Sum of a row's outliers for the 16 outputs of a tile.
@@ -208,7 +209,7 @@ void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
     const Grid<V> grid = LoadGrid<V>(w, tile, block);
     for (int r = 0; r < R; ++r) {
       const float x_sum = block.grid == nullptr ? 0.0F : x_sums[r * w.blocks + block.index];
-      totals[r] = AddBlock<V>(block, grid, x_sum, sums[r], totals[r]);
+      totals[r] = AddBlock<V>(block, grid.scale, grid.zero, x_sum, sums[r], totals[r]);
     }
   });
   for (int r = 0; r < R; ++r) {
@@ -248,14 +249,14 @@ void AddOutliersOfChunk(const float* sums, int64_t rows, float* totals) {
 }
 
 template <class V, int R>
-void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked, int64_t row, const Grid<V>& grid,
-               float* totals) {
+void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked, int64_t row, typename V::F scale,
+               typename V::F zero, float* totals) {
   typename V::F sums[R];
   SumBlock<V, Encoding::kF32, R, false>(reinterpret_cast<const uint8_t*>(unpacked),
                                         args.x + row * args.x_stride + block.col, args.x_stride, block.cols, sums);
   for (int r = 0; r < R; ++r) {
     const float x_sum = block.grid == nullptr ? 0.0F : args.sums[(row + r) * args.weight->blocks + block.index];
-    V::Store(totals + 16 * r, AddBlock<V>(block, grid, x_sum, sums[r], V::Load(totals + 16 * r)));
+    V::Store(totals + 16 * r, AddBlock<V>(block, scale, zero, x_sum, sums[r], V::Load(totals + 16 * r)));
   }
 }
 
@@ -274,15 +275,15 @@ void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t 
     const Grid<V> grid = LoadGrid<V>(*args.weight, tile, block);
     int64_t row = 0;
     for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
-      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, grid, totals + 16 * row);
+      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
     }
     if constexpr (V::kRowBlock > 2) {
       for (; row + 2 <= rows; row += 2) {
-        BlockRows<V, 2>(args, block, unpacked, first_row + row, grid, totals + 16 * row);
+        BlockRows<V, 2>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
       }
     }
     for (; row < rows; ++row) {
-      BlockRows<V, 1>(args, block, unpacked, first_row + row, grid, totals + 16 * row);
+      BlockRows<V, 1>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
     }
   });
   const MatrixTiles& w = *args.weight;
