@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string>
 
 #include "core/base/status.h"
 #include "core/format/format.h"
@@ -22,22 +24,18 @@ absl::StatusOr<const Format*> FormatOfBytes(std::span<const std::byte> bytes) {
     return BrokenMatrix(fmt::format("{} bytes, the start of its header alone has {}", bytes.size(), sizeof(start)));
   }
   std::memcpy(&start, bytes.data(), sizeof(start));
-  std::vector<std::string> known;
+  std::vector<int> versions;
+  std::set<std::string> magics;
   for (const Format* format : KnownFormats()) {
-    const std::string magic(format->magic.begin(), format->magic.end());
-    if (format->magic == start.magic) {
-      if (static_cast<uint32_t>(format->version) == start.version) return format;
-      known.push_back(fmt::format("{} ({})", format->version, magic));
-    }
+    magics.emplace(format->magic.begin(), format->magic.end());
+    if (format->magic != start.magic) continue;
+    if (static_cast<uint32_t>(format->version) == start.version) return format;
+    versions.push_back(format->version);
   }
-  if (!known.empty()) {
-    return BrokenMatrix(fmt::format("version {}, this program reads {}", start.version, fmt::join(known, ", ")));
+  if (versions.empty()) {
+    return BrokenMatrix(fmt::format("begins with no format's name; known are: {}", fmt::join(magics, ", ")));
   }
-  for (const Format* format : KnownFormats()) {
-    known.emplace_back(format->magic.begin(), format->magic.end());
-  }
-  known.erase(std::ranges::unique(known).begin(), known.end());
-  return BrokenMatrix(fmt::format("begins with no format's name; known are: {}", fmt::join(known, ", ")));
+  return BrokenMatrix(fmt::format("version {}, this program reads {}", start.version, fmt::join(versions, ", ")));
 }
 
 }  // namespace
