@@ -170,6 +170,7 @@ class Backend {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // F32, F16 or BF16, one or two dimensions. The view may go away afterwards.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) = 0;
+  // UNIMPLEMENTED naming format and backend where the backend does not run the format.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) = 0;
   // RESOURCE_EXHAUSTED where the memory cannot be had.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<KvCache>> CreateKvCache(const KvCacheShape& shape) = 0;

@@ -50,28 +50,8 @@ class HalfWriter {
 };
 
 absl::StatusOr<Digest> WritePacked(const PackedTensor& tensor, HalfWriter out) {
-  const PackedView& view = tensor.view;
-  const PackedShape& shape = view.shape();
-  std::vector<PackedView::Outlier> outliers;
-  outliers.reserve(static_cast<size_t>(shape.outliers));
-  view.ForEachOutlier([&](const PackedView::Outlier& outlier) { outliers.push_back(outlier); });
-  auto next = outliers.begin();
-  std::vector<uint8_t> codes(static_cast<size_t>(shape.cols));
-  std::vector<uint8_t> zeros(static_cast<size_t>(shape.groups_per_row()));
-  std::vector<float> scales(zeros.size());
-  std::vector<float> row(codes.size());
-  for (int64_t r = 0; r < shape.rows; ++r) {
-    view.UnpackCodes(r, codes);
-    view.UnpackZeros(r, zeros);
-    view.UnpackScales(r, scales);
-    for (size_t c = 0; c < row.size(); ++c) {
-      const size_t group = c / static_cast<size_t>(shape.group_size);
-      row[c] = static_cast<float>(codes[c] - zeros[group]) * scales[group];
-    }
-    for (; next != outliers.end() && next->row == r; ++next)
-      row[static_cast<size_t>(next->col)] = HalfToFloat(next->half);
-    GWQ_RETURN_IF_ERROR(out.Add(row));
-  }
+  GWQ_RETURN_IF_ERROR(
+      tensor.view.ForEachRow([&](int64_t, std::span<const float> weights) { return out.Add(weights); }));
   return out.Commit();
 }
 

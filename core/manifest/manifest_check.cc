@@ -9,6 +9,7 @@
 
 #include "absl/hash/hash.h"
 #include "core/base/status.h"
+#include "core/format/format.h"
 #include "core/format/tensor_spec.h"
 #include "core/io/gguf.h"
 #include "core/io/json.h"
@@ -112,11 +113,8 @@ absl::Status CheckPacked(const std::string& field, const ManifestTensor& tensor)
   if (!shape.ok()) return InvalidField(field + ".packed", MessageOf(shape));
   const uint64_t size = LayoutOf(packed).total;
   if (size == tensor.size) return absl::OkStatus();
-  return InvalidField(
-      field + ".size",
-      fmt::format("{} bytes; a packed matrix of {} x {} at {} bits in groups of {} with {} outliers has "
-                  "{}",
-                  tensor.size, packed.rows, packed.cols, packed.bits, packed.group_size, packed.outliers, size));
+  return InvalidField(field + ".size",
+                      fmt::format("{} bytes; a packed matrix in {} has {}", tensor.size, DescribeShape(packed), size));
 }
 
 absl::Status CheckElements(const std::string& field, const ManifestTensor& tensor) {

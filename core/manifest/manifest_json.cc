@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <initializer_list>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "core/base/status.h"
+#include "core/format/format.h"
 #include "core/io/json.h"
 #include "core/manifest/limits.h"
 
@@ -22,6 +25,8 @@ constexpr std::string_view kFormat = "gwq-manifest-1";
 class Object {
  public:
   Object(const json& value, std::string path, std::initializer_list<std::string_view> known, absl::Status& status)
+      : Object(value, std::move(path), std::span<const std::string_view>(known.begin(), known.size()), status) {}
+  Object(const json& value, std::string path, std::span<const std::string_view> known, absl::Status& status)
       : value_(value), path_(std::move(path)), status_(status) {
     if (!value.is_object()) Fail("", "expected an object");
     if (!status_.ok()) return;
@@ -90,12 +95,14 @@ json FileTree(const ManifestFile& file) {
   return {{"path", file.path}, {"sha256", file.digest.Hex()}, {"size", file.size}};
 }
 
+// Format and version are left out for the first format, whose manifests were written before there was another.
 json PackedTree(const PackedShape& packed) {
-  return {{"bits", packed.bits},
-          {"cols", packed.cols},
-          {"group_size", packed.group_size},
-          {"outliers", packed.outliers},
-          {"rows", packed.rows}};
+  json tree = {{"rows", packed.rows}, {"cols", packed.cols}};
+  for (const ShapeField& field : packed.format->fields) tree[std::string(field.name)] = field.Get(packed);
+  if (packed.format == &kAffine1) return tree;
+  tree["format"] = packed.format->tag;
+  tree["version"] = packed.format->version;
+  return tree;
 }
 
 // Fields that an upload does not know yet are left out while they are empty.
@@ -131,14 +138,39 @@ ManifestFile ReadFile(const json& value, std::string path, absl::Status& status)
   return file;
 }
 
+// The format that `value` names; kAffine1 where it names none, and where it is no object.
+const Format* ReadFormat(const json& value, const std::string& path, absl::Status& status) {
+  if (!value.is_object() || (!value.contains("format") && !value.contains("version"))) return &kAffine1;
+  json named = json::object();
+  for (const char* const key : {"format", "version"}) {
+    if (value.contains(key)) named[key] = value[key];
+  }
+  Object object(named, path, {"format", "version"}, status);
+  const std::string tag = object.String("format");
+  const int64_t version = object.Signed("version");
+  if (!status.ok()) return &kAffine1;
+  const absl::StatusOr<const Format*> found = FindFormat(tag, version);
+  if (!found.ok()) {
+    const FieldViolation violation = FieldViolations(found.status()).at(0);
+    object.Fail(violation.field, violation.description);
+    return &kAffine1;
+  }
+  // One spelling each, so that equal manifests are equal texts.
+  if (*found == &kAffine1)
+    object.Fail("version", fmt::format("{} is written without format and version", FormatName(kAffine1)));
+  return *found;
+}
+
 PackedShape ReadPacked(const json& value, std::string path, absl::Status& status) {
-  Object object(value, std::move(path), {"bits", "cols", "group_size", "outliers", "rows"}, status);
   PackedShape packed;
+  packed.format = ReadFormat(value, path, status);
+  std::vector<std::string_view> known = {"rows", "cols"};
+  if (packed.format != &kAffine1) known.insert(known.end(), {"format", "version"});
+  for (const ShapeField& field : packed.format->fields) known.push_back(field.name);
+  Object object(value, std::move(path), known, status);
   packed.rows = object.Signed("rows");
   packed.cols = object.Signed("cols");
-  packed.bits = static_cast<int>(std::min<int64_t>(object.Signed("bits"), 64));
-  packed.group_size = object.Signed("group_size");
-  packed.outliers = object.Signed("outliers");
+  for (const ShapeField& field : packed.format->fields) field.Set(packed, object.Signed(field.name));
   return packed;
 }
 

@@ -37,12 +37,13 @@ struct Case {
   int64_t cols;
   int bits;
   double outliers;
+  int scale_bits = 16;
 };
 
 void MultiplyRow(benchmark::State& state, const Case& c, int threads, IsaLevel level, int64_t batch_rows,
                  int64_t walk_bytes) {
   const auto backend = CreateCpuBackend({threads, level}).value();
-  const std::vector<std::byte> blob = bench::RandomPacked(c.rows, c.cols, c.bits, 64, c.outliers);
+  const std::vector<std::byte> blob = bench::RandomPacked(c.rows, c.cols, c.bits, 64, c.outliers, c.scale_bits);
   const PackedView view = PackedView::Open(blob).value();
   std::vector<std::unique_ptr<Weight>> weights;
   uint64_t bytes = 0;
@@ -93,9 +94,10 @@ void Register() {
             name.c_str(), [=](benchmark::State& state) { MultiplyRow(state, c, threads, level, 1, kWalkBytes); }));
       }
     }
-    for (const Case& c : {cases[1], cases[3], cases[4], Case{1536, 576, 8, 0.0}}) {
-      const std::string name = fmt::format("cached_row_times_packed{}/{}x{}/outliers_{}/{}/threads:1", c.bits, c.rows,
-                                           c.cols, c.outliers, IsaLevelName(level));
+    for (const Case& c : {cases[1], cases[3], cases[4], Case{1536, 576, 8, 0.0}, Case{1536, 576, 4, 0.01, 8},
+                          Case{1536, 576, 2, 0.0, 8}}) {
+      const std::string name = fmt::format("cached_row_times_packed{}/{}x{}/outliers_{}/scales_{}/{}/threads:1", c.bits,
+                                           c.rows, c.cols, c.outliers, c.scale_bits, IsaLevelName(level));
       timed(benchmark::RegisterBenchmark(
           name.c_str(), [=](benchmark::State& state) { MultiplyRow(state, c, 1, level, 1, kCachedBytes); }));
     }

@@ -7,6 +7,7 @@
 #include "core/backend/cpu/cpu_pass.h"
 #include "core/backend/cpu/cpu_weight.h"
 #include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/backend/cpu/weight_memory.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
@@ -38,7 +39,7 @@ class CpuBackend final : public Backend {
   }
 
   absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) override {
-    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, CpuWeight::FromPacked(view, memory_));
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<Weight> weight, LoadPackedWeight(view, memory_));
     return weight;
   }
 

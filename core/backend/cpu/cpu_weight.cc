@@ -4,7 +4,6 @@
 
 #include <cstring>
 
-#include "core/backend/cpu/sparse_lists.h"
 #include "core/base/status.h"
 
 namespace gwq {
@@ -56,6 +55,7 @@ void DescribeTiles(MatrixTiles& tiles) {
   tiles.tile_bytes = tiles.padded_cols / unit * UnitBytes(tiles.encoding);
 }
 
+// `type` is one that IsWeightType takes.
 Encoding DenseEncoding(DType type) {
   if (type == DType::kF16) return Encoding::kF16;
   return type == DType::kBF16 ? Encoding::kBF16 : Encoding::kF32;
@@ -63,15 +63,48 @@ Encoding DenseEncoding(DType type) {
 
 // Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits a code in
 // memory.
-Encoding PackedEncoding(const PackedShape& shape) {
-  if (shape.bits == 8) return Encoding::kByte;
-  if (shape.bits == 2 && shape.group_size % 16 == 0) return Encoding::kPair;
-  return shape.bits == 3 && shape.group_size % 32 == 0 ? Encoding::kTriple : Encoding::kNibble;
+absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
+  switch (shape.bits) {
+    case 2:
+      return shape.group_size % UnitCols(Encoding::kPair) == 0 ? Encoding::kPair : Encoding::kNibble;
+    case 3:
+      return shape.group_size % UnitCols(Encoding::kTriple) == 0 ? Encoding::kTriple : Encoding::kNibble;
+    case 4:
+      return Encoding::kNibble;
+    case 8:
+      return Encoding::kByte;
+    default:
+      return absl::UnimplementedError(
+          fmt::format("the cpu backend has no kernel for codes of {} bits; it has 2, 3, 4 and 8", shape.bits));
+  }
+}
+
+void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_t code) {
+  switch (encoding) {
+    case Encoding::kPair:
+      unit[lane * 4 + col / 4] |= static_cast<uint8_t>(code << (col % 4 * 2));
+      return;
+    case Encoding::kNibble:
+      unit[lane * 4 + col / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
+      return;
+    case Encoding::kTriple:
+      PutTriple(unit, lane, col, code);
+      return;
+    case Encoding::kByte:
+      unit[col * kTileRows + lane] = code;
+      return;
+    case Encoding::kF16:
+    case Encoding::kBF16:
+    case Encoding::kF32:
+      return;  // no codes
+  }
 }
 
 }  // namespace
 
-uint64_t CpuWeight::bytes() const { return codes_.bytes() + grid_.bytes() + vector_.bytes() + sparse_.bytes(); }
+uint64_t CpuWeight::bytes() const {
+  return codes_.bytes() + grid_.bytes() + row_scales_.bytes() + vector_.bytes() + sparse_.bytes();
+}
 
 absl::Status CpuWeight::AllocateTiles(WeightMemory& memory) {
   DescribeTiles(tiles_);
@@ -117,59 +150,69 @@ void CpuWeight::FillDense(const TensorView& view) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromPacked(const PackedView& view, WeightMemory& memory) {
-  const PackedShape& shape = view.shape();
+absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromGrid(const GridShape& shape, ReadGridRow read,
+                                                               const SparseLists& outliers, WeightMemory& memory) {
   std::unique_ptr<CpuWeight> weight(new CpuWeight({shape.rows, shape.cols}));
   MatrixTiles& tiles = weight->tiles_;
-  tiles.encoding = PackedEncoding(shape);
+  GWQ_ASSIGN_OR_RETURN(tiles.encoding, GridEncoding(shape));
   tiles.rows = shape.rows;
   tiles.cols = shape.cols;
   tiles.group = shape.group_size;
   GWQ_RETURN_IF_ERROR(weight->AllocateTiles(memory));
-  const auto grid_bytes = static_cast<size_t>(tiles.tiles * tiles.groups * kGridBytes);
-  weight->grid_ = memory.Allocate(grid_bytes);
-  if (weight->grid_.as<uint8_t>() == nullptr) return NoMemory(grid_bytes);
-  tiles.grid = weight->grid_.as<uint8_t>();
-  weight->FillPacked(view);
-  GWQ_RETURN_IF_ERROR(BuildSparseLists(view).MoveTo(memory, weight->sparse_, tiles));
+  GWQ_RETURN_IF_ERROR(weight->AllocateGrid(shape.coded_scales, memory));
+  weight->FillGrid(shape, read);
+  GWQ_RETURN_IF_ERROR(outliers.MoveTo(memory, weight->sparse_, tiles));
   return weight;
 }
 
-void CpuWeight::FillPacked(const PackedView& view) {
-  std::vector<uint8_t> codes(static_cast<size_t>(tiles_.cols));
-  std::vector<uint8_t> zeros(static_cast<size_t>(tiles_.groups));
-  std::vector<float> scales(zeros.size());
+absl::Status CpuWeight::AllocateGrid(bool coded_scales, WeightMemory& memory) {
+  tiles_.grid_bytes = coded_scales ? kCodedGridBytes : kHalfGridBytes;
+  const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.groups * tiles_.grid_bytes);
+  grid_ = memory.Allocate(bytes);
+  if (grid_.as<uint8_t>() == nullptr) return NoMemory(bytes);
+  tiles_.grid = grid_.as<uint8_t>();
+  if (!coded_scales) return absl::OkStatus();
+  const auto row_bytes = static_cast<size_t>(tiles_.tiles * kTileRows) * sizeof(float);
+  row_scales_ = memory.Allocate(row_bytes);
+  if (row_scales_.as<float>() == nullptr) return NoMemory(row_bytes);
+  tiles_.row_scales = row_scales_.as<float>();
+  return absl::OkStatus();
+}
+
+void CpuWeight::FillGrid(const GridShape& shape, ReadGridRow read) {
+  GridRow from;
+  from.codes.resize(static_cast<size_t>(tiles_.cols));
+  from.zeros.resize(static_cast<size_t>(tiles_.groups));
+  from.scale_codes.resize(shape.coded_scales ? from.zeros.size() : 0);
+  from.scales.resize(shape.coded_scales ? 0 : from.zeros.size());
   const int64_t unit = UnitCols(tiles_.encoding);
   for (int64_t row = 0; row < tiles_.rows; ++row) {
     const int64_t lane = row % kTileRows;
-    view.UnpackCodes(row, codes);
-    view.UnpackZeros(row, zeros);
-    view.UnpackScales(row, scales);
+    read(row, from);
     uint8_t* tile = codes_.as<uint8_t>() + row / kTileRows * tiles_.tile_bytes;
     for (int64_t col = 0; col < tiles_.cols; ++col) {
-      const uint8_t code = codes[static_cast<size_t>(col)];
-      uint8_t* at = tile + col / unit * UnitBytes(tiles_.encoding);
-      switch (tiles_.encoding) {
-        case Encoding::kPair:
-          at[lane * 4 + col % unit / 4] |= static_cast<uint8_t>(code << (col % 4 * 2));
-          break;
-        case Encoding::kNibble:
-          at[lane * 4 + col % unit / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
-          break;
-        case Encoding::kTriple:
-          PutTriple(at, lane, col % unit, code);
-          break;
-        default:
-          at[col % unit * kTileRows + lane] = code;
+      PutCode(tiles_.encoding, tile + col / unit * UnitBytes(tiles_.encoding), lane, col % unit,
+              from.codes[static_cast<size_t>(col)]);
+    }
+    uint8_t* grid = grid_.as<uint8_t>() + row / kTileRows * tiles_.groups * tiles_.grid_bytes;
+    for (size_t group = 0; group < from.zeros.size(); ++group, grid += tiles_.grid_bytes) {
+      if (shape.coded_scales) {
+        grid[lane] = from.scale_codes[group];
+      } else {
+        std::memcpy(grid + lane * 2, &from.scales[group], sizeof(uint16_t));
       }
+      grid[tiles_.grid_bytes - kTileRows + lane] = from.zeros[group];
     }
-    uint8_t* grid = grid_.as<uint8_t>() + row / kTileRows * tiles_.groups * kGridBytes;
-    for (size_t group = 0; group < zeros.size(); ++group, grid += kGridBytes) {
-      const uint16_t half = FloatToHalf(scales[group]);
-      std::memcpy(grid + lane * 2, &half, sizeof(half));
-      grid[32 + lane] = zeros[group];
-    }
+    if (shape.coded_scales) row_scales_.as<float>()[row] = from.row_scale;
   }
+}
+
+float CpuWeight::ScaleOf(int64_t row, const uint8_t* grid) const {
+  const int64_t lane = row % kTileRows;
+  if (tiles_.row_scales != nullptr) return static_cast<float>(grid[lane]) * tiles_.row_scales[row];
+  uint16_t scale;
+  std::memcpy(&scale, grid + lane * 2, sizeof(scale));
+  return HalfToFloat(scale);
 }
 
 float CpuWeight::ElementOf(int64_t row, int64_t col) const {
@@ -201,10 +244,9 @@ float CpuWeight::ElementOf(int64_t row, int64_t col) const {
     case Encoding::kByte:
       code = element(uint8_t{});
   }
-  const uint8_t* grid = tiles_.grid + (row / kTileRows * tiles_.groups + col / tiles_.group) * kGridBytes;
-  uint16_t scale;
-  std::memcpy(&scale, grid + lane * 2, sizeof(scale));
-  return static_cast<float>(static_cast<int>(code) - grid[32 + lane]) * HalfToFloat(scale);
+  const uint8_t* grid = tiles_.grid + (row / kTileRows * tiles_.groups + col / tiles_.group) * tiles_.grid_bytes;
+  const int zero = grid[tiles_.grid_bytes - kTileRows + lane];
+  return static_cast<float>(static_cast<int>(code) - zero) * ScaleOf(row, grid);
 }
 
 void CpuWeight::Row(int64_t row, float* out) const {

@@ -2,13 +2,35 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
 #include "core/backend/cpu/matrix_tiles.h"
+#include "core/backend/cpu/sparse_lists.h"
 #include "core/backend/cpu/weight_memory.h"
 
 namespace gwq {
+
+// A matrix of codes on a grid of scales and zero points, as a loader of a stored format gives it to the tiles.
+struct GridShape {
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int bits = 0;            // of a code
+  int64_t group_size = 0;  // columns per scale and zero point, a multiple of 8; the last group may be shorter
+  bool coded_scales = false;
+};
+// One row: a weight is (code - zero) * scale, the scale being FP16 or, with coded_scales, its code times row_scale.
+struct GridRow {
+  std::vector<uint8_t> codes;        // cols
+  std::vector<uint8_t> zeros;        // groups
+  std::vector<uint16_t> scales;      // groups, FP16 bits; empty with coded_scales
+  std::vector<uint8_t> scale_codes;  // groups; empty without
+  float row_scale = 0;
+};
+// Fills `out`, whose vectors have their sizes.
+using ReadGridRow = absl::FunctionRef<void(int64_t row, GridRow& out)>;
 
 class CpuWeight final : public Weight {
  public:
@@ -16,8 +38,11 @@ class CpuWeight final : public Weight {
   // where the memory cannot be had.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuWeight>> FromDense(const TensorView& view,
                                                                             WeightMemory& memory);
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuWeight>> FromPacked(const PackedView& view,
-                                                                             WeightMemory& memory);
+  // UNIMPLEMENTED for a width of codes that no kernel reads; RESOURCE_EXHAUSTED as above. A slot of an outlier holds
+  // its group's zero point.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuWeight>> FromGrid(const GridShape& shape, ReadGridRow read,
+                                                                           const SparseLists& outliers,
+                                                                           WeightMemory& memory);
 
   [[nodiscard]] Shape shape() const override { return shape_; }
   [[nodiscard]] uint64_t bytes() const override;
@@ -33,13 +58,16 @@ class CpuWeight final : public Weight {
   explicit CpuWeight(Shape shape) : shape_(std::move(shape)) {}
   [[nodiscard]] absl::Status AllocateTiles(WeightMemory& memory);
   void FillDense(const TensorView& view);
-  void FillPacked(const PackedView& view);
+  [[nodiscard]] absl::Status AllocateGrid(bool coded_scales, WeightMemory& memory);
+  void FillGrid(const GridShape& shape, ReadGridRow read);
+  [[nodiscard]] float ScaleOf(int64_t row, const uint8_t* grid) const;
   [[nodiscard]] float ElementOf(int64_t row, int64_t col) const;
 
   Shape shape_;
   MatrixTiles tiles_;
   WeightSpan codes_;
   WeightSpan grid_;
+  WeightSpan row_scales_;
   WeightSpan vector_;
   WeightSpan sparse_;
 };

@@ -2,7 +2,8 @@
 // number of rows, threads or chunks:
 //   block sum   four partial sums over the columns of a block, column c going to partial c % 4, by FMA in order of
 //               columns; then (p0 + p1) + (p2 + p3)
-//   total       total = fma(scale, fma(-zero, sum of x over the block, block sum), total), block by block
+//   total       total = fma(scale, fma(-zero, sum of x over the block, block sum), total), block by block; a scale that
+//               is stored as a code is first code * row scale, which is exact
 //   outliers    s = fma(value, x[column], s) in order of columns, from 0
 //   result      residual + ((total + s) + bias)
 #pragma once

@@ -114,10 +114,10 @@ struct Block {
 template <Encoding E, class Visit>
 inline __attribute__((always_inline)) void ForEachBlock(const MatrixTiles& w, int64_t tile, const Visit& visit) {
   Block block{w.codes + tile * w.tile_bytes, nullptr, 0, 0, 0};
-  const uint8_t* grid = w.grid == nullptr ? nullptr : w.grid + tile * w.groups * kGridBytes;
+  const uint8_t* grid = w.grid == nullptr ? nullptr : w.grid + tile * w.groups * w.grid_bytes;
   for (int64_t group = 0; group < w.groups; ++group) {
     const int64_t end = group + 1 == w.groups ? w.padded_cols : (group + 1) * w.group;
-    block.grid = grid == nullptr ? nullptr : grid + group * kGridBytes;
+    block.grid = grid == nullptr ? nullptr : grid + group * w.grid_bytes;
     while (block.col < end) {
       block.cols = end - block.col < kBlockCols ? end - block.col : kBlockCols;
       visit(block);
@@ -126,6 +126,22 @@ inline __attribute__((always_inline)) void ForEachBlock(const MatrixTiles& w, in
       ++block.index;
     }
   }
+}
+
+template <class V>
+struct Grid {
+  typename V::F scale;
+  typename V::F zero;
+};
+
+// Scale and zero point of a block's group for the 16 outputs of `tile`; zeros where dense. The product of a scale's
+// code and a row's scale is exact.
+template <class V>
+inline __attribute__((always_inline)) Grid<V> LoadGrid(const MatrixTiles& w, int64_t tile, const Block& block) {
+  if (block.grid == nullptr) return {V::Zero(), V::Zero()};
+  if (w.row_scales == nullptr) return {V::Halves(block.grid), V::Bytes(block.grid + kHalfGridBytes - kTileRows)};
+  return {V::Mul(V::Bytes(block.grid), V::Load(w.row_scales + tile * kTileRows)),
+          V::Bytes(block.grid + kCodedGridBytes - kTileRows)};
 }
 
 template <class V>
@@ -190,15 +206,10 @@ void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
   ForEachBlock<E>(w, tile, [&](const Block& block) __attribute__((always_inline)) {
     typename V::F sums[R];
     SumBlock<V, E, R, true>(block.codes, x + block.col, args.x_stride, block.cols, sums);
-    typename V::F scale = V::Zero();
-    typename V::F zero = V::Zero();
-    if (block.grid != nullptr) {
-      scale = V::Halves(block.grid);
-      zero = V::Bytes(block.grid + 32);
-    }
+    const Grid<V> grid = LoadGrid<V>(w, tile, block);
     for (int r = 0; r < R; ++r) {
       const float x_sum = block.grid == nullptr ? 0.0F : x_sums[r * w.blocks + block.index];
-      totals[r] = AddBlock<V>(block, scale, zero, x_sum, sums[r], totals[r]);
+      totals[r] = AddBlock<V>(block, grid.scale, grid.zero, x_sum, sums[r], totals[r]);
     }
   });
   for (int r = 0; r < R; ++r) {
@@ -261,23 +272,18 @@ void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t 
       Unit<V, E>::Each(block.codes + col / UnitCols(E) * UnitBytes(E),
                        [&](auto j, typename V::F w) { V::Store(to + decltype(j)::value * kTileRows, w); });
     }
-    typename V::F scale = V::Zero();
-    typename V::F zero = V::Zero();
-    if (block.grid != nullptr) {
-      scale = V::Halves(block.grid);
-      zero = V::Bytes(block.grid + 32);
-    }
+    const Grid<V> grid = LoadGrid<V>(*args.weight, tile, block);
     int64_t row = 0;
     for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
-      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
     }
     if constexpr (V::kRowBlock > 2) {
       for (; row + 2 <= rows; row += 2) {
-        BlockRows<V, 2>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+        BlockRows<V, 2>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
       }
     }
     for (; row < rows; ++row) {
-      BlockRows<V, 1>(args, block, unpacked, first_row + row, scale, zero, totals + 16 * row);
+      BlockRows<V, 1>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
     }
   });
   const MatrixTiles& w = *args.weight;

@@ -11,7 +11,10 @@ enum class Encoding : uint8_t { kPair, kNibble, kTriple, kByte, kF16, kBF16, kF3
 inline constexpr int64_t kTileRows = 16;
 inline constexpr int64_t kBlockCols = 64;  // columns summed before the sum is scaled and added to the total
 inline constexpr int64_t kRowPad = 32;     // activations are padded with zeros to a multiple of this
-inline constexpr int64_t kGridBytes = 48;  // of a group of a tile: 16 FP16 scales, then 16 zero points of a byte
+// Of a group of a tile: 16 scales, then 16 zero points of a byte. A scale is FP16, or a code of a byte that the row's
+// scale is multiplied by.
+inline constexpr int64_t kHalfGridBytes = 48;
+inline constexpr int64_t kCodedGridBytes = 32;
 // Outliers carry 16-bit columns, so a wider matrix has a list a segment of this many columns.
 inline constexpr int64_t kSparseSegment = 65536;
 
@@ -33,7 +36,9 @@ struct MatrixTiles {
   int64_t blocks = 0;  // a row
   const uint8_t* codes = nullptr;
   int64_t tile_bytes = 0;         // of codes
-  const uint8_t* grid = nullptr;  // [tiles, groups, kGridBytes]; null where dense
+  const uint8_t* grid = nullptr;  // [tiles, groups, grid_bytes]; null where dense
+  int64_t grid_bytes = kHalfGridBytes;
+  const float* row_scales = nullptr;  // [tiles, 16] where scales are codes; null where they are FP16
 
   // Outliers of list (tile * segments + segment): rank by rank, rank r holding the r-th outlier of each row that has
   // one. A mask tells the rows of a rank; entries follow in order of rows: column | FP16 bits << 16.
@@ -45,8 +50,19 @@ struct MatrixTiles {
 };
 
 constexpr int64_t UnitCols(Encoding encoding) {
-  if (encoding == Encoding::kPair) return 16;
-  return encoding == Encoding::kTriple ? 32 : 8;
+  switch (encoding) {
+    case Encoding::kPair:
+      return 16;
+    case Encoding::kTriple:
+      return 32;
+    case Encoding::kNibble:
+    case Encoding::kByte:
+    case Encoding::kF16:
+    case Encoding::kBF16:
+    case Encoding::kF32:
+      return 8;
+  }
+  return 0;
 }
 
 constexpr int64_t UnitBytes(Encoding encoding) {

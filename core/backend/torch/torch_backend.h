@@ -55,7 +55,7 @@ class TorchBackend final : public Backend {
 
   [[nodiscard]] std::string_view name() const override { return "torch"; }
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) override;
-  // Holds the dequantized matrix: a reference to compare kernels with.
+  // Every format: holds the dequantized matrix, a reference to compare kernels with.
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) override;
   [[nodiscard]] absl::StatusOr<std::unique_ptr<KvCache>> CreateKvCache(const KvCacheShape& shape) override;
   // With a null cache every sequence starts at context 0 and its block table is not looked at.

@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 
 #include "core/artifact/import.h"
 #include "core/artifact/writer.h"
+#include "core/backend/cpu/cpu_backend.h"
+#include "core/format/format.h"
 #include "core/io/fault_file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/core/format/random_content.h"
@@ -71,7 +74,9 @@ class Stored : public ::testing::Test {
 
   std::vector<std::byte> PackedBytes(unsigned seed = 3) {
     std::mt19937 random(seed);
-    const PackedShape shape{.rows = 64, .cols = 32, .bits = 4, .group_size = 16, .outliers = 20};
+    PackedShape shape{.rows = 64, .cols = 32, .bits = 4, .group_size = 16, .outliers = 20};
+    shape.scale_bits = scale_bits_;
+    shape.format = format_;
     return EncodePacked(testing::RandomContent(shape, random)).value();
   }
 
@@ -97,6 +102,8 @@ class Stored : public ::testing::Test {
     ASSERT_TRUE(file.good());
   }
 
+  const Format* format_ = &kAffine1;
+  int scale_bits_ = 16;
   testing::TempFolder folder_;
   FaultFileSystem files_{LocalFileSystem()};  // does not wait for the disk
   FakeClock clock_;
@@ -136,6 +143,38 @@ TEST_F(Stored, AnArtifactHoldsItsPackedMatrices) {
   EXPECT_EQ(packed->view.shape().outliers, 20);
   EXPECT_EQ(artifact->Find(kMatrix)->kind, "linear");
   EXPECT_THAT(artifact->Verify(NoProgress()), IsOk());
+}
+
+TEST_F(Stored, MatricesOfVersion2AreWrittenVerifiedAndLoaded) {
+  std::set<Digest> digests = {MakeArtifact().value()};
+  format_ = &kAffine2;
+  for (const int bits : {8, 16}) {
+    scale_bits_ = bits;
+    digests.insert(MakeArtifact().value());
+    const auto artifact = StoredModel::Open(*store_, MakeArtifact().value()).value();
+    EXPECT_THAT(artifact->Verify(NoProgress()), IsOk());
+    EXPECT_EQ(artifact->Find(kMatrix)->packed->scale_bits, bits);
+    EXPECT_EQ(artifact->Packed(kMatrix)->view.shape().format, &kAffine2);
+    const auto backend = CreateCpuBackend({1, std::nullopt}).value();
+    const auto spec = *std::ranges::find(artifact->model()->tensors(), kMatrix, &TensorSpec::name);
+    const auto weight = MakeWeightLoader(*artifact, *backend)->Load(spec);
+    ASSERT_THAT(weight, IsOk());
+    EXPECT_EQ((*weight)->shape(), (Shape{64, 32}));
+  }
+  EXPECT_EQ(digests.size(), 3u);
+}
+
+// A manifest that says version 1 of a blob of version 2.
+TEST_F(Stored, AHeaderOfAnotherVersionThanTheManifestSaysIsFound) {
+  format_ = &kAffine2;
+  Manifest manifest = StoredModel::Open(*store_, MakeArtifact().value()).value()->manifest();
+  for (ManifestTensor& tensor : manifest.shards[0].tensors) {
+    if (tensor.packed) tensor.packed->format = &kAffine1;
+  }
+  const std::string text = ManifestJson(manifest);
+  const auto artifact = StoredModel::Open(*store_, PutBlob(*store_, std::as_bytes(std::span(text))).value()).value();
+  EXPECT_THAT(artifact->Packed(kMatrix), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(artifact->Verify(NoProgress()), HasCode(absl::StatusCode::kDataLoss));
 }
 
 TEST_F(Stored, TheOrderAndTheTimeOfWritingDoNotShowInTheDigest) {

@@ -1,9 +1,12 @@
 #include "tests/core/backend/backend_suite.h"
 
+#include <gmock/gmock.h>
+
 #include <cmath>
 #include <numeric>
 
 #include "core/base/status.h"
+#include "core/format/format.h"
 #include "tests/core/backend/reference.h"
 #include "tests/core/backend/weights.h"
 
@@ -87,6 +90,35 @@ TEST_P(BackendSuite, LinearOfEveryWeightFormMatchesTheReference) {
       EXPECT_LE(RelativeError(y, expected), GetParam().tolerance);
     }
   }
+}
+
+// A format of one row of ones that stands in no table.
+absl::StatusOr<PackedShape> OpenOnes(const Format& format, std::span<const std::byte>) {
+  return PackedShape{.rows = 1, .cols = 8, .format = &format};
+}
+absl::Status RowsOfOnes(const PackedView&, absl::FunctionRef<absl::Status(int64_t, std::span<const float>)> visit) {
+  return visit(0, std::vector<float>(8, 1.0F));
+}
+constexpr Format kOnes = {.tag = "ones",
+                          .version = 3,
+                          .magic = {},
+                          .fields = {},
+                          .check = nullptr,
+                          .layout = nullptr,
+                          .encode = nullptr,
+                          .open = OpenOnes,
+                          .for_each_outlier = nullptr,
+                          .for_each_row = RowsOfOnes};
+
+TEST_P(BackendSuite, AFormatIsRunOrRefusedByName) {
+  const auto loaded = backend_->LoadPacked(PackedView::OpenAs(kOnes, {}).value());
+  if (loaded.ok()) {
+    EXPECT_EQ((*loaded)->shape(), (Shape{1, 8}));
+    return;
+  }
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(MessageOf(loaded.status())), ::testing::HasSubstr("ones version 3"));
+  EXPECT_THAT(std::string(MessageOf(loaded.status())), ::testing::HasSubstr(std::string(backend_->name())));
 }
 
 TEST_P(BackendSuite, EmbeddingGivesTheRowsOfEveryWeightFormExactly) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/base/tensor_view.h"
+#include "core/format/format.h"
 #include "tests/core/format/random_content.h"
 
 namespace gwq::testing {
@@ -44,6 +45,12 @@ const std::vector<WeightForm>& AllForms() {
       {"packed4_group96_all", DType::kU8, 4, 96, 1.0},
       {"packed8", DType::kU8, 8, 64, 0.0},
       {"packed8_group128", DType::kU8, 8, 128, 0.02},
+      {"packed4_version2", DType::kU8, 4, 64, 0.0, &kAffine2},
+      {"packed2_scales8", DType::kU8, 2, 64, 0.01, &kAffine2, 8},
+      {"packed3_scales8_group32_many", DType::kU8, 3, 32, 0.2, &kAffine2, 8},
+      {"packed3_scales8_group40", DType::kU8, 3, 40, 0.01, &kAffine2, 8},
+      {"packed4_scales8_group8_none", DType::kU8, 4, 8, 0.0, &kAffine2, 8},
+      {"packed8_scales8_group128", DType::kU8, 8, 128, 0.02, &kAffine2, 8},
   };
   return kForms;
 }
@@ -55,6 +62,8 @@ TestWeight RandomWeight(Backend& backend, const WeightForm& form, int64_t rows, 
     return {backend.LoadDense({form.type, {rows, cols}, bytes}).value(), FromFloats(rows, cols, values)};
   }
   PackedShape shape{rows, cols, form.bits, std::min(form.group_size, (cols + 7) / 8 * 8), 0};
+  shape.format = form.format;
+  shape.scale_bits = form.scale_bits;
   shape.outliers = static_cast<int64_t>(form.outlier_ratio * static_cast<double>(rows * cols));
   const auto blob = EncodePacked(RandomContent(shape, random)).value();
   const PackedView view = PackedView::Open(blob).value();

@@ -18,6 +18,8 @@ struct WeightForm {
   int bits = 0;             // 0 where dense
   int64_t group_size = 64;  // cut to the columns where they are fewer
   double outlier_ratio = 0.01;
+  const Format* format = &kAffine1;
+  int scale_bits = 16;
 };
 [[nodiscard]] const std::vector<WeightForm>& AllForms();
 

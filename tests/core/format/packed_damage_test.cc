@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "core/base/status.h"
-#include "core/format/packed_matrix.h"
+#include "core/format/format.h"
 #include "tests/core/format/random_content.h"
 
 namespace gwq {
@@ -37,7 +37,8 @@ TEST(PackedDamage, EveryKindOfDamageIsNamed) {
       {"empty", [](Bytes& b) { b.clear(); }, "header alone"},
       {"short header", [](Bytes& b) { b.resize(63); }, "header alone"},
       {"magic", [](Bytes& b) { Set(b, 0, 'X'); }, "GWQPACK1"},
-      {"version", [](Bytes& b) { Set(b, 8, 2); }, "version 2"},
+      {"version", [](Bytes& b) { Set(b, 8, 9); }, "version 9"},
+      {"another version's header", [](Bytes& b) { Set(b, 8, 2); }, "scale_bits"},
       {"bits", [](Bytes& b) { Set(b, 12, 5); }, "bits"},
       {"bits out of range", [](Bytes& b) { Set(b, 15, 0xff); }, "out of range"},
       {"rows", [](Bytes& b) { Set(b, 16, 0); }, "rows"},
@@ -70,22 +71,35 @@ TEST(PackedDamage, EveryKindOfDamageIsNamed) {
   }
 }
 
-// Every byte either changes what is read or is refused: none is ignored.
-TEST(PackedDamage, NoByteIsWithoutMeaning) {
-  const Bytes good = EncodePacked(Content()).value();
-  const auto dense_of = [](const PackedView& view) {
-    std::vector<float> dense(static_cast<size_t>(view.shape().rows * view.shape().cols));
-    view.DequantizeAll(dense);
-    return dense;
+// The same matrix in version 2, scales in 8 bits.
+TEST(PackedDamage, EveryKindOfDamageToCodedScalesIsNamed) {
+  PackedShape shape = kShape;
+  shape.scale_bits = 8;
+  shape.format = &kAffine2;
+  const PackedLayout layout = LayoutOf(shape);
+  const std::vector<Damage> damages = {
+      {"scale bits", [](Bytes& b) { Set(b, 48, 4); }, "scale_bits"},
+      {"scale bits out of range", [](Bytes& b) { Set(b, 49, 1); }, "out of range"},
+      {"wider scales", [](Bytes& b) { Set(b, 48, 16); }, "header asks for"},
+      {"header tail", [](Bytes& b) { Set(b, 52, 1); }, "header's last 12"},
+      {"scale code", [&](Bytes& b) { Set(b, layout.scales + 3, 0); }, "the code of scale 3 is 0"},
+      {"row scale of zero", [&](Bytes& b) { b[layout.row_scales + 2] = b[layout.row_scales + 3] = std::byte{0}; },
+       "the scale of row 1"},
+      {"negative row scale", [&](Bytes& b) { b[layout.row_scales + 1] |= std::byte{0x80}; }, "the scale of row 0"},
+      {"infinite row scale", [&](Bytes& b) { Set(b, layout.row_scales + 1, 0x7c); }, "the scale of row 0"},
+      {"padding after codes of scales", [&](Bytes& b) { Set(b, layout.row_scales - 1, 1); }, "padding byte"},
+      {"padding after row scales", [&](Bytes& b) { Set(b, layout.zeros - 1, 1); }, "padding byte"},
   };
-  const std::vector<float> original = dense_of(PackedView::Open(good).value());
-  for (size_t i = 0; i < good.size(); ++i) {
-    for (int bit : {0, 7}) {
-      Bytes bytes = good;
-      bytes[i] ^= static_cast<std::byte>(1 << bit);
-      const auto view = PackedView::Open(bytes);
-      EXPECT_FALSE(view.ok() && dense_of(*view) == original) << "byte " << i << " bit " << bit;
-    }
+  std::mt19937 random(4);
+  const Bytes good = EncodePacked(testing::RandomContent(shape, random)).value();
+  ASSERT_TRUE(PackedView::Open(good).ok());
+  for (const Damage& damage : damages) {
+    Bytes bytes = good;
+    damage.apply(bytes);
+    const auto view = PackedView::Open(bytes);
+    ASSERT_FALSE(view.ok()) << damage.name;
+    EXPECT_EQ(view.status().code(), absl::StatusCode::kDataLoss) << damage.name;
+    EXPECT_THAT(std::string(MessageOf(view.status())), HasSubstr(damage.says)) << damage.name;
   }
 }
 
@@ -103,6 +117,8 @@ TEST(PackedDamage, ContentThatCannotBeEncodedIsRefusedByField) {
       {"scales[3]", [](PackedContent& c) { c.scales[3] = 0x7c00; }},
       {"zeros", [](PackedContent& c) { c.zeros.clear(); }},
       {"zeros[2]", [](PackedContent& c) { c.zeros[2] = 8; }},
+      {"scale_codes", [](PackedContent& c) { c.scale_codes.push_back(1); }},
+      {"row_scales", [](PackedContent& c) { c.row_scales.push_back(1); }},
       {"outlier_positions", [](PackedContent& c) { c.outlier_positions.pop_back(); }},
       {"outlier_values", [](PackedContent& c) { c.outlier_values.pop_back(); }},
       {"outlier_positions[2]", [](PackedContent& c) { c.outlier_positions[2] = 1; }},
@@ -112,6 +128,30 @@ TEST(PackedDamage, ContentThatCannotBeEncodedIsRefusedByField) {
   };
   for (const Mistake& mistake : mistakes) {
     PackedContent content = Content();
+    mistake.apply(content);
+    const auto blob = EncodePacked(content);
+    ASSERT_EQ(blob.status().code(), absl::StatusCode::kInvalidArgument) << mistake.field;
+    EXPECT_EQ(FieldViolations(blob.status()).at(0).field, mistake.field);
+  }
+}
+
+TEST(PackedDamage, CodedScalesThatCannotBeEncodedAreRefusedByField) {
+  const std::vector<Mistake> mistakes = {
+      {"scales", [](PackedContent& c) { c.scales.push_back(1); }},
+      {"scale_codes", [](PackedContent& c) { c.scale_codes.pop_back(); }},
+      {"scale_codes[3]", [](PackedContent& c) { c.scale_codes[3] = 0; }},
+      {"row_scales", [](PackedContent& c) { c.row_scales.pop_back(); }},
+      {"row_scales[1]", [](PackedContent& c) { c.row_scales[1] = 0; }},
+      {"row_scales[2]", [](PackedContent& c) { c.row_scales[2] = 0x8001; }},
+      {"row_scales[4]", [](PackedContent& c) { c.row_scales[4] = 0x7c00; }},
+  };
+  PackedShape shape = kShape;
+  shape.scale_bits = 8;
+  shape.format = &kAffine2;
+  std::mt19937 random(4);
+  const PackedContent good = testing::RandomContent(shape, random);
+  for (const Mistake& mistake : mistakes) {
+    PackedContent content = good;
     mistake.apply(content);
     const auto blob = EncodePacked(content);
     ASSERT_EQ(blob.status().code(), absl::StatusCode::kInvalidArgument) << mistake.field;

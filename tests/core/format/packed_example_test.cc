@@ -1,11 +1,11 @@
-// The worked example of docs/packed-format.md, byte for byte.
+// The worked examples of docs/packed-format.md, byte for byte.
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <sstream>
 
 #include "core/base/tensor_view.h"
-#include "core/format/packed_matrix.h"
+#include "core/format/format.h"
 
 namespace gwq {
 namespace {
@@ -22,14 +22,26 @@ PackedContent Example() {
   return content;
 }
 
-// The hex dump of the document: lines "  0040  21 43 ..."; a line "*" repeats zeros up to the next offset.
-std::vector<std::byte> DumpOf(const std::string& path) {
+// Version 2: no outliers, scales of 8 bits.
+PackedContent Example2() {
+  PackedContent content;
+  content.shape = {2, 10, 4, 8, 0, 8, &kAffine2};
+  content.codes = {1, 2, 3, 4, 5, 6, 7, 8,  15, 0,  //
+                   0, 9, 9, 9, 9, 9, 9, 10, 5,  6};
+  content.scale_codes = {128, 64, 255, 1};
+  content.row_scales = {FloatToHalf(1.0F), FloatToHalf(2.0F)};
+  content.zeros = {7, 0, 9, 5};
+  return content;
+}
+
+// The hex dump of that name in the document: lines "  0040  21 43 ..."; a line "*" repeats zeros up to the next offset.
+std::vector<std::byte> DumpOf(const std::string& path, const std::string& block) {
   std::ifstream file(path);
   std::vector<std::byte> bytes;
   bool inside = false;
   for (std::string line; std::getline(file, line);) {
     if (line.rfind("```", 0) == 0) {
-      inside = line == "```hex";
+      inside = line == "```" + block;
       continue;
     }
     if (!inside || line.empty() || line[0] == '*') continue;
@@ -42,19 +54,29 @@ std::vector<std::byte> DumpOf(const std::string& path) {
   return bytes;
 }
 
-TEST(PackedExample, TheDocumentShowsTheBytes) {
+std::string Page() {
   const char* source = std::getenv("GWQ_SOURCE_DIR");
-  ASSERT_NE(source, nullptr) << "run it by ctest";
-  EXPECT_EQ(EncodePacked(Example()).value(), DumpOf(std::string(source) + "/docs/packed-format.md"));
+  return std::string(source == nullptr ? "run it by ctest" : source) + "/docs/packed-format.md";
+}
+
+TEST(PackedExample, TheDocumentShowsTheBytes) {
+  EXPECT_EQ(EncodePacked(Example()).value(), DumpOf(Page(), "hex"));
+  EXPECT_EQ(EncodePacked(Example2()).value(), DumpOf(Page(), "hex-2"));
+}
+
+std::vector<float> WeightsOf(const PackedContent& content) {
+  const auto blob = EncodePacked(content).value();
+  std::vector<float> dense(20);
+  PackedView::Open(blob).value().DequantizeAll(dense);
+  return dense;
 }
 
 TEST(PackedExample, TheDocumentShowsTheWeights) {
-  const auto blob = EncodePacked(Example()).value();
-  std::vector<float> dense(20);
-  PackedView::Open(blob).value().DequantizeAll(dense);
-  const std::vector<float> expected = {-3, -2.5, -2, -1.5, -1, -0.5, 10, 0.5,   3.75, 0,  //
-                                       -9, 0,    0,  0,    0,  0,    0,  -3.5F, 0,    0.125F};
-  EXPECT_EQ(dense, expected);
+  EXPECT_EQ(WeightsOf(Example()), (std::vector<float>{-3, -2.5, -2, -1.5, -1, -0.5, 10, 0.5,   3.75, 0,  //
+                                                      -9, 0,    0,  0,    0,  0,    0,  -3.5F, 0,    0.125F}));
+  EXPECT_EQ(WeightsOf(Example2()),
+            (std::vector<float>{-3,           -2.5, -2, -1.5, -1, -0.5, 0, 0.5,        3.75, 0,  //
+                                -17.9296875F, 0,    0,  0,    0,  0,    0, 1.9921875F, 0,    0.0078125F}));
 }
 
 }  // namespace

@@ -24,13 +24,21 @@ inline PackedContent RandomContentAt(const PackedShape& shape, std::vector<int64
   const int64_t groups = shape.groups_per_row();
   std::uniform_int_distribution<int> code(0, (1 << shape.bits) - 1);
   std::uniform_real_distribution<float> scale(0.001F, 0.02F);
+  std::uniform_int_distribution<int> scale_code(1, 255);
   std::normal_distribution<float> value(0.0F, 0.2F);
-  PackedContent content{
-      .shape = shape, .codes = {}, .scales = {}, .zeros = {}, .outlier_positions = {}, .outlier_values = {}};
+  PackedContent content;
+  content.shape = shape;
   for (int64_t i = 0; i < shape.rows * shape.cols; ++i) content.codes.push_back(static_cast<uint8_t>(code(random)));
   for (int64_t i = 0; i < shape.rows * groups; ++i) {
-    content.scales.push_back(FloatToHalf(scale(random)));
+    if (shape.scale_bits == 16) {
+      content.scales.push_back(FloatToHalf(scale(random)));
+    } else {
+      content.scale_codes.push_back(static_cast<uint8_t>(scale_code(random)));
+    }
     content.zeros.push_back(static_cast<uint8_t>(code(random)));
+  }
+  for (int64_t row = 0; row < shape.rows && shape.scale_bits == 8; ++row) {
+    content.row_scales.push_back(FloatToHalf(scale(random)));
   }
   for (int64_t flat : positions) {
     const int64_t group = flat / shape.cols * groups + flat % shape.cols / shape.group_size;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "core/format/format.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
@@ -34,9 +35,10 @@ json UploadTree() {
                {{"name", "b"}, {"offset", 4}, {"size", 8}, {"sha256", Sha('5')}}}}}}}};
 }
 
+constexpr PackedShape kPacked{.rows = 4, .cols = 16, .bits = 4, .group_size = 8, .outliers = 1};
+
 // An artifact: one packed and one dense tensor.
-json ArtifactTree() {
-  const PackedShape packed{.rows = 4, .cols = 16, .bits = 4, .group_size = 8, .outliers = 1};
+json ArtifactTree(const PackedShape& packed = kPacked) {
   const uint64_t bytes = LayoutOf(packed).total;
   json tree = UploadTree();
   tree["kind"] = "artifact";
@@ -74,6 +76,61 @@ TEST(ManifestJson, IsReadAndWrittenBackByteForByte) {
     EXPECT_EQ(ManifestJson(*manifest), text);
     EXPECT_EQ(ManifestDigest(*manifest), Sha256Of(text));
   }
+}
+
+json& Packed(json& tree) { return tree["shards"][0]["tensors"][1]["packed"]; }
+
+// Version 2 of the packed format, scales of 8 bits.
+json Version2Tree() {
+  PackedShape shape = kPacked;
+  shape.scale_bits = 8;
+  shape.format = &kAffine2;
+  json tree = ArtifactTree(shape);
+  Packed(tree).update({{"format", "affine"}, {"version", 2}, {"scale_bits", 8}});
+  return tree;
+}
+
+TEST(ManifestJson, FormatAndVersionOfAMatrixAreWrittenFromVersion2On) {
+  const std::string text = Version2Tree().dump();
+  const auto manifest = ParseManifest(text);
+  ASSERT_THAT(manifest, IsOk());
+  EXPECT_EQ(manifest->FindTensor("b")->packed->format, &kAffine2);
+  EXPECT_EQ(manifest->FindTensor("b")->packed->scale_bits, 8);
+  EXPECT_EQ(ManifestJson(*manifest), text);
+  const std::string first = ManifestJson(*ParseManifest(ArtifactTree().dump()));
+  EXPECT_THAT(first, ::testing::HasSubstr(R"("packed":{"bits":4,"cols":16,"group_size":8,"outliers":1,"rows":4})"));
+}
+
+struct WrongFormat {
+  std::string field;
+  std::function<void(json&)> change;
+  std::string says;
+};
+
+TEST(ManifestJson, AnUnknownFormatIsRefusedByName) {
+  const std::vector<WrongFormat> cases = {
+      {"format", [](json& packed) { packed["format"] = "codebook"; }, "'codebook' is no known format"},
+      {"version", [](json& packed) { packed["version"] = 7; }, "7 of format 'affine' is not known"},
+      {"version", [](json& packed) { packed["version"] = 1; }, "written without format and version"},
+      {"version", [](json& packed) { packed.erase("version"); }, "missing"},
+      {"version", [](json& packed) { packed["version"] = uint64_t{1} << 63; }, "larger"},
+      {"format", [](json& packed) { packed.erase("format"); }, "missing"},
+      {"format", [](json& packed) { packed["format"] = 2; }, "wrong type"},
+      {"scale_bits", [](json& packed) { packed.erase("scale_bits"); }, "missing"},
+  };
+  for (const WrongFormat& wrong : cases) {
+    json tree = Version2Tree();
+    wrong.change(Packed(tree));
+    const auto manifest = ParseManifest(tree.dump());
+    EXPECT_THAT(manifest, FailsAt("shards[0].tensors[1].packed." + wrong.field));
+    EXPECT_THAT(std::string(manifest.status().message()), ::testing::HasSubstr(wrong.says));
+  }
+  json tree = Version2Tree();
+  Packed(tree)["scale_bits"] = 4;
+  EXPECT_THAT(ParseManifest(tree.dump()), FailsAt("shards[0].tensors[1].packed"));
+  tree = ArtifactTree();
+  Packed(tree)["scale_bits"] = 16;
+  EXPECT_THAT(ParseManifest(tree.dump()), FailsAt("shards[0].tensors[1].packed.scale_bits"));
 }
 
 TEST(ManifestJson, TheTextDoesNotDependOnTheOrderOfKeys) {

@@ -6,8 +6,10 @@
 
 #include "core/backend/cpu/arena.h"
 #include "core/backend/cpu/cpu_kv_cache.h"
-#include "core/backend/cpu/cpu_weight.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/backend/cpu/weight_memory.h"
+#include "core/base/status.h"
+#include "core/format/format.h"
 #include "tests/core/format/random_content.h"
 
 namespace gwq::testing {
@@ -17,7 +19,7 @@ double BitsInMemory(const PackedShape& shape) {
   std::mt19937 random(51);
   const auto blob = EncodePacked(RandomContent(shape, random)).value();
   WeightMemory memory;
-  const auto weight = CpuWeight::FromPacked(PackedView::Open(blob).value(), memory).value();
+  const auto weight = LoadPackedWeight(PackedView::Open(blob).value(), memory).value();
   return static_cast<double>(weight->bytes()) * 8 / static_cast<double>(shape.rows * shape.cols);
 }
 
@@ -32,6 +34,21 @@ TEST(CpuMemory, PackedWeightsStayPacked) {
   // Groups of no whole units, of 32 columns and 16, hold codes of 3 and 2 bits in four bits.
   EXPECT_NEAR(BitsInMemory({576, 576, 2, 72, 0}), 4 + 24.0 / 72, 0.001);
   EXPECT_NEAR(BitsInMemory({576, 576, 3, 72, 0}), 4 + 24.0 / 72, 0.001);
+}
+
+// Scales of 8 bits stay that: 16 outputs of a group take 32 bytes, and each row a scale of 4 bytes.
+TEST(CpuMemory, CodedScalesStayCodes) {
+  EXPECT_NEAR(BitsInMemory({576, 576, 4, 64, 0, 8, &kAffine2}), 4 + 16.0 / 64 + 32.0 / 576, 0.001);
+  EXPECT_NEAR(BitsInMemory({576, 576, 4, 64, 0, 16, &kAffine2}), 4 + 24.0 / 64, 0.001);
+}
+
+TEST(CpuMemory, AWidthThatNoKernelReadsIsRefusedByNumber) {
+  WeightMemory memory;
+  for (int bits : {0, 1, 5, 6, 7, 9, 16}) {
+    const auto weight = CpuWeight::FromGrid({16, 64, bits, 64, false}, [](int64_t, GridRow&) {}, {}, memory);
+    ASSERT_EQ(weight.status().code(), absl::StatusCode::kUnimplemented) << bits;
+    EXPECT_NE(MessageOf(weight.status()).find(" " + std::to_string(bits) + " bits"), std::string_view::npos);
+  }
 }
 
 TEST(CpuMemory, SpansAreAlignedZeroedAndApart) {

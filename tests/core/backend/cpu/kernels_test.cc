@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/backend/cpu/cpu_features.h"
-#include "core/backend/cpu/cpu_weight.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/base/tensor_view.h"
 #include "tests/core/backend/reference.h"
 #include "tests/core/format/random_content.h"
@@ -83,7 +83,7 @@ TEST_P(KernelTest, OutliersOfVeryWideMatricesKeepTheirColumns) {
   const auto blob = EncodePacked(RandomContentAt(shape, positions, random)).value();
   const PackedView view = PackedView::Open(blob).value();
   WeightMemory memory;
-  const auto weight = CpuWeight::FromPacked(view, memory).value();
+  const auto weight = LoadPackedWeight(view, memory).value();
 
   std::vector<float> dense(static_cast<size_t>(kRows * kCols));
   view.DequantizeAll(dense);

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "core/base/status.h"
+#include "core/format/affine.h"
 #include "core/format/bit_stream.h"
 #include "core/format/packed_header.h"
-#include "core/format/packed_matrix.h"
 
 namespace gwq {
 namespace {
@@ -46,33 +46,57 @@ absl::Status CheckOutliers(const PackedContent& content) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHalfScales(const PackedContent& content) {
+  const PackedShape& shape = content.shape;
+  GWQ_RETURN_IF_ERROR(CheckSize("scales", content.scales.size(), shape.rows * shape.groups_per_row()));
+  GWQ_RETURN_IF_ERROR(CheckSize("scale_codes", content.scale_codes.size(), 0));
+  GWQ_RETURN_IF_ERROR(CheckSize("row_scales", content.row_scales.size(), 0));
+  for (size_t i = 0; i < content.scales.size(); ++i) {
+    if (!IsFiniteHalf(content.scales[i])) {
+      return InvalidField(fmt::format("scales[{}]", i), "is not finite; the group's range overflows FP16");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCodedScales(const PackedContent& content) {
+  const PackedShape& shape = content.shape;
+  GWQ_RETURN_IF_ERROR(CheckSize("scales", content.scales.size(), 0));
+  GWQ_RETURN_IF_ERROR(CheckSize("scale_codes", content.scale_codes.size(), shape.rows * shape.groups_per_row()));
+  GWQ_RETURN_IF_ERROR(CheckSize("row_scales", content.row_scales.size(), shape.rows));
+  for (size_t i = 0; i < content.scale_codes.size(); ++i) {
+    if (content.scale_codes[i] == 0) return InvalidField(fmt::format("scale_codes[{}]", i), "0 is outside [1, 255]");
+  }
+  for (size_t i = 0; i < content.row_scales.size(); ++i) {
+    if (!IsPositiveHalf(content.row_scales[i])) {
+      return InvalidField(fmt::format("row_scales[{}]", i), "is no positive finite FP16 number");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckContent(const PackedContent& content) {
   const PackedShape& shape = content.shape;
-  GWQ_RETURN_IF_ERROR(CheckPackedShape(shape));
   GWQ_RETURN_IF_ERROR(CheckSize("codes", content.codes.size(), shape.rows * shape.cols));
-  GWQ_RETURN_IF_ERROR(CheckSize("scales", content.scales.size(), shape.rows * shape.groups_per_row()));
   GWQ_RETURN_IF_ERROR(CheckSize("zeros", content.zeros.size(), shape.rows * shape.groups_per_row()));
   GWQ_RETURN_IF_ERROR(CheckSize("outlier_positions", content.outlier_positions.size(), shape.outliers));
   GWQ_RETURN_IF_ERROR(CheckSize("outlier_values", content.outlier_values.size(), shape.outliers));
   GWQ_RETURN_IF_ERROR(CheckCodes("codes", content.codes, shape.bits));
   GWQ_RETURN_IF_ERROR(CheckCodes("zeros", content.zeros, shape.bits));
-  for (size_t i = 0; i < content.scales.size(); ++i) {
-    if ((content.scales[i] & 0x7c00u) == 0x7c00u) {
-      return InvalidField(fmt::format("scales[{}]", i), "is not finite; the group's range overflows FP16");
-    }
-  }
+  GWQ_RETURN_IF_ERROR(shape.scale_bits == 8 ? CheckCodedScales(content) : CheckHalfScales(content));
   return CheckOutliers(content);
 }
 
-PackedHeader HeaderOf(const PackedShape& shape) {
-  PackedHeader header;
-  header.magic = kPackedMagic;
-  header.version = kPackedVersion;
+AffineHeader HeaderOf(const PackedShape& shape) {
+  AffineHeader header;
+  header.magic = shape.format->magic;
+  header.version = static_cast<uint32_t>(shape.format->version);
   header.bits = static_cast<uint32_t>(shape.bits);
   header.rows = static_cast<uint64_t>(shape.rows);
   header.cols = static_cast<uint64_t>(shape.cols);
   header.group_size = static_cast<uint64_t>(shape.group_size);
   header.outliers = static_cast<uint64_t>(shape.outliers);
+  if (shape.format != &kAffine1) header.scale_bits = static_cast<uint32_t>(shape.scale_bits);
   return header;
 }
 
@@ -84,24 +108,27 @@ void WriteRows(std::span<const uint8_t> codes, int64_t rows, int64_t per_row, in
   }
 }
 
-void WriteHalves(std::span<const uint16_t> halves, std::byte* out) {
-  if (!halves.empty()) std::memcpy(out, halves.data(), halves.size_bytes());
+template <class T>
+void WriteAll(const std::vector<T>& values, std::byte* out) {
+  if (!values.empty()) std::memcpy(out, values.data(), values.size() * sizeof(T));
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::byte>> EncodePacked(const PackedContent& content) {
+absl::StatusOr<std::vector<std::byte>> EncodeAffine(const PackedContent& content) {
   GWQ_RETURN_IF_ERROR(CheckContent(content));
   const PackedShape& shape = content.shape;
   const PackedLayout layout = LayoutOf(shape);
   std::vector<std::byte> blob(layout.total);
-  const PackedHeader header = HeaderOf(shape);
+  const AffineHeader header = HeaderOf(shape);
   std::memcpy(blob.data(), &header, sizeof(header));
   WriteRows(content.codes, shape.rows, shape.cols, shape.bits, layout.code_stride, blob.data() + layout.codes);
-  WriteHalves(content.scales, blob.data() + layout.scales);
+  WriteAll(content.scales, blob.data() + layout.scales);
+  WriteAll(content.scale_codes, blob.data() + layout.scales);
+  WriteAll(content.row_scales, blob.data() + layout.row_scales);
   WriteRows(content.zeros, shape.rows, shape.groups_per_row(), shape.bits, layout.zero_stride,
             blob.data() + layout.zeros);
-  WriteHalves(content.outlier_values, blob.data() + layout.values);
+  WriteAll(content.outlier_values, blob.data() + layout.values);
   for (size_t i = 0; i < content.outlier_positions.size(); ++i) {
     const auto flat = static_cast<uint64_t>(content.outlier_positions[i]);
     std::byte& count = blob[layout.counts + flat / PackedShape::kOutlierTile];

@@ -1,0 +1,17 @@
+// The stored formats that CpuBackend runs, and how a matrix of each becomes tiles.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "core/backend/cpu/cpu_weight.h"
+#include "core/backend/cpu/weight_memory.h"
+#include "core/format/packed_matrix.h"
+
+namespace gwq {
+
+// UNIMPLEMENTED naming the format where the table in packed_loaders.cc lacks it; RESOURCE_EXHAUSTED where the memory
+// cannot be had.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<CpuWeight>> LoadPackedWeight(const PackedView& view, WeightMemory& memory);
+
+}  // namespace gwq
