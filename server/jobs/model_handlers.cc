@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "core/base/status.h"
+#include "core/jobs/kinds/specs.h"
 #include "core/manifest/manifest.h"
-#include "core/spec/job_specs.h"
 #include "server/common/handler.h"
 #include "server/jobs/record_proto.h"
 #include "server/jobs/resource_names.h"
@@ -248,7 +248,7 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
     spec.model_id = product.id;
     spec.dataset = product.kind == "dataset";
     GWQ_ASSIGN_OR_RETURN(spec.manifest, PutBlob(state_.blobs, std::as_bytes(std::span(json))));
-    return PlanAndEnqueue(state_, NewJob(principal(), kImportKind, SpecJson(spec), KeyOf(id)));
+    return PlanAndEnqueue(state_, NewJob(principal(), ImportJob::kKind, spec.Json(), KeyOf(id)));
   }
 
   absl::Status CheckPresent(const UploadManifest& declared) {

@@ -120,6 +120,7 @@ class WorkerService final : public v1::WorkerService::CallbackService {
  private:
   UnaryReactor* Acquire(ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse*) override;
   UnaryReactor* Heartbeat(ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override;
+  UnaryReactor* SaveCheckpoint(ServerContext*, const v1::SaveCheckpointRequest*, v1::SaveCheckpointResponse*) override;
   UnaryReactor* Commit(ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override;
   UnaryReactor* Fail(ServerContext*, const v1::FailRequest*, v1::FailResponse*) override;
 

@@ -11,7 +11,6 @@
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/manifest/limits.h"
-#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {

@@ -1,5 +1,4 @@
 // Streams that follow a job: its states and its log.
-#include <optional>
 #include <utility>
 
 #include "core/base/status.h"
@@ -25,7 +24,6 @@ class FollowHandler : public ServerStreamHandler<Request, Response> {
 
  protected:
   // Sends what is new; ends the call after the job's last word. Not called while messages wait.
-  // `job` has no spec.
   virtual void SendNew(const Job& job) = 0;
   JobsState& state_;
   std::string id_;
@@ -45,7 +43,7 @@ class FollowHandler : public ServerStreamHandler<Request, Response> {
   void Update() {
     MutexLock lock(update_mutex_);
     if (this->ended() || this->queued() > 0) return;
-    const auto job = state_.jobs.GetState(this->principal(), id_);
+    const auto job = state_.jobs.Get(this->principal(), id_);
     if (!job.ok()) return this->End(job.status());
     SendNew(*job);
   }
@@ -61,23 +59,12 @@ class WatchJobHandler final : public FollowHandler<v1::WatchJobRequest, v1::Job>
  private:
   void SendNew(const Job& job) override {
     if (job.version != sent_) {
-      if (const absl::Status read = ReadSpec(); !read.ok()) return End(read);
       sent_ = job.version;
-      v1::Job update = JobToProto(job);
-      CopySpec(*spec_, update);
-      Send(std::move(update));
+      Send(JobToProto(job));
     }
     if (!IsLive(job.state)) End(absl::OkStatus());
   }
-  // Once: it never changes, and can be long.
-  absl::Status ReadSpec() {
-    if (spec_.has_value()) return absl::OkStatus();
-    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), id_));
-    spec_ = JobSummary(job);
-    return absl::OkStatus();
-  }
   uint64_t sent_ = 0;
-  std::optional<v1::Job> spec_;
 };
 
 class ReadJobLogsHandler final : public FollowHandler<v1::ReadJobLogsRequest, v1::JobLogLine> {

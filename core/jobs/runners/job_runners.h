@@ -11,8 +11,18 @@
 #include "core/base/progress.h"
 #include "core/base/sha256.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/checkpoint.h"
 
 namespace gwq {
+
+// What one attempt works with. All of it outlives the run.
+struct JobContext {
+  BlobStore& store;
+  std::string_view spec_json;  // whole, with its long texts
+  Progress& progress;
+  // Of the job: what an earlier attempt saved, on whatever worker, is found here.
+  CheckpointSlot& checkpoints;
+};
 
 // What a run made; everything it names is durable in the store.
 struct JobOutput {
@@ -27,9 +37,16 @@ struct JobOutput {
 
 struct JobRunner {
   std::string_view kind;
-  std::function<absl::StatusOr<JobOutput>(BlobStore& store, std::string_view spec_json, Progress& progress)> run;
+  std::function<absl::StatusOr<JobOutput>(const JobContext& context)> run;
 };
 
 [[nodiscard]] const std::vector<JobRunner>& JobRunners();
+
+// Runs a job of one kind; its file in this folder specializes it.
+template <class Spec>
+[[nodiscard]] absl::StatusOr<JobOutput> RunJob(const Spec& spec, const JobContext& context);
+
+// The output that a stored manifest describes.
+[[nodiscard]] absl::StatusOr<JobOutput> OutputOf(BlobStore& store, const Digest& manifest);
 
 }  // namespace gwq
