@@ -44,6 +44,7 @@ absl::StatusOr<Digest> StoreCheckpoint(BlobStore& store, const Checkpoint& check
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(BlobStore& store, const Digest& digest) {
   const auto json = ReadBlob(store, digest, kCheckpointLimits.max_bytes);
+  if (!json.ok() && !absl::IsNotFound(json.status())) return Annotate(json.status(), "checkpoint");
   auto checkpoint = json.ok() ? Parse(*json) : json.status();
   if (checkpoint.ok()) return checkpoint;
   return absl::DataLossError(fmt::format("checkpoint {}: {}", digest.Hex(), MessageOf(checkpoint.status())));

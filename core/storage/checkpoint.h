@@ -19,7 +19,7 @@ struct Checkpoint {
 // A checkpoint as a blob: canonical JSON, {"blobs":["<hex>",...],"state":...}. Durable on OK; INVALID_ARGUMENT if
 // `state` is not JSON, or is larger than what ReadCheckpoint takes.
 [[nodiscard]] absl::StatusOr<Digest> StoreCheckpoint(BlobStore& store, const Checkpoint& checkpoint);
-// DATA_LOSS if the blob is missing or is not a checkpoint.
+// DATA_LOSS if the blob is missing or is not a checkpoint; the store's own error if it cannot be read now.
 [[nodiscard]] absl::StatusOr<Checkpoint> ReadCheckpoint(BlobStore& store, const Digest& digest);
 
 // The checkpoint of one job. An attempt loads it once at its start and saves it after each unit of work; each save

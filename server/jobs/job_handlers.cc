@@ -13,20 +13,9 @@
 namespace gwq {
 namespace {
 
-template <class Request, class Response>
-class JobCall : public BlockingHandler<Request, Response> {
+class CreateJobHandler final : public JobsCall<v1::CreateJobRequest, v1::CreateJobResponse> {
  public:
-  JobCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-          const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
-
- protected:
-  JobsState& state_;
-};
-
-class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJobResponse> {
- public:
-  using JobCall::JobCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -42,16 +31,8 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
       }
     }
     GWQ_ASSIGN_OR_RETURN(const SpecTranslation* const translation, TranslationOf(request()));
-    auto spec = translation->from_proto(CallerNames(state_, principal()), request());
-    if (!spec.ok()) return InRequest(spec.status());
-    return InRequest(PlanOrEnqueue(translation->kind, *std::move(spec)));
-  }
-
-  // Core names a recipe's fields from the recipe on.
-  static absl::Status InRequest(const absl::Status& status) {
-    const std::vector<FieldViolation> violations = FieldViolations(status);
-    if (violations.empty() || !violations[0].field.starts_with("recipe")) return status;
-    return InvalidField("quantize." + violations[0].field, violations[0].description);
+    GWQ_ASSIGN_OR_RETURN(std::string spec, translation->from_proto(CallerNames(state_, principal()), request()));
+    return PlanOrEnqueue(translation->kind, std::move(spec));
   }
 
   absl::Status PlanOrEnqueue(std::string_view kind, std::string spec_json) {
@@ -80,9 +61,9 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
   }
 };
 
-class GetJobHandler final : public JobCall<v1::GetJobRequest, v1::Job> {
+class GetJobHandler final : public JobsCall<v1::GetJobRequest, v1::Job> {
  public:
-  using JobCall::JobCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -93,9 +74,9 @@ class GetJobHandler final : public JobCall<v1::GetJobRequest, v1::Job> {
   }
 };
 
-class ListJobsHandler final : public JobCall<v1::ListJobsRequest, v1::ListJobsResponse> {
+class ListJobsHandler final : public JobsCall<v1::ListJobsRequest, v1::ListJobsResponse> {
  public:
-  using JobCall::JobCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -107,9 +88,9 @@ class ListJobsHandler final : public JobCall<v1::ListJobsRequest, v1::ListJobsRe
   }
 };
 
-class CancelJobHandler final : public JobCall<v1::CancelJobRequest, v1::Job> {
+class CancelJobHandler final : public JobsCall<v1::CancelJobRequest, v1::Job> {
  public:
-  using JobCall::JobCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -124,19 +105,19 @@ class CancelJobHandler final : public JobCall<v1::CancelJobRequest, v1::Job> {
 
 grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* context,
                                                 const v1::CreateJobRequest* request, v1::CreateJobResponse* response) {
-  return StartCall<CreateJobHandler>(environment_, "JobService/CreateJob", context, request, response, state_);
+  return Start<CreateJobHandler>("JobService/CreateJob", context, request, response);
 }
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context, const v1::GetJobRequest* request,
                                              v1::Job* response) {
-  return StartCall<GetJobHandler>(environment_, "JobService/GetJob", context, request, response, state_);
+  return Start<GetJobHandler>("JobService/GetJob", context, request, response);
 }
 grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context, const v1::ListJobsRequest* request,
                                                v1::ListJobsResponse* response) {
-  return StartCall<ListJobsHandler>(environment_, "JobService/ListJobs", context, request, response, state_);
+  return Start<ListJobsHandler>("JobService/ListJobs", context, request, response);
 }
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
                                                 const v1::CancelJobRequest* request, v1::Job* response) {
-  return StartCall<CancelJobHandler>(environment_, "JobService/CancelJob", context, request, response, state_);
+  return Start<CancelJobHandler>("JobService/CancelJob", context, request, response);
 }
 
 }  // namespace gwq

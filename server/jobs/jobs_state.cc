@@ -49,6 +49,10 @@ absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
   GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
   GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state, job));
   job.memory_bytes = plan.peak_memory_bytes;
+  return EnqueuePlanned(state, std::move(job));
+}
+
+absl::StatusOr<Job> EnqueuePlanned(JobsState& state, Job job) {
   GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
   GWQ_ASSIGN_OR_RETURN(job.inputs, kind->inputs(job.spec_json));
   GWQ_ASSIGN_OR_RETURN(SplitSpec split, SplitTexts(state.blobs, job.spec_json));

@@ -41,15 +41,13 @@ absl::Status CheckStored(std::string_view field, BlobStore& store, const std::ve
 }
 
 template <class Request, class Response>
-class WorkerCall : public BlockingHandler<Request, Response> {
+class WorkerCall : public JobsCall<Request, Response> {
  public:
-  WorkerCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-             const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+  using JobsCall<Request, Response>::JobsCall;
 
  protected:
   [[nodiscard]] virtual absl::Status Act() = 0;
-  JobsState& state_;
+  using JobsCall<Request, Response>::state_;
 
  private:
   absl::Status Run() final {
@@ -58,12 +56,11 @@ class WorkerCall : public BlockingHandler<Request, Response> {
   }
 };
 
-class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::AcquireResponse> {
+class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::AcquireRequest, v1::AcquireResponse>> {
  public:
-  AcquireHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                 const v1::AcquireRequest* request, v1::AcquireResponse* response, JobsState& state)
-      : UnaryHandler(environment, method, context, request, response),
-        state_(state),
+  AcquireHandler(JobsState& state, const CallEnvironment& environment, std::string_view method, ServerContext* context,
+                 const v1::AcquireRequest* request, v1::AcquireResponse* response)
+      : WithState(state, environment, method, context, request, response),
         worker_(request->worker()),
         memory_bytes_(request->memory_bytes()),
         subscription_(state.watchers) {
@@ -118,7 +115,6 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     state_.watchers.Notify("");
   }
 
-  JobsState& state_;
   // Copies: the timer may hold the handler a little longer than gRPC holds the request.
   const std::string worker_;
   const uint64_t memory_bytes_;
@@ -150,10 +146,13 @@ class SaveCheckpointHandler final : public WorkerCall<v1::SaveCheckpointRequest,
  private:
   absl::Status Act() override {
     const auto digest = Digest::Parse(request().checkpoint_sha256());
-    if (!digest.ok()) return InvalidField("checkpoint_sha256", MessageOf(digest.status()));
+    if (!digest.ok()) return AsField(digest.status(), "checkpoint_sha256");
     MutexLock reachable(state_.collection);
     const auto checkpoint = ReadCheckpoint(state_.blobs, *digest);
-    if (!checkpoint.ok()) return InvalidField("checkpoint_sha256", MessageOf(checkpoint.status()));
+    if (absl::IsDataLoss(checkpoint.status())) {
+      return InvalidField("checkpoint_sha256", MessageOf(checkpoint.status()));
+    }
+    GWQ_RETURN_IF_ERROR(checkpoint.status());
     GWQ_RETURN_IF_ERROR(CheckStored("checkpoint_sha256", state_.blobs, checkpoint->blobs));
     return state_.jobs.SaveCheckpoint(JobId(request().job()), request().fencing_token(), *digest);
   }
@@ -192,7 +191,7 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
     entry.kind = product.kind;
     entry.name = product.id;
     const auto manifest = Digest::Parse(request().manifest_sha256());
-    if (!manifest.ok()) return InvalidField("manifest_sha256", MessageOf(manifest.status()));
+    if (!manifest.ok()) return AsField(manifest.status(), "manifest_sha256");
     entry.manifest = *manifest;
     GWQ_RETURN_IF_ERROR(CheckManifestStored(entry.manifest));
     if (!request().source_sha256().empty()) {
@@ -234,26 +233,25 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
 
 grpc::ServerUnaryReactor* WorkerService::Acquire(grpc::CallbackServerContext* context,
                                                  const v1::AcquireRequest* request, v1::AcquireResponse* response) {
-  return StartCall<AcquireHandler>(environment_, "WorkerService/Acquire", context, request, response, state_);
+  return Start<AcquireHandler>("WorkerService/Acquire", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* context,
                                                    const v1::HeartbeatRequest* request,
                                                    v1::HeartbeatResponse* response) {
-  return StartCall<HeartbeatHandler>(environment_, "WorkerService/Heartbeat", context, request, response, state_);
+  return Start<HeartbeatHandler>("WorkerService/Heartbeat", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::SaveCheckpoint(grpc::CallbackServerContext* context,
                                                         const v1::SaveCheckpointRequest* request,
                                                         v1::SaveCheckpointResponse* response) {
-  return StartCall<SaveCheckpointHandler>(environment_, "WorkerService/SaveCheckpoint", context, request, response,
-                                          state_);
+  return Start<SaveCheckpointHandler>("WorkerService/SaveCheckpoint", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Commit(grpc::CallbackServerContext* context, const v1::CommitRequest* request,
                                                 v1::CommitResponse* response) {
-  return StartCall<CommitHandler>(environment_, "WorkerService/Commit", context, request, response, state_);
+  return Start<CommitHandler>("WorkerService/Commit", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Fail(grpc::CallbackServerContext* context, const v1::FailRequest* request,
                                               v1::FailResponse* response) {
-  return StartCall<FailHandler>(environment_, "WorkerService/Fail", context, request, response, state_);
+  return Start<FailHandler>("WorkerService/Fail", context, request, response);
 }
 
 }  // namespace gwq

@@ -25,11 +25,7 @@ absl::StatusOr<JobOutput> KeepEverything(const JobContext& context) {
     for (const ManifestTensor& tensor : shard.tensors) GWQ_RETURN_IF_ERROR(writer.Keep(tensor.name));
   }
   GWQ_ASSIGN_OR_RETURN(const Digest made, writer.FinishArtifact(BytesRecipeJson(job.recipe), "{}"));
-  JobOutput out;
-  out.kind = "artifact";
-  out.manifest = made;
-  out.source = job.source;
-  return out;
+  return OutputOf(context.store, made);
 }
 
 absl::StatusOr<JobOutput> RunInParts(const JobContext& context) {

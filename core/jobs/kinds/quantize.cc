@@ -51,12 +51,13 @@ JobInputs QuantizeJob::Inputs() const {
 
 absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
-  GWQ_ASSIGN_OR_RETURN(Plan plan, PlanQuantization(*stored->model(), stored->manifest(), recipe));
+  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe);
+  if (!plan.ok()) return PrefixField(plan.status(), "quantize");
   for (size_t i = 0; i < evaluations.size(); ++i) {
     // The artifact is not made yet; the source is the larger one of the two.
     GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, source, source, evaluations[i],
                                                                    fmt::format("quantize.evaluations[{}]", i)));
-    plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
+    plan->peak_memory_bytes = std::max(plan->peak_memory_bytes, measured);
   }
   return plan;
 }

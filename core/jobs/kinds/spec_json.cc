@@ -29,7 +29,7 @@ absl::StatusOr<std::string> SpecText(const nlohmann::json& spec, const char* key
 absl::StatusOr<Digest> SpecDigest(const nlohmann::json& spec, const char* key) {
   GWQ_ASSIGN_OR_RETURN(const std::string hex, SpecText(spec, key));
   const auto digest = Digest::Parse(hex);
-  if (!digest.ok()) return InvalidField(fmt::format("spec.{}", key), MessageOf(digest.status()));
+  if (!digest.ok()) return AsField(digest.status(), fmt::format("spec.{}", key));
   return digest;
 }
 

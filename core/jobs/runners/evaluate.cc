@@ -1,8 +1,8 @@
 #include "core/base/status.h"
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/stored_dataset.h"
+#include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
-#include "core/jobs/runners/job_runners.h"
 
 namespace gwq {
 

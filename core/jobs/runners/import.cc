@@ -2,8 +2,8 @@
 
 #include "core/base/status.h"
 #include "core/evaluation/stored_dataset.h"
+#include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
-#include "core/jobs/runners/job_runners.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
 

@@ -1,52 +1,20 @@
-// What a worker does for each kind of job. Links LibTorch: never in gwq-jobs.
+// The table of what a worker does for each kind of job. Links LibTorch: never in gwq-jobs.
 #pragma once
 
 #include <functional>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "core/base/progress.h"
-#include "core/base/sha256.h"
-#include "core/storage/blob_store.h"
-#include "core/storage/checkpoint.h"
+#include "core/jobs/job_run.h"
 
 namespace gwq {
 
-// What one attempt works with. All of it outlives the run.
-struct JobContext {
-  BlobStore& store;
-  std::string_view spec_json;  // whole, with its long texts
-  Progress& progress;
-  // Of the job: what an earlier attempt saved, on whatever worker, is found here.
-  CheckpointSlot& checkpoints;
-};
-
-// What a run made; everything it names is durable in the store.
-struct JobOutput {
-  std::string kind;  // "model", "artifact", "dataset" or "evaluation"
-  Digest manifest;
-  uint64_t stored_bytes = 0;
-  std::string architecture;
-  std::optional<Digest> source;  // of an artifact: the model's manifest; of an evaluation: what was measured
-  std::string report_json;
-  std::string report_markdown;
-};
-
 struct JobRunner {
   std::string_view kind;
+  // INVALID_ARGUMENT for a spec that cannot be read.
   std::function<absl::StatusOr<JobOutput>(const JobContext& context)> run;
 };
 
 [[nodiscard]] const std::vector<JobRunner>& JobRunners();
-
-// Runs a job of one kind; its file in this folder specializes it.
-template <class Spec>
-[[nodiscard]] absl::StatusOr<JobOutput> RunJob(const Spec& spec, const JobContext& context);
-
-// The output that a stored manifest describes.
-[[nodiscard]] absl::StatusOr<JobOutput> OutputOf(BlobStore& store, const Digest& manifest);
 
 }  // namespace gwq

@@ -1,8 +1,8 @@
 #include "core/quant/quantize.h"
 
 #include "core/base/status.h"
+#include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
-#include "core/jobs/runners/job_runners.h"
 
 namespace gwq {
 

@@ -14,7 +14,7 @@ constexpr int kMaxEvaluations = 32;
 absl::Status CheckCalibrationBlob(const CallerNames& names, const Recipe& recipe) {
   if (recipe.calibration.blob.empty()) return absl::OkStatus();
   const auto digest = Digest::Parse(recipe.calibration.blob);
-  if (!digest.ok()) return InvalidField("recipe.calibration.blob", MessageOf(digest.status()));
+  if (!digest.ok()) return AsField(digest.status(), "recipe.calibration.blob");
   GWQ_ASSIGN_OR_RETURN(const bool have, names.HaveBlob(*digest));
   if (have) return absl::OkStatus();
   return InvalidField("recipe.calibration.blob",
@@ -27,8 +27,10 @@ absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::Create
   GWQ_ASSIGN_OR_RETURN(spec.model, IdOf("quantize.model", "models", proto.model()));
   spec.artifact_id = proto.artifact_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("quantize.artifact_id", spec.artifact_id));
-  GWQ_ASSIGN_OR_RETURN(spec.recipe, RecipeFromProto(proto.recipe()));
-  GWQ_RETURN_IF_ERROR(CheckCalibrationBlob(names, spec.recipe));
+  absl::StatusOr<Recipe> recipe = RecipeFromProto(proto.recipe());
+  if (!recipe.ok()) return PrefixField(recipe.status(), "quantize");
+  spec.recipe = *std::move(recipe);
+  GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlob(names, spec.recipe), "quantize"));
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
   spec.source = model.manifest;
   if (proto.evaluations_size() > kMaxEvaluations) {

@@ -24,11 +24,11 @@ namespace {
 
 constexpr auto kDeadline = std::chrono::seconds(60);
 
-// As OutputOf, which is linked with LibTorch.
 absl::StatusOr<JobOutput> Output(BlobStore& store, const Digest& digest) {
-  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, digest, kMaxManifestBytes));
-  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
-  return JobOutput{manifest.kind, digest, manifest.StoredBytes(), manifest.architecture, manifest.source, "{}", "# R"};
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, OutputOf(store, digest));
+  out.report_json = "{}";
+  out.report_markdown = "# R";
+  return out;
 }
 
 absl::StatusOr<JobOutput> RunImport(const JobContext& context) {
