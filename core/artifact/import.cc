@@ -23,13 +23,6 @@ namespace {
 
 constexpr std::string_view kIndexPath = "model.safetensors.index.json";
 
-// Puts "shards[i]." before the field of an error inside a shard.
-absl::Status InShard(size_t index, const absl::Status& status) {
-  const std::vector<FieldViolation> violations = FieldViolations(status);
-  if (violations.empty()) return Annotate(status, fmt::format("shards[{}]", index));
-  return InvalidField(fmt::format("shards[{}].{}", index, violations[0].field), violations[0].description);
-}
-
 absl::Status CheckBlob(BlobStore& store, std::string_view field, const Digest& digest, uint64_t size) {
   const absl::StatusOr<BlobInfo> info = store.Stat(digest);
   if (absl::IsNotFound(info.status())) {
@@ -96,7 +89,7 @@ absl::Status Describe(BlobStore& store, Manifest& manifest) {
   for (size_t i = 0; i < manifest.shards.size(); ++i) {
     ManifestShard& shard = manifest.shards[i];
     const absl::StatusOr<std::vector<SafetensorsTensor>> described = ReadShardHeader(store, shard);
-    if (!described.ok()) return InShard(i, described.status());
+    if (!described.ok()) return PrefixField(described.status(), fmt::format("shards[{}]", i));
     for (size_t k = 0; k < shard.tensors.size(); ++k) {
       shard.tensors[k].dtype = DTypeName((*described)[k].dtype);
       shard.tensors[k].shape = (*described)[k].shape;

@@ -12,14 +12,22 @@ namespace {
 constexpr char kFieldUrl[] = "gwq/field-violations";
 constexpr char kRetryUrl[] = "gwq/retry-delay-ms";
 
-}  // namespace
-
-absl::Status InvalidField(std::string_view field, std::string_view description) {
-  absl::Status status = absl::InvalidArgumentError(fmt::format("{}: {}", field, description));
+void SetViolation(std::string_view field, std::string_view description, absl::Status& status) {
   std::string payload(field);
   payload.push_back('\0');
   payload.append(description);
   status.SetPayload(kFieldUrl, absl::Cord(payload));
+}
+
+void CopyPayloads(const absl::Status& from, absl::Status& to) {
+  from.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { to.SetPayload(url, payload); });
+}
+
+}  // namespace
+
+absl::Status InvalidField(std::string_view field, std::string_view description) {
+  absl::Status status = absl::InvalidArgumentError(fmt::format("{}: {}", field, description));
+  SetViolation(field, description, status);
   return status;
 }
 
@@ -51,8 +59,23 @@ std::string_view MessageOf(const absl::Status& status) { return {status.message(
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
   absl::Status out(status.code(), fmt::format("{}: {}", context, MessageOf(status)));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
+  CopyPayloads(status, out);
   return out;
+}
+
+absl::Status PrefixField(const absl::Status& status, std::string_view path) {
+  const std::vector<FieldViolation> violations = FieldViolations(status);
+  if (violations.empty()) return Annotate(status, path);
+  const auto& [inner, description] = violations.front();
+  const std::string field = fmt::format("{}{}{}", path, inner.empty() || inner.starts_with('[') ? "" : ".", inner);
+  absl::Status out(status.code(), fmt::format("{}: {}", field, description));
+  CopyPayloads(status, out);
+  SetViolation(field, description, out);
+  return out;
+}
+
+absl::Status AsField(const absl::Status& status, std::string_view field) {
+  return absl::IsInvalidArgument(status) ? InvalidField(field, MessageOf(status)) : Annotate(status, field);
 }
 
 }  // namespace gwq

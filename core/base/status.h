@@ -38,6 +38,15 @@ struct FieldViolation {
 // `status` with "context: " before its message and its payloads kept. OK stays OK.
 [[nodiscard]] absl::Status Annotate(const absl::Status& status, std::string_view context);
 
+// An error on a field of a part as one on the whole's: "bits" below "recipe" is "recipe.bits", "[2].bits" below "rules"
+// is "rules[2].bits". An error that names no field has "path: " put before its message. Code and other payloads stay;
+// OK stays OK.
+[[nodiscard]] absl::Status PrefixField(const absl::Status& status, std::string_view path);
+
+// A fault of what `field` holds as a violation of the field: for checks that know nothing of fields. Another error than
+// INVALID_ARGUMENT has "field: " put before its message. OK stays OK.
+[[nodiscard]] absl::Status AsField(const absl::Status& status, std::string_view field);
+
 }  // namespace gwq
 
 // The two control-flow macros: C++20 has no other way to return from the caller.

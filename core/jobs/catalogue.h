@@ -1,13 +1,13 @@
 // Models, artifacts and open uploads.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/jobs/records.h"
 #include "core/manifest/manifest.h"
-#include "core/spec/job_specs.h"
 
 namespace gwq {
 
@@ -20,6 +20,15 @@ struct Upload {
   int64_t created_wall_millis = 0;
   int64_t expires_wall_millis = 0;
   std::string commit_job;  // set once committed
+};
+
+// What garbage collection spares, at one moment and over all principals.
+struct CollectionRoots {
+  std::vector<Digest> manifests;    // of entries, live holds and live jobs; with every blob that they name
+  std::vector<Digest> checkpoints;  // of live jobs; with every blob that they name
+  std::vector<Digest> blobs;        // that live jobs name, and the texts of all jobs
+  // When the oldest running attempt began: its worker has stored blobs since that nothing names yet. None: no job runs.
+  std::optional<int64_t> running_since_wall_millis;
 };
 
 // What the upload is to become: a model, or a dataset where its name is "datasets/{id}".
@@ -65,8 +74,7 @@ class Catalogue {
   [[nodiscard]] virtual absl::Status ReleaseHold(const std::string& principal, const Digest& manifest,
                                                  const std::string& holder) = 0;
 
-  // Every manifest digest named by an entry, a live hold or a live job's spec, over all principals.
-  [[nodiscard]] virtual absl::StatusOr<std::vector<Digest>> ReachableManifests() = 0;
+  [[nodiscard]] virtual absl::StatusOr<CollectionRoots> Roots() = 0;
 };
 
 }  // namespace gwq

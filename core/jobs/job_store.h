@@ -45,8 +45,6 @@ class JobStore {
                                                                       const std::string& request_id,
                                                                       const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
-  // The same without spec_json, which can be megabytes: for who looks often.
-  [[nodiscard]] virtual absl::StatusOr<Job> GetState(const std::string& principal, const std::string& id) = 0;
   // Newest first, by (created, id); `page_token` is opaque. A page ends early where its specs have more than 1 MiB.
   struct JobPage {
     std::vector<Job> jobs;
@@ -62,6 +60,12 @@ class JobStore {
   [[nodiscard]] virtual absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token,
                                                    const JobProgress& progress,
                                                    const std::vector<std::string>& log_lines) = 0;
+  // The running job under this lease, of whatever principal. ABORTED where the lease is over.
+  [[nodiscard]] virtual absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) = 0;
+  // Makes `checkpoint`, a stored blob (core/storage/checkpoint.h), the job's own in place of the one before: Acquire
+  // gives it to the next attempt, and it goes when the job ends. ABORTED where the lease is over.
+  [[nodiscard]] virtual absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token,
+                                                    const Digest& checkpoint) = 0;
   // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
   [[nodiscard]] virtual absl::Status Commit(const std::string& id, uint64_t fencing_token,
                                             const Publication& publication) = 0;
@@ -84,8 +88,6 @@ class JobStore {
   [[nodiscard]] virtual absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal,
                                                                      const std::string& id, uint64_t first_index,
                                                                      int max_lines) = 0;
-  // Manifests, spec blobs and so on that live jobs need; for garbage collection.
-  [[nodiscard]] virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;
   // Goes on from `position` through the jobs that ended before the wall time, oldest first, and removes at most `most`
   // of them with their logs: those that neither made what the catalogue has nor are named by an upload. Their ids are
   // NOT_FOUND then, their request ids new. A call looks at a bounded number of jobs; `next` is missing once all were.

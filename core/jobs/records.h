@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "core/base/sha256.h"
 
 namespace gwq {
@@ -41,11 +43,37 @@ struct JobError {
   std::string field;  // the offending field where there is one
 };
 
+// The entry that a job makes.
+struct JobProduct {
+  std::string kind;  // "model", "artifact", "dataset" or "evaluation"
+  std::string id;
+};
+
+// What a job's spec names by digest: garbage collection spares it while the job is live.
+struct JobInputs {
+  std::vector<Digest> manifests = {};  // with every blob that they name
+  std::vector<Digest> blobs = {};
+
+  // Of a field that holds a digest's hex digits, or is empty.
+  void AddManifest(const std::string& hex) { Add(hex, manifests); }
+  void AddBlob(const std::string& hex) { Add(hex, blobs); }
+  friend bool operator==(const JobInputs&, const JobInputs&) = default;
+
+ private:
+  static void Add(const std::string& hex, std::vector<Digest>& to);
+};
+
+// [a-z0-9][a-z0-9._-]{0,62}, else INVALID_ARGUMENT at `field`.
+[[nodiscard]] absl::Status CheckResourceId(std::string_view field, std::string_view id);
+
 struct Job {
   std::string id;  // "jobs/{id}" on the wire
   std::string principal;
-  std::string kind;            // "import", "quantize", "export", "evaluate"
-  std::string spec_json;       // of the kind
+  std::string kind;             // name of a row of JobKinds()
+  std::string spec_json;        // of the kind; its long texts cut if `texts` is set
+  std::optional<Digest> texts;  // the blob of the spec's long texts (core/jobs/spec_texts.h)
+  // What the spec names, as its kind says. Enqueue stores it; it is not read back.
+  JobInputs inputs;
   std::string request_id;      // idempotency key, empty where none was given
   std::string request_sha256;  // of what was asked under that key; empty: spec_json stands for it
   uint64_t memory_bytes = 0;   // the plan's peak: what placement asks of a device
@@ -57,6 +85,8 @@ struct Job {
   std::optional<JobError> error;
   std::string result_json;
   std::string device;  // of the running attempt
+  // What the last attempt that saved one left for the next; none once the job has ended.
+  std::optional<Digest> checkpoint;
   int64_t created_wall_millis = 0, started_wall_millis = 0, finished_wall_millis = 0;
   uint64_t version = 0;  // grows with every change; watchers wait for the next one
 };

@@ -1,10 +1,9 @@
 // Opening a SqliteStore, and its Catalogue half.
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include "core/base/status.h"
+#include "core/jobs/kinds/job_kinds.h"
 #include "core/jobs/sqlite_store.h"
-#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {
@@ -22,19 +21,6 @@ absl::Status NoUpload(const std::string& id) {
 
 }  // namespace
 
-std::string RandomId() {
-  constexpr std::string_view kDigits = "abcdefghijklmnopqrstuvwxyz234567";
-  unsigned char bytes[26];
-  size_t have = 0;
-  while (have < sizeof(bytes)) {
-    const ssize_t got = getrandom(bytes + have, sizeof(bytes) - have, 0);
-    if (got > 0) have += static_cast<size_t>(got);
-  }
-  std::string id;
-  for (const unsigned char byte : bytes) id.push_back(kDigits[byte % 32]);
-  return id;
-}
-
 SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock& clock, std::unique_ptr<Database> database)
     : options_(std::move(options)), clock_(clock), database_(std::move(database)) {}
 
@@ -46,7 +32,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(SqliteStoreOption
   return store;
 }
 
-absl::Status SqliteStore::Load() {
+absl::Status SqliteStore::UpdateSchema() {
   int64_t version = 0;
   {
     GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("PRAGMA user_version"));
@@ -57,11 +43,29 @@ absl::Status SqliteStore::Load() {
     return absl::FailedPreconditionError(
         fmt::format("the store has schema {}, this program knows {}; use a newer gwq-jobs", version, kSchemaVersion));
   }
-  if (version < kSchemaVersion) {
-    GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    for (; version < kSchemaVersion; ++version) GWQ_RETURN_IF_ERROR(database_->Execute(kSchemas[version]));
-    GWQ_RETURN_IF_ERROR(transaction.Commit());
+  if (version == kSchemaVersion) return absl::OkStatus();
+  const bool lacks_inputs = version < 4;
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (; version < kSchemaVersion; ++version) GWQ_RETURN_IF_ERROR(database_->Execute(kSchemas[version]));
+  if (lacks_inputs) GWQ_RETURN_IF_ERROR(StoreInputsOfLiveJobs());
+  return transaction.Commit();
+}
+
+absl::Status SqliteStore::StoreInputsOfLiveJobs() {
+  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
+    GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
+    for (const JobRow& row : rows) {
+      const auto kind = FindJobKind(row.job.kind);
+      const auto inputs = kind.ok() ? (*kind)->inputs(row.job.spec_json) : kind.status();
+      // A spec that cannot be read names nothing: its job fails for that.
+      if (inputs.ok()) GWQ_RETURN_IF_ERROR(StoreInputs(row.sequence, *inputs));
+    }
   }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::Load() {
+  GWQ_RETURN_IF_ERROR(UpdateSchema());
   const int64_t now = clock_.MonotonicMillis();
   GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> running, InState(JobState::kRunning));
   for (const JobRow& row : running) lease_ends_[row.job.id] = {now + options_.lease_ttl_millis, ""};
@@ -134,16 +138,12 @@ absl::Status SqliteStore::CheckUnused(const CatalogueEntry& entry) {
   const auto refuse = [&](std::string_view who) {
     return absl::FailedPreconditionError(fmt::format("{}s/{} is needed by {}", entry.kind, entry.name, who));
   };
-  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
-    GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
-    for (const JobRow& row : rows) {
-      if (row.job.principal != entry.principal) continue;
-      const std::vector<Digest> needs = ManifestsOfSpec(row.job.spec_json);
-      if (std::find(needs.begin(), needs.end(), entry.manifest) != needs.end()) {
-        return refuse(fmt::format("jobs/{}; wait for it or cancel it", row.job.id));
-      }
-    }
-  }
+  GWQ_ASSIGN_OR_RETURN(
+      Statement needing,
+      database_->Prepare("SELECT id FROM jobs JOIN job_inputs ON job = seq "
+                         "WHERE state < 2 AND principal = ? AND digest = ? AND is_manifest = 1 ORDER BY seq LIMIT 1"));
+  GWQ_ASSIGN_OR_RETURN(const bool needed, needing.Bind(entry.principal, entry.manifest.Hex()).Step());
+  if (needed) return refuse(fmt::format("jobs/{}; wait for it or cancel it", needing.Text(0)));
   const std::string prefix = HoldKey(entry.principal, entry.manifest.Hex(), "");
   const auto hold = hold_ends_.lower_bound(prefix);
   if (hold != hold_ends_.end() && hold->first.starts_with(prefix)) {
@@ -319,30 +319,37 @@ absl::Status SqliteStore::ReleaseHold(const std::string& principal, const Digest
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Digest>> SqliteStore::ReachableManifests() {
-  MutexLock lock(mutex_);
+absl::StatusOr<std::vector<Digest>> SqliteStore::Digests(std::string_view select) {
+  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(std::string(select)));
   std::vector<Digest> out;
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return out;
+    GWQ_ASSIGN_OR_RETURN(out.emplace_back(), Digest::Parse(statement.Text(0)));
+  }
+}
+
+absl::StatusOr<CollectionRoots> SqliteStore::Roots() {
+  MutexLock lock(mutex_);
   {
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
     GWQ_RETURN_IF_ERROR(DropEndedHolds());
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
-  GWQ_ASSIGN_OR_RETURN(Statement statement,
-                       database_->Prepare("SELECT manifest FROM entries UNION SELECT manifest FROM holds"));
-  for (;;) {
-    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
-    if (!more) break;
-    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(statement.Text(0)));
-    out.push_back(digest);
-  }
-  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
-    GWQ_ASSIGN_OR_RETURN(const std::vector<JobRow> rows, InState(state));
-    for (const JobRow& row : rows) {
-      const std::vector<Digest> needs = ManifestsOfSpec(row.job.spec_json);
-      out.insert(out.end(), needs.begin(), needs.end());
-    }
-  }
-  return out;
+  CollectionRoots roots;
+  GWQ_ASSIGN_OR_RETURN(roots.manifests, Digests("SELECT manifest FROM entries UNION SELECT manifest FROM holds UNION "
+                                                "SELECT digest FROM job_inputs JOIN jobs ON job = seq "
+                                                "WHERE state < 2 AND is_manifest = 1"));
+  GWQ_ASSIGN_OR_RETURN(roots.blobs, Digests("SELECT texts FROM jobs WHERE texts <> '' UNION "
+                                            "SELECT digest FROM job_inputs JOIN jobs ON job = seq "
+                                            "WHERE state < 2 AND is_manifest = 0"));
+  GWQ_ASSIGN_OR_RETURN(roots.checkpoints,
+                       Digests("SELECT DISTINCT checkpoint FROM jobs WHERE state < 2 AND checkpoint <> ''"));
+  GWQ_ASSIGN_OR_RETURN(Statement oldest,
+                       database_->Prepare("SELECT started FROM jobs WHERE state = 1 ORDER BY started LIMIT 1"));
+  GWQ_ASSIGN_OR_RETURN(const bool runs, oldest.Step());
+  if (runs) roots.running_since_wall_millis = oldest.Int(0);
+  return roots;
 }
 
 }  // namespace gwq

@@ -3,7 +3,6 @@
 
 #include <charconv>
 
-#include "absl/strings/str_replace.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/jobs/sqlite_store.h"
@@ -19,9 +18,7 @@ constexpr int kMaxLookedAt = 200;  // ended jobs in a step of a removal
 
 std::string SelectJobs(std::string_view rest) { return fmt::format("SELECT {} FROM jobs {}", kJobColumns, rest); }
 
-std::string SelectJobStates(std::string_view rest) {
-  return absl::StrReplaceAll(SelectJobs(rest), {{" spec_json,", " '' AS spec_json,"}});
-}
+std::string HexOf(const std::optional<Digest>& digest) { return digest.has_value() ? digest->Hex() : std::string(); }
 
 absl::Status NoJob(const std::string& id) {
   return absl::NotFoundError(fmt::format("jobs/{}: there is no such job", id));
@@ -34,7 +31,7 @@ absl::Status LeaseLost(const std::string& id, uint64_t fencing_token) {
 
 bool SameRequest(const Job& a, const Job& b) {
   if (!a.request_sha256.empty() && !b.request_sha256.empty()) return a.request_sha256 == b.request_sha256;
-  return a.kind == b.kind && a.spec_json == b.spec_json;
+  return a.kind == b.kind && a.spec_json == b.spec_json && a.texts == b.texts;
 }
 
 absl::Status OtherRequest(const Job& first) {
@@ -59,15 +56,6 @@ absl::StatusOr<JobRow> SqliteStore::FindJob(const std::string& id) {
   statement.Bind(id);
   GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
   return Only(std::move(rows), NoJob(id));
-}
-
-absl::StatusOr<Job> SqliteStore::GetState(const std::string& principal, const std::string& id) {
-  MutexLock lock(mutex_);
-  GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare(SelectJobStates("WHERE id = ? AND principal = ?")));
-  statement.Bind(id, principal);
-  GWQ_ASSIGN_OR_RETURN(std::optional<JobRow> row, ReadJob(statement));
-  if (!row.has_value()) return NoJob(id);
-  return std::move(row->job);
 }
 
 absl::StatusOr<JobRow> SqliteStore::FindOwned(const std::string& principal, const std::string& id) {
@@ -109,12 +97,13 @@ absl::Status SqliteStore::Save(JobRow& row) {
       database_->Prepare(
           "UPDATE jobs SET state = ?, phase = ?, done = ?, total = ?, cancel_requested = ?, attempt = ?, "
           "error_code = ?, error_message = ?, error_field = ?, result_json = ?, device = ?, "
-          "started = ?, finished = ?, version = ?, fencing_token = ? WHERE seq = ?"));
+          "started = ?, finished = ?, version = ?, fencing_token = ?, checkpoint = ? WHERE seq = ?"));
   const JobError error = job.error.value_or(JobError{});
   return statement
       .Bind(static_cast<int>(job.state), job.progress.phase, job.progress.done, job.progress.total,
             job.cancel_requested, job.attempt, error.code, error.message, error.field, job.result_json, job.device,
-            job.started_wall_millis, job.finished_wall_millis, job.version, row.fencing_token, row.sequence)
+            job.started_wall_millis, job.finished_wall_millis, job.version, row.fencing_token, HexOf(job.checkpoint),
+            row.sequence)
       .Run();
 }
 
@@ -134,17 +123,29 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
     job.version = 1;
     GWQ_ASSIGN_OR_RETURN(Statement insert,
                          database_->Prepare("INSERT INTO jobs (id, principal, kind, spec_json, request_id, "
-                                            "request_sha256, memory_bytes, state, max_attempts, created) "
-                                            "VALUES (?,?,?,?,?,?,?,?,?,?)"));
-    GWQ_RETURN_IF_ERROR(insert
-                            .Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.request_sha256,
-                                  job.memory_bytes, static_cast<int>(job.state), job.max_attempts,
-                                  job.created_wall_millis)
-                            .Run());
+                                            "request_sha256, memory_bytes, state, max_attempts, created, texts) "
+                                            "VALUES (?,?,?,?,?,?,?,?,?,?,?) RETURNING seq"));
+    insert.Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.request_sha256, job.memory_bytes,
+                static_cast<int>(job.state), job.max_attempts, job.created_wall_millis, HexOf(job.texts));
+    GWQ_ASSIGN_OR_RETURN(const bool row, insert.Step());
+    if (!row) return absl::InternalError("an insert without a row");
+    const int64_t sequence = insert.Int(0);
+    GWQ_RETURN_IF_ERROR(insert.Run());
+    GWQ_RETURN_IF_ERROR(StoreInputs(sequence, job.inputs));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
   Tell(job.id);
   return job;
+}
+
+absl::Status SqliteStore::StoreInputs(int64_t sequence, const JobInputs& inputs) {
+  for (const std::vector<Digest>* digests : {&inputs.manifests, &inputs.blobs}) {
+    for (const Digest& digest : *digests) {
+      GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT OR IGNORE INTO job_inputs VALUES (?, ?, ?)"));
+      GWQ_RETURN_IF_ERROR(insert.Bind(sequence, digest.Hex(), digests == &inputs.manifests).Run());
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<Job>> SqliteStore::FindByRequest(const std::string& principal,
@@ -287,13 +288,27 @@ absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_
   return cancel;
 }
 
+absl::StatusOr<Job> SqliteStore::GetLeased(const std::string& id, uint64_t fencing_token) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
+  return std::move(row.job);
+}
+
+absl::Status SqliteStore::SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(const JobRow row, FindLeased(id, fencing_token));
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_ASSIGN_OR_RETURN(Statement update, database_->Prepare("UPDATE jobs SET checkpoint = ? WHERE seq = ?"));
+  GWQ_RETURN_IF_ERROR(update.Bind(checkpoint.Hex(), row.sequence).Run());
+  return transaction.Commit();
+}
+
 absl::Status SqliteStore::Publish(const Job& job, const CatalogueEntry& entry) {
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
   return statement
       .Bind(job.principal, entry.kind, entry.name, entry.manifest.Hex(), entry.stored_bytes, entry.architecture,
-            entry.source.has_value() ? entry.source->Hex() : std::string(), entry.report_json, entry.report_markdown,
-            job.id, clock_.WallMillis())
+            HexOf(entry.source), entry.report_json, entry.report_markdown, job.id, clock_.WallMillis())
       .Run();
 }
 
@@ -313,6 +328,7 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     row.job.state = JobState::kSucceeded;
     row.job.error.reset();
     row.job.result_json = publication.result_json;
+    row.job.checkpoint.reset();
     row.job.finished_wall_millis = clock_.WallMillis();
     GWQ_RETURN_IF_ERROR(Save(row));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
@@ -336,6 +352,7 @@ void SqliteStore::EndAttempt(JobRow& row, const JobError& error, bool retryable)
   } else {
     job.state = JobState::kFailed;
   }
+  job.checkpoint.reset();
   job.finished_wall_millis = clock_.WallMillis();
 }
 
@@ -428,16 +445,6 @@ absl::StatusOr<std::vector<JobLogLine>> SqliteStore::Logs(const std::string& pri
     if (!more) return lines;
     lines.push_back({statement.Unsigned(0), statement.Int(1), statement.Text(2)});
   }
-}
-
-absl::StatusOr<std::vector<Job>> SqliteStore::LiveJobs() {
-  MutexLock lock(mutex_);
-  std::vector<Job> jobs;
-  for (const JobState state : {JobState::kQueued, JobState::kRunning}) {
-    GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, InState(state));
-    for (JobRow& row : rows) jobs.push_back(std::move(row.job));
-  }
-  return jobs;
 }
 
 absl::StatusOr<std::vector<int64_t>> SqliteStore::Unneeded(int64_t before_wall_millis, int most,

@@ -87,7 +87,28 @@ CREATE INDEX jobs_by_end ON jobs (finished) WHERE state >= 2;
 CREATE INDEX entries_by_job ON entries (job);
 CREATE INDEX uploads_by_job ON uploads (commit_job);
 PRAGMA user_version = 3;
+)",
+    R"(
+CREATE TABLE job_inputs (
+  job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+  digest TEXT NOT NULL,
+  is_manifest INTEGER NOT NULL,
+  PRIMARY KEY (job, digest, is_manifest)) WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN texts TEXT NOT NULL DEFAULT '';
+CREATE INDEX jobs_by_texts ON jobs (texts) WHERE texts <> '';
+PRAGMA user_version = 4;
 )"};
+
+namespace {
+
+// An empty column is no digest.
+absl::StatusOr<std::optional<Digest>> ReadDigest(const std::string& hex) {
+  if (hex.empty()) return std::nullopt;
+  return Digest::Parse(hex);
+}
+
+}  // namespace
 
 absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {
   GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
@@ -124,6 +145,8 @@ absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {
   job.version = static_cast<uint64_t>(number());
   row.fencing_token = static_cast<uint64_t>(number());
   job.request_sha256 = text();
+  GWQ_ASSIGN_OR_RETURN(job.checkpoint, ReadDigest(text()));
+  GWQ_ASSIGN_OR_RETURN(job.texts, ReadDigest(text()));
   return row;
 }
 
@@ -148,9 +171,7 @@ absl::StatusOr<std::vector<CatalogueEntry>> ReadEntries(Statement& statement) {
     GWQ_ASSIGN_OR_RETURN(entry.manifest, Digest::Parse(statement.Text(3)));
     entry.stored_bytes = statement.Unsigned(4);
     entry.architecture = statement.Text(5);
-    if (const std::string source = statement.Text(6); !source.empty()) {
-      GWQ_ASSIGN_OR_RETURN(entry.source, Digest::Parse(source));
-    }
+    GWQ_ASSIGN_OR_RETURN(entry.source, ReadDigest(statement.Text(6)));
     entry.report_json = statement.Text(7);
     entry.report_markdown = statement.Text(8);
     entry.job = statement.Text(9);

@@ -13,7 +13,7 @@
 
 namespace gwq {
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 // kSchemas[n] makes schema n + 1 of schema n; docs/job-store.md tells what each column means.
 extern const char* const kSchemas[kSchemaVersion];
 
@@ -25,7 +25,7 @@ struct JobRow {
 inline constexpr std::string_view kJobColumns =
     "seq, id, principal, kind, spec_json, request_id, memory_bytes, state, phase, done, total, cancel_requested, "
     "attempt, max_attempts, error_code, error_message, error_field, result_json, device, created, started, finished, "
-    "version, fencing_token, request_sha256";
+    "version, fencing_token, request_sha256, checkpoint, texts";
 // Of a statement that selects kJobColumns: its next row, none after the last, and all that are left.
 [[nodiscard]] absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement);
 [[nodiscard]] absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement);

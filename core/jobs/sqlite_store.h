@@ -12,15 +12,13 @@
 
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
+#include "core/base/random_id.h"
 #include "core/jobs/catalogue.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/sqlite.h"
 #include "core/jobs/sqlite_rows.h"
 
 namespace gwq {
-
-// 26 characters [a-z2-7] from the kernel's random numbers.
-[[nodiscard]] std::string RandomId();
 
 struct SqliteStoreOptions {
   std::string path;  // ":memory:" keeps nothing
@@ -43,11 +41,12 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal, const std::string& request_id,
                                                 const std::string& request_sha256) override;
   absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) override;
-  absl::StatusOr<Job> GetState(const std::string& principal, const std::string& id) override;
   absl::StatusOr<JobPage> List(const std::string& principal, int page_size, const std::string& page_token) override;
   absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) override;
   absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token, const JobProgress& progress,
                              const std::vector<std::string>& log_lines) override;
+  absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) override;
+  absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
   absl::Status GiveBack(const std::string& id, uint64_t fencing_token) override;
@@ -55,7 +54,6 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() override;
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,
                                                uint64_t first_index, int max_lines) override;
-  absl::StatusOr<std::vector<Job>> LiveJobs() override;
   absl::StatusOr<Removed> RemoveEnded(int64_t before_wall_millis, const EndedPosition& position, int most) override;
   absl::StatusOr<LiveCounts> CountLive() override;
   void SetListener(std::function<void(const std::string& job_id)> listener) override;
@@ -77,7 +75,7 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status Hold(const std::string& principal, const Digest& manifest, const std::string& holder,
                     int64_t ttl_millis) override;
   absl::Status ReleaseHold(const std::string& principal, const Digest& manifest, const std::string& holder) override;
-  absl::StatusOr<std::vector<Digest>> ReachableManifests() override;
+  absl::StatusOr<CollectionRoots> Roots() override;
 
   // See Database::SetStepHook.
   void SetStepHook(std::function<void(std::string_view step)> hook);
@@ -87,6 +85,11 @@ class SqliteStore final : public JobStore, public Catalogue {
 
   // Brings the schema up to date and gives running leases and holds their time.
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status UpdateSchema() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of live jobs, which schemas before 4 did not store.
+  absl::Status StoreInputsOfLiveJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status StoreInputs(int64_t sequence, const JobInputs& inputs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::vector<Digest>> Digests(std::string_view select) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::StatusOr<JobRow> FindJob(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<CatalogueEntry> FindEntry(const std::string& principal, const std::string& kind,

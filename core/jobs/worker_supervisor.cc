@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/jobs/sqlite_store.h"
+#include "core/base/random_id.h"
 
 namespace gwq {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/sha256.h"
+#include "core/storage/blob_store.h"
 
 namespace gwq {
 
@@ -14,6 +15,12 @@ struct Checkpoint {
   std::string state;          // canonical JSON; what it means is the job's own affair
   std::vector<Digest> blobs;  // durable blobs that `state` names: garbage collection spares them with the checkpoint
 };
+
+// A checkpoint as a blob: canonical JSON, {"blobs":["<hex>",...],"state":...}. Durable on OK; INVALID_ARGUMENT if
+// `state` is not JSON, or is larger than what ReadCheckpoint takes.
+[[nodiscard]] absl::StatusOr<Digest> StoreCheckpoint(BlobStore& store, const Checkpoint& checkpoint);
+// DATA_LOSS if the blob is missing or is not a checkpoint; the store's own error if it cannot be read now.
+[[nodiscard]] absl::StatusOr<Checkpoint> ReadCheckpoint(BlobStore& store, const Digest& digest);
 
 // The checkpoint of one job. An attempt loads it once at its start and saves it after each unit of work; each save
 // replaces the one before. Not thread-safe.

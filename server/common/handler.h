@@ -1,11 +1,16 @@
-// The three shapes of an RPC handler on gRPC's callback API. One class per RPC derives from one of them:
+// The three shapes of an RPC handler on gRPC's callback API, and what starts one. One class per RPC derives from a
+// shape with the state of its service; the service derives from CallStarter (docs/how-to/add-an-rpc.md):
 //
-//   class GetJob final : public BlockingHandler<v1::GetJobRequest, v1::Job> {
-//     absl::Status Run() override { ... request() ... response() ... }
+//   class GetJobHandler final : public WithState<JobsState&, BlockingHandler<v1::GetJobRequest, v1::Job>> {
+//    public:
+//     using WithState::WithState;
+//    private:
+//     absl::Status Run() override { ... request() ... response() ... state_ ... }
 //   };
-//   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context, const Request* request, Response* response)
-//   {
-//     return StartCall<GetJobHandler>(environment_, "JobService/GetJob", context, request, response, state_...);
+//   grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context, const v1::GetJobRequest*
+//   request,
+//                                                v1::Job* response) {
+//     return Start<GetJobHandler>("JobService/GetJob", context, request, response);
 //   }
 //
 // Reactions only post and write; the work runs on the environment's executor or wherever a handler takes it, and ends
@@ -16,6 +21,7 @@
 
 #include <deque>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "server/common/call.h"
@@ -172,6 +178,19 @@ class ClientStreamHandler : public grpc::ServerReadReactor<Request>, public Call
   Request message_;
 };
 
+// A shape with what the handlers of its service share. `State` is a reference to it, or a type that is copied.
+template <class State, class Shape>
+class WithState : public Shape {
+ public:
+  template <class... Messages>
+  WithState(std::add_lvalue_reference_t<State> state, const CallEnvironment& environment, std::string_view method,
+            grpc::CallbackServerContext* context, Messages*... messages)
+      : Shape(environment, method, context, messages...), state_(state) {}
+
+ protected:
+  State state_;
+};
+
 // Makes the handler and begins the call; what gRPC wants returned.
 template <class Handler, class... Arguments>
 [[nodiscard]] Handler* StartCall(Arguments&&... arguments) {
@@ -180,5 +199,29 @@ template <class Handler, class... Arguments>
   raw->Begin();
   return raw;
 }
+
+// Starts the handlers of a service: a base of it.
+template <class State>
+class CallStarter {
+ protected:
+  CallStarter(const CallEnvironment& environment, std::add_lvalue_reference_t<State> state)
+      : environment_(environment), state_(state) {}
+
+  // `messages`: the request, the response or both, as gRPC gives them.
+  template <class Handler, class... Messages>
+  [[nodiscard]] Handler* Start(std::string_view method, grpc::CallbackServerContext* context, Messages*... messages) {
+    return StartOn<Handler>(environment_, method, context, messages...);
+  }
+  // On other threads than the service's own.
+  template <class Handler, class... Messages>
+  [[nodiscard]] Handler* StartOn(const CallEnvironment& environment, std::string_view method,
+                                 grpc::CallbackServerContext* context, Messages*... messages) {
+    return StartCall<Handler>(state_, environment, method, context, messages...);
+  }
+
+ private:
+  const CallEnvironment environment_;
+  State state_;
+};
 
 }  // namespace gwq

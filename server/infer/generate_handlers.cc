@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "server/common/handler.h"
 #include "server/infer/cancel_slot.h"
 #include "server/infer/generate_request.h"
-#include "server/infer/handlers.h"
+#include "server/infer/inference_service.h"
 
 namespace gwq {
 namespace {
@@ -24,11 +23,9 @@ absl::Status SubmitTo(const InferEnvironment& environment, const std::string& pr
   return absl::OkStatus();
 }
 
-class GenerateHandler final : public ServerStreamHandler<v1::GenerateRequest, v1::GenerateChunk> {
+class GenerateHandler final : public InferCall<ServerStreamHandler<v1::GenerateRequest, v1::GenerateChunk>> {
  public:
-  GenerateHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                  const v1::GenerateRequest* request)
-      : ServerStreamHandler(environment.call, "InferenceService/Generate", context, request), infer_(environment) {}
+  using WithState::WithState;
 
  private:
   class Sink final : public GenerationSink {
@@ -58,7 +55,7 @@ class GenerateHandler final : public ServerStreamHandler<v1::GenerateRequest, v1
 
   void Open() override {
     auto sink = std::make_shared<Sink>(std::static_pointer_cast<GenerateHandler>(shared_from_this()));
-    const absl::Status status = SubmitTo(infer_, principal(), request(), context().deadline(), std::move(sink), slot_);
+    const absl::Status status = SubmitTo(state_, principal(), request(), context().deadline(), std::move(sink), slot_);
     if (!status.ok()) End(status);
   }
   void Drained() override { slot_.Resume(); }
@@ -67,16 +64,12 @@ class GenerateHandler final : public ServerStreamHandler<v1::GenerateRequest, v1
     Call::Cancelled();
   }
 
-  const InferEnvironment infer_;
   CancelSlot slot_;
 };
 
-class GenerateOnceHandler final : public UnaryHandler<v1::GenerateRequest, v1::GenerateResponse> {
+class GenerateOnceHandler final : public InferCall<UnaryHandler<v1::GenerateRequest, v1::GenerateResponse>> {
  public:
-  GenerateOnceHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                      const v1::GenerateRequest* request, v1::GenerateResponse* response)
-      : UnaryHandler(environment.call, "InferenceService/GenerateOnce", context, request, response),
-        infer_(environment) {}
+  using WithState::WithState;
 
  private:
   // Collects on the engine's thread; the answer is bounded by the context.
@@ -100,7 +93,7 @@ class GenerateOnceHandler final : public UnaryHandler<v1::GenerateRequest, v1::G
 
   void Start() override {
     auto sink = std::make_shared<Sink>(std::static_pointer_cast<GenerateOnceHandler>(shared_from_this()));
-    const absl::Status status = SubmitTo(infer_, principal(), request(), context().deadline(), std::move(sink), slot_);
+    const absl::Status status = SubmitTo(state_, principal(), request(), context().deadline(), std::move(sink), slot_);
     if (!status.ok()) End(status);
   }
   void Cancelled() override {
@@ -115,21 +108,20 @@ class GenerateOnceHandler final : public UnaryHandler<v1::GenerateRequest, v1::G
     Release();
   }
 
-  const InferEnvironment infer_;
   CancelSlot slot_;
 };
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::GenerateChunk>* HandleGenerate(const InferEnvironment& environment,
-                                                            grpc::CallbackServerContext* context,
-                                                            const v1::GenerateRequest* request) {
-  return StartCall<GenerateHandler>(environment, context, request);
+grpc::ServerWriteReactor<v1::GenerateChunk>* InferenceService::Generate(grpc::CallbackServerContext* context,
+                                                                        const v1::GenerateRequest* request) {
+  return Start<GenerateHandler>("InferenceService/Generate", context, request);
 }
 
-grpc::ServerUnaryReactor* HandleGenerateOnce(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                             const v1::GenerateRequest* request, v1::GenerateResponse* response) {
-  return StartCall<GenerateOnceHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::GenerateOnce(grpc::CallbackServerContext* context,
+                                                         const v1::GenerateRequest* request,
+                                                         v1::GenerateResponse* response) {
+  return Start<GenerateOnceHandler>("InferenceService/GenerateOnce", context, request, response);
 }
 
 }  // namespace gwq

@@ -72,12 +72,6 @@ double PerSecond(int64_t tokens, int64_t millis) {
 
 }  // namespace
 
-absl::Status Within(const absl::Status& status, std::string_view outer) {
-  const auto violations = FieldViolations(status);
-  if (violations.empty()) return status;
-  return InvalidField(fmt::format("{}.{}", outer, violations[0].field), violations[0].description);
-}
-
 int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_point deadline) {
   if (deadline == std::chrono::system_clock::time_point::max()) return std::numeric_limits<int64_t>::max();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::system_clock::now());
@@ -93,12 +87,12 @@ absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, co
   GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(chat, vision != nullptr));
   if (vision == nullptr) {
     absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow(), limits);
-    if (!ids.ok()) return Within(ids.status(), "chat");
+    if (!ids.ok()) return PrefixField(ids.status(), "chat");
     return ids;
   }
   absl::StatusOr<ImagePrompt> prompt =
       BuildImagePrompt(model.text(), vision->model(), vision->processor(), messages, {}, RenderNow(), {}, limits);
-  if (!prompt.ok()) return Within(prompt.status(), "chat");
+  if (!prompt.ok()) return PrefixField(prompt.status(), "chat");
   return std::move(prompt->tokens);
 }
 

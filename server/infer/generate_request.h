@@ -36,8 +36,6 @@ extern template absl::Status ReadAnswerFields(const ModelText&, const v1::VqaReq
                                                                   const v1::ChatMessages& chat, int64_t max_tokens);
 // What a prompt of this model may have.
 [[nodiscard]] int64_t MaxPromptTokens(const ServedModel& model);
-// An error on a field of `inner` as one of "outer.inner".
-[[nodiscard]] absl::Status Within(const absl::Status& status, std::string_view outer);
 // gRPC tells deadlines in system time; the engine counts monotonic milliseconds.
 [[nodiscard]] int64_t MonotonicDeadline(const Clock& clock, std::chrono::system_clock::time_point deadline);
 // What a rendering of the present sees: the head of an answer is asked for, and dates are today's in UTC.

@@ -1,14 +1,20 @@
-// gwq.v1.InferenceService on gRPC's callback API.
+// gwq.v1.InferenceService on gRPC's callback API. Each method is defined beside the handler that it starts.
 #pragma once
 
 #include "gwq/v1/inference.grpc.pb.h"
-#include "server/infer/handlers.h"
+#include "server/common/handler.h"
+#include "server/infer/infer_environment.h"
 
 namespace gwq {
 
-class InferenceService final : public v1::InferenceService::CallbackService {
+// A handler with a copy of what they all share: a call may outlive the service.
+template <class Shape>
+using InferCall = WithState<const InferEnvironment, Shape>;
+
+class InferenceService final : public v1::InferenceService::CallbackService,
+                               private CallStarter<const InferEnvironment> {
  public:
-  explicit InferenceService(const InferEnvironment& environment) : environment_(environment) {}
+  explicit InferenceService(const InferEnvironment& environment) : CallStarter(environment.call, environment) {}
 
   grpc::ServerUnaryReactor* LoadModel(grpc::CallbackServerContext* context, const v1::LoadModelRequest* request,
                                       v1::LoadedModel* response) override;
@@ -31,9 +37,6 @@ class InferenceService final : public v1::InferenceService::CallbackService {
                                     v1::VqaResponse* response) override;
   grpc::ServerUnaryReactor* UploadImage(grpc::CallbackServerContext* context, const v1::UploadImageRequest* request,
                                         v1::UploadedImage* response) override;
-
- private:
-  const InferEnvironment environment_;
 };
 
 }  // namespace gwq

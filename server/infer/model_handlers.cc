@@ -1,21 +1,18 @@
 #include <chrono>
 #include <memory>
 
-#include "server/common/handler.h"
-#include "server/infer/handlers.h"
+#include "server/infer/inference_service.h"
 
 namespace gwq {
 namespace {
 
-class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::LoadedModel> {
+class LoadModelHandler final : public InferCall<UnaryHandler<v1::LoadModelRequest, v1::LoadedModel>> {
  public:
-  LoadModelHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                   const v1::LoadModelRequest* request, v1::LoadedModel* response)
-      : UnaryHandler(environment.call, "InferenceService/LoadModel", context, request, response), infer_(environment) {}
+  using WithState::WithState;
 
  private:
   void Start() override {
-    PostOn(infer_.lookups, [this] { LookUp(); });
+    PostOn(state_.lookups, [this] { LookUp(); });
   }
   // The load notices between two stages and ends the call then.
   void Cancelled() override {}
@@ -28,16 +25,16 @@ class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::Loa
 
   void LookUp() {
     if (const absl::Status wanted = Check(); !wanted.ok()) return End(wanted);
-    const auto model = infer_.models.Loaded(Asker(), request().name(), request().max_context_tokens());
+    const auto model = state_.models.Loaded(Asker(), request().name(), request().max_context_tokens());
     if (!model.ok()) return End(model.status());
-    if (*model == nullptr) return PostOn(infer_.loads, [this] { Load(); });
+    if (*model == nullptr) return PostOn(state_.loads, [this] { Load(); });
     response() = (*model)->Describe();
     End(absl::OkStatus());
   }
 
   void Load() {
     const auto model =
-        infer_.models.Load(Asker(), request().name(), request().max_context_tokens(), [this] { return Check(); });
+        state_.models.Load(Asker(), request().name(), request().max_context_tokens(), [this] { return Check(); });
     if (!model.ok()) return End(model.status());
     response() = (*model)->Describe();
     environment_.log.Write(LogLevel::kInfo, "model loaded",
@@ -49,70 +46,58 @@ class LoadModelHandler final : public UnaryHandler<v1::LoadModelRequest, v1::Loa
                             {"kernels", response().kernels()}});
     End(absl::OkStatus());
   }
-
-  const InferEnvironment infer_;
 };
 
-class UnloadModelHandler final : public UnaryHandler<v1::UnloadModelRequest, google::protobuf::Empty> {
+class UnloadModelHandler final : public InferCall<UnaryHandler<v1::UnloadModelRequest, google::protobuf::Empty>> {
  public:
-  UnloadModelHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                     const v1::UnloadModelRequest* request, google::protobuf::Empty* response)
-      : UnaryHandler(environment.call, "InferenceService/UnloadModel", context, request, response),
-        infer_(environment) {}
+  using WithState::WithState;
 
  private:
   void Start() override {
-    PostOn(infer_.loads, [this] { Unload(); });
+    PostOn(state_.loads, [this] { Unload(); });
   }
   // What has begun ends in any case.
   void Cancelled() override {}
 
   void Unload() {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(infer_.unload_millis);
-    const absl::Status status = infer_.models.Unload(principal(), request().name(), until);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(state_.unload_millis);
+    const absl::Status status = state_.models.Unload(principal(), request().name(), until);
     if (status.ok())
       environment_.log.Write(LogLevel::kInfo, "model unloaded",
                              {{"principal", principal()}, {"model", request().name()}});
     End(status);
   }
-
-  const InferEnvironment infer_;
 };
 
 class ListLoadedModelsHandler final
-    : public BlockingHandler<v1::ListLoadedModelsRequest, v1::ListLoadedModelsResponse> {
+    : public InferCall<BlockingHandler<v1::ListLoadedModelsRequest, v1::ListLoadedModelsResponse>> {
  public:
-  ListLoadedModelsHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                          const v1::ListLoadedModelsRequest* request, v1::ListLoadedModelsResponse* response)
-      : BlockingHandler(environment.call, "InferenceService/ListLoadedModels", context, request, response),
-        models_(environment.models) {}
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
-    for (const auto& model : models_.List(principal())) *response().add_models() = model->Describe();
+    for (const auto& model : state_.models.List(principal())) *response().add_models() = model->Describe();
     return absl::OkStatus();
   }
-
-  ModelTable& models_;
 };
 
 }  // namespace
 
-grpc::ServerUnaryReactor* HandleLoadModel(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                          const v1::LoadModelRequest* request, v1::LoadedModel* response) {
-  return StartCall<LoadModelHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::LoadModel(grpc::CallbackServerContext* context,
+                                                      const v1::LoadModelRequest* request, v1::LoadedModel* response) {
+  return Start<LoadModelHandler>("InferenceService/LoadModel", context, request, response);
 }
 
-grpc::ServerUnaryReactor* HandleUnloadModel(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                            const v1::UnloadModelRequest* request, google::protobuf::Empty* response) {
-  return StartCall<UnloadModelHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::UnloadModel(grpc::CallbackServerContext* context,
+                                                        const v1::UnloadModelRequest* request,
+                                                        google::protobuf::Empty* response) {
+  return Start<UnloadModelHandler>("InferenceService/UnloadModel", context, request, response);
 }
 
-grpc::ServerUnaryReactor* HandleListLoadedModels(const InferEnvironment& environment,
-                                                 grpc::CallbackServerContext* context,
-                                                 const v1::ListLoadedModelsRequest* request,
-                                                 v1::ListLoadedModelsResponse* response) {
-  return StartCall<ListLoadedModelsHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::ListLoadedModels(grpc::CallbackServerContext* context,
+                                                             const v1::ListLoadedModelsRequest* request,
+                                                             v1::ListLoadedModelsResponse* response) {
+  return Start<ListLoadedModelsHandler>("InferenceService/ListLoadedModels", context, request, response);
 }
 
 }  // namespace gwq

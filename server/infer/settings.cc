@@ -11,14 +11,7 @@
 #include "core/base/status.h"
 
 namespace gwq {
-namespace {
-
-// `checked` as a violation of the setting.
-absl::Status OfSetting(std::string_view name, const absl::Status& checked) {
-  return checked.ok() ? checked : InvalidField(name, MessageOf(checked));
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void AddInferSettings(Options& options, InferSettings& settings) {
   settings.service.max_message_mib = 32;  // requests carry images
@@ -65,8 +58,8 @@ absl::Status CheckInferSettings(const InferSettings& settings) {
   if (settings.jobs.empty() && settings.blobs.empty()) {
     return InvalidField("jobs", "is not set, and neither is blobs: give the address of gwq-jobs, or a blob folder");
   }
-  if (!settings.jobs.empty()) GWQ_RETURN_IF_ERROR(OfSetting("jobs", CheckAddress(settings.jobs)));
-  GWQ_RETURN_IF_ERROR(OfSetting("jobs-token", CheckBearerToken(settings.jobs_token)));
+  if (!settings.jobs.empty()) GWQ_RETURN_IF_ERROR(AsField(CheckAddress(settings.jobs), "jobs"));
+  GWQ_RETURN_IF_ERROR(AsField(CheckBearerToken(settings.jobs_token), "jobs-token"));
   if (settings.isa != "auto") {
     const absl::StatusOr<IsaLevel> level = ParseIsaLevel(settings.isa);
     if (!level.ok())

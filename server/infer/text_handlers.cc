@@ -5,9 +5,8 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "server/common/handler.h"
 #include "server/infer/generate_request.h"
-#include "server/infer/handlers.h"
+#include "server/infer/inference_service.h"
 
 namespace gwq {
 namespace {
@@ -15,16 +14,13 @@ namespace {
 // About 60 MB of memory and a second.
 constexpr size_t kMaxTokenizeBytes = size_t{1} << 20;
 
-class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::TokenizeResponse> {
+class TokenizeHandler final : public InferCall<BlockingHandler<v1::TokenizeRequest, v1::TokenizeResponse>> {
  public:
-  TokenizeHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                  const v1::TokenizeRequest* request, v1::TokenizeResponse* response)
-      : BlockingHandler(environment.call, "InferenceService/Tokenize", context, request, response),
-        models_(environment.models) {}
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(principal(), request().model()));
+    GWQ_ASSIGN_OR_RETURN(const auto model, state_.models.Find(principal(), request().model()));
     absl::StatusOr<std::vector<int32_t>> ids = InvalidField("input", "neither text nor chat is set");
     if (request().input_case() == v1::TokenizeRequest::kText) {
       GWQ_RETURN_IF_ERROR(CheckTextBytes("text", request().text()));
@@ -56,20 +52,15 @@ class TokenizeHandler final : public BlockingHandler<v1::TokenizeRequest, v1::To
     return InvalidField(
         field, fmt::format("has {} bytes, the limit is {}; tokenize it in pieces", text.size(), kMaxTokenizeBytes));
   }
-
-  ModelTable& models_;
 };
 
-class DetokenizeHandler final : public BlockingHandler<v1::DetokenizeRequest, v1::DetokenizeResponse> {
+class DetokenizeHandler final : public InferCall<BlockingHandler<v1::DetokenizeRequest, v1::DetokenizeResponse>> {
  public:
-  DetokenizeHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                    const v1::DetokenizeRequest* request, v1::DetokenizeResponse* response)
-      : BlockingHandler(environment.call, "InferenceService/Detokenize", context, request, response),
-        models_(environment.models) {}
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const auto model, models_.Find(principal(), request().model()));
+    GWQ_ASSIGN_OR_RETURN(const auto model, state_.models.Find(principal(), request().model()));
     const std::vector<int32_t> ids(request().ids().begin(), request().ids().end());
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < 0) return InvalidField(fmt::format("ids[{}]", i), fmt::format("is {}; ids count from 0", ids[i]));
@@ -78,20 +69,20 @@ class DetokenizeHandler final : public BlockingHandler<v1::DetokenizeRequest, v1
                          model->text().tokenizer().Decode(ids, request().skip_special_tokens()));
     return absl::OkStatus();
   }
-
-  ModelTable& models_;
 };
 
 }  // namespace
 
-grpc::ServerUnaryReactor* HandleTokenize(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                         const v1::TokenizeRequest* request, v1::TokenizeResponse* response) {
-  return StartCall<TokenizeHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::Tokenize(grpc::CallbackServerContext* context,
+                                                     const v1::TokenizeRequest* request,
+                                                     v1::TokenizeResponse* response) {
+  return Start<TokenizeHandler>("InferenceService/Tokenize", context, request, response);
 }
 
-grpc::ServerUnaryReactor* HandleDetokenize(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                           const v1::DetokenizeRequest* request, v1::DetokenizeResponse* response) {
-  return StartCall<DetokenizeHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::Detokenize(grpc::CallbackServerContext* context,
+                                                       const v1::DetokenizeRequest* request,
+                                                       v1::DetokenizeResponse* response) {
+  return Start<DetokenizeHandler>("InferenceService/Detokenize", context, request, response);
 }
 
 }  // namespace gwq

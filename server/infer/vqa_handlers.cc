@@ -2,28 +2,25 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "server/common/handler.h"
-#include "server/infer/handlers.h"
+#include "server/infer/inference_service.h"
 #include "server/infer/vqa_run.h"
 
 namespace gwq {
 namespace {
 
-// What both shapes of the call do before the engine answers. `Base` is the handler's shape.
-template <class Base>
-class VqaCall : public Base {
+// What both shapes of the call do before the engine answers. `Shape` is the handler's.
+template <class Shape>
+class VqaCall : public InferCall<Shape> {
  public:
-  template <class... Arguments>
-  explicit VqaCall(const InferEnvironment& environment, Arguments&&... arguments)
-      : Base(environment.call, std::forward<Arguments>(arguments)...), infer_(environment) {}
+  using InferCall<Shape>::InferCall;
 
  protected:
   [[nodiscard]] virtual std::shared_ptr<GenerationSink> MakeSink(VqaOutcome outcome) = 0;
 
   void StartAnswer() {
-    absl::StatusOr<std::shared_ptr<VqaStart>> start = StartVqa(infer_, this->request(), this->principal());
+    absl::StatusOr<std::shared_ptr<VqaStart>> start = StartVqa(this->state_, this->request(), this->principal());
     if (!start.ok()) return this->End(start.status());
-    this->PostOn(infer_.images, [this, start = *std::move(start)] { Submit(*start); });
+    this->PostOn(this->state_.images, [this, start = *std::move(start)] { Submit(*start); });
   }
   void Cancelled() override {
     slot_.Cancel();
@@ -37,7 +34,7 @@ class VqaCall : public Base {
       return this->cancelled() ? absl::CancelledError("the caller went away or its deadline passed") : absl::OkStatus();
     };
     const absl::Status status = SubmitVqa(
-        infer_, start, MonotonicDeadline(infer_.clock, this->context().deadline()), check,
+        this->state_, start, MonotonicDeadline(this->state_.clock, this->context().deadline()), check,
         [this](VqaOutcome outcome) { return MakeSink(std::move(outcome)); }, slot_);
     // gRPC keeps the request until the call ends, and an answer may take long: its files need not wait with it.
     start.input.images.clear();
@@ -46,14 +43,12 @@ class VqaCall : public Base {
     if (!status.ok()) this->End(status);
   }
 
-  const InferEnvironment infer_;
   CancelSlot slot_;
 };
 
 class VqaHandler final : public VqaCall<ServerStreamHandler<v1::VqaRequest, v1::VqaChunk>> {
  public:
-  VqaHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context, const v1::VqaRequest* request)
-      : VqaCall(environment, "InferenceService/Vqa", context, request) {}
+  using VqaCall::VqaCall;
 
  private:
   class Sink final : public GenerationSink {
@@ -92,9 +87,7 @@ class VqaHandler final : public VqaCall<ServerStreamHandler<v1::VqaRequest, v1::
 
 class VqaOnceHandler final : public VqaCall<UnaryHandler<v1::VqaRequest, v1::VqaResponse>> {
  public:
-  VqaOnceHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                 const v1::VqaRequest* request, v1::VqaResponse* response)
-      : VqaCall(environment, "InferenceService/VqaOnce", context, request, response) {}
+  using VqaCall::VqaCall;
 
  private:
   // Collects on the engine's thread; the answer is bounded by the context.
@@ -132,46 +125,39 @@ class VqaOnceHandler final : public VqaCall<UnaryHandler<v1::VqaRequest, v1::Vqa
   }
 };
 
-class UploadImageHandler final : public BlockingHandler<v1::UploadImageRequest, v1::UploadedImage> {
+class UploadImageHandler final : public InferCall<BlockingHandler<v1::UploadImageRequest, v1::UploadedImage>> {
  public:
-  UploadImageHandler(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                     const v1::UploadImageRequest* request, v1::UploadedImage* response)
-      : BlockingHandler(environment.call, "InferenceService/UploadImage", context, request, response),
-        infer_(environment) {}
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
     const absl::StatusOr<ImageHeader> header =
-        ReadImageHeader(std::as_bytes(std::span(request().data())), infer_.image_limits);
-    if (!header.ok()) {
-      return absl::IsInvalidArgument(header.status()) ? InvalidField("data", MessageOf(header.status()))
-                                                      : header.status();
-    }
-    GWQ_ASSIGN_OR_RETURN(const Digest digest, infer_.image_store.Put(principal(), request().data()));
+        ReadImageHeader(std::as_bytes(std::span(request().data())), state_.image_limits);
+    if (!header.ok()) return AsField(header.status(), "data");
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, state_.image_store.Put(principal(), request().data()));
     response().set_sha256(digest.Hex());
     response().set_width(header->width);
     response().set_height(header->height);
     return absl::OkStatus();
   }
-
-  const InferEnvironment infer_;
 };
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::VqaChunk>* HandleVqa(const InferEnvironment& environment,
-                                                  grpc::CallbackServerContext* context, const v1::VqaRequest* request) {
-  return StartCall<VqaHandler>(environment, context, request);
+grpc::ServerWriteReactor<v1::VqaChunk>* InferenceService::Vqa(grpc::CallbackServerContext* context,
+                                                              const v1::VqaRequest* request) {
+  return Start<VqaHandler>("InferenceService/Vqa", context, request);
 }
 
-grpc::ServerUnaryReactor* HandleVqaOnce(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                        const v1::VqaRequest* request, v1::VqaResponse* response) {
-  return StartCall<VqaOnceHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::VqaOnce(grpc::CallbackServerContext* context, const v1::VqaRequest* request,
+                                                    v1::VqaResponse* response) {
+  return Start<VqaOnceHandler>("InferenceService/VqaOnce", context, request, response);
 }
 
-grpc::ServerUnaryReactor* HandleUploadImage(const InferEnvironment& environment, grpc::CallbackServerContext* context,
-                                            const v1::UploadImageRequest* request, v1::UploadedImage* response) {
-  return StartCall<UploadImageHandler>(environment, context, request, response);
+grpc::ServerUnaryReactor* InferenceService::UploadImage(grpc::CallbackServerContext* context,
+                                                        const v1::UploadImageRequest* request,
+                                                        v1::UploadedImage* response) {
+  return Start<UploadImageHandler>("InferenceService/UploadImage", context, request, response);
 }
 
 }  // namespace gwq

@@ -32,21 +32,16 @@ class Stopwatch {
 
 std::span<const std::byte> BytesOf(const ImageFile& file) { return std::as_bytes(std::span(file.bytes)); }
 
-// A fault of an image's bytes as one of its field.
-absl::Status OfImage(const absl::Status& status, size_t index) {
-  const std::string field = fmt::format("images[{}]", index);
-  if (status.code() != absl::StatusCode::kInvalidArgument) return Annotate(status, field);
-  return InvalidField(field, MessageOf(status));
-}
+std::string ImageField(size_t index) { return fmt::format("images[{}]", index); }
 
 absl::StatusOr<std::vector<PreparedImage>> PlanImages(const ServedModel& model, const ImageLimits& limits,
                                                       const std::vector<ImageFile>& files) {
   std::vector<PreparedImage> plans;
   for (size_t i = 0; i < files.size(); ++i) {
     const absl::StatusOr<ImageHeader> header = ReadImageHeader(BytesOf(files[i]), limits);
-    if (!header.ok()) return OfImage(header.status(), i);
+    if (!header.ok()) return AsField(header.status(), ImageField(i));
     absl::StatusOr<PreparedImage> plan = model.vision()->processor().Plan(header->width, header->height);
-    if (!plan.ok()) return OfImage(plan.status(), i);
+    if (!plan.ok()) return AsField(plan.status(), ImageField(i));
     plans.push_back(*std::move(plan));
   }
   return plans;
@@ -144,7 +139,7 @@ absl::Status EncodeAll(const ServedModel& model, const ImageLimits& limits, cons
     }
     GWQ_RETURN_IF_ERROR(check());
     const absl::Status status = EncodeOne(model, limits, input.images[i], plans[i], check, place, times);
-    if (!status.ok()) return OfImage(status, i);
+    if (!status.ok()) return AsField(status, ImageField(i));
     encoded[i] = place;
   }
   return check();

@@ -35,7 +35,7 @@ absl::Status ReadImages(const ServedModel& model, const v1::VqaRequest& request,
         break;
       case v1::ImageInput::kSha256: {
         const absl::StatusOr<Digest> digest = Digest::Parse(request.images(i).sha256());
-        if (!digest.ok()) return InvalidField(field + ".sha256", MessageOf(digest.status()));
+        if (!digest.ok()) return AsField(digest.status(), field + ".sha256");
         absl::StatusOr<std::shared_ptr<const std::string>> kept = store.Find(principal, *digest);
         if (!kept.ok()) return Annotate(kept.status(), field);
         file.kept = *std::move(kept);

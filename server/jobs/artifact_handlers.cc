@@ -18,20 +18,9 @@ using google::protobuf::Empty;
 constexpr uint64_t kPartBytes = uint64_t{1} << 20;
 constexpr int64_t kLeastHoldMillis = 1'000, kMostHoldMillis = 3'600'000;
 
-template <class Request, class Response>
-class ArtifactCall : public BlockingHandler<Request, Response> {
+class GetArtifactHandler final : public JobsCall<v1::GetArtifactRequest, v1::Artifact> {
  public:
-  ArtifactCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-               const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
-
- protected:
-  JobsState& state_;
-};
-
-class GetArtifactHandler final : public ArtifactCall<v1::GetArtifactRequest, v1::Artifact> {
- public:
-  using ArtifactCall::ArtifactCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -42,9 +31,9 @@ class GetArtifactHandler final : public ArtifactCall<v1::GetArtifactRequest, v1:
   }
 };
 
-class ListArtifactsHandler final : public ArtifactCall<v1::ListArtifactsRequest, v1::ListArtifactsResponse> {
+class ListArtifactsHandler final : public JobsCall<v1::ListArtifactsRequest, v1::ListArtifactsResponse> {
  public:
-  using ArtifactCall::ArtifactCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -57,9 +46,9 @@ class ListArtifactsHandler final : public ArtifactCall<v1::ListArtifactsRequest,
   }
 };
 
-class DeleteArtifactHandler final : public ArtifactCall<v1::DeleteArtifactRequest, Empty> {
+class DeleteArtifactHandler final : public JobsCall<v1::DeleteArtifactRequest, Empty> {
  public:
-  using ArtifactCall::ArtifactCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -68,9 +57,9 @@ class DeleteArtifactHandler final : public ArtifactCall<v1::DeleteArtifactReques
   }
 };
 
-class ResolveHandler final : public ArtifactCall<v1::ResolveRequest, v1::ResolveResponse> {
+class ResolveHandler final : public JobsCall<v1::ResolveRequest, v1::ResolveResponse> {
  public:
-  using ArtifactCall::ArtifactCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -105,25 +94,24 @@ class ResolveHandler final : public ArtifactCall<v1::ResolveRequest, v1::Resolve
   }
 };
 
-class ReleaseHoldHandler final : public ArtifactCall<v1::ReleaseHoldRequest, Empty> {
+class ReleaseHoldHandler final : public JobsCall<v1::ReleaseHoldRequest, Empty> {
  public:
-  using ArtifactCall::ArtifactCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
     const auto digest = Digest::Parse(request().digest());
-    if (!digest.ok()) return InvalidField("digest", MessageOf(digest.status()));
+    if (!digest.ok()) return AsField(digest.status(), "digest");
     return state_.catalogue.ReleaseHold(principal(), *digest, request().holder());
   }
 };
 
 // Streams [offset, end) of a blob, a part at a time.
 template <class Request>
-class BlobStream : public ServerStreamHandler<Request, v1::ReadBlobResponse> {
+class BlobStream : public WithState<JobsState&, ServerStreamHandler<Request, v1::ReadBlobResponse>> {
  public:
-  BlobStream(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-             const Request* request, JobsState& state)
-      : ServerStreamHandler<Request, v1::ReadBlobResponse>(environment, method, context, request), state_(state) {}
+  using Base = WithState<JobsState&, ServerStreamHandler<Request, v1::ReadBlobResponse>>;
+  using Base::Base;
 
  protected:
   void Stream(const Digest& digest, uint64_t total, uint64_t offset, uint64_t end) {
@@ -137,7 +125,7 @@ class BlobStream : public ServerStreamHandler<Request, v1::ReadBlobResponse> {
     GWQ_ASSIGN_OR_RETURN(const EntryName entry, ParseEntryName("name", name));
     return state_.catalogue.Find(this->principal(), entry.kind, entry.id);
   }
-  JobsState& state_;
+  using Base::state_;
 
  private:
   void Drained() final {
@@ -184,7 +172,7 @@ class ReadBlobHandler final : public BlobStream<v1::ReadBlobRequest> {
   }
   absl::Status Prepare() {
     const auto digest = Digest::Parse(request().sha256());
-    if (!digest.ok()) return InvalidField("sha256", MessageOf(digest.status()));
+    if (!digest.ok()) return AsField(digest.status(), "sha256");
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Named(request().name()));
     GWQ_ASSIGN_OR_RETURN(const auto blobs, state_.manifests.BlobsOf(state_.blobs, entry.manifest));
     // Otherwise a digest would tell what other principals have stored.
@@ -206,34 +194,32 @@ class ReadBlobHandler final : public BlobStream<v1::ReadBlobRequest> {
 
 grpc::ServerUnaryReactor* ArtifactService::GetArtifact(grpc::CallbackServerContext* context,
                                                        const v1::GetArtifactRequest* request, v1::Artifact* response) {
-  return StartCall<GetArtifactHandler>(environment_, "ArtifactService/GetArtifact", context, request, response, state_);
+  return Start<GetArtifactHandler>("ArtifactService/GetArtifact", context, request, response);
 }
 grpc::ServerUnaryReactor* ArtifactService::ListArtifacts(grpc::CallbackServerContext* context,
                                                          const v1::ListArtifactsRequest* request,
                                                          v1::ListArtifactsResponse* response) {
-  return StartCall<ListArtifactsHandler>(environment_, "ArtifactService/ListArtifacts", context, request, response,
-                                         state_);
+  return Start<ListArtifactsHandler>("ArtifactService/ListArtifacts", context, request, response);
 }
 grpc::ServerUnaryReactor* ArtifactService::DeleteArtifact(grpc::CallbackServerContext* context,
                                                           const v1::DeleteArtifactRequest* request, Empty* response) {
-  return StartCall<DeleteArtifactHandler>(environment_, "ArtifactService/DeleteArtifact", context, request, response,
-                                          state_);
+  return Start<DeleteArtifactHandler>("ArtifactService/DeleteArtifact", context, request, response);
 }
 grpc::ServerWriteReactor<v1::ReadBlobResponse>* ArtifactService::ReadManifest(grpc::CallbackServerContext* context,
                                                                               const v1::ReadManifestRequest* request) {
-  return StartCall<ReadManifestHandler>(blob_environment_, "ArtifactService/ReadManifest", context, request, state_);
+  return StartOn<ReadManifestHandler>(blob_environment_, "ArtifactService/ReadManifest", context, request);
 }
 grpc::ServerWriteReactor<v1::ReadBlobResponse>* ArtifactService::ReadBlob(grpc::CallbackServerContext* context,
                                                                           const v1::ReadBlobRequest* request) {
-  return StartCall<ReadBlobHandler>(blob_environment_, "ArtifactService/ReadBlob", context, request, state_);
+  return StartOn<ReadBlobHandler>(blob_environment_, "ArtifactService/ReadBlob", context, request);
 }
 grpc::ServerUnaryReactor* ArtifactService::Resolve(grpc::CallbackServerContext* context,
                                                    const v1::ResolveRequest* request, v1::ResolveResponse* response) {
-  return StartCall<ResolveHandler>(environment_, "ArtifactService/Resolve", context, request, response, state_);
+  return Start<ResolveHandler>("ArtifactService/Resolve", context, request, response);
 }
 grpc::ServerUnaryReactor* ArtifactService::ReleaseHold(grpc::CallbackServerContext* context,
                                                        const v1::ReleaseHoldRequest* request, Empty* response) {
-  return StartCall<ReleaseHoldHandler>(environment_, "ArtifactService/ReleaseHold", context, request, response, state_);
+  return Start<ReleaseHoldHandler>("ArtifactService/ReleaseHold", context, request, response);
 }
 
 }  // namespace gwq

@@ -11,11 +11,9 @@ namespace {
 using google::protobuf::Empty;
 
 template <class Request, class Response>
-class EvaluationCall : public BlockingHandler<Request, Response> {
+class EvaluationCall : public JobsCall<Request, Response> {
  public:
-  EvaluationCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                 const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+  using JobsCall<Request, Response>::JobsCall;
 
  protected:
   absl::StatusOr<CatalogueEntry> Find(const std::string& kind) {
@@ -31,7 +29,7 @@ class EvaluationCall : public BlockingHandler<Request, Response> {
     return state_.catalogue.ListEntries(this->principal(), kind, size, this->request().page_token());
   }
 
-  JobsState& state_;
+  using JobsCall<Request, Response>::state_;
 };
 
 class GetEvaluationHandler final : public EvaluationCall<v1::GetEvaluationRequest, v1::Evaluation> {
@@ -112,35 +110,30 @@ class DeleteDatasetHandler final : public EvaluationCall<v1::DeleteDatasetReques
 grpc::ServerUnaryReactor* EvaluationService::GetEvaluation(grpc::CallbackServerContext* context,
                                                            const v1::GetEvaluationRequest* request,
                                                            v1::Evaluation* response) {
-  return StartCall<GetEvaluationHandler>(environment_, "EvaluationService/GetEvaluation", context, request, response,
-                                         state_);
+  return Start<GetEvaluationHandler>("EvaluationService/GetEvaluation", context, request, response);
 }
 grpc::ServerUnaryReactor* EvaluationService::ListEvaluations(grpc::CallbackServerContext* context,
                                                              const v1::ListEvaluationsRequest* request,
                                                              v1::ListEvaluationsResponse* response) {
-  return StartCall<ListEvaluationsHandler>(environment_, "EvaluationService/ListEvaluations", context, request,
-                                           response, state_);
+  return Start<ListEvaluationsHandler>("EvaluationService/ListEvaluations", context, request, response);
 }
 grpc::ServerUnaryReactor* EvaluationService::DeleteEvaluation(grpc::CallbackServerContext* context,
                                                               const v1::DeleteEvaluationRequest* request,
                                                               Empty* response) {
-  return StartCall<DeleteEvaluationHandler>(environment_, "EvaluationService/DeleteEvaluation", context, request,
-                                            response, state_);
+  return Start<DeleteEvaluationHandler>("EvaluationService/DeleteEvaluation", context, request, response);
 }
 grpc::ServerUnaryReactor* EvaluationService::GetDataset(grpc::CallbackServerContext* context,
                                                         const v1::GetDatasetRequest* request, v1::Dataset* response) {
-  return StartCall<GetDatasetHandler>(environment_, "EvaluationService/GetDataset", context, request, response, state_);
+  return Start<GetDatasetHandler>("EvaluationService/GetDataset", context, request, response);
 }
 grpc::ServerUnaryReactor* EvaluationService::ListDatasets(grpc::CallbackServerContext* context,
                                                           const v1::ListDatasetsRequest* request,
                                                           v1::ListDatasetsResponse* response) {
-  return StartCall<ListDatasetsHandler>(environment_, "EvaluationService/ListDatasets", context, request, response,
-                                        state_);
+  return Start<ListDatasetsHandler>("EvaluationService/ListDatasets", context, request, response);
 }
 grpc::ServerUnaryReactor* EvaluationService::DeleteDataset(grpc::CallbackServerContext* context,
                                                            const v1::DeleteDatasetRequest* request, Empty* response) {
-  return StartCall<DeleteDatasetHandler>(environment_, "EvaluationService/DeleteDataset", context, request, response,
-                                         state_);
+  return Start<DeleteDatasetHandler>("EvaluationService/DeleteDataset", context, request, response);
 }
 
 }  // namespace gwq

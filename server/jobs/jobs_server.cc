@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "core/base/random_id.h"
 #include "core/base/status.h"
 #include "core/jobs/sqlite_store.h"
 #include "core/storage/local_blob_store.h"

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "core/base/status.h"
-#include "core/jobs/job_kinds.h"
+#include "core/jobs/kinds/job_kinds.h"
+#include "core/jobs/spec_texts.h"
 
 namespace gwq {
 namespace {
@@ -33,8 +34,7 @@ Job NewJob(const std::string& principal, std::string_view kind, std::string spec
 }
 
 absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job) {
-  const JobKind* const kind = FindJobKind(job.kind);
-  if (kind == nullptr) return absl::InternalError(fmt::format("'{}' is no kind of job", job.kind));
+  GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
   GWQ_ASSIGN_OR_RETURN(Plan plan, kind->plan(state.blobs, job.spec_json));
   if (plan.peak_memory_bytes > state.largest_device_bytes) {
     return absl::FailedPreconditionError(fmt::format(
@@ -49,7 +49,22 @@ absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
   GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
   GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state, job));
   job.memory_bytes = plan.peak_memory_bytes;
+  return EnqueuePlanned(state, std::move(job));
+}
+
+absl::StatusOr<Job> EnqueuePlanned(JobsState& state, Job job) {
+  GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
+  GWQ_ASSIGN_OR_RETURN(job.inputs, kind->inputs(job.spec_json));
+  GWQ_ASSIGN_OR_RETURN(SplitSpec split, SplitTexts(state.blobs, job.spec_json));
+  job.spec_json = std::move(split.spec_json);
+  job.texts = split.texts;
   return state.jobs.Enqueue(std::move(job));
+}
+
+Job WithTexts(const JobsState& state, Job job) {
+  auto whole = JoinTexts(state.blobs, job.spec_json, job.texts);
+  if (whole.ok()) job.spec_json = *std::move(whole);
+  return job;
 }
 
 }  // namespace gwq

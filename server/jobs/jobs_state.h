@@ -62,7 +62,13 @@ struct JobsState {
                          std::string request_id);
 // What the job will do. FAILED_PRECONDITION where no device could hold it.
 [[nodiscard]] absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job);
-// Plans the job and queues it. RESOURCE_EXHAUSTED where the disk is full.
+// Plans the job, stores its long texts and queues it; state.collection is held. RESOURCE_EXHAUSTED where the disk is
+// full.
 [[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
+// The same for a job whose memory_bytes is known.
+[[nodiscard]] absl::StatusOr<Job> EnqueuePlanned(JobsState& state, Job job);
+
+// The job with its whole spec. Texts that cannot be read stay cut: the job itself is still worth showing.
+[[nodiscard]] Job WithTexts(const JobsState& state, Job job);
 
 }  // namespace gwq

@@ -7,7 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/manifest/limits.h"
-#include "core/spec/job_specs.h"
+#include "core/storage/checkpoint.h"
 #include "server/jobs/upload_manifest.h"
 #include "server/jobs/worker_contacts.h"
 
@@ -166,11 +166,7 @@ absl::Status Maintenance::AddUploads(std::vector<Digest>& keep) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Digest>> Maintenance::Reachable() {
-  GWQ_ASSIGN_OR_RETURN(std::vector<Digest> manifests, state_.catalogue.ReachableManifests());
-  std::ranges::sort(manifests);
-  manifests.erase(std::unique(manifests.begin(), manifests.end()), manifests.end());
-  std::vector<Digest> keep;
+absl::Status Maintenance::AddManifests(const std::vector<Digest>& manifests, std::vector<Digest>& keep) {
   for (const Digest& digest : manifests) {
     const auto json = ReadBlob(state_.blobs, digest, kMaxManifestBytes);
     if (absl::IsNotFound(json.status())) continue;  // held by a server that outlived its deletion
@@ -180,20 +176,28 @@ absl::StatusOr<std::vector<Digest>> Maintenance::Reachable() {
     const std::vector<Digest> blobs = manifest.Blobs();
     keep.insert(keep.end(), blobs.begin(), blobs.end());
   }
-  return keep;
+  return absl::OkStatus();
+}
+
+absl::Status Maintenance::AddCheckpoints(const std::vector<Digest>& checkpoints, std::vector<Digest>& keep) {
+  for (const Digest& digest : checkpoints) {
+    GWQ_ASSIGN_OR_RETURN(const Checkpoint checkpoint, ReadCheckpoint(state_.blobs, digest));
+    keep.push_back(digest);
+    keep.insert(keep.end(), checkpoint.blobs.begin(), checkpoint.blobs.end());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> Maintenance::Collect() {
   MutexLock reachable(state_.collection);
   int64_t before = state_.clock.WallMillis() - periods_.grace_millis;
-  GWQ_ASSIGN_OR_RETURN(const std::vector<Job> live, state_.jobs.LiveJobs());
-  GWQ_ASSIGN_OR_RETURN(std::vector<Digest> keep, Reachable());
+  GWQ_ASSIGN_OR_RETURN(const CollectionRoots roots, state_.catalogue.Roots());
+  std::vector<Digest> keep = roots.blobs;
+  GWQ_RETURN_IF_ERROR(AddManifests(roots.manifests, keep));
+  GWQ_RETURN_IF_ERROR(AddCheckpoints(roots.checkpoints, keep));
   GWQ_RETURN_IF_ERROR(AddUploads(keep));
-  for (const Job& job : live) {
-    const std::vector<Digest> blobs = BlobsOfSpec(job.spec_json);
-    keep.insert(keep.end(), blobs.begin(), blobs.end());
-    // Its worker has written blobs since then that no manifest names yet.
-    if (job.state == JobState::kRunning) before = std::min(before, job.started_wall_millis - periods_.grace_millis);
+  if (roots.running_since_wall_millis.has_value()) {
+    before = std::min(before, *roots.running_since_wall_millis - periods_.grace_millis);
   }
   return state_.blobs.CollectGarbage(keep, before);
 }

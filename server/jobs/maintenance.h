@@ -47,7 +47,8 @@ class Maintenance {
   // A few of the jobs that ended longer ago than they are kept.
   void RemoveSomeJobs();
   void Report();
-  absl::StatusOr<std::vector<Digest>> Reachable();
+  absl::Status AddManifests(const std::vector<Digest>& manifests, std::vector<Digest>& keep);
+  absl::Status AddCheckpoints(const std::vector<Digest>& checkpoints, std::vector<Digest>& keep);
   absl::Status AddUploads(std::vector<Digest>& keep);
 
   JobsState& state_;

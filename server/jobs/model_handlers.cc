@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "core/base/status.h"
+#include "core/jobs/kinds/specs.h"
 #include "core/manifest/manifest.h"
-#include "core/spec/job_specs.h"
 #include "server/common/handler.h"
 #include "server/jobs/record_proto.h"
 #include "server/jobs/resource_names.h"
@@ -18,20 +18,9 @@ namespace {
 
 using google::protobuf::Empty;
 
-template <class Request, class Response>
-class ModelCall : public BlockingHandler<Request, Response> {
+class GetModelHandler final : public JobsCall<v1::GetModelRequest, v1::Model> {
  public:
-  ModelCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-            const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
-
- protected:
-  JobsState& state_;
-};
-
-class GetModel final : public ModelCall<v1::GetModelRequest, v1::Model> {
- public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -42,9 +31,9 @@ class GetModel final : public ModelCall<v1::GetModelRequest, v1::Model> {
   }
 };
 
-class ListModels final : public ModelCall<v1::ListModelsRequest, v1::ListModelsResponse> {
+class ListModelsHandler final : public JobsCall<v1::ListModelsRequest, v1::ListModelsResponse> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -57,9 +46,9 @@ class ListModels final : public ModelCall<v1::ListModelsRequest, v1::ListModelsR
   }
 };
 
-class DeleteModel final : public ModelCall<v1::DeleteModelRequest, Empty> {
+class DeleteModelHandler final : public JobsCall<v1::DeleteModelRequest, Empty> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -68,9 +57,9 @@ class DeleteModel final : public ModelCall<v1::DeleteModelRequest, Empty> {
   }
 };
 
-class CreateUpload final : public ModelCall<v1::CreateUploadRequest, v1::Upload> {
+class CreateUploadHandler final : public JobsCall<v1::CreateUploadRequest, v1::Upload> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -116,9 +105,9 @@ class CreateUpload final : public ModelCall<v1::CreateUploadRequest, v1::Upload>
   }
 };
 
-class GetUpload final : public ModelCall<v1::GetUploadRequest, v1::Upload> {
+class GetUploadHandler final : public JobsCall<v1::GetUploadRequest, v1::Upload> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -129,9 +118,9 @@ class GetUpload final : public ModelCall<v1::GetUploadRequest, v1::Upload> {
   }
 };
 
-class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::AddUploadFilesResponse> {
+class AddUploadFilesHandler final : public JobsCall<v1::AddUploadFilesRequest, v1::AddUploadFilesResponse> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -176,9 +165,9 @@ class AddUploadFiles final : public ModelCall<v1::AddUploadFilesRequest, v1::Add
   }
 };
 
-class ListMissingBlobs final : public ModelCall<v1::ListMissingBlobsRequest, v1::ListMissingBlobsResponse> {
+class ListMissingBlobsHandler final : public JobsCall<v1::ListMissingBlobsRequest, v1::ListMissingBlobsResponse> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -213,9 +202,9 @@ class ListMissingBlobs final : public ModelCall<v1::ListMissingBlobsRequest, v1:
   }
 };
 
-class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::longrunning::Operation> {
+class CommitUploadHandler final : public JobsCall<v1::CommitUploadRequest, google::longrunning::Operation> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -248,7 +237,7 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
     spec.model_id = product.id;
     spec.dataset = product.kind == "dataset";
     GWQ_ASSIGN_OR_RETURN(spec.manifest, PutBlob(state_.blobs, std::as_bytes(std::span(json))));
-    return PlanAndEnqueue(state_, NewJob(principal(), kImportKind, SpecJson(spec), KeyOf(id)));
+    return PlanAndEnqueue(state_, NewJob(principal(), ImportJob::kKind, spec.Json(), KeyOf(id)));
   }
 
   absl::Status CheckPresent(const UploadManifest& declared) {
@@ -269,9 +258,9 @@ class CommitUpload final : public ModelCall<v1::CommitUploadRequest, google::lon
   }
 };
 
-class DeleteUpload final : public ModelCall<v1::DeleteUploadRequest, Empty> {
+class DeleteUploadHandler final : public JobsCall<v1::DeleteUploadRequest, Empty> {
  public:
-  using ModelCall::ModelCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -284,51 +273,45 @@ class DeleteUpload final : public ModelCall<v1::DeleteUploadRequest, Empty> {
 
 }  // namespace
 
-template <class Handler, class Request, class Response>
-Handler* ModelService::Unary(std::string_view method, grpc::CallbackServerContext* context, const Request* request,
-                             Response* response) {
-  return StartCall<Handler>(environment_, method, context, request, response, state_);
-}
-
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* context,
                                                  const v1::GetModelRequest* request, v1::Model* response) {
-  return Unary<gwq::GetModel>("ModelService/GetModel", context, request, response);
+  return Start<GetModelHandler>("ModelService/GetModel", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
                                                    const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
-  return Unary<gwq::ListModels>("ModelService/ListModels", context, request, response);
+  return Start<ListModelsHandler>("ModelService/ListModels", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext* context,
                                                     const v1::DeleteModelRequest* request, Empty* response) {
-  return Unary<gwq::DeleteModel>("ModelService/DeleteModel", context, request, response);
+  return Start<DeleteModelHandler>("ModelService/DeleteModel", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::CreateUpload(grpc::CallbackServerContext* context,
                                                      const v1::CreateUploadRequest* request, v1::Upload* response) {
-  return Unary<gwq::CreateUpload>("ModelService/CreateUpload", context, request, response);
+  return Start<CreateUploadHandler>("ModelService/CreateUpload", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::GetUpload(grpc::CallbackServerContext* context,
                                                   const v1::GetUploadRequest* request, v1::Upload* response) {
-  return Unary<gwq::GetUpload>("ModelService/GetUpload", context, request, response);
+  return Start<GetUploadHandler>("ModelService/GetUpload", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::AddUploadFiles(grpc::CallbackServerContext* context,
                                                        const v1::AddUploadFilesRequest* request,
                                                        v1::AddUploadFilesResponse* response) {
-  return Unary<gwq::AddUploadFiles>("ModelService/AddUploadFiles", context, request, response);
+  return Start<AddUploadFilesHandler>("ModelService/AddUploadFiles", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::ListMissingBlobs(grpc::CallbackServerContext* context,
                                                          const v1::ListMissingBlobsRequest* request,
                                                          v1::ListMissingBlobsResponse* response) {
-  return Unary<gwq::ListMissingBlobs>("ModelService/ListMissingBlobs", context, request, response);
+  return Start<ListMissingBlobsHandler>("ModelService/ListMissingBlobs", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::CommitUpload(grpc::CallbackServerContext* context,
                                                      const v1::CommitUploadRequest* request,
                                                      google::longrunning::Operation* response) {
-  return Unary<gwq::CommitUpload>("ModelService/CommitUpload", context, request, response);
+  return Start<CommitUploadHandler>("ModelService/CommitUpload", context, request, response);
 }
 grpc::ServerUnaryReactor* ModelService::DeleteUpload(grpc::CallbackServerContext* context,
                                                      const v1::DeleteUploadRequest* request, Empty* response) {
-  return Unary<gwq::DeleteUpload>("ModelService/DeleteUpload", context, request, response);
+  return Start<DeleteUploadHandler>("ModelService/DeleteUpload", context, request, response);
 }
 
 }  // namespace gwq

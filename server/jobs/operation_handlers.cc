@@ -19,20 +19,9 @@ using google::protobuf::Empty;
 // What a WaitOperation without a timeout waits: the answer says that the operation is not done.
 constexpr int64_t kDefaultWaitMillis = 60'000, kMostWaitMillis = 3'600'000;
 
-template <class Request, class Response>
-class OperationCall : public BlockingHandler<Request, Response> {
+class GetOperationHandler final : public JobsCall<lro::GetOperationRequest, lro::Operation> {
  public:
-  OperationCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
-
- protected:
-  JobsState& state_;
-};
-
-class GetOperationHandler final : public OperationCall<lro::GetOperationRequest, lro::Operation> {
- public:
-  using OperationCall::OperationCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -43,9 +32,9 @@ class GetOperationHandler final : public OperationCall<lro::GetOperationRequest,
   }
 };
 
-class ListOperationsHandler final : public OperationCall<lro::ListOperationsRequest, lro::ListOperationsResponse> {
+class ListOperationsHandler final : public JobsCall<lro::ListOperationsRequest, lro::ListOperationsResponse> {
  public:
-  using OperationCall::OperationCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -58,9 +47,9 @@ class ListOperationsHandler final : public OperationCall<lro::ListOperationsRequ
   }
 };
 
-class CancelOperationHandler final : public OperationCall<lro::CancelOperationRequest, Empty> {
+class CancelOperationHandler final : public JobsCall<lro::CancelOperationRequest, Empty> {
  public:
-  using OperationCall::OperationCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -69,9 +58,9 @@ class CancelOperationHandler final : public OperationCall<lro::CancelOperationRe
   }
 };
 
-class DeleteOperationHandler final : public OperationCall<lro::DeleteOperationRequest, Empty> {
+class DeleteOperationHandler final : public JobsCall<lro::DeleteOperationRequest, Empty> {
  public:
-  using OperationCall::OperationCall;
+  using WithState::WithState;
 
  private:
   absl::Status Run() override {
@@ -83,12 +72,12 @@ class DeleteOperationHandler final : public OperationCall<lro::DeleteOperationRe
   }
 };
 
-class WaitOperationHandler final : public UnaryHandler<lro::WaitOperationRequest, lro::Operation> {
+class WaitOperationHandler final
+    : public WithState<JobsState&, UnaryHandler<lro::WaitOperationRequest, lro::Operation>> {
  public:
-  WaitOperationHandler(const CallEnvironment& environment, std::string_view method,
-                       grpc::CallbackServerContext* context, const lro::WaitOperationRequest* request,
-                       lro::Operation* response, JobsState& state)
-      : UnaryHandler(environment, method, context, request, response), state_(state), subscription_(state.watchers) {}
+  WaitOperationHandler(JobsState& state, const CallEnvironment& environment, std::string_view method,
+                       ServerContext* context, const lro::WaitOperationRequest* request, lro::Operation* response)
+      : WithState(state, environment, method, context, request, response), subscription_(state.watchers) {}
   ~WaitOperationHandler() override { state_.timers.Cancel(timer_); }
 
  private:
@@ -118,7 +107,6 @@ class WaitOperationHandler final : public UnaryHandler<lro::WaitOperationRequest
     End(absl::OkStatus());
   }
 
-  JobsState& state_;
   JobSubscription subscription_;
   std::string id_;
   uint64_t timer_ = 0;
@@ -130,30 +118,27 @@ class WaitOperationHandler final : public UnaryHandler<lro::WaitOperationRequest
 grpc::ServerUnaryReactor* OperationService::ListOperations(grpc::CallbackServerContext* context,
                                                            const lro::ListOperationsRequest* request,
                                                            lro::ListOperationsResponse* response) {
-  return StartCall<ListOperationsHandler>(environment_, "Operations/ListOperations", context, request, response,
-                                          state_);
+  return Start<ListOperationsHandler>("Operations/ListOperations", context, request, response);
 }
 grpc::ServerUnaryReactor* OperationService::GetOperation(grpc::CallbackServerContext* context,
                                                          const lro::GetOperationRequest* request,
                                                          lro::Operation* response) {
-  return StartCall<GetOperationHandler>(environment_, "Operations/GetOperation", context, request, response, state_);
+  return Start<GetOperationHandler>("Operations/GetOperation", context, request, response);
 }
 grpc::ServerUnaryReactor* OperationService::DeleteOperation(grpc::CallbackServerContext* context,
                                                             const lro::DeleteOperationRequest* request,
                                                             Empty* response) {
-  return StartCall<DeleteOperationHandler>(environment_, "Operations/DeleteOperation", context, request, response,
-                                           state_);
+  return Start<DeleteOperationHandler>("Operations/DeleteOperation", context, request, response);
 }
 grpc::ServerUnaryReactor* OperationService::CancelOperation(grpc::CallbackServerContext* context,
                                                             const lro::CancelOperationRequest* request,
                                                             Empty* response) {
-  return StartCall<CancelOperationHandler>(environment_, "Operations/CancelOperation", context, request, response,
-                                           state_);
+  return Start<CancelOperationHandler>("Operations/CancelOperation", context, request, response);
 }
 grpc::ServerUnaryReactor* OperationService::WaitOperation(grpc::CallbackServerContext* context,
                                                           const lro::WaitOperationRequest* request,
                                                           lro::Operation* response) {
-  return StartCall<WaitOperationHandler>(environment_, "Operations/WaitOperation", context, request, response, state_);
+  return Start<WaitOperationHandler>("Operations/WaitOperation", context, request, response);
 }
 
 }  // namespace gwq

@@ -13,12 +13,9 @@
 namespace gwq {
 
 [[nodiscard]] bool IsLive(JobState state);
-// Without a spec where the record has none.
+// With the spec as the record has it: long texts are cut (core/jobs/spec_texts.h). Without one if this version cannot
+// read it.
 [[nodiscard]] v1::Job JobToProto(const Job& job);
-// The same with the texts of its spec that have more than 1 KiB cut, a "…" behind them: for lists, watches and
-// operations.
-[[nodiscard]] v1::Job JobSummary(Job job);
-void CopySpec(const v1::Job& from, v1::Job& to);
 [[nodiscard]] v1::Model ModelToProto(const CatalogueEntry& entry);
 [[nodiscard]] v1::Artifact ArtifactToProto(const CatalogueEntry& entry);
 [[nodiscard]] v1::Dataset DatasetToProto(const CatalogueEntry& entry);

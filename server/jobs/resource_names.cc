@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/base/status.h"
-#include "core/spec/job_specs.h"
+#include "core/jobs/records.h"
 
 namespace gwq {
 

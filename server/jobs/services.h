@@ -7,6 +7,7 @@
 #include "gwq/v1/jobs.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"
 #include "gwq/v1/worker.grpc.pb.h"
+#include "server/common/handler.h"
 #include "server/jobs/jobs_state.h"
 
 namespace gwq {
@@ -14,16 +15,17 @@ namespace gwq {
 using ServerContext = grpc::CallbackServerContext;
 using UnaryReactor = grpc::ServerUnaryReactor;
 
-class ModelService final : public v1::ModelService::CallbackService {
+// What most handlers derive from: one blocking function, `state_`, `request()`, `response()`.
+template <class Request, class Response>
+using JobsCall = WithState<JobsState&, BlockingHandler<Request, Response>>;
+
+class ModelService final : public v1::ModelService::CallbackService, private CallStarter<JobsState&> {
  public:
   // `blob_environment` runs what moves bytes, so that uploads never keep other calls waiting for a thread.
   ModelService(const CallEnvironment& environment, const CallEnvironment& blob_environment, JobsState& state)
-      : environment_(environment), blob_environment_(blob_environment), state_(state) {}
+      : CallStarter(environment, state), blob_environment_(blob_environment) {}
 
  private:
-  template <class Handler, class Request, class Response>
-  Handler* Unary(std::string_view method, ServerContext* context, const Request* request, Response* response);
-
   UnaryReactor* GetModel(ServerContext*, const v1::GetModelRequest*, v1::Model*) override;
   UnaryReactor* ListModels(ServerContext*, const v1::ListModelsRequest*, v1::ListModelsResponse*) override;
   UnaryReactor* DeleteModel(ServerContext*, const v1::DeleteModelRequest*, google::protobuf::Empty*) override;
@@ -36,15 +38,13 @@ class ModelService final : public v1::ModelService::CallbackService {
   UnaryReactor* CommitUpload(ServerContext*, const v1::CommitUploadRequest*, google::longrunning::Operation*) override;
   UnaryReactor* DeleteUpload(ServerContext*, const v1::DeleteUploadRequest*, google::protobuf::Empty*) override;
 
-  const CallEnvironment environment_;
   const CallEnvironment blob_environment_;
-  JobsState& state_;
 };
 
-class ArtifactService final : public v1::ArtifactService::CallbackService {
+class ArtifactService final : public v1::ArtifactService::CallbackService, private CallStarter<JobsState&> {
  public:
   ArtifactService(const CallEnvironment& environment, const CallEnvironment& blob_environment, JobsState& state)
-      : environment_(environment), blob_environment_(blob_environment), state_(state) {}
+      : CallStarter(environment, state), blob_environment_(blob_environment) {}
 
  private:
   UnaryReactor* GetArtifact(ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
@@ -55,14 +55,12 @@ class ArtifactService final : public v1::ArtifactService::CallbackService {
   UnaryReactor* Resolve(ServerContext*, const v1::ResolveRequest*, v1::ResolveResponse*) override;
   UnaryReactor* ReleaseHold(ServerContext*, const v1::ReleaseHoldRequest*, google::protobuf::Empty*) override;
 
-  const CallEnvironment environment_;
   const CallEnvironment blob_environment_;
-  JobsState& state_;
 };
 
-class JobService final : public v1::JobService::CallbackService {
+class JobService final : public v1::JobService::CallbackService, private CallStarter<JobsState&> {
  public:
-  JobService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+  JobService(const CallEnvironment& environment, JobsState& state) : CallStarter(environment, state) {}
 
  private:
   UnaryReactor* CreateJob(ServerContext*, const v1::CreateJobRequest*, v1::CreateJobResponse*) override;
@@ -71,14 +69,11 @@ class JobService final : public v1::JobService::CallbackService {
   UnaryReactor* CancelJob(ServerContext*, const v1::CancelJobRequest*, v1::Job*) override;
   grpc::ServerWriteReactor<v1::Job>* WatchJob(ServerContext*, const v1::WatchJobRequest*) override;
   grpc::ServerWriteReactor<v1::JobLogLine>* ReadJobLogs(ServerContext*, const v1::ReadJobLogsRequest*) override;
-
-  const CallEnvironment environment_;
-  JobsState& state_;
 };
 
-class EvaluationService final : public v1::EvaluationService::CallbackService {
+class EvaluationService final : public v1::EvaluationService::CallbackService, private CallStarter<JobsState&> {
  public:
-  EvaluationService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+  EvaluationService(const CallEnvironment& environment, JobsState& state) : CallStarter(environment, state) {}
 
  private:
   UnaryReactor* GetEvaluation(ServerContext*, const v1::GetEvaluationRequest*, v1::Evaluation*) override;
@@ -88,14 +83,12 @@ class EvaluationService final : public v1::EvaluationService::CallbackService {
   UnaryReactor* GetDataset(ServerContext*, const v1::GetDatasetRequest*, v1::Dataset*) override;
   UnaryReactor* ListDatasets(ServerContext*, const v1::ListDatasetsRequest*, v1::ListDatasetsResponse*) override;
   UnaryReactor* DeleteDataset(ServerContext*, const v1::DeleteDatasetRequest*, google::protobuf::Empty*) override;
-
-  const CallEnvironment environment_;
-  JobsState& state_;
 };
 
-class OperationService final : public google::longrunning::Operations::CallbackService {
+class OperationService final : public google::longrunning::Operations::CallbackService,
+                               private CallStarter<JobsState&> {
  public:
-  OperationService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+  OperationService(const CallEnvironment& environment, JobsState& state) : CallStarter(environment, state) {}
 
  private:
   UnaryReactor* ListOperations(ServerContext*, const google::longrunning::ListOperationsRequest*,
@@ -108,23 +101,18 @@ class OperationService final : public google::longrunning::Operations::CallbackS
                                 google::protobuf::Empty*) override;
   UnaryReactor* WaitOperation(ServerContext*, const google::longrunning::WaitOperationRequest*,
                               google::longrunning::Operation*) override;
-
-  const CallEnvironment environment_;
-  JobsState& state_;
 };
 
-class WorkerService final : public v1::WorkerService::CallbackService {
+class WorkerService final : public v1::WorkerService::CallbackService, private CallStarter<JobsState&> {
  public:
-  WorkerService(const CallEnvironment& environment, JobsState& state) : environment_(environment), state_(state) {}
+  WorkerService(const CallEnvironment& environment, JobsState& state) : CallStarter(environment, state) {}
 
  private:
   UnaryReactor* Acquire(ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse*) override;
   UnaryReactor* Heartbeat(ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override;
+  UnaryReactor* SaveCheckpoint(ServerContext*, const v1::SaveCheckpointRequest*, v1::SaveCheckpointResponse*) override;
   UnaryReactor* Commit(ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override;
   UnaryReactor* Fail(ServerContext*, const v1::FailRequest*, v1::FailResponse*) override;
-
-  const CallEnvironment environment_;
-  JobsState& state_;
 };
 
 }  // namespace gwq

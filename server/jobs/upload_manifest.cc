@@ -11,7 +11,6 @@
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/manifest/limits.h"
-#include "core/spec/job_specs.h"
 
 namespace gwq {
 namespace {
@@ -19,8 +18,7 @@ namespace {
 constexpr JsonLimits kPageLimits{.max_bytes = size_t{300} << 20};
 
 absl::Status CheckDigest(const std::string& field, const std::string& hex) {
-  const auto digest = Digest::Parse(hex);
-  return digest.ok() ? absl::OkStatus() : InvalidField(field, MessageOf(digest.status()));
+  return AsField(Digest::Parse(hex).status(), field);
 }
 
 // A whole small file is judged as the manifest would judge it; only the field's name is ours.

@@ -1,5 +1,4 @@
 // Streams that follow a job: its states and its log.
-#include <optional>
 #include <utility>
 
 #include "core/base/status.h"
@@ -15,19 +14,17 @@ namespace {
 constexpr int kLinesAtOnce = 200;
 
 template <class Request, class Response>
-class FollowHandler : public ServerStreamHandler<Request, Response> {
+class FollowHandler : public WithState<JobsState&, ServerStreamHandler<Request, Response>> {
  public:
-  FollowHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                const Request* request, JobsState& state)
-      : ServerStreamHandler<Request, Response>(environment, method, context, request),
-        state_(state),
-        subscription_(state.watchers) {}
+  using Base = WithState<JobsState&, ServerStreamHandler<Request, Response>>;
+  FollowHandler(JobsState& state, const CallEnvironment& environment, std::string_view method, ServerContext* context,
+                const Request* request)
+      : Base(state, environment, method, context, request), subscription_(state.watchers) {}
 
  protected:
   // Sends what is new; ends the call after the job's last word. Not called while messages wait.
-  // `job` has no spec.
   virtual void SendNew(const Job& job) = 0;
-  JobsState& state_;
+  using Base::state_;
   std::string id_;
 
  private:
@@ -45,7 +42,7 @@ class FollowHandler : public ServerStreamHandler<Request, Response> {
   void Update() {
     MutexLock lock(update_mutex_);
     if (this->ended() || this->queued() > 0) return;
-    const auto job = state_.jobs.GetState(this->principal(), id_);
+    const auto job = state_.jobs.Get(this->principal(), id_);
     if (!job.ok()) return this->End(job.status());
     SendNew(*job);
   }
@@ -61,30 +58,19 @@ class WatchJobHandler final : public FollowHandler<v1::WatchJobRequest, v1::Job>
  private:
   void SendNew(const Job& job) override {
     if (job.version != sent_) {
-      if (const absl::Status read = ReadSpec(); !read.ok()) return End(read);
       sent_ = job.version;
-      v1::Job update = JobToProto(job);
-      CopySpec(*spec_, update);
-      Send(std::move(update));
+      Send(JobToProto(job));
     }
     if (!IsLive(job.state)) End(absl::OkStatus());
   }
-  // Once: it never changes, and can be long.
-  absl::Status ReadSpec() {
-    if (spec_.has_value()) return absl::OkStatus();
-    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.Get(principal(), id_));
-    spec_ = JobSummary(job);
-    return absl::OkStatus();
-  }
   uint64_t sent_ = 0;
-  std::optional<v1::Job> spec_;
 };
 
 class ReadJobLogsHandler final : public FollowHandler<v1::ReadJobLogsRequest, v1::JobLogLine> {
  public:
-  ReadJobLogsHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                     const v1::ReadJobLogsRequest* request, JobsState& state)
-      : FollowHandler(environment, method, context, request, state), next_(request->first_index()) {}
+  ReadJobLogsHandler(JobsState& state, const CallEnvironment& environment, std::string_view method,
+                     ServerContext* context, const v1::ReadJobLogsRequest* request)
+      : FollowHandler(state, environment, method, context, request), next_(request->first_index()) {}
 
  private:
   // `job` was read before the lines: when it had ended, they are all.
@@ -109,11 +95,11 @@ class ReadJobLogsHandler final : public FollowHandler<v1::ReadJobLogsRequest, v1
 
 grpc::ServerWriteReactor<v1::Job>* JobService::WatchJob(grpc::CallbackServerContext* context,
                                                         const v1::WatchJobRequest* request) {
-  return StartCall<WatchJobHandler>(environment_, "JobService/WatchJob", context, request, state_);
+  return Start<WatchJobHandler>("JobService/WatchJob", context, request);
 }
 grpc::ServerWriteReactor<v1::JobLogLine>* JobService::ReadJobLogs(grpc::CallbackServerContext* context,
                                                                   const v1::ReadJobLogsRequest* request) {
-  return StartCall<ReadJobLogsHandler>(environment_, "JobService/ReadJobLogs", context, request, state_);
+  return Start<ReadJobLogsHandler>("JobService/ReadJobLogs", context, request);
 }
 
 }  // namespace gwq

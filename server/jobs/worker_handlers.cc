@@ -5,9 +5,10 @@
 #include <atomic>
 
 #include "core/base/status.h"
+#include "core/jobs/kinds/job_kinds.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
-#include "core/spec/job_specs.h"
+#include "core/storage/checkpoint.h"
 #include "server/common/handler.h"
 #include "server/jobs/job_subscription.h"
 #include "server/jobs/lease_table.h"
@@ -30,16 +31,23 @@ absl::Status Admit(const JobsState& state, const std::string& principal) {
 // A job's name in this service is its id with or without "jobs/".
 std::string JobId(const std::string& name) { return name.starts_with("jobs/") ? name.substr(5) : name; }
 
+// Nothing is named whose blobs are not all there.
+absl::Status CheckStored(std::string_view field, BlobStore& store, const std::vector<Digest>& blobs) {
+  for (const Digest& blob : blobs) {
+    const absl::Status stored = store.Stat(blob).status();
+    if (!stored.ok()) return InvalidField(field, fmt::format("it names {}: {}", blob.Hex(), MessageOf(stored)));
+  }
+  return absl::OkStatus();
+}
+
 template <class Request, class Response>
-class WorkerCall : public BlockingHandler<Request, Response> {
+class WorkerCall : public JobsCall<Request, Response> {
  public:
-  WorkerCall(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-             const Request* request, Response* response, JobsState& state)
-      : BlockingHandler<Request, Response>(environment, method, context, request, response), state_(state) {}
+  using JobsCall<Request, Response>::JobsCall;
 
  protected:
   [[nodiscard]] virtual absl::Status Act() = 0;
-  JobsState& state_;
+  using JobsCall<Request, Response>::state_;
 
  private:
   absl::Status Run() final {
@@ -48,12 +56,11 @@ class WorkerCall : public BlockingHandler<Request, Response> {
   }
 };
 
-class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::AcquireResponse> {
+class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::AcquireRequest, v1::AcquireResponse>> {
  public:
-  AcquireHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                 const v1::AcquireRequest* request, v1::AcquireResponse* response, JobsState& state)
-      : UnaryHandler(environment, method, context, request, response),
-        state_(state),
+  AcquireHandler(JobsState& state, const CallEnvironment& environment, std::string_view method, ServerContext* context,
+                 const v1::AcquireRequest* request, v1::AcquireResponse* response)
+      : WithState(state, environment, method, context, request, response),
         worker_(request->worker()),
         memory_bytes_(request->memory_bytes()),
         subscription_(state.watchers) {
@@ -95,6 +102,8 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     response().set_fencing_token(lease->fencing_token);
     response().set_ttl_millis(lease->ttl_millis);
     response().set_attempt(lease->job.attempt);
+    if (lease->job.texts.has_value()) response().set_texts_sha256(lease->job.texts->Hex());
+    if (lease->job.checkpoint.has_value()) response().set_checkpoint_sha256(lease->job.checkpoint->Hex());
     Leave();
     End(absl::OkStatus());
   }
@@ -106,7 +115,6 @@ class AcquireHandler final : public UnaryHandler<v1::AcquireRequest, v1::Acquire
     state_.watchers.Notify("");
   }
 
-  JobsState& state_;
   // Copies: the timer may hold the handler a little longer than gRPC holds the request.
   const std::string worker_;
   const uint64_t memory_bytes_;
@@ -131,6 +139,25 @@ class HeartbeatHandler final : public WorkerCall<v1::HeartbeatRequest, v1::Heart
   }
 };
 
+class SaveCheckpointHandler final : public WorkerCall<v1::SaveCheckpointRequest, v1::SaveCheckpointResponse> {
+ public:
+  using WorkerCall::WorkerCall;
+
+ private:
+  absl::Status Act() override {
+    const auto digest = Digest::Parse(request().checkpoint_sha256());
+    if (!digest.ok()) return AsField(digest.status(), "checkpoint_sha256");
+    MutexLock reachable(state_.collection);
+    const auto checkpoint = ReadCheckpoint(state_.blobs, *digest);
+    if (absl::IsDataLoss(checkpoint.status())) {
+      return InvalidField("checkpoint_sha256", MessageOf(checkpoint.status()));
+    }
+    GWQ_RETURN_IF_ERROR(checkpoint.status());
+    GWQ_RETURN_IF_ERROR(CheckStored("checkpoint_sha256", state_.blobs, checkpoint->blobs));
+    return state_.jobs.SaveCheckpoint(JobId(request().job()), request().fencing_token(), *digest);
+  }
+};
+
 class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitResponse> {
  public:
   using WorkerCall::WorkerCall;
@@ -139,22 +166,24 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
   absl::Status Act() override {
     const std::string id = JobId(request().job());
     Publication publication;
-    // A commit that is told again finds no live job; the store knows whether it was this one.
     MutexLock reachable(state_.collection);
-    GWQ_ASSIGN_OR_RETURN(const std::vector<Job> live, state_.jobs.LiveJobs());
-    const auto job = std::ranges::find(live, id, &Job::id);
-    if (job != live.end()) {
+    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
+    if (job.ok()) {
       GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, EntryOf(*job));
       publication.result_json = ResultJson(entry);
       publication.entry = entry;
+    } else if (!absl::IsAborted(job.status())) {
+      return job.status();
     }
+    // A commit that is told again finds its lease over; the store knows whether it was this one.
     GWQ_RETURN_IF_ERROR(state_.jobs.Commit(id, request().fencing_token(), publication));
     state_.leases.Drop(id);
     return absl::OkStatus();
   }
 
   absl::StatusOr<CatalogueEntry> EntryOf(const Job& job) {
-    GWQ_ASSIGN_OR_RETURN(const JobProduct product, ProductOf(job.kind, job.spec_json));
+    GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
+    GWQ_ASSIGN_OR_RETURN(const JobProduct product, kind->product(job.spec_json));
     if (request().kind() != product.kind) {
       return InvalidField("kind", fmt::format("'{}' is not what a {} job makes", request().kind(), job.kind));
     }
@@ -162,9 +191,9 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
     entry.kind = product.kind;
     entry.name = product.id;
     const auto manifest = Digest::Parse(request().manifest_sha256());
-    if (!manifest.ok()) return InvalidField("manifest_sha256", MessageOf(manifest.status()));
+    if (!manifest.ok()) return AsField(manifest.status(), "manifest_sha256");
     entry.manifest = *manifest;
-    GWQ_RETURN_IF_ERROR(CheckStored(entry.manifest));
+    GWQ_RETURN_IF_ERROR(CheckManifestStored(entry.manifest));
     if (!request().source_sha256().empty()) {
       GWQ_ASSIGN_OR_RETURN(entry.source, Digest::Parse(request().source_sha256()));
     }
@@ -175,16 +204,10 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
     return entry;
   }
 
-  // Nothing is named whose blobs are not all there.
-  absl::Status CheckStored(const Digest& digest) {
+  absl::Status CheckManifestStored(const Digest& digest) {
     GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(state_.blobs, digest, kMaxManifestBytes));
     GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
-    for (const Digest& blob : manifest.Blobs()) {
-      const absl::Status stored = state_.blobs.Stat(blob).status();
-      if (!stored.ok())
-        return InvalidField("manifest_sha256", fmt::format("it names {}: {}", blob.Hex(), MessageOf(stored)));
-    }
-    return absl::OkStatus();
+    return CheckStored("manifest_sha256", state_.blobs, manifest.Blobs());
   }
 };
 
@@ -210,20 +233,25 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
 
 grpc::ServerUnaryReactor* WorkerService::Acquire(grpc::CallbackServerContext* context,
                                                  const v1::AcquireRequest* request, v1::AcquireResponse* response) {
-  return StartCall<AcquireHandler>(environment_, "WorkerService/Acquire", context, request, response, state_);
+  return Start<AcquireHandler>("WorkerService/Acquire", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* context,
                                                    const v1::HeartbeatRequest* request,
                                                    v1::HeartbeatResponse* response) {
-  return StartCall<HeartbeatHandler>(environment_, "WorkerService/Heartbeat", context, request, response, state_);
+  return Start<HeartbeatHandler>("WorkerService/Heartbeat", context, request, response);
+}
+grpc::ServerUnaryReactor* WorkerService::SaveCheckpoint(grpc::CallbackServerContext* context,
+                                                        const v1::SaveCheckpointRequest* request,
+                                                        v1::SaveCheckpointResponse* response) {
+  return Start<SaveCheckpointHandler>("WorkerService/SaveCheckpoint", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Commit(grpc::CallbackServerContext* context, const v1::CommitRequest* request,
                                                 v1::CommitResponse* response) {
-  return StartCall<CommitHandler>(environment_, "WorkerService/Commit", context, request, response, state_);
+  return Start<CommitHandler>("WorkerService/Commit", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Fail(grpc::CallbackServerContext* context, const v1::FailRequest* request,
                                               v1::FailResponse* response) {
-  return StartCall<FailHandler>(environment_, "WorkerService/Fail", context, request, response, state_);
+  return Start<FailHandler>("WorkerService/Fail", context, request, response);
 }
 
 }  // namespace gwq

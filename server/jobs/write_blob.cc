@@ -16,12 +16,12 @@ constexpr uint64_t kSyncEvery = uint64_t{8} << 20;
 constexpr size_t kMaxPart = size_t{2} << 20;
 constexpr int64_t kBusyRetryMillis = 200;
 
-class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, v1::WriteBlobResponse> {
+class WriteBlobHandler final
+    : public WithState<JobsState&, ClientStreamHandler<v1::WriteBlobRequest, v1::WriteBlobResponse>> {
  public:
-  WriteBlobHandler(const CallEnvironment& environment, std::string_view method, grpc::CallbackServerContext* context,
-                   v1::WriteBlobResponse* response, JobsState& state)
-      : ClientStreamHandler(environment, method, context, response),
-        state_(state),
+  WriteBlobHandler(JobsState& state, const CallEnvironment& environment, std::string_view method,
+                   ServerContext* context, v1::WriteBlobResponse* response)
+      : WithState(state, environment, method, context, response),
         received_(environment.metrics.Counter("gwq_upload_received_bytes_total", "Bytes of blobs received.")) {}
 
  private:
@@ -61,7 +61,7 @@ class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, 
     begun_ = true;
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("upload", "uploads", message.upload()));
     const auto digest = Digest::Parse(message.sha256());
-    if (!digest.ok()) return InvalidField("sha256", MessageOf(digest.status()));
+    if (!digest.ok()) return AsField(digest.status(), "sha256");
     digest_ = *digest;
     GWQ_ASSIGN_OR_RETURN(const auto upload, state_.uploads.Of(state_.catalogue, principal(), id));
     const auto declared = upload->blobs.find(digest_);
@@ -114,7 +114,6 @@ class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, 
     return absl::OkStatus();
   }
 
-  JobsState& state_;
   prometheus::Counter& received_;
   bool begun_ = false;
   bool present_ = false;
@@ -128,7 +127,7 @@ class WriteBlobHandler final : public ClientStreamHandler<v1::WriteBlobRequest, 
 
 grpc::ServerReadReactor<v1::WriteBlobRequest>* ModelService::WriteBlob(grpc::CallbackServerContext* context,
                                                                        v1::WriteBlobResponse* response) {
-  return StartCall<WriteBlobHandler>(blob_environment_, "ModelService/WriteBlob", context, response, state_);
+  return StartOn<WriteBlobHandler>(blob_environment_, "ModelService/WriteBlob", context, response);
 }
 
 }  // namespace gwq

@@ -3,12 +3,13 @@
 #include <grpcpp/create_channel.h>
 
 #include <chrono>
+#include <thread>
 
 namespace gwq {
 namespace {
 
 constexpr int64_t kCallMillis = 10'000;
-// Past this the manifest's check on the other side is not the cause.
+// Past this the check of a manifest or a checkpoint on the other side is not the cause.
 constexpr int64_t kCommitMillis = 120'000;
 
 absl::Status FromGrpc(const grpc::Status& status) {
@@ -44,6 +45,13 @@ absl::StatusOr<v1::HeartbeatResponse> JobsClient::Heartbeat(const v1::HeartbeatR
   return response;
 }
 
+absl::Status JobsClient::SaveCheckpoint(const v1::SaveCheckpointRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCommitMillis);
+  v1::SaveCheckpointResponse response;
+  return FromGrpc(stub_->SaveCheckpoint(&context, request, &response));
+}
+
 absl::Status JobsClient::Commit(const v1::CommitRequest& request) {
   grpc::ClientContext context;
   Prepare(context, kCommitMillis);
@@ -56,6 +64,16 @@ absl::Status JobsClient::Fail(const v1::FailRequest& request) {
   Prepare(context, kCallMillis);
   v1::FailResponse response;
   return FromGrpc(stub_->Fail(&context, request, &response));
+}
+
+absl::Status UntilAnswered(const std::function<absl::Status()>& call) {
+  for (;;) {
+    absl::Status answer = call();
+    const bool passes =
+        absl::IsUnavailable(answer) || absl::IsDeadlineExceeded(answer) || absl::IsResourceExhausted(answer);
+    if (!passes) return answer;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
 }
 
 }  // namespace gwq

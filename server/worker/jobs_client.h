@@ -1,6 +1,7 @@
 // A worker's side of WorkerService.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,7 @@ class JobsClient {
 
   [[nodiscard]] absl::StatusOr<v1::AcquireResponse> Acquire(const v1::AcquireRequest& request);
   [[nodiscard]] absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
+  [[nodiscard]] absl::Status SaveCheckpoint(const v1::SaveCheckpointRequest& request);
   [[nodiscard]] absl::Status Commit(const v1::CommitRequest& request);
   [[nodiscard]] absl::Status Fail(const v1::FailRequest& request);
 
@@ -26,5 +28,9 @@ class JobsClient {
   const std::string token_;
   const std::unique_ptr<v1::WorkerService::Stub> stub_;
 };
+
+// Calls `call` until it answers something that does not pass by itself, as it does while the service restarts or is
+// busy.
+[[nodiscard]] absl::Status UntilAnswered(const std::function<absl::Status()>& call);
 
 }  // namespace gwq

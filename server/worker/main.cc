@@ -2,4 +2,4 @@
 // its commit.
 #include "server/worker/worker_program.h"
 
-int main(int argc, char** argv) { return gwq::RunWorkerProgram(argc, argv, gwq::LocalFileSystem()); }
+int main(int argc, char** argv) { return gwq::RunWorkerProgram(argc, argv, gwq::LocalFileSystem(), gwq::JobRunners()); }

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
+#include <optional>
 
 #include "core/base/status.h"
 #include "core/io/json.h"
-#include "core/jobs/job_kinds.h"
+#include "core/jobs/kinds/job_kinds.h"
+#include "core/jobs/spec_texts.h"
+#include "server/worker/lease_checkpoints.h"
 #include "server/worker/lease_session.h"
 
 namespace gwq {
@@ -43,11 +45,6 @@ v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& sta
   return request;
 }
 
-// What may pass: the service restarts or is busy.
-bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
-}
-
 }  // namespace
 
 WorkerLoop::WorkerLoop(WorkerIdentity identity, JobsClient& client, BlobStore& blobs,
@@ -76,11 +73,7 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
   log_.Write(LogLevel::kInfo, "job_started",
              {{"job", lease.job()}, {"kind", lease.kind()}, {"attempt", lease.attempt()}});
   LeaseSession session(client_, lease, lost_);
-  const auto runner = std::ranges::find(runners_, lease.kind(), &JobRunner::kind);
-  absl::StatusOr<JobOutput> output =
-      runner == runners_.end()
-          ? absl::UnimplementedError(fmt::format("this worker does not know jobs of kind '{}'", lease.kind()))
-          : runner->run(blobs_, lease.spec_json(), session);
+  const absl::StatusOr<JobOutput> output = Run(lease, session);
   session.Flush();
   session.Reporting();
   const absl::Status told = Report(lease, output);
@@ -90,20 +83,29 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
               {"told", absl::StatusCodeToString(told.code())}});
 }
 
+absl::StatusOr<JobOutput> WorkerLoop::Run(const v1::AcquireResponse& lease, Progress& progress) {
+  const auto runner = std::ranges::find(runners_, lease.kind(), &JobRunner::kind);
+  if (runner == runners_.end()) {
+    return absl::UnimplementedError(fmt::format("this worker does not know jobs of kind '{}'", lease.kind()));
+  }
+  std::optional<Digest> texts;
+  if (!lease.texts_sha256().empty()) {
+    GWQ_ASSIGN_OR_RETURN(texts, Digest::Parse(lease.texts_sha256()));
+  }
+  GWQ_ASSIGN_OR_RETURN(const std::string spec, JoinTexts(blobs_, lease.spec_json(), texts));
+  LeaseCheckpoints checkpoints(blobs_, client_, lease);
+  return runner->run({.store = blobs_, .spec_json = spec, .progress = progress, .checkpoints = checkpoints});
+}
+
 absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {
   // The heartbeats go on meanwhile, so the lease lives; where the service is silent for all of it, they end the
   // process.
-  for (;;) {
-    const absl::Status told =
-        output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
-    if (IsPassing(told)) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
-      continue;
-    }
-    if (told.ok() || !output.ok() || absl::IsAborted(told)) return told;
-    // The service refuses the result: the job must not stay with this worker.
-    return client_.Fail(FailOf(lease, Annotate(told, "the result was refused")));
-  }
+  const absl::Status told = UntilAnswered([&] {
+    return output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
+  });
+  if (told.ok() || !output.ok() || absl::IsAborted(told)) return told;
+  // The service refuses the result: the job must not stay with this worker.
+  return client_.Fail(FailOf(lease, Annotate(told, "the result was refused")));
 }
 
 }  // namespace gwq

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "core/jobs/job_runners.h"
+#include "core/jobs/runners/job_runners.h"
 #include "core/storage/blob_store.h"
 #include "server/common/log.h"
 #include "server/worker/jobs_client.h"
@@ -28,6 +28,7 @@ class WorkerLoop {
 
  private:
   void RunJob(const v1::AcquireResponse& lease);
+  [[nodiscard]] absl::StatusOr<JobOutput> Run(const v1::AcquireResponse& lease, Progress& progress);
   [[nodiscard]] absl::Status Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output);
 
   const WorkerIdentity identity_;

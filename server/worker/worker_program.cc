@@ -48,7 +48,8 @@ void AddWorkerSettings(Options& options, WorkerSettings& settings) {
   _exit(status);
 }
 
-absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log& log) {
+absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const std::vector<JobRunner>& runners,
+                   const Log& log) {
   if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
   GWQ_RETURN_IF_ERROR(Annotate(CheckAddress(settings.jobs), "jobs"));
   if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
@@ -63,7 +64,7 @@ absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log&
   JobsClient client(settings.jobs, settings.token);
   WorkerIdentity identity{settings.worker, settings.device, static_cast<uint64_t>(settings.memory)};
   if (identity.worker.empty()) identity.worker = settings.device + "-" + std::to_string(getpid());
-  WorkerLoop loop(identity, client, *blobs, JobRunners(), log, [&log](const std::string& why) { EndNow(log, why, 3); });
+  WorkerLoop loop(identity, client, *blobs, runners, log, [&log](const std::string& why) { EndNow(log, why, 3); });
   for (;;) {
     const auto ran = loop.RunOne();
     if (ran.ok()) continue;
@@ -75,7 +76,7 @@ absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const Log&
 
 }  // namespace
 
-int RunWorkerProgram(int argc, char** argv, FileSystem& files) {
+int RunWorkerProgram(int argc, char** argv, FileSystem& files, const std::vector<JobRunner>& runners) {
   const TerminationSignals signals;
   WorkerSettings settings;
   Options options("gwq-worker", "Runs one job at a time for gwq-jobs.");
@@ -90,7 +91,7 @@ int RunWorkerProgram(int argc, char** argv, FileSystem& files) {
     (void)signals.Wait();
     EndNow(log, "signal", 0);
   }).detach();
-  const absl::Status status = level.ok() ? Serve(settings, files, log) : level.status();
+  const absl::Status status = level.ok() ? Serve(settings, files, runners, log) : level.status();
   const std::string_view text = MessageOf(status);
   std::fprintf(stderr, "gwq-worker: %.*s\n", static_cast<int>(text.size()), text.data());
   return 1;

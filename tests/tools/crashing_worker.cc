@@ -2,4 +2,6 @@
 #include "server/worker/worker_program.h"
 #include "tests/tools/crash_plan.h"
 
-int main(int argc, char** argv) { return gwq::RunWorkerProgram(argc, argv, gwq::testing::PlannedCrashFileSystem()); }
+int main(int argc, char** argv) {
+  return gwq::RunWorkerProgram(argc, argv, gwq::testing::PlannedCrashFileSystem(), gwq::JobRunners());
+}

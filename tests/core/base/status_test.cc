@@ -37,6 +37,28 @@ TEST(StatusTest, AnnotateKeepsCodeAndPayloads) {
   EXPECT_EQ(RetryDelayMilliseconds(absl::InternalError("x")), -1);
 }
 
+TEST(StatusTest, AFieldOfAPartBecomesOneOfTheWhole) {
+  const auto prefixed = [](std::string_view field) {
+    return FieldViolations(PrefixField(InvalidField(field, "d"), "rules"))[0].field;
+  };
+  EXPECT_EQ(prefixed("bits"), "rules.bits");
+  EXPECT_EQ(prefixed("[2].bits"), "rules[2].bits");
+  EXPECT_EQ(prefixed(""), "rules");
+  const absl::Status status = PrefixField(WithRetryDelay(InvalidField("bits", "d"), 250), "recipe");
+  EXPECT_EQ(MessageOf(status), "recipe.bits: d");
+  EXPECT_EQ(RetryDelayMilliseconds(status), 250);
+  EXPECT_EQ(PrefixField(absl::DataLossError("cut"), "recipe"), absl::DataLossError("recipe: cut"));
+  EXPECT_TRUE(PrefixField(absl::OkStatus(), "recipe").ok());
+}
+
+TEST(StatusTest, AFaultOfWhatAFieldHoldsIsAViolationOfTheField) {
+  const absl::Status status = AsField(absl::InvalidArgumentError("no digest"), "sha256");
+  EXPECT_EQ(FieldViolations(status)[0].field, "sha256");
+  EXPECT_EQ(FieldViolations(status)[0].description, "no digest");
+  EXPECT_EQ(AsField(absl::DataLossError("cut"), "sha256"), absl::DataLossError("sha256: cut"));
+  EXPECT_TRUE(AsField(absl::OkStatus(), "sha256").ok());
+}
+
 TEST(StatusTest, AssignOrReturnHandsTheFirstErrorUp) {
   EXPECT_EQ(*Quarter(8), 2);
   EXPECT_EQ(FieldViolations(Quarter(6).status()).size(), 1u);

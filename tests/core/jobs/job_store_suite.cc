@@ -1,5 +1,6 @@
 #include "tests/core/jobs/job_store_suite.h"
 
+#include <gmock/gmock.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -275,19 +276,87 @@ TEST_P(JobStoreSuite, WhatAnotherPrincipalStoredIsNotFound) {
   EXPECT_TRUE(catalogue().ListEntries("bob", "model", 10, "")->entries.empty());
 }
 
-TEST_P(JobStoreSuite, AJobsStateComesWithoutItsSpec) {
+TEST_P(JobStoreSuite, TheLeasedJobIsGivenToTheHolderOfItsTokenAlone) {
   const Job job = *Enqueue("alice");
-  ASSERT_TRUE(Acquire().ok());
-  Job state = *jobs().GetState("alice", job.id);
-  EXPECT_EQ(state.spec_json, "");
-  const Job whole = Get(job.id);
-  EXPECT_NE(whole.spec_json, "");
-  EXPECT_EQ(state.version, whole.version);
-  EXPECT_EQ(state.state, JobState::kRunning);
-  EXPECT_EQ(state.device, whole.device);
-  EXPECT_EQ(state.started_wall_millis, whole.started_wall_millis);
-  EXPECT_TRUE(absl::IsNotFound(jobs().GetState("bob", job.id).status()));
-  EXPECT_TRUE(absl::IsNotFound(jobs().GetState("alice", "nosuchjob").status()));
+  const Lease lease = *Acquire();
+  EXPECT_EQ(jobs().GetLeased(job.id, lease.fencing_token)->principal, "alice");
+  EXPECT_TRUE(absl::IsAborted(jobs().GetLeased(job.id, lease.fencing_token + 1).status()));
+  EXPECT_TRUE(absl::IsAborted(jobs().GetLeased("nosuchjob", lease.fencing_token).status()));
+  ASSERT_TRUE(jobs().Fail(job.id, lease.fencing_token, {14, "lost", ""}, true).ok());
+  EXPECT_TRUE(absl::IsAborted(jobs().GetLeased(job.id, lease.fencing_token).status())) << "it waits again";
+}
+
+TEST_P(JobStoreSuite, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
+  const Job job = *Enqueue("alice");
+  const Lease first = *Acquire();
+  EXPECT_EQ(first.job.checkpoint, std::nullopt);
+  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("one")).ok());
+  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("two")).ok());
+  ASSERT_TRUE(jobs().Renew(job.id, first.fencing_token, {"p", 1, 2}, {}).ok());
+  ASSERT_TRUE(jobs().Fail(job.id, first.fencing_token, {14, "lost", ""}, true).ok());
+  if (GetParam().keeps) {
+    store_ = {};
+    Open();
+  }
+  const Lease second = *jobs().Acquire({"another", "cpu:1", 1000, {}});
+  EXPECT_EQ(second.job.checkpoint, Sha256Of("two"));
+  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("late"))));
+  clock_.Advance(kSuiteLeaseMillis);
+  ASSERT_EQ(jobs().ExpireLeases()->size(), 1u);
+  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, second.fencing_token, Sha256Of("late"))));
+  EXPECT_EQ(Acquire()->job.checkpoint, Sha256Of("two"));
+}
+
+TEST_P(JobStoreSuite, ACheckpointGoesWithItsJobsEnd) {
+  const auto with_checkpoint = [&] {
+    EXPECT_TRUE(Enqueue("alice").ok());
+    Lease lease = *Acquire();
+    EXPECT_TRUE(jobs().SaveCheckpoint(lease.job.id, lease.fencing_token, Sha256Of("c")).ok());
+    EXPECT_EQ(catalogue().Roots()->checkpoints, std::vector<Digest>{Sha256Of("c")});
+    return lease;
+  };
+  const auto expect_none = [&](const std::string& id) {
+    EXPECT_EQ(Get(id).checkpoint, std::nullopt);
+    EXPECT_TRUE(catalogue().Roots()->checkpoints.empty());
+  };
+  Lease lease = with_checkpoint();
+  ASSERT_TRUE(jobs().Commit(lease.job.id, lease.fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok());
+  expect_none(lease.job.id);
+  lease = with_checkpoint();
+  ASSERT_TRUE(jobs().Fail(lease.job.id, lease.fencing_token, {3, "bad", ""}, false).ok());
+  expect_none(lease.job.id);
+  lease = with_checkpoint();
+  ASSERT_TRUE(jobs().GiveBack(lease.job.id, lease.fencing_token).ok());
+  EXPECT_EQ(Get(lease.job.id).checkpoint, Sha256Of("c")) << "it waits and goes on from there";
+  ASSERT_TRUE(jobs().Cancel("alice", lease.job.id).ok());
+  expect_none(lease.job.id);
+}
+
+TEST_P(JobStoreSuite, WhatAJobNamesIsARootWhileItIsLiveAndItsTextsAsLongAsItIsKept) {
+  Job job;
+  job.principal = "alice";
+  job.kind = "quantize";
+  job.spec_json = "{}";
+  job.inputs = {.manifests = {Sha256Of("model"), Sha256Of("dataset")}, .blobs = {Sha256Of("picture")}};
+  job.texts = Sha256Of("texts");
+  const std::string id = jobs().Enqueue(job)->id;
+  EXPECT_EQ(Get(id).texts, Sha256Of("texts"));
+  const auto expect_live_roots = [&] {
+    const CollectionRoots roots = *catalogue().Roots();
+    EXPECT_THAT(roots.manifests, testing::UnorderedElementsAre(Sha256Of("model"), Sha256Of("dataset")));
+    EXPECT_THAT(roots.blobs, testing::UnorderedElementsAre(Sha256Of("picture"), Sha256Of("texts")));
+  };
+  expect_live_roots();
+  EXPECT_EQ(catalogue().Roots()->running_since_wall_millis, std::nullopt);
+  const Lease lease = *Acquire();
+  EXPECT_EQ(lease.job.texts, Sha256Of("texts"));
+  expect_live_roots();
+  EXPECT_EQ(catalogue().Roots()->running_since_wall_millis, clock_.WallMillis());
+  ASSERT_TRUE(jobs().Fail(id, lease.fencing_token, {3, "bad", ""}, false).ok());
+  EXPECT_TRUE(catalogue().Roots()->manifests.empty());
+  EXPECT_EQ(catalogue().Roots()->blobs, std::vector<Digest>{Sha256Of("texts")});
+  ASSERT_EQ(jobs().RemoveEnded(INT64_MAX, {}, 10)->removed, 1);
+  EXPECT_TRUE(catalogue().Roots()->blobs.empty());
 }
 
 TEST_P(JobStoreSuite, LiveJobsAreCountedByState) {
@@ -478,17 +547,18 @@ TEST_P(JobStoreSuite, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   Job quantize;
   quantize.principal = "alice";
   quantize.kind = "quantize";
-  quantize.spec_json = "{\"source\":\"" + manifest.Hex() + "\"}";
+  quantize.spec_json = "{}";
+  quantize.inputs.manifests = {manifest};
   const Job needs = *jobs().Enqueue(quantize);
   EXPECT_EQ(MessageOf(catalogue().Delete("alice", "model", "m")),
             "models/m is needed by jobs/" + needs.id + "; wait for it or cancel it");
-  EXPECT_NE(std::ranges::count(*catalogue().ReachableManifests(), manifest), 0);
+  EXPECT_NE(std::ranges::count(catalogue().Roots()->manifests, manifest), 0);
   ASSERT_TRUE(jobs().Cancel("alice", needs.id).ok());
 
   ASSERT_TRUE(catalogue().Hold("alice", manifest, "server-2", 5000).ok());
   clock_.Advance(5000);
   EXPECT_TRUE(catalogue().Delete("alice", "model", "m").ok()) << "the hold ran out";
-  EXPECT_TRUE(catalogue().ReachableManifests()->empty());
+  EXPECT_TRUE(catalogue().Roots()->manifests.empty());
 }
 
 TEST_P(JobStoreSuite, EntriesAreListedByNameWithoutReports) {

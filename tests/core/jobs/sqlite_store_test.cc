@@ -1,5 +1,6 @@
 #include "core/jobs/sqlite_store.h"
 
+#include <gmock/gmock.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "core/base/status.h"
+#include "core/jobs/kinds/specs.h"
 #include "tests/core/jobs/job_store_suite.h"
 
 namespace gwq {
@@ -108,6 +110,35 @@ TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {
   }
 }
 
+TEST_F(SqliteStoreTest, TheInputsOfLiveJobsOfSchema3AreRootsAtOnce) {
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
+  for (int version = 0; version < 3; ++version) {
+    ASSERT_EQ(sqlite3_exec(raw, kSchemas[version], nullptr, nullptr, nullptr), SQLITE_OK);
+  }
+  const auto insert = [&](const std::string& id, const std::string& kind, const std::string& spec, JobState state) {
+    const std::string sql =
+        "INSERT INTO jobs (id, principal, kind, spec_json, request_id, memory_bytes, state, max_attempts, created) "
+        "VALUES ('" +
+        id + "', 'alice', '" + kind + "', '" + spec + "', '', 1, " + std::to_string(static_cast<int>(state)) +
+        ", 3, 7)";
+    ASSERT_EQ(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sql;
+  };
+  const auto import_of = [](const std::string& name) { return ImportJob{"u", "m", Sha256Of(name)}.Json(); };
+  insert("queued", "import", import_of("queued"), JobState::kQueued);
+  insert("running", "import", import_of("running"), JobState::kRunning);
+  insert("ended", "import", import_of("ended"), JobState::kFailed);
+  insert("unknown", "train", "{}", JobState::kQueued);
+  sqlite3_close(raw);
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto store = SqliteStore::Open(SuiteOptions(path()), clock_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_THAT((*store)->Roots()->manifests, testing::UnorderedElementsAre(Sha256Of("queued"), Sha256Of("running")));
+    EXPECT_EQ((*store)->Get("alice", "running")->checkpoint, std::nullopt);
+    EXPECT_EQ((*store)->Get("alice", "running")->texts, std::nullopt);
+  }
+}
+
 TEST_F(SqliteStoreTest, ThreadsThatAcquireTogetherGetDifferentJobsAndTokens) {
   SqliteStoreOptions options = SuiteOptions(path());
   options.max_queued_jobs = 1000;
@@ -169,6 +200,10 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("lease " + std::to_string(lease->fencing_token));
   if (!store.Renew(queued->id, lease->fencing_token, {"p", 1, 2}, {"line"}).ok()) return;
   note("renewed");
+  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("one")).ok()) return;
+  note("checkpoint-one");
+  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("two")).ok()) return;
+  note("checkpoint-two");
   if (!store.Commit(queued->id, lease->fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok()) return;
   note("published");
   if (!store.Hold("alice", Sha256Of("m"), "server", 1000).ok()) return;
@@ -214,6 +249,13 @@ void CheckAfterCrash(SqliteStore& store, const std::set<std::string>& acknowledg
     // The model and the job's end are one transaction, whatever the moment of death.
     if (!has("released")) {
       EXPECT_EQ(model.ok(), job.state == JobState::kSucceeded);
+    }
+    if (job.state == JobState::kSucceeded) {
+      EXPECT_EQ(job.checkpoint, std::nullopt);
+    } else if (has("checkpoint-two")) {
+      EXPECT_EQ(job.checkpoint, Sha256Of("two"));
+    } else if (has("checkpoint-one")) {
+      EXPECT_TRUE(job.checkpoint == Sha256Of("one") || job.checkpoint == Sha256Of("two"));
     }
     if (has("renewed")) {
       EXPECT_EQ(store.Logs("alice", job.id, 0, 10)->size(), 1u);
@@ -272,7 +314,7 @@ TEST_F(SqliteStoreTest, KilledBeforeOrAfterEachCommitNothingIsLostDoubledOrHalfV
     SCOPED_TRACE(testing::Message() << "killed at step " << steps);
     CheckAfterCrash(**store, Lines(file + ".acknowledged"));
   }
-  EXPECT_GE(steps, 20) << "the story has ten transactions, each with a step before and after";
+  EXPECT_GE(steps, 24) << "the story has twelve transactions, each with a step before and after";
 }
 
 }  // namespace

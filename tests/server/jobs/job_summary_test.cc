@@ -51,9 +51,9 @@ class JobSummaryTest : public JobsFixture {
   }
   // Quotes, backslashes, line ends, control characters and characters of more bytes: what a cut could break.
   static constexpr std::string_view kPiece = "\"\\\n\x01\xC3\xA9\\\"";
-  // As JSON text a piece has 18 bytes: the 57th is cut behind the bytes that reach 1 KiB.
+  // A piece has 8 bytes: 128 of them are 1 KiB.
   const std::string long_ = Times(5000, kPiece);
-  const std::string cut_ = Times(56, kPiece) + "\"\\\n\x01\xC3\xA9\\\xE2\x80\xA6";
+  const std::string cut_ = Times(128, kPiece) + "\xE2\x80\xA6";
   const std::string short_ = std::string(1024, 'y');
   v1::Job job_;
 };

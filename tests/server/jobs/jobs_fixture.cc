@@ -12,9 +12,9 @@
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/stored_dataset.h"
 #include "core/io/safetensors.h"
+#include "core/jobs/kinds/specs.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
-#include "core/spec/job_specs.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/support/tiny_upload.h"
@@ -25,41 +25,42 @@ namespace {
 constexpr auto kDeadline = std::chrono::seconds(60);
 
 absl::StatusOr<JobOutput> Output(BlobStore& store, const Digest& digest) {
-  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, digest, kMaxManifestBytes));
-  GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
-  return JobOutput{manifest.kind, digest, manifest.StoredBytes(), manifest.architecture, manifest.source, "{}", "# R"};
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, OutputOf(store, digest));
+  out.report_json = "{}";
+  out.report_markdown = "# R";
+  return out;
 }
 
-absl::StatusOr<JobOutput> RunImport(BlobStore& store, std::string_view spec, Progress& progress) {
-  progress.Log("importing");
-  GWQ_ASSIGN_OR_RETURN(const ImportJob job, ParseImportJob(spec));
-  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, job.manifest, kMaxManifestBytes));
+absl::StatusOr<JobOutput> RunImport(const JobContext& context) {
+  context.progress.Log("importing");
+  GWQ_ASSIGN_OR_RETURN(const ImportJob job, ImportJob::Parse(context.spec_json));
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(context.store, job.manifest, kMaxManifestBytes));
   GWQ_ASSIGN_OR_RETURN(const Manifest upload, ParseManifest(json));
-  GWQ_ASSIGN_OR_RETURN(const Digest made,
-                       job.dataset ? ImportDataset(store, upload, progress) : ImportModel(store, upload, progress));
-  return Output(store, made);
+  GWQ_ASSIGN_OR_RETURN(const Digest made, job.dataset ? ImportDataset(context.store, upload, context.progress)
+                                                      : ImportModel(context.store, upload, context.progress));
+  return Output(context.store, made);
 }
 
-absl::StatusOr<JobOutput> RunEvaluate(BlobStore& store, std::string_view spec, Progress& progress) {
-  GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, ParseEvaluateJob(spec));
+absl::StatusOr<JobOutput> RunEvaluate(const JobContext& context) {
+  GWQ_ASSIGN_OR_RETURN(const EvaluateJob job, EvaluateJob::Parse(context.spec_json));
   GWQ_ASSIGN_OR_RETURN(const EvaluationResult result,
-                       RunEvaluation(store, job.source, job.reference_source, job.task, progress));
-  GWQ_ASSIGN_OR_RETURN(const Digest made, StoreEvaluation(store, result));
-  GWQ_ASSIGN_OR_RETURN(JobOutput out, Output(store, made));
+                       RunEvaluation(context.store, job.source, job.reference_source, job.task, context.progress));
+  GWQ_ASSIGN_OR_RETURN(const Digest made, StoreEvaluation(context.store, result));
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, Output(context.store, made));
   out.report_json = EvaluationJson(result);
   return out;
 }
 
 // An artifact that keeps every tensor: what this service does with it does not depend on the method.
-absl::StatusOr<JobOutput> KeepEverything(BlobStore& store, std::string_view spec, Progress&) {
-  GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, ParseQuantizeJob(spec));
-  GWQ_ASSIGN_OR_RETURN(const auto model, StoredModel::Open(store, job.source));
-  ArtifactWriter writer(store, *model);
+absl::StatusOr<JobOutput> KeepEverything(const JobContext& context) {
+  GWQ_ASSIGN_OR_RETURN(const QuantizeJob job, QuantizeJob::Parse(context.spec_json));
+  GWQ_ASSIGN_OR_RETURN(const auto model, StoredModel::Open(context.store, job.source));
+  ArtifactWriter writer(context.store, *model);
   for (const ManifestShard& shard : model->manifest().shards) {
     for (const ManifestTensor& tensor : shard.tensors) GWQ_RETURN_IF_ERROR(writer.Keep(tensor.name));
   }
   GWQ_ASSIGN_OR_RETURN(const Digest made, writer.FinishArtifact(BytesRecipeJson(job.recipe), "{}"));
-  return Output(store, made);
+  return Output(context.store, made);
 }
 
 }  // namespace
@@ -128,7 +129,7 @@ void JobsFixture::SetUp() {
   settings_.service.log_level = "error";
   settings_.service.drain_seconds = 5;
   settings_.service.metrics_listen.clear();  // its server takes two seconds to end
-  runners_ = {{kImportKind, RunImport}, {kQuantizeKind, KeepEverything}, {kEvaluateKind, RunEvaluate}};
+  runners_ = {{ImportJob::kKind, RunImport}, {QuantizeJob::kKind, KeepEverything}, {EvaluateJob::kKind, RunEvaluate}};
   StartServer();
 }
 

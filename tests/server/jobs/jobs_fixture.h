@@ -8,7 +8,7 @@
 #include <string>
 
 #include "core/base/clock.h"
-#include "core/jobs/job_runners.h"
+#include "core/jobs/runners/job_runners.h"
 #include "google/longrunning/operations.grpc.pb.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/evaluations.grpc.pb.h"

@@ -136,8 +136,8 @@ TEST_F(JobsTest, ThePlanOfEveryKindIsWhatItsCreationPlansAndRefuses) {
   for (const v1::CreateJobRequest& request : {quantize, exporting, evaluate}) {
     SCOPED_TRACE(request.ShortDebugString());
     const uint64_t bytes = planned(request);
-    Create(request);
-    EXPECT_EQ(bytes, server_->state().jobs.LiveJobs()->back().memory_bytes);
+    const v1::Job job = Create(request);
+    EXPECT_EQ(bytes, server_->state().jobs.Get("local", job.name().substr(5))->memory_bytes);
   }
   server_->state().largest_device_bytes = uint64_t{1} << 20;
   for (v1::CreateJobRequest request : {quantize, exporting, evaluate}) {
@@ -263,8 +263,8 @@ TEST_F(JobsTest, AWatcherSeesTheStateNowAndEveryChangeToTheEnd) {
 TEST_F(JobsTest, LogsAreFollowedToTheEnd) {
   Import(TinyModel(), "tiny");
   const v1::Job job = Create(Quantize("models/tiny", "small"));
-  runners_[1].run = [](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
-    for (int i = 0; i < 500; ++i) progress.Log("line " + std::to_string(i));
+  runners_[1].run = [](const JobContext& context) -> absl::StatusOr<JobOutput> {
+    for (int i = 0; i < 500; ++i) context.progress.Log("line " + std::to_string(i));
     return absl::DataLossError("bad disk");
   };
   Caller caller;
@@ -290,10 +290,10 @@ TEST_F(JobsTest, WhatAWorkerQuotesArrivesAlsoWhereItIsNoUtf8) {
   const v1::Job job = Create(Quantize("models/tiny", "small"));
   std::string longest = "x";
   for (int i = 0; i < 4096; ++i) longest += "é";  // the store keeps 4096 bytes of a line, which end inside a character
-  runners_[1].run = [&](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
-    progress.Step("phase \xFF", 1, 2);
-    progress.Log("read \xFF");
-    progress.Log(longest);
+  runners_[1].run = [&](const JobContext& context) -> absl::StatusOr<JobOutput> {
+    context.progress.Step("phase \xFF", 1, 2);
+    context.progress.Log("read \xFF");
+    context.progress.Log(longest);
     return InvalidField("config.\xC3", "'\xFF' is not known");
   };
   ASSERT_TRUE(RunOne());
@@ -318,12 +318,12 @@ TEST_F(JobsTest, ACancelReachesTheRunningWorker) {
   Import(TinyModel(), "tiny");
   const v1::Job job = Create(Quantize("models/tiny", "small"));
   std::promise<void> started;
-  runners_[1].run = [&](BlobStore&, std::string_view, Progress& progress) -> absl::StatusOr<JobOutput> {
+  runners_[1].run = [&](const JobContext& context) -> absl::StatusOr<JobOutput> {
     started.set_value();
-    absl::Status check = progress.Check();
+    absl::Status check = context.progress.Check();
     while (check.ok()) {
       std::this_thread::yield();
-      check = progress.Check();
+      check = context.progress.Check();
     }
     return check;
   };
@@ -576,7 +576,7 @@ TEST_F(JobsTest, AnEndedJobIsRemovedAfterItsTimeAndWhatMadeAModelStays) {
 TEST_F(JobsTest, AResultWhoseBlobsAreNotThereIsNotPublished) {
   Import(TinyModel(), "tiny");
   const v1::Job job = Create(Quantize("models/tiny", "small"));
-  runners_[1].run = [](BlobStore&, std::string_view, Progress&) -> absl::StatusOr<JobOutput> {
+  runners_[1].run = [](const JobContext&) -> absl::StatusOr<JobOutput> {
     JobOutput out;
     out.kind = "artifact";
     out.manifest = Sha256Of("nothing stored");

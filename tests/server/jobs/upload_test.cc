@@ -112,9 +112,7 @@ TEST_F(UploadTest, ASecondPushSendsOnlyTheTensorThatChanged) {
 
 TEST_F(UploadTest, AFailedImportCanBePushedAnew) {
   const PushedModel model = TinyModel();
-  runners_[0].run = [](BlobStore&, std::string_view, Progress&) -> absl::StatusOr<JobOutput> {
-    return absl::InvalidArgumentError("no");
-  };
+  runners_[0].run = [](const JobContext&) -> absl::StatusOr<JobOutput> { return absl::InvalidArgumentError("no"); };
   Operation first, second;
   Push(model, "tiny", &first, "key");
   ASSERT_TRUE(RunOne());

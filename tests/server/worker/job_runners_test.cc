@@ -1,11 +1,11 @@
-#include "core/jobs/job_runners.h"
+#include "core/jobs/runners/job_runners.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "core/io/file_system.h"
-#include "core/jobs/job_kinds.h"
+#include "core/jobs/kinds/job_kinds.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/temp_folder.h"
 
@@ -25,7 +25,8 @@ TEST(JobRunners, ASpecThatCannotBeReadIsAFaultOfTheInput) {
   const testing::TempFolder folder;
   const auto store = *OpenLocalBlobStore(LocalFileSystem(), folder / "blobs", SystemClock());
   for (const JobRunner& runner : JobRunners()) {
-    const absl::Status status = runner.run(*store, "{}", NoProgress()).status();
+    NoCheckpoints checkpoints;
+    const absl::Status status = runner.run({*store, "{}", NoProgress(), checkpoints}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << runner.kind;
     EXPECT_FALSE(IsRetryable(status));
   }

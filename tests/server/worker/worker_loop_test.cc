@@ -13,6 +13,7 @@
 #include "core/base/mutex.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
+#include "server/worker/lease_checkpoints.h"
 #include "tests/support/temp_folder.h"
 
 namespace gwq {
@@ -48,6 +49,20 @@ class SlowService final : public v1::WorkerService::Service {
     return grpc::Status::OK;
   }
 
+  // Busy twice; then the token of Acquire alone is current.
+  grpc::Status SaveCheckpoint(grpc::ServerContext*, const v1::SaveCheckpointRequest* request,
+                              v1::SaveCheckpointResponse*) override {
+    MutexLock lock(mutex_);
+    if (++saves_ <= 2) return {grpc::StatusCode::UNAVAILABLE, "restarting"};
+    saved_ = request->checkpoint_sha256();
+    return request->fencing_token() == 7 ? grpc::Status::OK
+                                         : grpc::Status(grpc::StatusCode::ABORTED, "the lease is over");
+  }
+  std::string saved() {
+    MutexLock lock(mutex_);
+    return saved_;
+  }
+
   void AwaitRefusals() {
     MutexLock lock(mutex_);
     over_ = true;
@@ -59,6 +74,8 @@ class SlowService final : public v1::WorkerService::Service {
   CondVar changed_;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   int refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  int saves_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string saved_ ABSL_GUARDED_BY(mutex_);
 };
 
 class WorkerLoopTest : public ::testing::Test {
@@ -76,7 +93,7 @@ class WorkerLoopTest : public ::testing::Test {
   // Runs the job with this runner; whether the worker took its lease for lost.
   bool LosesLease(const std::function<absl::StatusOr<JobOutput>()>& run) {
     JobsClient client(address_, "");
-    const std::vector<JobRunner> runners = {{kKind, [&](BlobStore&, std::string_view, Progress&) { return run(); }}};
+    const std::vector<JobRunner> runners = {{kKind, [&](const JobContext&) { return run(); }}};
     const gwq::Log log("worker", LogLevel::kError);
     WorkerLoop loop({"worker", "cpu:0", 1}, client, *blobs_, runners, log, [&](const std::string&) { lost_ = true; });
     const auto ran = loop.RunOne();
@@ -105,6 +122,19 @@ TEST_F(WorkerLoopTest, AHeartbeatThatIsRefusedWhileTheJobRunsLosesTheLease) {
     service_.AwaitRefusals();
     return JobOutput();
   }));
+}
+
+TEST_F(WorkerLoopTest, ACheckpointIsStoredBeforeItIsNamedAndNamedOnceTheServiceAnswers) {
+  JobsClient client(address_, "");
+  v1::AcquireResponse lease;
+  lease.set_job("jobs/one");
+  lease.set_fencing_token(7);
+  LeaseCheckpoints checkpoints(*blobs_, client, lease);
+  ASSERT_TRUE(checkpoints.Save({R"({"next":1})", {}}).ok());
+  lease.set_checkpoint_sha256(service_.saved());
+  EXPECT_EQ((*checkpoints.Load())->state, R"({"next":1})");
+  lease.set_fencing_token(6);
+  EXPECT_TRUE(absl::IsAborted(checkpoints.Save({"{}", {}})));
 }
 
 }  // namespace

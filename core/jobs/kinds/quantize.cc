@@ -1,0 +1,76 @@
+// Quantizations: a model and a recipe become an artifact.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/artifact/stored_model.h"
+#include "core/base/status.h"
+#include "core/evaluation/memory.h"
+#include "core/io/json.h"
+#include "core/jobs/kinds/spec_json.h"
+#include "core/jobs/kinds/specs.h"
+
+namespace gwq {
+
+std::string QuantizeJob::Json() const {
+  nlohmann::json out = {{"model", model},
+                        {"artifact_id", artifact_id},
+                        {"source", source.Hex()},
+                        {"recipe", nlohmann::json::parse(RecipeJson(recipe))}};
+  for (const EvaluationTask& task : evaluations) out["evaluations"].push_back(EvaluationTaskJson(task));
+  return CanonicalJson(out);
+}
+
+absl::StatusOr<QuantizeJob> QuantizeJob::Parse(std::string_view json) {
+  GWQ_ASSIGN_OR_RETURN(const nlohmann::json spec, ParseSpecObject(json));
+  QuantizeJob job;
+  GWQ_ASSIGN_OR_RETURN(job.model, SpecText(spec, "model"));
+  GWQ_ASSIGN_OR_RETURN(job.artifact_id, SpecText(spec, "artifact_id"));
+  GWQ_ASSIGN_OR_RETURN(job.source, SpecDigest(spec, "source"));
+  const auto recipe = spec.find("recipe");
+  if (recipe == spec.end()) return InvalidField("spec.recipe", "missing");
+  GWQ_ASSIGN_OR_RETURN(job.recipe, ParseRecipe(recipe->dump()));
+  const auto evaluations = spec.find("evaluations");
+  if (evaluations == spec.end()) return job;
+  if (!evaluations->is_array()) return InvalidField("spec.evaluations", "not a list");
+  for (const nlohmann::json& task : *evaluations) {
+    GWQ_ASSIGN_OR_RETURN(job.evaluations.emplace_back(),
+                         ParseEvaluationTask(task, fmt::format("evaluations[{}]", job.evaluations.size())));
+  }
+  return job;
+}
+
+JobProduct QuantizeJob::Product() const { return {"artifact", artifact_id}; }
+
+JobInputs QuantizeJob::Inputs() const {
+  JobInputs inputs{.manifests = {source}};
+  for (const EvaluationTask& task : evaluations) inputs.AddManifest(task.dataset);
+  inputs.AddBlob(recipe.calibration.blob);
+  return inputs;
+}
+
+absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
+  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe);
+  if (!plan.ok()) return PrefixField(plan.status(), "quantize");
+  for (size_t i = 0; i < evaluations.size(); ++i) {
+    // The artifact is not made yet; the source is the larger one of the two.
+    GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, source, source, evaluations[i],
+                                                                   fmt::format("quantize.evaluations[{}]", i)));
+    plan->peak_memory_bytes = std::max(plan->peak_memory_bytes, measured);
+  }
+  return plan;
+}
+
+QuantizeJob QuantizeJob::Example() {
+  QuantizeJob job{"model", "artifact", ExampleManifest(0), {}};
+  job.recipe.calibration.source = CalibrationSource::kFile;
+  job.recipe.calibration.blob = ExampleBlob(0).Hex();
+  for (const int index : {1, 2}) {
+    EvaluationTask& task = job.evaluations.emplace_back();
+    task.dataset = ExampleManifest(index).Hex();
+  }
+  return job;
+}
+
+}  // namespace gwq

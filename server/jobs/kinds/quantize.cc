@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "core/jobs/kinds/specs.h"
+#include "server/jobs/evaluation_proto.h"
+#include "server/jobs/kinds/spec_proto.h"
+#include "server/jobs/recipe_proto.h"
+#include "server/jobs/resource_names.h"
+
+namespace gwq {
+namespace {
+
+constexpr int kMaxEvaluations = 32;
+
+absl::Status CheckCalibrationBlob(const CallerNames& names, const Recipe& recipe) {
+  if (recipe.calibration.blob.empty()) return absl::OkStatus();
+  const auto digest = Digest::Parse(recipe.calibration.blob);
+  if (!digest.ok()) return AsField(digest.status(), "recipe.calibration.blob");
+  GWQ_ASSIGN_OR_RETURN(const bool have, names.HaveBlob(*digest));
+  if (have) return absl::OkStatus();
+  return InvalidField("recipe.calibration.blob",
+                      "none of your datasets and models holds it; push the text or the picture as a dataset first");
+}
+
+absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::CreateJobRequest& request) {
+  const v1::QuantizeSpec& proto = request.quantize();
+  QuantizeJob spec;
+  GWQ_ASSIGN_OR_RETURN(spec.model, IdOf("quantize.model", "models", proto.model()));
+  spec.artifact_id = proto.artifact_id();
+  GWQ_RETURN_IF_ERROR(CheckResourceId("quantize.artifact_id", spec.artifact_id));
+  absl::StatusOr<Recipe> recipe = RecipeFromProto(proto.recipe());
+  if (!recipe.ok()) return PrefixField(recipe.status(), "quantize");
+  spec.recipe = *std::move(recipe);
+  GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlob(names, spec.recipe), "quantize"));
+  GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
+  spec.source = model.manifest;
+  if (proto.evaluations_size() > kMaxEvaluations) {
+    return InvalidField("quantize.evaluations",
+                        fmt::format("has {} entries, the limit is {}; evaluate in jobs of their own",
+                                    proto.evaluations_size(), kMaxEvaluations));
+  }
+  for (int i = 0; i < proto.evaluations_size(); ++i) {
+    const std::string field = fmt::format("quantize.evaluations[{}]", i);
+    GWQ_ASSIGN_OR_RETURN(spec.evaluations.emplace_back(), names.Task(field, proto.evaluations(i)));
+  }
+  return spec;
+}
+
+void ToProto(const QuantizeJob& spec, v1::Job& out) {
+  v1::QuantizeSpec& to = *out.mutable_quantize();
+  to.set_model("models/" + spec.model);
+  to.set_artifact_id(spec.artifact_id);
+  *to.mutable_recipe() = RecipeToProto(spec.recipe);
+  for (const EvaluationTask& task : spec.evaluations) *to.add_evaluations() = TaskToProto(task);
+}
+
+}  // namespace
+
+template <>
+SpecTranslation TranslationOf<QuantizeJob>() {
+  return Translation<QuantizeJob>(v1::CreateJobRequest::kQuantize, FromProto, ToProto);
+}
+
+}  // namespace gwq

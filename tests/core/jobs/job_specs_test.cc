@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+
+#include "core/base/status.h"
+#include "core/jobs/kinds/specs.h"
+
+namespace gwq {
+namespace {
+
+TEST(QuantizeJob, SurvivesItsJson) {
+  QuantizeJob job{"m", "a", Sha256Of("s"), {}};
+  job.recipe.bits = 3;
+  job.recipe.calibration.source = CalibrationSource::kTokenIds;
+  job.recipe.calibration.token_ids = {1, 2, 3};
+  const auto parsed = QuantizeJob::Parse(job.Json());
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->recipe, job.recipe);
+  EXPECT_EQ(parsed->artifact_id, "a");
+}
+
+TEST(QuantizeJob, NeedsItsModelItsDatasetsAndItsCalibrationFile) {
+  QuantizeJob job{"m", "a", Sha256Of("s"), {}, {EvaluationTask{}, EvaluationTask{}}};
+  job.evaluations[1].dataset = Sha256Of("d").Hex();
+  EXPECT_EQ(QuantizeJob::Parse(job.Json())->evaluations, job.evaluations);
+  job.recipe.calibration.source = CalibrationSource::kFile;
+  job.recipe.calibration.blob = Sha256Of("text").Hex();
+  EXPECT_EQ(job.Inputs(), (JobInputs{{Sha256Of("s"), Sha256Of("d")}, {Sha256Of("text")}}));
+}
+
+TEST(EvaluateJob, NeedsWhatItMeasuresItsReferenceAndItsDataset) {
+  EvaluateJob job;
+  job.source = Sha256Of("source");
+  job.task.kind = EvaluationKind::kChoices;
+  job.task.dataset = Sha256Of("dataset").Hex();
+  EXPECT_EQ(EvaluateJob::Parse(job.Json())->task, job.task);
+  EXPECT_FALSE(EvaluateJob::Parse(job.Json())->reference_source.has_value());
+  job.reference_source = Sha256Of("reference");
+  EXPECT_EQ(EvaluateJob::Parse(job.Json())->reference_source, Sha256Of("reference"));
+  EXPECT_EQ(job.Inputs().manifests,
+            (std::vector<Digest>{Sha256Of("source"), Sha256Of("reference"), Sha256Of("dataset")}));
+}
+
+TEST(ImportJob, MakesAModelOrADataset) {
+  const auto product = [](const ImportJob& job) { return job.Product().kind + "/" + job.Product().id; };
+  EXPECT_EQ(product({"u", "m", Sha256Of("i")}), "model/m");
+  EXPECT_EQ(product(*ImportJob::Parse(ImportJob{"u", "d", Sha256Of("i"), true}.Json())), "dataset/d");
+}
+
+TEST(JobSpecs, MissingAndMalformedFieldsAreNamed) {
+  EXPECT_EQ(FieldViolations(ImportJob::Parse("{}").status())[0].field, "spec.upload");
+  EXPECT_EQ(FieldViolations(QuantizeJob::Parse(R"({"model":"m","artifact_id":1})").status())[0].field,
+            "spec.artifact_id");
+  EXPECT_EQ(FieldViolations(ImportJob::Parse(R"({"upload":"u","model_id":"m","manifest":"x"})").status())[0].field,
+            "spec.manifest");
+  EXPECT_FALSE(ExportJob::Parse("[]").ok());
+}
+
+TEST(ResourceIds, AreShortAndPlain) {
+  for (const char* good : {"a", "0", "smollm2-4bit", "a.b_c-d"})
+    EXPECT_TRUE(CheckResourceId("name", good).ok()) << good;
+  for (const std::string& bad : {std::string(), std::string("-a"), std::string("A"), std::string("a/b"),
+                                 std::string(".."), std::string(64, 'a'), std::string("a\0b", 3)}) {
+    EXPECT_EQ(FieldViolations(CheckResourceId("name", bad))[0].field, "name") << bad;
+  }
+}
+
+}  // namespace
+}  // namespace gwq
