@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
 
-constexpr int64_t kCacheBlockTokens = 16;
 constexpr int64_t kTextTokens = 32;
 constexpr int64_t kMaxTexts = 16;
 // Below every logit.
@@ -55,13 +55,9 @@ class Generator {
 
  private:
   absl::Status PrepareCache() {
-    KvCacheShape shape;
-    shape.layers = model_.config().blocks;
-    shape.kv_heads = model_.config().attention.kv_heads;
-    shape.head_dim = model_.config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    const int64_t blocks = (length_ + kCacheBlockTokens - 1) / kCacheBlockTokens;
-    shape.blocks = blocks * static_cast<int64_t>(texts_.size());
+    const int64_t blocks = CacheBlocksFor(length_);
+    const KvCacheShape shape =
+        CacheShapeFor(model_.config(), model_.config().blocks, blocks * static_cast<int64_t>(texts_.size()));
     blocks_.resize(static_cast<size_t>(shape.blocks));
     std::iota(blocks_.begin(), blocks_.end(), 0);
     blocks_per_text_ = static_cast<size_t>(blocks);

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/engine/sampler.h"
+#include "core/models/positions.h"
 
 namespace gwq {
 
@@ -36,9 +37,7 @@ struct GenerationRequest {
 
   // [rows, hidden_size]: what a vision tower made of the prompt's images. Null: none.
   std::shared_ptr<const std::vector<float>> images;
-  // [position_axes, prompt size]: rotary positions. Empty: each token's index, on every axis.
-  std::vector<int32_t> positions;
-  int32_t position_delta = 0;      // a generated token's position is its index and this, on every axis
+  PromptPositions positions;
   bool log_probabilities = false;  // of generated tokens, in GeneratedChunk
   // Where not empty nothing is generated: each of these is scored as what follows the prompt, which is computed once.
   // max_tokens, sampling and stops are not looked at.

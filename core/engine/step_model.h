@@ -27,11 +27,9 @@ class StepModel {
   [[nodiscard]] virtual absl::Status Forward(const Batch& batch, std::span<float> logits) = 0;
 };
 
-// The shape of a cache for `model` that holds at least `tokens` tokens.
-[[nodiscard]] KvCacheShape CacheShapeFor(const ModelConfig& config, int64_t tokens);
-
-// `model` on `backend` with a new cache. Takes a turn for each pass, because the models of one backend share it.
-// Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache cannot be had.
+// `model` on `backend` with a new cache that holds at least `cache_tokens` tokens. Takes a turn for each pass, because
+// the models of one backend share it. Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache
+// cannot be had.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model,
                                                                        Backend& backend, Turnstile& turnstile,
                                                                        int64_t cache_tokens);

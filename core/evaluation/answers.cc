@@ -5,16 +5,9 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
-namespace {
-
-constexpr int64_t kCacheBlockTokens = 16;
-
-int64_t BlocksFor(int64_t tokens) { return (tokens + kCacheBlockTokens - 1) / kCacheBlockTokens; }
-
-}  // namespace
-
 struct Answerer::Sequence {
   const AnswerPrompt* prompt = nullptr;
   std::vector<int32_t> blocks;
@@ -22,22 +15,13 @@ struct Answerer::Sequence {
   const std::vector<int32_t>* forced = nullptr;
 
   [[nodiscard]] int64_t prompt_size() const { return static_cast<int64_t>(prompt->tokens.size()); }
-  [[nodiscard]] int32_t PositionAt(int axis, int64_t index) const {
-    if (index >= prompt_size()) return static_cast<int32_t>(index) + prompt->position_delta;
-    if (prompt->positions.empty()) return static_cast<int32_t>(index);
-    return prompt->positions[static_cast<size_t>(axis * prompt_size() + index)];
-  }
 };
 
 absl::StatusOr<std::unique_ptr<KvCache>> Answerer::MakeCache(std::span<Sequence> sequences) const {
   const ModelConfig& config = model_.model().config();
-  KvCacheShape shape;
-  shape.layers = config.blocks;
-  shape.kv_heads = config.attention.kv_heads;
-  shape.head_dim = config.attention.head_dim;
-  shape.block_tokens = kCacheBlockTokens;
+  KvCacheShape shape = CacheShapeFor(config, config.blocks, 0);
   for (Sequence& sequence : sequences) {
-    sequence.blocks.resize(static_cast<size_t>(BlocksFor(sequence.prompt_size() + max_tokens_)));
+    sequence.blocks.resize(static_cast<size_t>(CacheBlocksFor(sequence.prompt_size() + max_tokens_)));
     std::iota(sequence.blocks.begin(), sequence.blocks.end(), static_cast<int32_t>(shape.blocks));
     shape.blocks += static_cast<int64_t>(sequence.blocks.size());
   }
@@ -52,7 +36,7 @@ absl::Status Answerer::Prefill(Sequence& sequence, KvCache& cache, std::span<flo
     const bool last = begin + rows == sequence.prompt_size();
     std::vector<int32_t> positions;
     for (int axis = 0; axis < axes; ++axis) {
-      for (int64_t i = 0; i < rows; ++i) positions.push_back(sequence.PositionAt(axis, begin + i));
+      for (int64_t i = 0; i < rows; ++i) positions.push_back(prompt.positions.At(axis, axes, begin + i));
     }
     const SequenceRows part{0, rows, begin, sequence.blocks};
     const auto last_row = static_cast<int32_t>(rows - 1);
@@ -81,7 +65,8 @@ absl::Status Answerer::DecodeStep(std::span<Sequence*> active, KvCache& cache, s
     output_rows.push_back(static_cast<int32_t>(row));
   }
   for (int axis = 0; axis < axes; ++axis) {
-    for (size_t i = 0; i < active.size(); ++i) positions.push_back(active[i]->PositionAt(axis, parts[i].context));
+    for (size_t i = 0; i < active.size(); ++i)
+      positions.push_back(active[i]->prompt->positions.At(axis, axes, parts[i].context));
   }
   Batch batch;
   batch.rows = static_cast<int64_t>(tokens.size());

@@ -17,8 +17,7 @@ namespace gwq {
 struct AnswerPrompt {
   std::vector<int32_t> tokens;                       // an id t < 0 is row ~t of `images`
   std::shared_ptr<const std::vector<float>> images;  // [rows, hidden]; null: none
-  std::vector<int32_t> positions;  // [position_axes, tokens]; empty: each token's index, on every axis
-  int32_t position_delta = 0;      // a generated token's position is its index and this
+  PromptPositions positions;
 };
 
 // Tokens of prompts and answers whose keys and values are held at a time.

@@ -3,32 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
 
-constexpr int64_t kCacheBlockTokens = 16;
-
 int64_t Size(std::span<const int32_t> tokens) { return static_cast<int64_t>(tokens.size()); }
-int64_t BlocksFor(int64_t tokens) { return (tokens + kCacheBlockTokens - 1) / kCacheBlockTokens; }
 
 int64_t LongestChoice(const ChoicePrompt& prompt) {
   int64_t longest = 0;
   for (const auto& choice : prompt.choices) longest = std::max(longest, Size(choice));
   return longest;
-}
-
-double LogSumExp(std::span<const float> logits) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
 }
 
 // One pass: of some prompts either the prompt itself or one choice each.
@@ -93,7 +84,7 @@ class Wave {
         place.choice_rows.push_back(rows_);
         rows_ += Size(choice) - 1;
       }
-      place.blocks.resize(static_cast<size_t>(BlocksFor(Size(prompt.tokens) + LongestChoice(prompt))));
+      place.blocks.resize(static_cast<size_t>(CacheBlocksFor(Size(prompt.tokens) + LongestChoice(prompt))));
       std::iota(place.blocks.begin(), place.blocks.end(), static_cast<int32_t>(group_blocks));
       group_blocks += static_cast<int64_t>(place.blocks.size());
       blocks_ = std::max(blocks_, group_blocks);
@@ -150,13 +141,7 @@ class Wave {
   }
 
   absl::Status MakeCache() {
-    KvCacheShape shape;
-    shape.layers = 1;
-    shape.kv_heads = model_.config().attention.kv_heads;
-    shape.head_dim = model_.config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    shape.blocks = blocks_;
-    GWQ_ASSIGN_OR_RETURN(cache_, backend_.CreateKvCache(shape));
+    GWQ_ASSIGN_OR_RETURN(cache_, backend_.CreateKvCache(CacheShapeFor(model_.config(), 1, blocks_)));
     return absl::OkStatus();
   }
 
@@ -174,13 +159,6 @@ class Wave {
     if (step.choice == Step::kPrompt) return {tokens, step.begin, place.first_row + step.begin};
     return {tokens, Size(prompts_[prompt].tokens) + step.begin,
             place.choice_rows[static_cast<size_t>(step.choice)] + step.begin};
-  }
-
-  [[nodiscard]] int32_t PositionAt(const ChoicePrompt& prompt, int axis, int64_t index) const {
-    const auto tokens = static_cast<int64_t>(prompt.tokens.size());
-    const std::vector<int32_t>& given = prompt.positions;
-    if (index < tokens && !given.empty()) return given[static_cast<size_t>(axis * tokens + index)];
-    return static_cast<int32_t>(index) + (index < tokens ? 0 : prompt.position_delta);
   }
 
   // Everything a batch of a step points into.
@@ -221,7 +199,7 @@ class Wave {
       for (const size_t i : step.prompts) {
         const Rows rows = RowsOf(step, i);
         for (int64_t k = 0; k < Size(rows.tokens); ++k) {
-          out.positions.push_back(PositionAt(prompts_[i], axis, rows.context + k));
+          out.positions.push_back(prompts_[i].positions.At(axis, axes, rows.context + k));
         }
       }
     }
@@ -299,22 +277,26 @@ class Wave {
       GWQ_RETURN_IF_ERROR(pass->Read(out, logits));
       GWQ_RETURN_IF_ERROR(pass->Finish());
       for (size_t i = 0; i < part.size(); ++i) {
-        Add(step, part[i],
-            std::span<const float>(logits).subspan(i * static_cast<size_t>(vocabulary_),
-                                                   static_cast<size_t>(vocabulary_)));
+        GWQ_RETURN_IF_ERROR(Add(step, part[i],
+                                std::span<const float>(logits).subspan(i * static_cast<size_t>(vocabulary_),
+                                                                       static_cast<size_t>(vocabulary_))));
       }
     }
     return absl::OkStatus();
   }
 
-  void Add(const Step& step, const Wanted& wanted, std::span<const float> logits) {
-    const double norm = LogSumExp(logits);
+  absl::Status Add(const Step& step, const Wanted& wanted, std::span<const float> logits) {
+    GWQ_ASSIGN_OR_RETURN(const double norm, LogSumExp(logits));
     const auto& choices = prompts_[wanted.prompt].choices;
     const auto add = [&](size_t choice) {
-      out_[wanted.prompt][choice] += logits[static_cast<size_t>(choices[choice][wanted.next])] - norm;
+      out_[wanted.prompt][choice] += LogProbability(logits, choices[choice][wanted.next], norm);
     };
-    if (step.choice != Step::kPrompt) return add(static_cast<size_t>(step.choice));
+    if (step.choice != Step::kPrompt) {
+      add(static_cast<size_t>(step.choice));
+      return absl::OkStatus();
+    }
     for (size_t choice = 0; choice < choices.size(); ++choice) add(choice);
+    return absl::OkStatus();
   }
 
   const Model& model_;

@@ -6,6 +6,7 @@
 
 #include "core/artifact/stored_processor.h"
 #include "core/backend/cpu/cpu_backend.h"
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/measure.h"
@@ -76,8 +77,7 @@ class Seer {
       image.patches = {};
       left = left.subspan(part.size());
     }
-    return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions.positions),
-                        prompt.positions.delta};
+    return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions)};
   }
 
   absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
@@ -110,15 +110,6 @@ std::string Folded(std::string_view text) {
   while (!text.empty() && space(text.back())) text.remove_suffix(1);
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
-std::vector<double> Softmax(std::span<const float> logits) {
-  std::vector<double> out(logits.begin(), logits.end());
-  const double top = *std::ranges::max_element(out);
-  double sum = 0;
-  for (double& value : out) sum += value = std::exp(value - top);
-  for (double& value : out) value /= sum;
   return out;
 }
 
@@ -220,7 +211,10 @@ class ImageEvaluation {
     const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
       const auto reference =
           std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
-      asked[i].kl += KlDivergence(Softmax(reference), Softmax(logits));
+      const auto p = Probabilities(reference);
+      const auto q = Probabilities(logits);
+      // Logits that are not finite end the answer with an error of its own.
+      if (p.ok() && q.ok()) asked[i].kl += KlDivergence(*p, *q);
     };
     GWQ_RETURN_IF_ERROR(model_.Answer(prompts, compare, answers, run_.progress).status());
     const auto vocabulary = static_cast<size_t>(model_.vocabulary());

@@ -9,14 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
 
 // Rows of logits of both models that are alive at a time; peak_memory.cc counts on it.
 constexpr int64_t kLogitRows = 64;
-constexpr int64_t kCacheBlockTokens = 16;
 
 // What one position adds; the last two against a reference.
 struct Position {
@@ -26,31 +27,19 @@ struct Position {
   bool same_top1 = false;
 };
 
-size_t Largest(std::span<const float> logits) {
-  return static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-double LogSumExp(std::span<const float> logits) {
-  const double top = logits[Largest(logits)];
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
-}
-
-// `reference` is empty where there is none.
-Position Compare(std::span<const float> logits, std::span<const float> reference, int32_t next) {
-  const double norm = LogSumExp(logits);
-  const auto label = static_cast<size_t>(next);
+// `reference` is empty if there is none. INTERNAL for logits that are not finite.
+absl::StatusOr<Position> Compare(std::span<const float> logits, std::span<const float> reference, int32_t next) {
+  GWQ_ASSIGN_OR_RETURN(const double norm, LogSumExp(logits));
   Position out;
-  out.nll = norm - logits[label];
+  out.nll = -LogProbability(logits, next, norm);
   if (reference.empty()) return out;
-  const double reference_norm = LogSumExp(reference);
-  out.reference_nll = reference_norm - reference[label];
+  GWQ_ASSIGN_OR_RETURN(const double reference_norm, LogSumExp(reference));
+  out.reference_nll = -LogProbability(reference, next, reference_norm);
   for (size_t i = 0; i < reference.size(); ++i) {
     const double log_p = reference[i] - reference_norm;
     out.kl += std::exp(log_p) * (log_p - (logits[i] - norm));
   }
-  out.same_top1 = Largest(reference) == Largest(logits);
+  out.same_top1 = *LargestLogit(reference) == *LargestLogit(logits);
   return out;
 }
 
@@ -70,7 +59,7 @@ class Evaluator {
   }
 
   absl::StatusOr<TextEvaluation> Run() {
-    blocks_.resize(static_cast<size_t>((window_ + kCacheBlockTokens - 1) / kCacheBlockTokens));
+    blocks_.resize(static_cast<size_t>(CacheBlocksFor(window_)));
     std::iota(blocks_.begin(), blocks_.end(), 0);
     sequence_.rows = window_;
     sequence_.blocks = blocks_;
@@ -108,12 +97,7 @@ class Evaluator {
   }
 
   absl::Status MakeCache(Side& side) const {
-    KvCacheShape shape;
-    shape.layers = 1;
-    shape.kv_heads = side.model->config().attention.kv_heads;
-    shape.head_dim = side.model->config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    shape.blocks = static_cast<int64_t>(blocks_.size());
+    const KvCacheShape shape = CacheShapeFor(side.model->config(), 1, CacheBlocksFor(window_));
     GWQ_ASSIGN_OR_RETURN(side.cache, backend_.CreateKvCache(shape));
     return absl::OkStatus();
   }
@@ -166,24 +150,29 @@ class Evaluator {
           GWQ_RETURN_IF_ERROR(Logits(*heads[side], sides_[side], window, static_cast<size_t>(begin), count,
                                      std::span(logits[side]).first(count * vocabulary_)));
         }
-        AddPositions(logits, window * window_ + begin, count);
+        GWQ_RETURN_IF_ERROR(AddPositions(logits, window * window_ + begin, count));
       }
     }
     return absl::OkStatus();
   }
 
-  void AddPositions(const std::vector<std::vector<float>>& logits, int64_t first, size_t count) {
+  absl::Status AddPositions(const std::vector<std::vector<float>>& logits, int64_t first, size_t count) {
     const size_t base = results_.size();
     results_.resize(base + count);
+    std::vector<absl::Status> statuses(count);
     team_.ParallelFor(static_cast<int64_t>(count), 1, [&](int64_t from, int64_t to, int) {
       for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) {
         const auto row = [&](size_t side) {
           return std::span<const float>(logits[side]).subspan(i * vocabulary_, vocabulary_);
         };
         const int32_t next = tokens_[static_cast<size_t>(first) + i + 1];
-        results_[base + i] = Compare(row(0), sides_.size() > 1 ? row(1) : std::span<const float>(), next);
+        const auto compared = Compare(row(0), sides_.size() > 1 ? row(1) : std::span<const float>(), next);
+        statuses[i] = compared.status();
+        if (compared.ok()) results_[base + i] = *compared;
       }
     });
+    for (const absl::Status& status : statuses) GWQ_RETURN_IF_ERROR(status);
+    return absl::OkStatus();
   }
 
   absl::Status Logits(const Stage& head, Side& side, int64_t window, size_t first, size_t count, std::span<float> out) {

@@ -103,8 +103,7 @@ absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage*
                        RenderNow(), input.task.choices, limits);
   if (!prompt.ok()) return OfMessages(prompt.status(), input.text_field);
   generation.prompt = std::move(prompt->tokens);
-  generation.positions = std::move(prompt->positions.positions);
-  generation.position_delta = prompt->positions.delta;
+  generation.positions = std::move(prompt->positions);
   TakeChoices(model.text(), std::move(prompt->choices), input);
   out.image_rows = prompt->image_rows;
   return absl::OkStatus();

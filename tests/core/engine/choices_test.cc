@@ -7,9 +7,8 @@
 #include <limits>
 #include <numeric>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
-#include "core/engine/batch_rows.h"
-#include "core/engine/log_probability.h"
 #include "tests/core/engine/scheduler_fixture.h"
 
 namespace gwq {
@@ -159,17 +158,6 @@ TEST_F(ChoicesTest, LogProbabilitiesOfGeneratedTokensAreThoseOfTheirChoice) {
     ASSERT_EQ(each.size(), 9u);
     EXPECT_NEAR(std::accumulate(each.begin(), each.end(), 0.0), TeacherForced(prompt, client.sink->tokens()), 1e-9);
   }
-}
-
-TEST(LogSumExp, IsExactFarFromZeroAndRefusesWhatIsNotFinite) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{0, 0, 0, 0}), std::log(4.0), 1e-12);
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{1e4F, 1e4F}), 1e4 + std::log(2.0), 1e-9);
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{-1e4F, -kInfinity}), -1e4, 1e-9) << "a banned token";
-  for (const float broken : {kInfinity, std::nanf("")}) {
-    EXPECT_EQ(LogSumExp(std::vector<float>{1, broken, 2}).status().code(), absl::StatusCode::kInternal);
-  }
-  EXPECT_FALSE(LogSumExp(std::vector<float>{-kInfinity, -kInfinity}).ok());
 }
 
 TEST(ChoiceProbabilities, SumToOneAndFollowTheLengths) {
