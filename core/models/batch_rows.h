@@ -12,10 +12,10 @@ namespace gwq {
 
 // The next rows of one sequence.
 struct SequencePart {
-  std::span<const int32_t> tokens;             // of these rows; an id t < 0 is row ~t of `images`
+  std::span<const int32_t> tokens = {};        // of these rows; an id t < 0 is row ~t of `images`
   int64_t context = 0;                         // rows of the sequence before these; the cache holds them
-  std::span<const int32_t> blocks;             // of the cache: they cover context and tokens
-  std::span<const float> images;               // [rows, hidden]
+  std::span<const int32_t> blocks = {};        // of the cache: they cover context and tokens
+  std::span<const float> images = {};          // [rows, hidden]
   const PromptPositions* positions = nullptr;  // of the sequence's prompt; null: each row's index, on every axis
 };
 
