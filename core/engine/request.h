@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -87,11 +88,14 @@ struct GenerationResult {
   std::vector<double> choice_log_likelihoods;
 };
 
-// Where an answer goes. OnChunk and OnDone are called on the engine's thread, in order, OnDone exactly once and last;
-// they must not block and must not call the engine's destructor.
+// Where an answer goes. OnLogits, OnChunk and OnDone are called on the thread that runs the engine, in order, OnDone
+// exactly once and last; they must not block and must not call the engine's destructor.
 class GenerationSink {
  public:
   virtual ~GenerationSink() = default;
+  // The logits that the next token is chosen from, or those of the next row of a choice, before they are looked at:
+  // they may not be finite, and then OnDone follows. The span is valid during the call.
+  virtual void OnLogits(std::span<const float> /*logits*/) {}
   virtual void OnChunk(GeneratedChunk chunk) = 0;
   // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (nobody read the answer), UNAVAILABLE (shut down) or INTERNAL.
   virtual void OnDone(const absl::StatusOr<GenerationResult>& result) = 0;

@@ -9,13 +9,6 @@
 #include "core/models/batch_rows.h"
 
 namespace gwq {
-namespace {
-
-// Of one sequence in one pass: bounds the memory of logits where choices are scored.
-constexpr int64_t kMaxOutputRows = 16;
-
-}  // namespace
-
 Scheduler::Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer)
     : model_(model),
       options_(options),

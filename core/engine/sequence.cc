@@ -70,6 +70,7 @@ absl::StatusOr<std::string> Sequence::TextOf(int32_t token, bool last) {
 }
 
 absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now) {
+  sink_->OnLogits(logits);
   GWQ_ASSIGN_OR_RETURN(const int32_t token, sampler_.Sample(logits, generated()));
   tokens_.push_back(token);
   if (generated() == 1) first_token_ = now;
@@ -92,6 +93,7 @@ absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now
 absl::StatusOr<bool> Sequence::Score(std::span<const float> logits, int64_t now) {
   if (scorer_.next_row() == 0) first_token_ = now;
   last_token_ = now;
+  sink_->OnLogits(logits);
   GWQ_ASSIGN_OR_RETURN(const bool another, scorer_.Take(logits));
   if (another) {
     // The rows of the choice before are behind the prompt in the cache: those of this one overwrite them.

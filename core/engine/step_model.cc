@@ -34,6 +34,16 @@ class BackendModel final : public StepModel {
 
 }  // namespace
 
+RequestLimits LimitsOf(const StepModel& model) {
+  RequestLimits limits;
+  limits.vocab_size = model.vocab_size();
+  limits.hidden_size = model.hidden_size();
+  limits.position_axes = model.position_axes();
+  limits.max_context_tokens = model.cache_shape().blocks * model.cache_shape().block_tokens;
+  limits.max_prompt_tokens = limits.max_context_tokens - 1;
+  return limits;
+}
+
 absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model, Backend& backend,
                                                          Turnstile& turnstile, int64_t cache_tokens) {
   const ModelConfig& config = model->model().config();

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "core/backend/backend.h"
+#include "core/engine/request.h"
 #include "core/engine/turnstile.h"
 #include "core/models/model.h"
 
@@ -26,6 +27,9 @@ class StepModel {
   // Appends the batch's rows to the cache and writes logits [output_rows, vocab_size].
   [[nodiscard]] virtual absl::Status Forward(const Batch& batch, std::span<float> logits) = 0;
 };
+
+// What a model takes whose whole cache may go to one request.
+[[nodiscard]] RequestLimits LimitsOf(const StepModel& model);
 
 // `model` on `backend` with a new cache that holds at least `cache_tokens` tokens. Takes a turn for each pass, because
 // the models of one backend share it. Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache

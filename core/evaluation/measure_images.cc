@@ -80,12 +80,7 @@ class Seer {
     return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions)};
   }
 
-  absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
-                                                           const Answerer::Visit& visit,
-                                                           std::span<const std::vector<int32_t>> forced,
-                                                           Progress& progress) const {
-    return Answerer(*loaded_, *backend_, text_->stop_ids(), max_tokens_).Run(prompts, visit, forced, progress);
-  }
+  [[nodiscard]] Answerer answerer() const { return {loaded_, *backend_, text_->stop_ids(), max_tokens_}; }
 
  private:
   Seer() = default;
@@ -101,7 +96,7 @@ class Seer {
   int64_t max_tokens_ = 0;
   std::unique_ptr<const ImageProcessor> processor_;
   std::unique_ptr<const ModelText> text_;
-  std::unique_ptr<LoadedModel> loaded_;
+  std::shared_ptr<const LoadedModel> loaded_;
 };
 
 std::string Folded(std::string_view text) {
@@ -189,7 +184,7 @@ class ImageEvaluation {
       prompts.push_back(std::move(prompt));
       asked.emplace_back().image = std::move(images.front());
     }
-    GWQ_ASSIGN_OR_RETURN(auto answers, model_.Answer(prompts, nullptr, {}, run_.progress));
+    GWQ_ASSIGN_OR_RETURN(auto answers, model_.answerer().Answer(prompts, nullptr, run_.progress));
     for (size_t i = 0; i < asked.size(); ++i) asked[i].answer = std::move(answers[i]);
     if (reference_ != nullptr) GWQ_RETURN_IF_ERROR(Compare(begin, prompts, asked));
     for (size_t i = 0; i < asked.size(); ++i) GWQ_RETURN_IF_ERROR(Judge(items_[begin + i], asked[i]));
@@ -207,7 +202,7 @@ class ImageEvaluation {
     const auto keep = [&](size_t i, size_t, std::span<const float> logits) {
       asked[i].reference_logits.insert(asked[i].reference_logits.end(), logits.begin(), logits.end());
     };
-    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->Answer(own, keep, {}, run_.progress));
+    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->answerer().Answer(own, keep, run_.progress));
     const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
       const auto reference =
           std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
@@ -216,7 +211,7 @@ class ImageEvaluation {
       // Logits that are not finite end the answer with an error of its own.
       if (p.ok() && q.ok()) asked[i].kl += KlDivergence(*p, *q);
     };
-    GWQ_RETURN_IF_ERROR(model_.Answer(prompts, compare, answers, run_.progress).status());
+    GWQ_RETURN_IF_ERROR(model_.answerer().Read(prompts, answers, compare, run_.progress));
     const auto vocabulary = static_cast<size_t>(model_.vocabulary());
     for (size_t i = 0; i < asked.size(); ++i) {
       asked[i].kl /= static_cast<double>(asked[i].reference_logits.size() / vocabulary);

@@ -20,6 +20,7 @@ constexpr uint64_t kTokenizerFactor = 24;
 constexpr uint64_t kForwardCopies = 3;
 constexpr uint64_t kLogitRows = 64;
 constexpr uint64_t kLogitCopies = 4;
+static_assert(kChoiceLogitRows <= int64_t{kLogitRows} && kAnswerLogitRows <= int64_t{kLogitRows});
 // A dataset's file, its parsed lines, its tokens and its results, as a multiple of the file.
 constexpr uint64_t kDatasetFactor = 24;
 
