@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 # Low to high: a folder may include itself and what stands before it.
-CORE = ["base", "io", "storage", "format", "manifest", "spec", "text", "vision", "backend", "models", "artifact", "engine", "calibration",
+CORE = ["base", "io", "storage", "format", "manifest", "spec", "text", "vision", "backend", "models", "artifact", "prompt", "engine", "calibration",
         "evaluation", "quant", "export", "jobs"]
 SOURCE = (".cc", ".h", ".cu", ".cuh", ".cpp", ".hpp")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

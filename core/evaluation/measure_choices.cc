@@ -11,7 +11,7 @@
 #include "core/evaluation/measure.h"
 #include "core/evaluation/stored_dataset.h"
 #include "core/io/json.h"
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 #include "core/text/model_text.h"
 
 namespace gwq {

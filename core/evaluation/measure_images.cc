@@ -4,100 +4,24 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/artifact/stored_processor.h"
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/base/log_probability.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/measure.h"
 #include "core/evaluation/stored_dataset.h"
+#include "core/evaluation/vision_model.h"
 #include "core/io/json.h"
-#include "core/models/choices.h"
-#include "core/models/image_prompt.h"
-#include "core/text/model_text.h"
+#include "core/prompt/choices.h"
+#include "core/prompt/image_rows.h"
 #include "core/vision/boxes.h"
-#include "core/vision/image.h"
 
 namespace gwq {
 namespace {
 
-// Tokens of one prompt: evaluation_memory.cc counts on it.
-constexpr int64_t kMaxPromptTokens = 4096;
 constexpr double kIouThreshold = 0.5;
 // Of a reference's logits: evaluation_memory.cc counts on it.
 constexpr size_t kMaxLogitBytes = size_t{256} << 20;
-
-// One model that sees, whole, with what it needs to be asked about images.
-class Seer {
- public:
-  static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens,
-                                   std::string_view phase, Progress& progress) {
-    Seer out;
-    out.backend_ = &backend;
-    out.max_tokens_ = max_tokens;
-    GWQ_ASSIGN_OR_RETURN(out.processor_, ProcessorOf(model));
-    GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
-    GWQ_ASSIGN_OR_RETURN(out.text_, ModelText::Load(files));
-    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, backend);
-    GWQ_ASSIGN_OR_RETURN(out.loaded_, LoadedModel::Load(model.model(), *loader, [&](int done, int total) {
-                           progress.Step(phase, done, total);
-                           return progress.Check();
-                         }));
-    return out;
-  }
-
-  [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
-  [[nodiscard]] const Tokenizer& tokenizer() const { return text_->tokenizer(); }
-  [[nodiscard]] int64_t vocabulary() const { return loaded_->model().config().vocab_size; }
-
-  // `images` are emptied of their patches.
-  absl::StatusOr<AnswerPrompt> Ask(const DatasetItem& item, std::span<PreparedImage> images) const {
-    std::vector<const PreparedImage*> in_order;
-    ChatMessage message{"user", "", {}};
-    for (const PreparedImage& image : images) {
-      in_order.push_back(&image);
-      message.parts.push_back({true, ""});
-    }
-    message.parts.push_back({false, item.context});
-    absl::StatusOr<ImagePrompt> made =
-        BuildImagePrompt(*text_, loaded_->model(), *processor_, {&message, 1}, in_order, RenderOptions{});
-    if (!made.ok()) return AtQuestion(item, made.status());
-    ImagePrompt prompt = *std::move(made);
-    if (static_cast<int64_t>(prompt.tokens.size()) > kMaxPromptTokens) {
-      return InvalidField(fmt::format("line {}", item.line),
-                          fmt::format("has {} tokens with its images, at most {} are asked; use smaller images",
-                                      prompt.tokens.size(), kMaxPromptTokens));
-    }
-    const auto hidden = static_cast<size_t>(loaded_->model().config().hidden_size);
-    auto rows = std::make_shared<std::vector<float>>(static_cast<size_t>(prompt.image_rows) * hidden);
-    std::span<float> left(*rows);
-    for (PreparedImage& image : images) {
-      const auto part = left.first(static_cast<size_t>(image.image_tokens) * hidden);
-      GWQ_RETURN_IF_ERROR(loaded_->EncodeImage(*backend_, image.patches, GridsOf(image), part));
-      image.patches = {};
-      left = left.subspan(part.size());
-    }
-    return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions)};
-  }
-
-  [[nodiscard]] Answerer answerer() const { return {loaded_, *backend_, text_->stop_ids(), max_tokens_}; }
-
- private:
-  Seer() = default;
-
-  // A prompt is refused for what the question holds.
-  static absl::Status AtQuestion(const DatasetItem& item, const absl::Status& status) {
-    const std::string field = fmt::format("line {}.question", item.line);
-    const std::vector<FieldViolation> violations = FieldViolations(status);
-    return violations.empty() ? Annotate(status, field) : InvalidField(field, violations[0].description);
-  }
-
-  Backend* backend_ = nullptr;
-  int64_t max_tokens_ = 0;
-  std::unique_ptr<const ImageProcessor> processor_;
-  std::unique_ptr<const ModelText> text_;
-  std::shared_ptr<const LoadedModel> loaded_;
-};
 
 std::string Folded(std::string_view text) {
   const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
@@ -111,7 +35,7 @@ std::string Folded(std::string_view text) {
 class ImageEvaluation {
  public:
   ImageEvaluation(EvaluationRun& run, EvaluationResult& out, const StoredDataset& dataset,
-                  std::span<const DatasetItem> items, const Seer& model, const Seer* reference)
+                  std::span<const DatasetItem> items, const VisionModel& model, const VisionModel* reference)
       : run_(run), out_(out), dataset_(dataset), items_(items), model_(model), reference_(reference) {}
 
   absl::Status Run() {
@@ -144,14 +68,12 @@ class ImageEvaluation {
     double kl = 0;
   };
 
-  absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const Seer& seer) {
+  absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const VisionModel& model) {
     std::vector<PreparedImage> images;
     for (const std::string& path : item.images) {
       GWQ_RETURN_IF_ERROR(run_.progress.Check());
       GWQ_ASSIGN_OR_RETURN(const std::string bytes, dataset_.Image(item, path));
-      absl::StatusOr<Image> image = DecodeImage(std::as_bytes(std::span(bytes)));
-      if (!image.ok()) return AtImage(item, image.status());
-      absl::StatusOr<PreparedImage> prepared = seer.processor().Prepare(*std::move(image));
+      absl::StatusOr<PreparedImage> prepared = ReadImage(model.processor(), std::as_bytes(std::span(bytes)));
       if (!prepared.ok()) return AtImage(item, prepared.status());
       images.push_back(*std::move(prepared));
     }
@@ -262,8 +184,8 @@ class ImageEvaluation {
   EvaluationResult& out_;
   const StoredDataset& dataset_;
   const std::span<const DatasetItem> items_;
-  const Seer& model_;
-  const Seer* reference_;
+  const VisionModel& model_;
+  const VisionModel* reference_;
   std::vector<double> right_, iou_, malformed_, kl_, same_;
 };
 
@@ -274,11 +196,12 @@ absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out) {
   GWQ_ASSIGN_OR_RETURN(const StoredDataset dataset, StoredDataset::Open(run.store, digest));
   GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, dataset.Items(run.task.kind, run.task.limit));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  GWQ_ASSIGN_OR_RETURN(const Seer model, Seer::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
-  std::optional<Seer> reference;
+  GWQ_ASSIGN_OR_RETURN(const VisionModel model,
+                       VisionModel::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
+  std::optional<VisionModel> reference;
   if (run.reference != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(Seer other,
-                         Seer::Load(*run.reference, *backend, run.task.max_tokens, "load reference", run.progress));
+    GWQ_ASSIGN_OR_RETURN(VisionModel other, VisionModel::Load(*run.reference, *backend, run.task.max_tokens,
+                                                              "load reference", run.progress));
     if (other.vocabulary() != model.vocabulary()) {
       return InvalidField("reference", fmt::format("its vocabulary has {} tokens, the model's {}", other.vocabulary(),
                                                    model.vocabulary()));

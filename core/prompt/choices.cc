@@ -1,4 +1,4 @@
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 
 #include <algorithm>
 #include <cmath>
