@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/backend/cpu/cpu_backend.h"
 #include "core/base/status.h"
 #include "core/evaluation/choice_prompt.h"
 #include "core/evaluation/choice_walk.h"
@@ -41,9 +40,8 @@ absl::StatusOr<LogLikelihoods> Score(const StoredModel& model, const EvaluationR
                                      std::span<const DatasetItem> items, std::string_view phase, int64_t& truncated) {
   GWQ_ASSIGN_OR_RETURN(const std::vector<ChoicePrompt> prompts,
                        MakePrompts(model, run.task, items, run.progress, truncated));
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, *backend);
-  return ScoreChoices(*model.model(), *loader, *backend, prompts, phase, run.progress);
+  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, run.backend);
+  return ScoreChoices(*model.model(), *loader, run.backend, prompts, phase, run.progress);
 }
 
 // What lm-evaluation-harness divides by: the choice's characters, without the delimiter.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/backend/cpu/cpu_backend.h"
 #include "core/base/log_probability.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
@@ -195,12 +194,11 @@ absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out) {
   GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(run.task.dataset));
   GWQ_ASSIGN_OR_RETURN(const StoredDataset dataset, StoredDataset::Open(run.store, digest));
   GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, dataset.Items(run.task.kind, run.task.limit));
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
   GWQ_ASSIGN_OR_RETURN(const VisionModel model,
-                       VisionModel::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
+                       VisionModel::Load(run.model, run.backend, run.task.max_tokens, "load", run.progress));
   std::optional<VisionModel> reference;
   if (run.reference != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(VisionModel other, VisionModel::Load(*run.reference, *backend, run.task.max_tokens,
+    GWQ_ASSIGN_OR_RETURN(VisionModel other, VisionModel::Load(*run.reference, run.backend, run.task.max_tokens,
                                                               "load reference", run.progress));
     if (other.vocabulary() != model.vocabulary()) {
       return InvalidField("reference", fmt::format("its vocabulary has {} tokens, the model's {}", other.vocabulary(),
