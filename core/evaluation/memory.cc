@@ -10,6 +10,7 @@
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/model_check.h"
 #include "core/manifest/limits.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
@@ -63,8 +64,9 @@ uint64_t Widths(const ModelConfig& config) {
   return Unsigned(4 * config.hidden_size + 3 * config.intermediate_size + 2 * heads * config.attention.head_dim);
 }
 
+// Of one layer.
 uint64_t CacheBytes(const ModelConfig& config, uint64_t tokens) {
-  return 2 * tokens * Unsigned(config.attention.kv_heads * config.attention.head_dim) * 4;
+  return tokens * Unsigned(CacheTokenBytes(config, 1));
 }
 
 uint64_t LogitBytes(const ModelConfig& config) { return kLogitCopies * kLogitRows * Unsigned(config.vocab_size) * 4; }

@@ -28,4 +28,9 @@ inline constexpr int64_t kCacheBlockTokens = KvCacheShape{}.block_tokens;
   return shape;
 }
 
+// Bytes of the keys and values of one token in `layers` layers, which are kept in float32.
+[[nodiscard]] inline int64_t CacheTokenBytes(const ModelConfig& config, int layers) {
+  return 2 * layers * config.attention.kv_heads * config.attention.head_dim * static_cast<int64_t>(sizeof(float));
+}
+
 }  // namespace gwq

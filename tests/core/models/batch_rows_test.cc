@@ -59,6 +59,7 @@ TEST(CacheShape, HoldsWholeBlocks) {
   config.attention.kv_heads = 3;
   config.attention.head_dim = 8;
   EXPECT_EQ(CacheShapeFor(config, 2, 5), (KvCacheShape{2, 3, 8, kCacheBlockTokens, 5}));
+  EXPECT_EQ(CacheTokenBytes(config, 2), 2 * 2 * 3 * 8 * 4);
 }
 
 }  // namespace
