@@ -38,7 +38,7 @@ struct GenerationRequest {
 
   // [rows, hidden_size]: what a vision tower made of the prompt's images. Null: none.
   std::shared_ptr<const std::vector<float>> images;
-  PromptPositions positions;
+  PromptPositions positions;       // of the prompt and of what follows it
   bool log_probabilities = false;  // of generated tokens, in GeneratedChunk
   // Where not empty nothing is generated: each of these is scored as what follows the prompt, which is computed once.
   // max_tokens, sampling and stops are not looked at.

@@ -19,7 +19,7 @@ namespace gwq {
 namespace {
 
 constexpr double kIouThreshold = 0.5;
-// Of a reference's logits: evaluation_memory.cc counts on it.
+// Of a reference's logits: memory.cc counts on it.
 constexpr size_t kMaxLogitBytes = size_t{256} << 20;
 
 std::string Folded(std::string_view text) {

@@ -17,7 +17,7 @@
 namespace gwq {
 namespace {
 
-// Rows of logits of both models that are alive at a time; peak_memory.cc counts on it.
+// Rows of logits of both models that are alive at a time; memory.cc and core/quant/peak_memory.cc count on it.
 constexpr size_t kLogitRows = 64;
 
 // What one position adds; the last two against a reference.
