@@ -38,7 +38,9 @@ absl::StatusOr<Position> Compare(std::span<const float> logits, std::span<const 
   out.reference_nll = -LogProbability(reference, next, reference_norm);
   for (size_t i = 0; i < reference.size(); ++i) {
     const double log_p = reference[i] - reference_norm;
-    out.kl += std::exp(log_p) * (log_p - (logits[i] - norm));
+    const double p = std::exp(log_p);
+    // A token that the reference bans, with a logit of -infinity, adds nothing.
+    if (p > 0) out.kl += p * (log_p - (logits[i] - norm));
   }
   out.same_top1 = *LargestLogit(reference) == *LargestLogit(logits);
   return out;
