@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 # Low to high: a folder may include itself and what stands before it.
-CORE = ["base", "io", "storage", "format", "manifest", "spec", "text", "vision", "backend", "models", "artifact", "engine", "calibration",
+CORE = ["base", "io", "storage", "format", "manifest", "spec", "text", "vision", "backend", "models", "artifact", "prompt", "engine", "calibration",
         "evaluation", "quant", "export", "jobs"]
 SOURCE = (".cc", ".h", ".cu", ".cuh", ".cpp", ".hpp")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -25,7 +25,7 @@ TORCH_FOLDERS = ("core/backend/torch/", "tests/core/backend/torch/")
 SQLITE_FOLDERS = ("core/jobs/", "tests/core/jobs/", "tests/support/fault_vfs")
 OWN = re.compile(r"^(core|server|client|proto|tests)/")
 # Implementations of the backend interface: who may name one, apart from itself, the programs and the tests.
-BACKENDS = {"core/backend/torch/": ("core/calibration/", "core/quant/"), "core/backend/cpu/": ("core/evaluation/", "core/quant/")}
+BACKENDS = {"core/backend/torch/": ("core/calibration/", "core/quant/"), "core/backend/cpu/": ("core/backend/registry", "core/quant/")}
 # What the client may know of the core: it links no backend.
 CLIENT_ROOMS = ("base", "io", "storage", "format", "manifest", "spec", "vision")
 # Programs that must start and serve without LibTorch.
@@ -71,7 +71,7 @@ def broken_order(source, included):
         return f"client/ includes only core/{', core/'.join(CLIENT_ROOMS)}"
     for backend, users in BACKENDS.items():
         if included.startswith(backend) and source.startswith("core/") and not source.startswith((backend, *users)):
-            return f"only {', '.join(users)} and programs name {backend}; use core/backend/backend.h"
+            return f"only {', '.join(users)} and programs name {backend}; use core/backend/backend.h and registry.h"
     return None
 
 

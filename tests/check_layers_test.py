@@ -11,6 +11,8 @@ GOOD = {
     "core/base/status.h": "#include <string>\n",
     "core/io/gguf.h": '#include "core/base/status.h"\n',
     "core/backend/backend.h": '#include "core/base/status.h"\n',
+    "core/backend/cpu/cpu_backend.h": '#include "core/backend/backend.h"\n',
+    "core/backend/registry.cc": '#include "core/backend/cpu/cpu_backend.h"\n',
     "core/backend/torch/torch_backend.cc": '#include <ATen/core/Tensor.h>\n#include "core/backend/backend.h"\n',
     "core/backend/torch/torch_backend.h": '#include "core/backend/backend.h"\n',
     "core/quant/calibrate.cc": '#include "core/backend/torch/torch_backend.h"\n',
@@ -23,6 +25,7 @@ GOOD = {
 BAD = [
     ("core/base/bad.h", '#include "core/io/gguf.h"'),
     ("core/engine/bad.cc", '#include "core/backend/torch/torch_backend.h"'),
+    ("core/backend/bad.cc", '#include "core/backend/cpu/cpu_backend.h"'),
     ("core/io/bad.h", '#include "core/engine/engine.h"'),
     ("core/io/bad.h", '#include "server/infer/main.cc"'),
     ("core/jobs/bad.cc", '#include "client/client.h"'),

@@ -7,11 +7,12 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
+#include "core/models/stage_walk.h"
 
 namespace gwq {
 namespace {
 
-constexpr int64_t kCacheBlockTokens = 16;
 constexpr int64_t kTextTokens = 32;
 // Below every logit.
 constexpr float kNever = -3e38F;
@@ -54,13 +55,9 @@ class Generator {
 
  private:
   absl::Status PrepareCache() {
-    KvCacheShape shape;
-    shape.layers = model_.config().blocks;
-    shape.kv_heads = model_.config().attention.kv_heads;
-    shape.head_dim = model_.config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    const int64_t blocks = (length_ + kCacheBlockTokens - 1) / kCacheBlockTokens;
-    shape.blocks = blocks * static_cast<int64_t>(texts_.size());
+    const int64_t blocks = CacheBlocksFor(length_);
+    const KvCacheShape shape =
+        CacheShapeFor(model_.config(), model_.config().blocks, blocks * static_cast<int64_t>(texts_.size()));
     blocks_.resize(static_cast<size_t>(shape.blocks));
     std::iota(blocks_.begin(), blocks_.end(), 0);
     blocks_per_text_ = static_cast<size_t>(blocks);
@@ -80,39 +77,22 @@ class Generator {
     }
   }
 
-  // The last token of every text through all stages. Weights must outlive their pass, so each stage has one of its own.
+  // The last token of every text through all stages.
   absl::Status Forward(std::span<float> logits) {
-    const auto rows = static_cast<int64_t>(texts_.size());
-    const auto context = static_cast<int32_t>(texts_.front().size()) - 1;
-    std::vector<int32_t> tokens, output_rows;
-    std::vector<SequenceRows> sequences;
-    for (int64_t row = 0; row < rows; ++row) {
-      const auto text = static_cast<size_t>(row);
-      tokens.push_back(texts_[text].back());
-      output_rows.push_back(static_cast<int32_t>(row));
-      const auto table = std::span<const int32_t>(blocks_).subspan(text * blocks_per_text_, blocks_per_text_);
-      sequences.push_back({row, 1, context, table});
+    StageWalk walk(model_, loader_, backend_, *cache_);
+    std::vector<StageWalk::Rows> pass;
+    std::vector<int32_t> output_rows;
+    for (size_t text = 0; text < texts_.size(); ++text) {
+      const std::span<const int32_t> tokens = texts_[text];
+      const auto blocks = std::span<const int32_t>(blocks_).subspan(text * blocks_per_text_, blocks_per_text_);
+      output_rows.push_back(static_cast<int32_t>(text));
+      pass.push_back({walk.Add({.tokens = tokens.last(1), .context = std::ssize(tokens) - 1, .blocks = blocks}), 0, 1});
     }
-    const std::vector<int32_t> positions(texts_.size(), context);
-    Batch batch;
-    batch.rows = rows;
-    batch.tokens = tokens;
-    batch.positions = positions;
-    batch.sequences = sequences;
-    batch.output_rows = output_rows;
-    const int64_t hidden = model_.config().hidden_size;
-    std::vector<float> state(static_cast<size_t>(rows * hidden));
-    for (int stage = 0; stage < model_.stages(); ++stage) {
-      GWQ_RETURN_IF_ERROR(progress_.Check());
-      GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> loaded, model_.LoadStage(stage, loader_));
-      GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(batch, cache_.get()));
-      Activation x;
-      if (stage > 0) x = pass->Input(state, hidden);
-      const Activation out = loaded->Run(*pass, stage - 1, std::move(x));
-      GWQ_RETURN_IF_ERROR(pass->Read(out, stage + 1 < model_.stages() ? std::span<float>(state) : logits));
-      GWQ_RETURN_IF_ERROR(pass->Finish());
-    }
-    return absl::OkStatus();
+    walk.AddPass(std::move(pass));
+    for (int stage = 0; stage + 1 < model_.stages(); ++stage) GWQ_RETURN_IF_ERROR(walk.RunStage(stage, progress_));
+    GWQ_RETURN_IF_ERROR(progress_.Check());
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> head, walk.LoadHead());
+    return walk.Logits(*head, 0, output_rows, logits);
   }
 
   const Model& model_;

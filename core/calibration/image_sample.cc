@@ -9,7 +9,8 @@
 #include "core/artifact/stored_processor.h"
 #include "core/base/status.h"
 #include "core/manifest/limits.h"
-#include "core/models/image_prompt.h"
+#include "core/prompt/image_rows.h"
+#include "core/prompt/prompt_builder.h"
 
 namespace gwq {
 namespace {
@@ -27,27 +28,23 @@ Pixel BuiltInPixel(int x, int y) {
   return {shade(150 + x / 3), shade(170 + y / 4), shade(190 - (x + y) / 8)};
 }
 
-absl::StatusOr<Image> ReadPicture(const Calibration& calibration, BlobStore& store) {
-  if (calibration.blob.empty()) return BuiltInImage();
+absl::StatusOr<PreparedImage> PrepareImage(const Calibration& calibration, const ImageProcessor& processor,
+                                           BlobStore& store) {
+  if (calibration.blob.empty()) return processor.Prepare(BuiltInImage());
   GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(calibration.blob));
   const auto bytes = ReadBlob(store, digest, kMaxSmallFileBytes);
   if (!bytes.ok()) return Annotate(bytes.status(), "recipe.calibration.blob");
-  auto image = DecodeImage(std::as_bytes(std::span(*bytes)));
-  if (absl::IsInvalidArgument(image.status())) {
-    return InvalidField("recipe.calibration.blob", MessageOf(image.status()));
+  auto prepared = ReadImage(processor, std::as_bytes(std::span(*bytes)));
+  if (absl::IsInvalidArgument(prepared.status())) {
+    return InvalidField("recipe.calibration.blob", MessageOf(prepared.status()));
   }
-  return image;
+  return prepared;
 }
 
 std::vector<ChatMessage> Conversation(const Calibration& calibration) {
-  std::vector<ChatMessage> messages = {{"user", "", {}}};
-  messages[0].parts.push_back({true, ""});
-  messages[0].parts.push_back(
-      {false, calibration.question.empty() ? std::string(BuiltInQuestion()) : calibration.question});
-  if (!calibration.answer.empty()) {
-    messages.push_back({"assistant", calibration.answer, {}});
-    messages[1].parts.push_back({false, calibration.answer});
-  }
+  std::vector<ChatMessage> messages = {
+      UserTurn(1, calibration.question.empty() ? std::string(BuiltInQuestion()) : calibration.question)};
+  if (!calibration.answer.empty()) messages.push_back({"assistant", calibration.answer});
   return messages;
 }
 
@@ -71,13 +68,12 @@ std::string_view BuiltInQuestion() { return "What shapes and colours are in this
 absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration, const StoredModel& model,
                                                   const ModelText& text, BlobStore& store) {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const ImageProcessor> processor, ProcessorOf(model));
-  GWQ_ASSIGN_OR_RETURN(Image image, ReadPicture(calibration, store));
-  GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, processor->Prepare(std::move(image)));
+  GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, PrepareImage(calibration, *processor, store));
   RenderOptions options;
   options.add_generation_prompt = calibration.answer.empty();
   const PreparedImage* const images[] = {&prepared};
-  GWQ_ASSIGN_OR_RETURN(ImagePrompt prompt,
-                       BuildImagePrompt(text, *model.model(), *processor, Conversation(calibration), images, options));
+  const PromptBuilder builder(text, *model.model(), *processor);
+  GWQ_ASSIGN_OR_RETURN(Prompt prompt, builder.Build(Conversation(calibration), images, options));
   const int64_t most = std::max(calibration.max_tokens, kImageSampleTokens);
   if (static_cast<int64_t>(prompt.tokens.size()) > most) {
     return InvalidField("recipe.calibration.max_tokens",

@@ -19,7 +19,7 @@ namespace gwq {
 // a user's turn with the picture before the question, and the assistant's answer where one is given, else the head of
 // its turn. INVALID_ARGUMENT at "recipe.calibration.blob" for a picture that cannot be read, at
 // "recipe.calibration.max_tokens" where the sample has more tokens than it may; NOT_FOUND where the blob is not stored;
-// the errors of ImageProcessor::Parse and BuildImagePrompt.
+// the errors of ImageProcessor::Parse and PromptBuilder::Build.
 [[nodiscard]] absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration,
                                                                 const StoredModel& model, const ModelText& text,
                                                                 BlobStore& store);

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "core/models/cache_shape.h"
+
 namespace gwq {
 
 // The free list of a cache of `blocks` blocks. Blocks are taken and returned by BlockTable alone. Not thread-safe: it
@@ -17,7 +19,7 @@ class BlockPool {
   [[nodiscard]] int64_t free() const { return static_cast<int64_t>(free_.size()); }
   [[nodiscard]] int64_t block_tokens() const { return block_tokens_; }
   // Blocks that cover `tokens` tokens.
-  [[nodiscard]] int64_t BlocksFor(int64_t tokens) const { return (tokens + block_tokens_ - 1) / block_tokens_; }
+  [[nodiscard]] int64_t BlocksFor(int64_t tokens) const { return CacheBlocksFor(tokens, block_tokens_); }
   // Tables that hold `block`; 0 for a free one.
   [[nodiscard]] int references(int32_t block) const { return references_[static_cast<size_t>(block)]; }
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
-#include "core/engine/log_probability.h"
 
 namespace gwq {
 
@@ -20,10 +20,8 @@ void ChoiceScorer::SkipSingleTokens() {
 }
 
 absl::StatusOr<bool> ChoiceScorer::Take(std::span<const float> logits) {
-  GWQ_ASSIGN_OR_RETURN(const double normalizer, LogSumExp(logits));
-  const auto log_probability = [&](int32_t token) {
-    return static_cast<double>(logits[static_cast<size_t>(token)]) - normalizer;
-  };
+  GWQ_ASSIGN_OR_RETURN(const double log_sum_exp, LogSumExp(logits));
+  const auto log_probability = [&](int32_t token) { return LogProbability(logits, token, log_sum_exp); };
   if (next_row_ == 0) {
     for (size_t i = 0; i < choices_.size(); ++i) log_likelihoods_[i] = log_probability(choices_[i][0]);
     next_row_ = 1;

@@ -18,16 +18,14 @@ constexpr int64_t kMinRetryMillis = 100;
 constexpr int64_t kMaxRetryMillis = 30'000;
 
 RequestLimits LimitsOf(const StepModel& model, const EngineOptions& options) {
-  RequestLimits limits;
-  limits.vocab_size = model.vocab_size();
-  limits.hidden_size = model.hidden_size();
-  limits.position_axes = model.position_axes();
-  const int64_t cache_tokens = model.cache_shape().blocks * model.cache_shape().block_tokens;
-  limits.max_context_tokens =
-      options.max_context_tokens > 0 ? std::min(options.max_context_tokens, cache_tokens) : cache_tokens;
-  limits.max_prompt_tokens = options.max_prompt_tokens > 0
-                                 ? std::min(options.max_prompt_tokens, limits.max_context_tokens - 1)
-                                 : limits.max_context_tokens - 1;
+  RequestLimits limits = LimitsOf(model);
+  if (options.max_context_tokens > 0) {
+    limits.max_context_tokens = std::min(options.max_context_tokens, limits.max_context_tokens);
+  }
+  limits.max_prompt_tokens = limits.max_context_tokens - 1;
+  if (options.max_prompt_tokens > 0) {
+    limits.max_prompt_tokens = std::min(options.max_prompt_tokens, limits.max_prompt_tokens);
+  }
   return limits;
 }
 
@@ -200,6 +198,6 @@ SchedulerStats Engine::stats() const {
   return door_->stats;
 }
 
-int64_t Engine::cache_tokens() const { return model_->cache_shape().blocks * model_->cache_shape().block_tokens; }
+int64_t Engine::cache_tokens() const { return LimitsOf(*model_).max_context_tokens; }
 
 }  // namespace gwq

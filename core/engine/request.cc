@@ -28,11 +28,10 @@ absl::Status CheckPrompt(const GenerationRequest& request, const RequestLimits& 
     if (token < 0 && ~token < image_rows) continue;
     GWQ_RETURN_IF_ERROR(CheckToken(token, fmt::format("{}[{}]", request.input_field, i), limits));
   }
-  if (request.positions.empty() || std::ssize(request.positions) == size * limits.position_axes) {
-    return absl::OkStatus();
-  }
+  const std::vector<int32_t>& positions = request.positions.positions;
+  if (positions.empty() || std::ssize(positions) == size * limits.position_axes) return absl::OkStatus();
   return absl::InternalError(
-      fmt::format("{} positions for {} tokens of {} axes", request.positions.size(), size, limits.position_axes));
+      fmt::format("{} positions for {} tokens of {} axes", positions.size(), size, limits.position_axes));
 }
 
 absl::Status CheckChoices(const GenerationRequest& request, const RequestLimits& limits) {

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/engine/sampler.h"
+#include "core/models/positions.h"
 
 namespace gwq {
 
@@ -36,9 +38,7 @@ struct GenerationRequest {
 
   // [rows, hidden_size]: what a vision tower made of the prompt's images. Null: none.
   std::shared_ptr<const std::vector<float>> images;
-  // [position_axes, prompt size]: rotary positions. Empty: each token's index, on every axis.
-  std::vector<int32_t> positions;
-  int32_t position_delta = 0;      // a generated token's position is its index and this, on every axis
+  PromptPositions positions;       // of the prompt and of what follows it
   bool log_probabilities = false;  // of generated tokens, in GeneratedChunk
   // Where not empty nothing is generated: each of these is scored as what follows the prompt, which is computed once.
   // max_tokens, sampling and stops are not looked at.
@@ -88,11 +88,14 @@ struct GenerationResult {
   std::vector<double> choice_log_likelihoods;
 };
 
-// Where an answer goes. OnChunk and OnDone are called on the engine's thread, in order, OnDone exactly once and last;
-// they must not block and must not call the engine's destructor.
+// Where an answer goes. OnLogits, OnChunk and OnDone are called on the thread that runs the engine, in order, OnDone
+// exactly once and last; they must not block and must not call the engine's destructor.
 class GenerationSink {
  public:
   virtual ~GenerationSink() = default;
+  // The logits that the next token is chosen from, or those of the next row of a choice, before they are looked at:
+  // they may not be finite, and then OnDone follows. The span is valid during the call.
+  virtual void OnLogits(std::span<const float> /*logits*/) {}
   virtual void OnChunk(GeneratedChunk chunk) = 0;
   // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (nobody read the answer), UNAVAILABLE (shut down) or INTERNAL.
   virtual void OnDone(const absl::StatusOr<GenerationResult>& result) = 0;

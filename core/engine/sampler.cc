@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
 
 namespace gwq {
@@ -18,16 +18,6 @@ uint64_t Mix(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
   value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
   return value ^ (value >> 31);
-}
-
-// The position of the largest logit, lowest token first; -1 where some logit is NaN or +infinity or all are -infinity.
-int32_t ArgMax(std::span<const float> logits) {
-  bool broken = false;
-  for (float logit : logits) broken |= !(logit <= std::numeric_limits<float>::max());
-  if (broken) return -1;
-  const auto best = std::max_element(logits.begin(), logits.end());
-  if (best == logits.end() || *best < std::numeric_limits<float>::lowest()) return -1;
-  return static_cast<int32_t>(best - logits.begin());
 }
 
 }  // namespace
@@ -52,13 +42,13 @@ double UniformAt(uint64_t seed, int64_t index) {
 }
 
 absl::StatusOr<int32_t> Sampler::Sample(std::span<const float> logits, int64_t index) {
-  const int32_t best = ArgMax(logits);
-  if (best < 0) {
+  const absl::StatusOr<size_t> best = LargestLogit(logits);
+  if (!best.ok()) {
     return absl::InternalError(fmt::format(
         "the logits of generated token {} are not finite: the model's weights are damaged or overflow", index));
   }
-  if (options_.temperature == 0 || options_.top_k == 1) return best;
-  const float largest = logits[static_cast<size_t>(best)];
+  if (options_.temperature == 0 || options_.top_k == 1) return static_cast<int32_t>(*best);
+  const float largest = logits[*best];
   const bool filtered =
       (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(logits.size())) || options_.top_p < 1;
   return filtered ? SampleFiltered(logits, largest, index) : SampleUnfiltered(logits, largest, index);

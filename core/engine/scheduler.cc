@@ -6,16 +6,9 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/engine/batch_rows.h"
+#include "core/models/batch_rows.h"
 
 namespace gwq {
-namespace {
-
-// Of one sequence in one pass: bounds the memory of logits where choices are scored.
-constexpr int64_t kMaxOutputRows = 16;
-
-}  // namespace
-
 Scheduler::Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer)
     : model_(model),
       options_(options),
@@ -179,7 +172,14 @@ std::vector<Scheduler::Part> Scheduler::PlanStep() const {
 
 absl::Status Scheduler::RunPass(std::vector<Part>& parts) {
   BatchRows rows(model_.position_axes(), model_.hidden_size());
-  for (Part& part : parts) part.outputs = rows.Add(*part.sequence, part.rows);
+  for (Part& part : parts) {
+    const Sequence& sequence = *part.sequence;
+    const int64_t first_row = rows.rows();
+    rows.Add(sequence.Next(part.rows));
+    const int64_t silent = std::max<int64_t>(sequence.first_output() - sequence.cached(), 0);
+    for (int64_t row = silent; row < part.rows; ++row) rows.WantLogits(first_row + row);
+    part.outputs = std::max<int64_t>(part.rows - silent, 0);
+  }
   const Batch batch = rows.View();
   logits_.resize(batch.output_rows.size() * static_cast<size_t>(model_.vocab_size()));
   return model_.Forward(batch, logits_);

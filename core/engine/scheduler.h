@@ -17,6 +17,9 @@
 
 namespace gwq {
 
+// Rows of one sequence in one pass whose logits are wanted: bounds the memory of logits where choices are scored.
+inline constexpr int64_t kMaxOutputRows = 16;
+
 struct SchedulerOptions {
   int max_running = 32;                        // sequences in one pass
   int64_t step_tokens = 256;                   // rows of one pass

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
-#include "core/engine/log_probability.h"
 
 namespace gwq {
 
@@ -23,7 +23,6 @@ Sequence::Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> si
       arrived_(now),
       images_(std::move(request.images)),
       positions_(std::move(request.positions)),
-      position_delta_(request.position_delta),
       log_probabilities_(request.log_probabilities),
       sampler_(request.sampling),
       scorer_(std::move(request.choices)),
@@ -44,15 +43,14 @@ void Sequence::Evict() {
   cached_ = 0;
 }
 
-std::span<const float> Sequence::ImageRow(int32_t id, int64_t hidden_size) const {
-  const auto hidden = static_cast<size_t>(hidden_size);
-  return std::span(*images_).subspan(static_cast<size_t>(~id) * hidden, hidden);
-}
-
-int32_t Sequence::PositionAt(int axis, int64_t index) const {
-  if (index >= prompt_size_) return static_cast<int32_t>(index) + position_delta_;
-  if (positions_.empty()) return static_cast<int32_t>(index);
-  return positions_[static_cast<size_t>(axis * prompt_size_ + index)];
+SequencePart Sequence::Next(int64_t rows) const {
+  SequencePart part;
+  part.tokens = tokens().subspan(static_cast<size_t>(cached_), static_cast<size_t>(rows));
+  part.context = cached_;
+  part.blocks = blocks_.blocks();
+  if (images_ != nullptr) part.images = *images_;
+  part.positions = &positions_;
+  return part;
 }
 
 absl::StatusOr<std::string> Sequence::TextOf(int32_t token, bool last) {
@@ -72,6 +70,7 @@ absl::StatusOr<std::string> Sequence::TextOf(int32_t token, bool last) {
 }
 
 absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now) {
+  sink_->OnLogits(logits);
   GWQ_ASSIGN_OR_RETURN(const int32_t token, sampler_.Sample(logits, generated()));
   tokens_.push_back(token);
   if (generated() == 1) first_token_ = now;
@@ -84,8 +83,8 @@ absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now
   if (matcher_.stopped()) reason_ = FinishReason::kStop;
   GeneratedChunk chunk{.text = std::move(text), .tokens = {token}, .log_probabilities = {}};
   if (log_probabilities_) {
-    GWQ_ASSIGN_OR_RETURN(const double normalizer, LogSumExp(logits));
-    chunk.log_probabilities.push_back(static_cast<double>(logits[static_cast<size_t>(token)]) - normalizer);
+    GWQ_ASSIGN_OR_RETURN(const double log_sum_exp, LogSumExp(logits));
+    chunk.log_probabilities.push_back(LogProbability(logits, token, log_sum_exp));
   }
   sink_->OnChunk(std::move(chunk));
   return last || matcher_.stopped();
@@ -94,6 +93,7 @@ absl::StatusOr<bool> Sequence::Accept(std::span<const float> logits, int64_t now
 absl::StatusOr<bool> Sequence::Score(std::span<const float> logits, int64_t now) {
   if (scorer_.next_row() == 0) first_token_ = now;
   last_token_ = now;
+  sink_->OnLogits(logits);
   GWQ_ASSIGN_OR_RETURN(const bool another, scorer_.Take(logits));
   if (another) {
     // The rows of the choice before are behind the prompt in the cache: those of this one overwrite them.

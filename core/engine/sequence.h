@@ -14,6 +14,7 @@
 #include "core/engine/request.h"
 #include "core/engine/sampler.h"
 #include "core/engine/stop_matcher.h"
+#include "core/models/batch_rows.h"
 
 namespace gwq {
 
@@ -29,7 +30,7 @@ class Sequence {
   [[nodiscard]] uint64_t arrival() const { return arrival_; }
   [[nodiscard]] int64_t arrived_millis() const { return arrived_; }
 
-  // Prompt and generated tokens, or the prompt and what is being scored. Below 0 an image row, for ImageRow.
+  // Prompt and generated tokens, or the prompt and what is being scored. An id t < 0 is row ~t of the images.
   [[nodiscard]] std::span<const int32_t> tokens() const { return tokens_; }
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   // How many of them the cache holds.
@@ -45,8 +46,8 @@ class Sequence {
   [[nodiscard]] int64_t first_output() const {
     return scorer_.active() ? prompt_size_ - 1 + scorer_.next_row() : size() - 1;
   }
-  [[nodiscard]] std::span<const float> ImageRow(int32_t id, int64_t hidden_size) const;
-  [[nodiscard]] int32_t PositionAt(int axis, int64_t index) const;
+  // The next `rows` of the rows that the cache lacks. Points into this sequence.
+  [[nodiscard]] SequencePart Next(int64_t rows) const;
 
   void Admit(int64_t now);
   // Gives the blocks back; all tokens are to be computed again, with the same result.
@@ -83,8 +84,7 @@ class Sequence {
   const uint64_t seed_;
   const int64_t arrived_;
   std::shared_ptr<const std::vector<float>> images_;
-  const std::vector<int32_t> positions_;
-  const int32_t position_delta_;
+  const PromptPositions positions_;
   const bool log_probabilities_;
   Sampler sampler_;
   ChoiceScorer scorer_;

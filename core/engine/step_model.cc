@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
@@ -33,18 +34,21 @@ class BackendModel final : public StepModel {
 
 }  // namespace
 
-KvCacheShape CacheShapeFor(const ModelConfig& config, int64_t tokens) {
-  KvCacheShape shape;
-  shape.layers = config.blocks;
-  shape.kv_heads = config.attention.kv_heads;
-  shape.head_dim = config.attention.head_dim;
-  shape.blocks = (tokens + shape.block_tokens - 1) / shape.block_tokens;
-  return shape;
+RequestLimits LimitsOf(const StepModel& model) {
+  RequestLimits limits;
+  limits.vocab_size = model.vocab_size();
+  limits.hidden_size = model.hidden_size();
+  limits.position_axes = model.position_axes();
+  limits.max_context_tokens = model.cache_shape().blocks * model.cache_shape().block_tokens;
+  limits.max_prompt_tokens = limits.max_context_tokens - 1;
+  return limits;
 }
 
 absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model, Backend& backend,
                                                          Turnstile& turnstile, int64_t cache_tokens) {
-  GWQ_ASSIGN_OR_RETURN(auto cache, backend.CreateKvCache(CacheShapeFor(model->model().config(), cache_tokens)));
+  const ModelConfig& config = model->model().config();
+  GWQ_ASSIGN_OR_RETURN(auto cache,
+                       backend.CreateKvCache(CacheShapeFor(config, config.blocks, CacheBlocksFor(cache_tokens))));
   return std::make_unique<BackendModel>(std::move(model), backend, turnstile, std::move(cache));
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "core/backend/backend.h"
+#include "core/engine/request.h"
 #include "core/engine/turnstile.h"
 #include "core/models/model.h"
 
@@ -27,11 +28,12 @@ class StepModel {
   [[nodiscard]] virtual absl::Status Forward(const Batch& batch, std::span<float> logits) = 0;
 };
 
-// The shape of a cache for `model` that holds at least `tokens` tokens.
-[[nodiscard]] KvCacheShape CacheShapeFor(const ModelConfig& config, int64_t tokens);
+// What a model takes whose whole cache may go to one request.
+[[nodiscard]] RequestLimits LimitsOf(const StepModel& model);
 
-// `model` on `backend` with a new cache. Takes a turn for each pass, because the models of one backend share it.
-// Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache cannot be had.
+// `model` on `backend` with a new cache that holds at least `cache_tokens` tokens. Takes a turn for each pass, because
+// the models of one backend share it. Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache
+// cannot be had.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model,
                                                                        Backend& backend, Turnstile& turnstile,
                                                                        int64_t cache_tokens);

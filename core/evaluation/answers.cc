@@ -1,148 +1,106 @@
 #include "core/evaluation/answers.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/engine/run_requests.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
 
-constexpr int64_t kCacheBlockTokens = 16;
+// Keeps one answer and shows its logits.
+class AnswerSink final : public GenerationSink {
+ public:
+  AnswerSink(size_t index, const Answerer::Visit& visit) : index_(index), visit_(visit) {}
 
-int64_t BlocksFor(int64_t tokens) { return (tokens + kCacheBlockTokens - 1) / kCacheBlockTokens; }
+  void OnLogits(std::span<const float> logits) override {
+    if (visit_) visit_(index_, step_, logits);
+    ++step_;
+  }
+  void OnChunk(GeneratedChunk chunk) override { tokens.insert(tokens.end(), chunk.tokens.begin(), chunk.tokens.end()); }
+  void OnDone(const absl::StatusOr<GenerationResult>& result) override {
+    status = result.status();
+    // The token that ended the answer is no part of it.
+    if (result.ok() && result->reason == FinishReason::kStop && !tokens.empty()) tokens.pop_back();
+  }
+  int64_t unread_tokens() const override { return 0; }
+
+  std::vector<int32_t> tokens;
+  absl::Status status = absl::UnknownError("not done");
+
+ private:
+  const size_t index_;
+  const Answerer::Visit& visit_;
+  size_t step_ = 0;
+};
+
+absl::StatusOr<std::vector<std::shared_ptr<AnswerSink>>> RunAll(StepModel& model, int64_t logit_rows_each,
+                                                                std::vector<GenerationRequest> requests,
+                                                                const Answerer::Visit& visit, Progress& progress) {
+  std::vector<std::shared_ptr<AnswerSink>> sinks;
+  std::vector<RequestToRun> work;
+  for (GenerationRequest& request : requests) {
+    sinks.push_back(std::make_shared<AnswerSink>(sinks.size(), visit));
+    work.push_back({std::move(request), sinks.back()});
+  }
+  SchedulerOptions options;
+  options.max_running = static_cast<int>(kAnswerLogitRows / logit_rows_each);
+  options.step_tokens = kAnswerPassRows;
+  // Nobody waits for the next token of an answer.
+  options.prefill_tokens_beside_decodes = kAnswerPassRows;
+  GWQ_RETURN_IF_ERROR(RunRequests(model, options, std::move(work), [&] { return progress.Check(); }));
+  for (const auto& sink : sinks) GWQ_RETURN_IF_ERROR(sink->status);
+  return sinks;
+}
 
 }  // namespace
 
-struct Answerer::Sequence {
-  const AnswerPrompt* prompt = nullptr;
-  std::vector<int32_t> blocks;
-  std::vector<int32_t> answer;
-  const std::vector<int32_t>* forced = nullptr;
-
-  [[nodiscard]] int64_t prompt_size() const { return static_cast<int64_t>(prompt->tokens.size()); }
-  [[nodiscard]] int32_t PositionAt(int axis, int64_t index) const {
-    if (index >= prompt_size()) return static_cast<int32_t>(index) + prompt->position_delta;
-    if (prompt->positions.empty()) return static_cast<int32_t>(index);
-    return prompt->positions[static_cast<size_t>(axis * prompt_size() + index)];
-  }
-};
-
-absl::StatusOr<std::unique_ptr<KvCache>> Answerer::MakeCache(std::span<Sequence> sequences) const {
-  const ModelConfig& config = model_.model().config();
-  KvCacheShape shape;
-  shape.layers = config.blocks;
-  shape.kv_heads = config.attention.kv_heads;
-  shape.head_dim = config.attention.head_dim;
-  shape.block_tokens = kCacheBlockTokens;
-  for (Sequence& sequence : sequences) {
-    sequence.blocks.resize(static_cast<size_t>(BlocksFor(sequence.prompt_size() + max_tokens_)));
-    std::iota(sequence.blocks.begin(), sequence.blocks.end(), static_cast<int32_t>(shape.blocks));
-    shape.blocks += static_cast<int64_t>(sequence.blocks.size());
-  }
-  return backend_.CreateKvCache(shape);
+GenerationRequest Answerer::RequestFor(const AnswerPrompt& prompt) const {
+  GenerationRequest request;
+  request.prompt = prompt.tokens;
+  request.images = prompt.images;
+  request.positions = prompt.positions;
+  request.max_tokens = max_tokens_;
+  const int64_t vocabulary = model_->model().config().vocab_size;
+  // A tokenizer may name more than the model can say.
+  std::ranges::copy_if(stop_ids_, std::back_inserter(request.stop_ids), [&](int32_t id) { return id < vocabulary; });
+  return request;
 }
 
-absl::Status Answerer::Prefill(Sequence& sequence, KvCache& cache, std::span<float> logits) const {
-  const AnswerPrompt& prompt = *sequence.prompt;
-  const int axes = model_.model().config().position_axes;
-  for (int64_t begin = 0; begin < sequence.prompt_size(); begin += kAnswerPassRows) {
-    const int64_t rows = std::min(kAnswerPassRows, sequence.prompt_size() - begin);
-    const bool last = begin + rows == sequence.prompt_size();
-    std::vector<int32_t> positions;
-    for (int axis = 0; axis < axes; ++axis) {
-      for (int64_t i = 0; i < rows; ++i) positions.push_back(sequence.PositionAt(axis, begin + i));
-    }
-    const SequenceRows part{0, rows, begin, sequence.blocks};
-    const auto last_row = static_cast<int32_t>(rows - 1);
-    Batch batch;
-    batch.rows = rows;
-    batch.tokens = std::span(prompt.tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(rows));
-    if (prompt.images != nullptr) batch.embeddings = *prompt.images;
-    batch.position_axes = axes;
-    batch.positions = positions;
-    batch.sequences = {&part, 1};
-    if (last) batch.output_rows = {&last_row, 1};
-    GWQ_RETURN_IF_ERROR(model_.Forward(backend_, batch, &cache, last ? logits : std::span<float>()));
-  }
-  return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<StepModel>> Answerer::MakeModel(std::span<const AnswerPrompt> prompts,
+                                                               Turnstile& turnstile) const {
+  int64_t blocks = 0;
+  for (const AnswerPrompt& prompt : prompts) blocks += CacheBlocksFor(std::ssize(prompt.tokens) + max_tokens_);
+  return MakeStepModel(model_, backend_, turnstile, blocks * kCacheBlockTokens);
 }
 
-absl::Status Answerer::DecodeStep(std::span<Sequence*> active, KvCache& cache, std::span<float> logits) const {
-  const int axes = model_.model().config().position_axes;
-  std::vector<int32_t> tokens, positions, output_rows;
-  std::vector<SequenceRows> parts;
-  for (const Sequence* sequence : active) {
-    const auto row = static_cast<int64_t>(tokens.size());
-    const int64_t context = sequence->prompt_size() + static_cast<int64_t>(sequence->answer.size()) - 1;
-    parts.push_back({row, 1, context, sequence->blocks});
-    tokens.push_back(sequence->answer.back());
-    output_rows.push_back(static_cast<int32_t>(row));
-  }
-  for (int axis = 0; axis < axes; ++axis) {
-    for (size_t i = 0; i < active.size(); ++i) positions.push_back(active[i]->PositionAt(axis, parts[i].context));
-  }
-  Batch batch;
-  batch.rows = static_cast<int64_t>(tokens.size());
-  batch.tokens = tokens;
-  batch.position_axes = axes;
-  batch.positions = positions;
-  batch.sequences = parts;
-  batch.output_rows = output_rows;
-  return model_.Forward(backend_, batch, &cache, logits);
+absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Answer(std::span<const AnswerPrompt> prompts,
+                                                                   const Visit& visit, Progress& progress) const {
+  Turnstile turnstile;
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, turnstile));
+  std::vector<GenerationRequest> requests;
+  for (const AnswerPrompt& prompt : prompts) requests.push_back(RequestFor(prompt));
+  GWQ_ASSIGN_OR_RETURN(const auto sinks, RunAll(*model, 1, std::move(requests), visit, progress));
+  std::vector<std::vector<int32_t>> answers;
+  for (const auto& sink : sinks) answers.push_back(std::move(sink->tokens));
+  return answers;
 }
 
-bool Answerer::Append(Sequence& sequence, std::span<const float> logits) const {
-  if (sequence.forced != nullptr) {
-    const size_t step = sequence.answer.size();
-    if (step == sequence.forced->size()) return false;
-    sequence.answer.push_back((*sequence.forced)[step]);
-    return static_cast<int64_t>(sequence.answer.size()) < max_tokens_;
-  }
-  const auto best = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  if (std::ranges::find(stop_ids_, best) != stop_ids_.end()) return false;
-  sequence.answer.push_back(best);
-  return static_cast<int64_t>(sequence.answer.size()) < max_tokens_;
-}
-
-absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Run(std::span<const AnswerPrompt> prompts,
-                                                                const Visit& visit,
-                                                                std::span<const std::vector<int32_t>> forced,
-                                                                Progress& progress) {
-  const auto vocabulary = static_cast<size_t>(model_.model().config().vocab_size);
-  std::vector<Sequence> sequences(prompts.size());
+absl::Status Answerer::Read(std::span<const AnswerPrompt> prompts, std::span<const std::vector<int32_t>> answers,
+                            const Visit& visit, Progress& progress) const {
+  Turnstile turnstile;
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, turnstile));
+  std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    sequences[i].prompt = &prompts[i];
-    if (!forced.empty()) sequences[i].forced = &forced[i];
+    GenerationRequest& request = requests.emplace_back(RequestFor(prompts[i]));
+    // An answer is read as the one choice behind its prompt. The last token of a choice is scored and never read, so a
+    // token at its end, whichever, gives the step that ends the answer.
+    request.choices = {answers[i]};
+    if (std::ssize(answers[i]) < max_tokens_) request.choices.front().push_back(0);
   }
-  const auto take = [&](Sequence& sequence, std::span<const float> row) {
-    const auto index = static_cast<size_t>(&sequence - sequences.data());
-    if (visit) visit(index, sequence.answer.size(), row);
-    return Append(sequence, row);
-  };
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<KvCache> cache, MakeCache(sequences));
-  std::vector<float> logits(prompts.size() * vocabulary);
-  std::vector<Sequence*> active;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    GWQ_RETURN_IF_ERROR(progress.Check());
-    const auto row = std::span(logits).first(vocabulary);
-    GWQ_RETURN_IF_ERROR(Prefill(sequences[i], *cache, row));
-    if (take(sequences[i], row)) active.push_back(&sequences[i]);
-  }
-  while (!active.empty()) {
-    GWQ_RETURN_IF_ERROR(progress.Check());
-    const auto rows = std::span(logits).first(active.size() * vocabulary);
-    GWQ_RETURN_IF_ERROR(DecodeStep(active, *cache, rows));
-    std::vector<Sequence*> still;
-    for (size_t i = 0; i < active.size(); ++i) {
-      if (take(*active[i], rows.subspan(i * vocabulary, vocabulary))) still.push_back(active[i]);
-    }
-    active = std::move(still);
-  }
-  std::vector<std::vector<int32_t>> out;
-  for (Sequence& sequence : sequences) out.push_back(std::move(sequence.answer));
-  return out;
+  return RunAll(*model, kMaxOutputRows, std::move(requests), visit, progress).status();
 }
 
 }  // namespace gwq

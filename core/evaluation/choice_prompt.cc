@@ -7,7 +7,7 @@
 #include <span>
 
 #include "core/base/status.h"
-#include "core/models/choice_text.h"
+#include "core/prompt/choice_text.h"
 #include "core/text/choice_tokens.h"
 
 namespace gwq {

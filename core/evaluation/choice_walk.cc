@@ -3,20 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <deque>
 #include <numeric>
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/engine/choice_scorer.h"
+#include "core/models/cache_shape.h"
+#include "core/models/stage_walk.h"
 
 namespace gwq {
 namespace {
 
-constexpr int64_t kCacheBlockTokens = 16;
-
 int64_t Size(std::span<const int32_t> tokens) { return static_cast<int64_t>(tokens.size()); }
-int64_t BlocksFor(int64_t tokens) { return (tokens + kCacheBlockTokens - 1) / kCacheBlockTokens; }
 
 int64_t LongestChoice(const ChoicePrompt& prompt) {
   int64_t longest = 0;
@@ -24,312 +23,161 @@ int64_t LongestChoice(const ChoicePrompt& prompt) {
   return longest;
 }
 
-double LogSumExp(std::span<const float> logits) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
-}
-
-// One pass: of some prompts either the prompt itself or one choice each.
-struct Step {
-  static constexpr int kPrompt = -1;
-  int choice = kPrompt;
-  std::vector<size_t> prompts;  // of the wave
-  // Of a prompt or choice that is longer than a pass: these of its rows.
-  int64_t begin = 0;
-  int64_t end = std::numeric_limits<int64_t>::max();
-};
-
+// Prompts whose rows are held at a time.
 class Wave {
  public:
-  Wave(const Model& model, WeightLoader& loader, Backend& backend, std::span<const ChoicePrompt> prompts,
-       std::span<std::vector<double>> out)
-      : model_(model),
-        loader_(loader),
-        backend_(backend),
-        prompts_(prompts),
-        out_(out),
-        hidden_(model.config().hidden_size),
-        vocabulary_(model.config().vocab_size) {}
+  Wave(const Model& model, WeightLoader& loader, Backend& backend, std::span<const ChoicePrompt> prompts)
+      : model_(model), loader_(loader), backend_(backend), prompts_(prompts) {}
 
-  absl::Status Run(Progress& progress) {
-    Plan();
-    GWQ_RETURN_IF_ERROR(MakeCache());
-    const int last = model_.stages() - 1;
-    for (int stage = 0; stage <= last; ++stage) {
-      GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> loaded, model_.LoadStage(stage, loader_));
-      for (const Step& step : steps_) {
-        GWQ_RETURN_IF_ERROR(progress.Check());
-        GWQ_RETURN_IF_ERROR(stage < last ? RunStage(*loaded, stage, step) : Score(*loaded, step));
-      }
+  // The log-likelihoods by prompt and choice.
+  absl::Status Run(Progress& progress, std::span<std::vector<double>> out) {
+    FormGroups();
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<KvCache> cache,
+                         backend_.CreateKvCache(CacheShapeFor(model_.config(), 1, blocks_)));
+    StageWalk walk(model_, loader_, backend_, *cache);
+    for (const std::vector<size_t>& group : groups_) AddPasses(group, walk);
+    for (int stage = 0; stage + 1 < model_.stages(); ++stage) GWQ_RETURN_IF_ERROR(walk.RunStage(stage, progress));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> head, walk.LoadHead());
+    for (size_t pass = 0; pass < walk.passes(); ++pass) {
+      GWQ_RETURN_IF_ERROR(progress.Check());
+      GWQ_RETURN_IF_ERROR(Score(*head, walk, pass));
     }
+    for (size_t i = 0; i < prompts_.size(); ++i) out[i] = scorers_[i].log_likelihoods();
     return absl::OkStatus();
   }
 
  private:
-  // Where the states of a prompt's rows stand, and its share of the cache.
-  struct Place {
-    int64_t first_row = 0;             // of the prompt
-    std::vector<int64_t> choice_rows;  // first row of each choice
-    std::vector<int32_t> blocks;       // of the cache, shared by the groups
+  // A sequence of the walk: a prompt, or one of its choices.
+  struct Origin {
+    size_t prompt = 0;
+    bool is_choice = false;
   };
 
-  void Plan() {
-    places_.resize(prompts_.size());
-    std::vector<size_t> group;
-    int64_t group_rows = 0;
-    int64_t group_blocks = 0;
+  // Prompts that share passes stand side by side in the cache, and each group begins at the cache's first block.
+  void FormGroups() {
+    int64_t group_rows = 0, group_blocks = 0;
     for (size_t i = 0; i < prompts_.size(); ++i) {
       const ChoicePrompt& prompt = prompts_[i];
-      if (!group.empty() && group_rows + Size(prompt.tokens) > kChoicePassRows) {
-        EndGroup(group);
+      if (groups_.empty() || group_rows + Size(prompt.tokens) > kChoicePassRows) {
+        groups_.emplace_back();
         group_rows = group_blocks = 0;
       }
-      Place& place = places_[i];
-      place.first_row = rows_;
-      rows_ += Size(prompt.tokens);
-      for (const auto& choice : prompt.choices) {
-        place.choice_rows.push_back(rows_);
-        rows_ += Size(choice) - 1;
-      }
-      place.blocks.resize(static_cast<size_t>(BlocksFor(Size(prompt.tokens) + LongestChoice(prompt))));
-      std::iota(place.blocks.begin(), place.blocks.end(), static_cast<int32_t>(group_blocks));
-      group_blocks += static_cast<int64_t>(place.blocks.size());
+      std::vector<int32_t>& blocks =
+          prompt_blocks_.emplace_back(static_cast<size_t>(CacheBlocksFor(Size(prompt.tokens) + LongestChoice(prompt))));
+      std::iota(blocks.begin(), blocks.end(), static_cast<int32_t>(group_blocks));
+      group_blocks += std::ssize(blocks);
       blocks_ = std::max(blocks_, group_blocks);
       group_rows += Size(prompt.tokens);
-      group.push_back(i);
-      out_[i].assign(prompt.choices.size(), 0.0);
+      groups_.back().push_back(i);
+      scorers_.emplace_back(prompt.choices);
     }
-    EndGroup(group);
-    states_.resize(static_cast<size_t>(rows_ * hidden_));
   }
 
-  // A group's prompts share passes; its choices overwrite each other behind the prompts.
-  void EndGroup(std::vector<size_t>& group) {
-    AddSteps(Step::kPrompt, group);
-    size_t most = 0;
-    for (const size_t i : group) most = std::max(most, prompts_[i].choices.size());
-    for (size_t choice = 0; choice < most; ++choice) AddSteps(static_cast<int>(choice), group);
-    group.clear();
+  // The prompts, then their first choices, then their second ones, each in the place of the one before.
+  void AddPasses(const std::vector<size_t>& group, StageWalk& walk) {
+    std::vector<size_t> sequences;
+    size_t most_choices = 0;
+    for (const size_t i : group) {
+      const ChoicePrompt& prompt = prompts_[i];
+      SequencePart part{.tokens = prompt.tokens, .blocks = prompt_blocks_[i], .positions = &prompt.positions};
+      if (prompt.images != nullptr) part.images = *prompt.images;
+      sequences.push_back(Add(part, {i, false}, walk));
+      most_choices = std::max(most_choices, prompt.choices.size());
+    }
+    AddInPasses(sequences, walk);
+    for (size_t choice = 0; choice < most_choices; ++choice) {
+      sequences.clear();
+      for (const size_t i : group) {
+        const ChoicePrompt& prompt = prompts_[i];
+        // The last token of a choice is predicted and never read.
+        if (choice >= prompt.choices.size() || prompt.choices[choice].size() == 1) continue;
+        const std::span<const int32_t> tokens = prompt.choices[choice];
+        sequences.push_back(Add({.tokens = tokens.first(tokens.size() - 1),
+                                 .context = Size(prompt.tokens),
+                                 .blocks = prompt_blocks_[i],
+                                 .positions = &prompt.positions},
+                                {i, true}, walk));
+      }
+      AddInPasses(sequences, walk);
+    }
   }
 
-  // No pass has more than kChoicePassRows rows.
-  void AddSteps(int choice, const std::vector<size_t>& group) {
-    Step step;
-    step.choice = choice;
+  size_t Add(const SequencePart& part, const Origin& origin, StageWalk& walk) {
+    origins_.push_back(origin);
+    sizes_.push_back(Size(part.tokens));
+    return walk.Add(part);
+  }
+
+  // No pass has more than kChoicePassRows rows; a longer sequence has passes of its own.
+  void AddInPasses(std::span<const size_t> sequences, StageWalk& walk) const {
+    std::vector<StageWalk::Rows> pass;
     int64_t rows = 0;
     const auto flush = [&] {
-      if (!step.prompts.empty()) steps_.push_back(step);
-      step.prompts.clear();
+      if (!pass.empty()) walk.AddPass(std::exchange(pass, {}));
       rows = 0;
     };
-    for (const size_t i : group) {
-      const int64_t size = Size(TokensOf(choice, i));
-      if (size == 0) continue;
+    for (const size_t sequence : sequences) {
+      const int64_t size = sizes_[sequence];
       if (rows + size > kChoicePassRows) flush();
-      step.prompts.push_back(i);
-      rows += size;
-      if (size <= kChoicePassRows) continue;
       for (int64_t begin = 0; begin < size; begin += kChoicePassRows) {
-        steps_.push_back({choice, {i}, begin, std::min(begin + kChoicePassRows, size)});
+        const int64_t end = std::min(begin + kChoicePassRows, size);
+        pass.push_back({sequence, begin, end});
+        rows += end - begin;
+        if (size > kChoicePassRows) flush();
       }
-      step.prompts.clear();
-      rows = 0;
     }
     flush();
   }
 
-  // The rows of a prompt, or of its choice: all tokens but the last.
-  [[nodiscard]] std::span<const int32_t> TokensOf(int choice, size_t prompt) const {
-    const ChoicePrompt& from = prompts_[prompt];
-    if (choice == Step::kPrompt) return from.tokens;
-    if (static_cast<size_t>(choice) >= from.choices.size()) return {};
-    const std::span<const int32_t> tokens = from.choices[static_cast<size_t>(choice)];
-    return tokens.first(tokens.size() - 1);
-  }
-
-  absl::Status MakeCache() {
-    KvCacheShape shape;
-    shape.layers = 1;
-    shape.kv_heads = model_.config().attention.kv_heads;
-    shape.head_dim = model_.config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    shape.blocks = blocks_;
-    GWQ_ASSIGN_OR_RETURN(cache_, backend_.CreateKvCache(shape));
-    return absl::OkStatus();
-  }
-
-  // The tokens of a step that stand in one prompt's sequence, and where their states are.
-  struct Rows {
-    std::span<const int32_t> tokens;
-    int64_t context = 0;
-    int64_t first_state = 0;
-  };
-  [[nodiscard]] Rows RowsOf(const Step& step, size_t prompt) const {
-    const std::span<const int32_t> all = TokensOf(step.choice, prompt);
-    const int64_t end = std::min(step.end, Size(all));
-    const auto tokens = all.subspan(static_cast<size_t>(step.begin), static_cast<size_t>(end - step.begin));
-    const Place& place = places_[prompt];
-    if (step.choice == Step::kPrompt) return {tokens, step.begin, place.first_row + step.begin};
-    return {tokens, Size(prompts_[prompt].tokens) + step.begin,
-            place.choice_rows[static_cast<size_t>(step.choice)] + step.begin};
-  }
-
-  [[nodiscard]] int32_t PositionAt(const ChoicePrompt& prompt, int axis, int64_t index) const {
-    const auto tokens = static_cast<int64_t>(prompt.tokens.size());
-    const std::vector<int32_t>& given = prompt.positions;
-    if (index < tokens && !given.empty()) return given[static_cast<size_t>(axis * tokens + index)];
-    return static_cast<int32_t>(index) + (index < tokens ? 0 : prompt.position_delta);
-  }
-
-  // Everything a batch of a step points into.
-  struct StepBatch {
-    std::vector<int32_t> tokens, positions;
-    std::vector<float> embeddings;
-    std::vector<SequenceRows> sequences;
-    std::vector<int64_t> states;  // of each row
-    Batch batch;
-  };
-
-  void AddEmbeddings(const Step& step, StepBatch& out) const {
-    size_t row = 0;
-    for (const size_t i : step.prompts) {
-      const size_t rows = RowsOf(step, i).tokens.size();
-      for (const size_t end = row + rows; row < end; ++row) {
-        int32_t& token = out.tokens[row];
-        if (token >= 0) continue;
-        const auto from = prompts_[i].images->begin() + static_cast<int64_t>(~token) * hidden_;
-        token = ~static_cast<int32_t>(static_cast<int64_t>(out.embeddings.size()) / hidden_);
-        out.embeddings.insert(out.embeddings.end(), from, from + hidden_);
-      }
-    }
-  }
-
-  [[nodiscard]] StepBatch MakeBatch(const Step& step) const {
-    StepBatch out;
-    for (const size_t i : step.prompts) {
-      const Rows rows = RowsOf(step, i);
-      const auto first = static_cast<int64_t>(out.tokens.size());
-      out.sequences.push_back({first, Size(rows.tokens), rows.context, places_[i].blocks});
-      out.tokens.insert(out.tokens.end(), rows.tokens.begin(), rows.tokens.end());
-      for (int64_t k = 0; k < Size(rows.tokens); ++k) out.states.push_back(rows.first_state + k);
-    }
-    AddEmbeddings(step, out);
-    const int axes = model_.config().position_axes;
-    for (int axis = 0; axis < axes; ++axis) {
-      for (const size_t i : step.prompts) {
-        const Rows rows = RowsOf(step, i);
-        for (int64_t k = 0; k < Size(rows.tokens); ++k) {
-          out.positions.push_back(PositionAt(prompts_[i], axis, rows.context + k));
-        }
-      }
-    }
-    out.batch.rows = static_cast<int64_t>(out.tokens.size());
-    out.batch.tokens = out.tokens;
-    out.batch.embeddings = out.embeddings;
-    out.batch.position_axes = axes;
-    out.batch.positions = out.positions;
-    out.batch.sequences = out.sequences;
-    return out;
-  }
-
-  // Rows of one step, side by side as the batch has them.
-  [[nodiscard]] std::vector<float> Gather(const StepBatch& step) const {
-    std::vector<float> out;
-    out.reserve(step.states.size() * static_cast<size_t>(hidden_));
-    for (const int64_t state : step.states) {
-      const auto from = states_.begin() + state * hidden_;
-      out.insert(out.end(), from, from + hidden_);
-    }
-    return out;
-  }
-
-  absl::Status RunStage(const Stage& stage, int index, const Step& step) {
-    const StepBatch made = MakeBatch(step);
-    std::vector<float> rows = Gather(made);
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(made.batch, cache_.get()));
-    Activation x;
-    if (index > 0) x = pass->Input(rows, hidden_);
-    const Activation out = stage.Run(*pass, 0, std::move(x));
-    GWQ_RETURN_IF_ERROR(pass->Read(out, rows));
-    GWQ_RETURN_IF_ERROR(pass->Finish());
-    for (size_t i = 0; i < made.states.size(); ++i) {
-      const auto from = rows.begin() + static_cast<int64_t>(i) * hidden_;
-      std::copy(from, from + hidden_, states_.begin() + made.states[i] * hidden_);
-    }
-    return absl::OkStatus();
-  }
-
-  // A row whose logits are wanted, and what its next token is, by choice.
+  // A row of a pass whose logits are wanted, and whose they are.
   struct Wanted {
     int32_t row = 0;
     size_t prompt = 0;
-    size_t next = 0;  // index of the token in the choice
   };
 
-  [[nodiscard]] std::vector<Wanted> WantedOf(const Step& step) const {
+  // Of a prompt the last row, of a choice every row: in the order in which its scorer takes them.
+  [[nodiscard]] std::vector<Wanted> WantedOf(std::span<const StageWalk::Rows> pass) const {
     std::vector<Wanted> out;
-    int32_t row = 0;
-    for (const size_t i : step.prompts) {
-      const auto rows = static_cast<int32_t>(RowsOf(step, i).tokens.size());
-      if (step.choice != Step::kPrompt) {
-        for (int32_t k = 0; k < rows; ++k) out.push_back({row + k, i, static_cast<size_t>(step.begin + k) + 1});
-      } else if (step.end >= Size(prompts_[i].tokens)) {
-        out.push_back({row + rows - 1, i, 0});
+    int32_t first = 0;
+    for (const StageWalk::Rows& rows : pass) {
+      const Origin& origin = origins_[rows.sequence];
+      const int64_t wanted_from = origin.is_choice ? 0 : sizes_[rows.sequence] - 1;
+      for (int64_t row = std::max(rows.begin, wanted_from); row < rows.end; ++row) {
+        out.push_back({first + static_cast<int32_t>(row - rows.begin), origin.prompt});
       }
-      row += rows;
+      first += static_cast<int32_t>(rows.end - rows.begin);
     }
     return out;
   }
 
-  absl::Status Score(const Stage& head, const Step& step) {
-    StepBatch made = MakeBatch(step);
-    const std::vector<float> rows = Gather(made);
-    const std::vector<Wanted> wanted = WantedOf(step);
-    std::vector<float> logits;
+  absl::Status Score(const Stage& head, StageWalk& walk, size_t pass) {
+    const auto vocabulary = static_cast<size_t>(model_.config().vocab_size);
+    const std::vector<Wanted> wanted = WantedOf(walk.pass(pass));
     for (size_t begin = 0; begin < wanted.size(); begin += kChoiceLogitRows) {
       const auto part = std::span(wanted).subspan(begin, std::min<size_t>(kChoiceLogitRows, wanted.size() - begin));
-      std::vector<int32_t> output_rows;
-      for (const Wanted& one : part) output_rows.push_back(one.row);
-      made.batch.output_rows = output_rows;
-      logits.resize(part.size() * static_cast<size_t>(vocabulary_));
-      GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(made.batch, cache_.get()));
-      const Activation out = head.Run(*pass, 0, pass->Input(rows, hidden_));
-      GWQ_RETURN_IF_ERROR(pass->Read(out, logits));
-      GWQ_RETURN_IF_ERROR(pass->Finish());
+      std::vector<int32_t> rows;
+      for (const Wanted& one : part) rows.push_back(one.row);
+      logits_.resize(part.size() * vocabulary);
+      GWQ_RETURN_IF_ERROR(walk.Logits(head, pass, rows, logits_));
       for (size_t i = 0; i < part.size(); ++i) {
-        Add(step, part[i],
-            std::span<const float>(logits).subspan(i * static_cast<size_t>(vocabulary_),
-                                                   static_cast<size_t>(vocabulary_)));
+        const auto row = std::span<const float>(logits_).subspan(i * vocabulary, vocabulary);
+        GWQ_RETURN_IF_ERROR(scorers_[part[i].prompt].Take(row).status());
       }
     }
     return absl::OkStatus();
-  }
-
-  void Add(const Step& step, const Wanted& wanted, std::span<const float> logits) {
-    const double norm = LogSumExp(logits);
-    const auto& choices = prompts_[wanted.prompt].choices;
-    const auto add = [&](size_t choice) {
-      out_[wanted.prompt][choice] += logits[static_cast<size_t>(choices[choice][wanted.next])] - norm;
-    };
-    if (step.choice != Step::kPrompt) return add(static_cast<size_t>(step.choice));
-    for (size_t choice = 0; choice < choices.size(); ++choice) add(choice);
   }
 
   const Model& model_;
   WeightLoader& loader_;
   Backend& backend_;
   const std::span<const ChoicePrompt> prompts_;
-  const std::span<std::vector<double>> out_;
-  const int64_t hidden_;
-  const int64_t vocabulary_;
-  std::vector<Place> places_;
-  std::vector<Step> steps_;
-  int64_t rows_ = 0;
+  std::vector<std::vector<size_t>> groups_;          // of prompts that share passes
+  std::vector<std::vector<int32_t>> prompt_blocks_;  // of the cache, by prompt
   int64_t blocks_ = 0;
-  std::vector<float> states_;  // [rows, hidden]
-  std::unique_ptr<KvCache> cache_;
+  std::deque<ChoiceScorer> scorers_;  // by prompt
+  std::vector<Origin> origins_;       // by sequence of the walk
+  std::vector<int64_t> sizes_;        // likewise
+  std::vector<float> logits_;
 };
 
 }  // namespace
@@ -356,8 +204,8 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreChoices(const Model& model
                                                     prompts[begin].rows(), kChoiceWaveRows));
     }
     progress.Step(phase, static_cast<int64_t>(begin), total);
-    Wave wave(model, loader, backend, prompts.subspan(begin, end - begin), std::span(out).subspan(begin, end - begin));
-    GWQ_RETURN_IF_ERROR(wave.Run(progress));
+    Wave wave(model, loader, backend, prompts.subspan(begin, end - begin));
+    GWQ_RETURN_IF_ERROR(wave.Run(progress, std::span(out).subspan(begin, end - begin)));
     begin = end;
   }
   progress.Step(phase, total, total);

@@ -18,9 +18,7 @@ struct ChoicePrompt {
   std::vector<int32_t> tokens;                       // at least one; below zero a row of `images`, see Batch::tokens
   std::vector<std::vector<int32_t>> choices;         // each of at least one token
   std::shared_ptr<const std::vector<float>> images;  // [rows, hidden]; null: none
-  // [position_axes, tokens]: rotary positions. Empty: each token's index, on every axis.
-  std::vector<int32_t> positions;
-  int32_t position_delta = 0;  // the position of a choice's token is its index and this, on every axis
+  PromptPositions positions;
 
   // Rows that are computed: the prompt, and of each choice all tokens but the last.
   [[nodiscard]] int64_t rows() const;

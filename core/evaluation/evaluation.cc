@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "core/artifact/stored_model.h"
+#include "core/backend/registry.h"
 #include "core/base/status.h"
 #include "core/evaluation/measure.h"
 #include "core/evaluation/model_check.h"
@@ -40,7 +41,8 @@ absl::StatusOr<EvaluationResult> RunEvaluation(BlobStore& store, const Digest& m
   out.model = model;
   out.reference = reference;
   out.architecture = measured->model()->config().architecture;
-  EvaluationRun run{store, *measured, against.get(), task, progress};
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(kHostDevice, {.threads = task.threads}));
+  EvaluationRun run{store, *measured, against.get(), task, *backend, progress};
   GWQ_RETURN_IF_ERROR(MeasureBy(run, out));
   return out;
 }

@@ -14,7 +14,7 @@ namespace gwq {
 
 // Runs the task on the model or artifact whose manifest is the blob `model`; with `reference` also on that one, for
 // divergences. The result depends on manifests, dataset and task alone, not on threads or instruction set. Memory stays
-// within what evaluation_memory.h plans. INVALID_ARGUMENT at "task.<field>" or "line N.key"; the errors of
+// within what memory.h plans. INVALID_ARGUMENT at "task.<field>" or "line N.key"; the errors of
 // CheckEvaluationModels, before anything is computed; CANCELLED through `progress`.
 [[nodiscard]] absl::StatusOr<EvaluationResult> RunEvaluation(BlobStore& store, const Digest& model,
                                                              const std::optional<Digest>& reference,

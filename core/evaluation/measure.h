@@ -1,10 +1,11 @@
-// How each kind of evaluation is measured. Internal to core/quant.
+// How each kind of evaluation is measured. Internal to core/evaluation.
 #pragma once
 
 #include <vector>
 
 #include "absl/status/status.h"
 #include "core/artifact/stored_model.h"
+#include "core/backend/backend.h"
 #include "core/base/progress.h"
 #include "core/evaluation/evaluation.h"
 #include "core/storage/blob_store.h"
@@ -16,6 +17,7 @@ struct EvaluationRun {
   const StoredModel& model;
   const StoredModel* reference;  // null: none
   const EvaluationTask& task;
+  Backend& backend;  // runs both models
   Progress& progress;
 };
 

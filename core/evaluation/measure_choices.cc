@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/backend/cpu/cpu_backend.h"
 #include "core/base/status.h"
 #include "core/evaluation/choice_prompt.h"
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/measure.h"
 #include "core/evaluation/stored_dataset.h"
 #include "core/io/json.h"
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 #include "core/text/model_text.h"
 
 namespace gwq {
@@ -41,9 +40,8 @@ absl::StatusOr<LogLikelihoods> Score(const StoredModel& model, const EvaluationR
                                      std::span<const DatasetItem> items, std::string_view phase, int64_t& truncated) {
   GWQ_ASSIGN_OR_RETURN(const std::vector<ChoicePrompt> prompts,
                        MakePrompts(model, run.task, items, run.progress, truncated));
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, *backend);
-  return ScoreChoices(*model.model(), *loader, *backend, prompts, phase, run.progress);
+  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, run.backend);
+  return ScoreChoices(*model.model(), *loader, run.backend, prompts, phase, run.progress);
 }
 
 // What lm-evaluation-harness divides by: the choice's characters, without the delimiter.

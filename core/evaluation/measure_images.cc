@@ -4,105 +4,23 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/artifact/stored_processor.h"
-#include "core/backend/cpu/cpu_backend.h"
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/measure.h"
 #include "core/evaluation/stored_dataset.h"
+#include "core/evaluation/vision_model.h"
 #include "core/io/json.h"
-#include "core/models/choices.h"
-#include "core/models/image_prompt.h"
-#include "core/text/model_text.h"
+#include "core/prompt/choices.h"
+#include "core/prompt/image_rows.h"
 #include "core/vision/boxes.h"
-#include "core/vision/image.h"
 
 namespace gwq {
 namespace {
 
-// Tokens of one prompt: evaluation_memory.cc counts on it.
-constexpr int64_t kMaxPromptTokens = 4096;
 constexpr double kIouThreshold = 0.5;
-// Of a reference's logits: evaluation_memory.cc counts on it.
+// Of a reference's logits: memory.cc counts on it.
 constexpr size_t kMaxLogitBytes = size_t{256} << 20;
-
-// One model that sees, whole, with what it needs to be asked about images.
-class Seer {
- public:
-  static absl::StatusOr<Seer> Load(const StoredModel& model, Backend& backend, int64_t max_tokens,
-                                   std::string_view phase, Progress& progress) {
-    Seer out;
-    out.backend_ = &backend;
-    out.max_tokens_ = max_tokens;
-    GWQ_ASSIGN_OR_RETURN(out.processor_, ProcessorOf(model));
-    GWQ_ASSIGN_OR_RETURN(const auto files, model.TextFiles());
-    GWQ_ASSIGN_OR_RETURN(out.text_, ModelText::Load(files));
-    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(model, backend);
-    GWQ_ASSIGN_OR_RETURN(out.loaded_, LoadedModel::Load(model.model(), *loader, [&](int done, int total) {
-                           progress.Step(phase, done, total);
-                           return progress.Check();
-                         }));
-    return out;
-  }
-
-  [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
-  [[nodiscard]] const Tokenizer& tokenizer() const { return text_->tokenizer(); }
-  [[nodiscard]] int64_t vocabulary() const { return loaded_->model().config().vocab_size; }
-
-  // `images` are emptied of their patches.
-  absl::StatusOr<AnswerPrompt> Ask(const DatasetItem& item, std::span<PreparedImage> images) const {
-    std::vector<const PreparedImage*> in_order;
-    ChatMessage message{"user", "", {}};
-    for (const PreparedImage& image : images) {
-      in_order.push_back(&image);
-      message.parts.push_back({true, ""});
-    }
-    message.parts.push_back({false, item.context});
-    absl::StatusOr<ImagePrompt> made =
-        BuildImagePrompt(*text_, loaded_->model(), *processor_, {&message, 1}, in_order, RenderOptions{});
-    if (!made.ok()) return AtQuestion(item, made.status());
-    ImagePrompt prompt = *std::move(made);
-    if (static_cast<int64_t>(prompt.tokens.size()) > kMaxPromptTokens) {
-      return InvalidField(fmt::format("line {}", item.line),
-                          fmt::format("has {} tokens with its images, at most {} are asked; use smaller images",
-                                      prompt.tokens.size(), kMaxPromptTokens));
-    }
-    const auto hidden = static_cast<size_t>(loaded_->model().config().hidden_size);
-    auto rows = std::make_shared<std::vector<float>>(static_cast<size_t>(prompt.image_rows) * hidden);
-    std::span<float> left(*rows);
-    for (PreparedImage& image : images) {
-      const auto part = left.first(static_cast<size_t>(image.image_tokens) * hidden);
-      GWQ_RETURN_IF_ERROR(loaded_->EncodeImage(*backend_, image.patches, GridsOf(image), part));
-      image.patches = {};
-      left = left.subspan(part.size());
-    }
-    return AnswerPrompt{std::move(prompt.tokens), std::move(rows), std::move(prompt.positions.positions),
-                        prompt.positions.delta};
-  }
-
-  absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
-                                                           const Answerer::Visit& visit,
-                                                           std::span<const std::vector<int32_t>> forced,
-                                                           Progress& progress) const {
-    return Answerer(*loaded_, *backend_, text_->stop_ids(), max_tokens_).Run(prompts, visit, forced, progress);
-  }
-
- private:
-  Seer() = default;
-
-  // A prompt is refused for what the question holds.
-  static absl::Status AtQuestion(const DatasetItem& item, const absl::Status& status) {
-    const std::string field = fmt::format("line {}.question", item.line);
-    const std::vector<FieldViolation> violations = FieldViolations(status);
-    return violations.empty() ? Annotate(status, field) : InvalidField(field, violations[0].description);
-  }
-
-  Backend* backend_ = nullptr;
-  int64_t max_tokens_ = 0;
-  std::unique_ptr<const ImageProcessor> processor_;
-  std::unique_ptr<const ModelText> text_;
-  std::unique_ptr<LoadedModel> loaded_;
-};
 
 std::string Folded(std::string_view text) {
   const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
@@ -113,19 +31,10 @@ std::string Folded(std::string_view text) {
   return out;
 }
 
-std::vector<double> Softmax(std::span<const float> logits) {
-  std::vector<double> out(logits.begin(), logits.end());
-  const double top = *std::ranges::max_element(out);
-  double sum = 0;
-  for (double& value : out) sum += value = std::exp(value - top);
-  for (double& value : out) value /= sum;
-  return out;
-}
-
 class ImageEvaluation {
  public:
   ImageEvaluation(EvaluationRun& run, EvaluationResult& out, const StoredDataset& dataset,
-                  std::span<const DatasetItem> items, const Seer& model, const Seer* reference)
+                  std::span<const DatasetItem> items, const VisionModel& model, const VisionModel* reference)
       : run_(run), out_(out), dataset_(dataset), items_(items), model_(model), reference_(reference) {}
 
   absl::Status Run() {
@@ -158,14 +67,12 @@ class ImageEvaluation {
     double kl = 0;
   };
 
-  absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const Seer& seer) {
+  absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const VisionModel& model) {
     std::vector<PreparedImage> images;
     for (const std::string& path : item.images) {
       GWQ_RETURN_IF_ERROR(run_.progress.Check());
       GWQ_ASSIGN_OR_RETURN(const std::string bytes, dataset_.Image(item, path));
-      absl::StatusOr<Image> image = DecodeImage(std::as_bytes(std::span(bytes)));
-      if (!image.ok()) return AtImage(item, image.status());
-      absl::StatusOr<PreparedImage> prepared = seer.processor().Prepare(*std::move(image));
+      absl::StatusOr<PreparedImage> prepared = ReadImage(model.processor(), std::as_bytes(std::span(bytes)));
       if (!prepared.ok()) return AtImage(item, prepared.status());
       images.push_back(*std::move(prepared));
     }
@@ -198,7 +105,7 @@ class ImageEvaluation {
       prompts.push_back(std::move(prompt));
       asked.emplace_back().image = std::move(images.front());
     }
-    GWQ_ASSIGN_OR_RETURN(auto answers, model_.Answer(prompts, nullptr, {}, run_.progress));
+    GWQ_ASSIGN_OR_RETURN(auto answers, model_.answerer().Answer(prompts, nullptr, run_.progress));
     for (size_t i = 0; i < asked.size(); ++i) asked[i].answer = std::move(answers[i]);
     if (reference_ != nullptr) GWQ_RETURN_IF_ERROR(Compare(begin, prompts, asked));
     for (size_t i = 0; i < asked.size(); ++i) GWQ_RETURN_IF_ERROR(Judge(items_[begin + i], asked[i]));
@@ -216,13 +123,16 @@ class ImageEvaluation {
     const auto keep = [&](size_t i, size_t, std::span<const float> logits) {
       asked[i].reference_logits.insert(asked[i].reference_logits.end(), logits.begin(), logits.end());
     };
-    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->Answer(own, keep, {}, run_.progress));
+    GWQ_ASSIGN_OR_RETURN(const auto answers, reference_->answerer().Answer(own, keep, run_.progress));
     const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
       const auto reference =
           std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
-      asked[i].kl += KlDivergence(Softmax(reference), Softmax(logits));
+      const auto p = Probabilities(reference);
+      const auto q = Probabilities(logits);
+      // Logits that are not finite end the answer with an error of its own.
+      if (p.ok() && q.ok()) asked[i].kl += KlDivergence(*p, *q);
     };
-    GWQ_RETURN_IF_ERROR(model_.Answer(prompts, compare, answers, run_.progress).status());
+    GWQ_RETURN_IF_ERROR(model_.answerer().Read(prompts, answers, compare, run_.progress));
     const auto vocabulary = static_cast<size_t>(model_.vocabulary());
     for (size_t i = 0; i < asked.size(); ++i) {
       asked[i].kl /= static_cast<double>(asked[i].reference_logits.size() / vocabulary);
@@ -273,8 +183,8 @@ class ImageEvaluation {
   EvaluationResult& out_;
   const StoredDataset& dataset_;
   const std::span<const DatasetItem> items_;
-  const Seer& model_;
-  const Seer* reference_;
+  const VisionModel& model_;
+  const VisionModel* reference_;
   std::vector<double> right_, iou_, malformed_, kl_, same_;
 };
 
@@ -284,12 +194,12 @@ absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out) {
   GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(run.task.dataset));
   GWQ_ASSIGN_OR_RETURN(const StoredDataset dataset, StoredDataset::Open(run.store, digest));
   GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, dataset.Items(run.task.kind, run.task.limit));
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  GWQ_ASSIGN_OR_RETURN(const Seer model, Seer::Load(run.model, *backend, run.task.max_tokens, "load", run.progress));
-  std::optional<Seer> reference;
+  GWQ_ASSIGN_OR_RETURN(const VisionModel model,
+                       VisionModel::Load(run.model, run.backend, run.task.max_tokens, "load", run.progress));
+  std::optional<VisionModel> reference;
   if (run.reference != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(Seer other,
-                         Seer::Load(*run.reference, *backend, run.task.max_tokens, "load reference", run.progress));
+    GWQ_ASSIGN_OR_RETURN(VisionModel other, VisionModel::Load(*run.reference, run.backend, run.task.max_tokens,
+                                                              "load reference", run.progress));
     if (other.vocabulary() != model.vocabulary()) {
       return InvalidField("reference", fmt::format("its vocabulary has {} tokens, the model's {}", other.vocabulary(),
                                                    model.vocabulary()));

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/backend/cpu/cpu_backend.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 #include "core/evaluation/default_text.h"
@@ -48,19 +47,18 @@ absl::Status MeasureText(EvaluationRun& run, EvaluationResult& out) {
   if (tokens.size() < 2) {
     return InvalidField("task.text", fmt::format("gives {} tokens; at least two are needed", tokens.size()));
   }
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({run.task.threads, std::nullopt}));
-  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(run.model, *backend);
+  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(run.model, run.backend);
   std::unique_ptr<WeightLoader> reference_loader;
   std::optional<ModelSide> reference;
   if (run.reference != nullptr) {
-    reference_loader = MakeWeightLoader(*run.reference, *backend);
+    reference_loader = MakeWeightLoader(*run.reference, run.backend);
     reference.emplace(ModelSide{*run.reference->model(), *reference_loader});
   }
   ComputeTeam team(run.task.threads);
   const int64_t window = std::min(run.task.window, static_cast<int64_t>(tokens.size()));
   GWQ_ASSIGN_OR_RETURN(const TextEvaluation made,
-                       EvaluateText({*run.model.model(), *loader}, reference ? &*reference : nullptr, *backend, tokens,
-                                    window, team, run.progress));
+                       EvaluateText({*run.model.model(), *loader}, reference ? &*reference : nullptr, run.backend,
+                                    tokens, window, team, run.progress));
   out.items = made.positions;
   out.metrics.push_back({"perplexity", made.perplexity, made.standard_error});
   if (!made.reference) return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/model_check.h"
 #include "core/manifest/limits.h"
+#include "core/models/cache_shape.h"
 
 namespace gwq {
 namespace {
@@ -20,6 +21,7 @@ constexpr uint64_t kTokenizerFactor = 24;
 constexpr uint64_t kForwardCopies = 3;
 constexpr uint64_t kLogitRows = 64;
 constexpr uint64_t kLogitCopies = 4;
+static_assert(kChoiceLogitRows <= int64_t{kLogitRows} && kAnswerLogitRows <= int64_t{kLogitRows});
 // A dataset's file, its parsed lines, its tokens and its results, as a multiple of the file.
 constexpr uint64_t kDatasetFactor = 24;
 
@@ -62,8 +64,9 @@ uint64_t Widths(const ModelConfig& config) {
   return Unsigned(4 * config.hidden_size + 3 * config.intermediate_size + 2 * heads * config.attention.head_dim);
 }
 
+// Of one layer.
 uint64_t CacheBytes(const ModelConfig& config, uint64_t tokens) {
-  return 2 * tokens * Unsigned(config.attention.kv_heads * config.attention.head_dim) * 4;
+  return tokens * Unsigned(CacheTokenBytes(config, 1));
 }
 
 uint64_t LogitBytes(const ModelConfig& config) { return kLogitCopies * kLogitRows * Unsigned(config.vocab_size) * 4; }

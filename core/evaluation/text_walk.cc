@@ -9,14 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
+#include "core/models/cache_shape.h"
+#include "core/models/stage_walk.h"
 
 namespace gwq {
 namespace {
 
-// Rows of logits of both models that are alive at a time; peak_memory.cc counts on it.
-constexpr int64_t kLogitRows = 64;
-constexpr int64_t kCacheBlockTokens = 16;
+// Rows of logits of both models that are alive at a time; memory.cc and core/quant/peak_memory.cc count on it.
+constexpr size_t kLogitRows = 64;
 
 // What one position adds; the last two against a reference.
 struct Position {
@@ -26,61 +28,68 @@ struct Position {
   bool same_top1 = false;
 };
 
-size_t Largest(std::span<const float> logits) {
-  return static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-double LogSumExp(std::span<const float> logits) {
-  const double top = logits[Largest(logits)];
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
-}
-
-// `reference` is empty where there is none.
-Position Compare(std::span<const float> logits, std::span<const float> reference, int32_t next) {
-  const double norm = LogSumExp(logits);
-  const auto label = static_cast<size_t>(next);
+// `reference` is empty if there is none. INTERNAL for logits that are not finite.
+absl::StatusOr<Position> Compare(std::span<const float> logits, std::span<const float> reference, int32_t next) {
+  GWQ_ASSIGN_OR_RETURN(const double norm, LogSumExp(logits));
   Position out;
-  out.nll = norm - logits[label];
+  out.nll = -LogProbability(logits, next, norm);
   if (reference.empty()) return out;
-  const double reference_norm = LogSumExp(reference);
-  out.reference_nll = reference_norm - reference[label];
+  GWQ_ASSIGN_OR_RETURN(const double reference_norm, LogSumExp(reference));
+  out.reference_nll = -LogProbability(reference, next, reference_norm);
   for (size_t i = 0; i < reference.size(); ++i) {
     const double log_p = reference[i] - reference_norm;
-    out.kl += std::exp(log_p) * (log_p - (logits[i] - norm));
+    const double p = std::exp(log_p);
+    // A token that the reference bans, with a logit of -infinity, adds nothing.
+    if (p > 0) out.kl += p * (log_p - (logits[i] - norm));
   }
-  out.same_top1 = Largest(reference) == Largest(logits);
+  out.same_top1 = *LargestLogit(reference) == *LargestLogit(logits);
   return out;
 }
 
+// A model, its states and its walk over all windows.
+struct Side {
+  Side(const ModelSide& from, Backend& backend, std::unique_ptr<KvCache> own_cache)
+      : model(from.model), cache(std::move(own_cache)), walk(from.model, from.loader, backend, *cache) {}
+
+  const Model& model;
+  const std::unique_ptr<KvCache> cache;
+  StageWalk walk;
+};
+
 class Evaluator {
  public:
-  Evaluator(ModelSide model, const ModelSide* reference, Backend& backend, std::span<const int32_t> tokens,
-            int64_t window, ComputeTeam& team, Progress& progress)
+  Evaluator(Backend& backend, std::span<const int32_t> tokens, int64_t window, int64_t vocabulary, ComputeTeam& team,
+            Progress& progress)
       : backend_(backend),
-        tokens_(tokens),
+        tokens_(tokens.first(tokens.size() - tokens.size() % static_cast<size_t>(window))),
         window_(window),
-        windows_(static_cast<int64_t>(tokens.size()) / window),
-        vocabulary_(static_cast<size_t>(model.model.config().vocab_size)),
+        vocabulary_(static_cast<size_t>(vocabulary)),
         team_(team),
-        progress_(progress) {
-    sides_.push_back(MakeSide(model));
-    if (reference != nullptr) sides_.push_back(MakeSide(*reference));
+        progress_(progress),
+        blocks_(static_cast<size_t>(CacheBlocksFor(window))) {
+    std::iota(blocks_.begin(), blocks_.end(), 0);
+  }
+
+  // The model first, then the reference.
+  absl::Status AddSide(const ModelSide& from) {
+    const KvCacheShape shape = CacheShapeFor(from.model.config(), 1, CacheBlocksFor(window_));
+    GWQ_ASSIGN_OR_RETURN(std::unique_ptr<KvCache> cache, backend_.CreateKvCache(shape));
+    Side& side = *sides_.emplace_back(std::make_unique<Side>(from, backend_, std::move(cache)));
+    // One window at a time runs in the blocks of all.
+    for (size_t begin = 0; begin < tokens_.size(); begin += static_cast<size_t>(window_)) {
+      const auto window = tokens_.subspan(begin, static_cast<size_t>(window_));
+      side.walk.AddPass({{side.walk.Add({.tokens = window, .blocks = blocks_}), 0, window_}});
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<TextEvaluation> Run() {
-    blocks_.resize(static_cast<size_t>((window_ + kCacheBlockTokens - 1) / kCacheBlockTokens));
-    std::iota(blocks_.begin(), blocks_.end(), 0);
-    sequence_.rows = window_;
-    sequence_.blocks = blocks_;
     int64_t done = 0, stages = 1;
-    for (const Side& side : sides_) stages += side.model->stages() - 1;
-    for (Side& side : sides_) {
-      GWQ_RETURN_IF_ERROR(MakeCache(side));
-      for (int stage = 0; stage + 1 < side.model->stages(); ++stage) {
+    for (const auto& side : sides_) stages += side->model.stages() - 1;
+    for (const auto& side : sides_) {
+      for (int stage = 0; stage + 1 < side->model.stages(); ++stage) {
         progress_.Step("evaluate", done++, stages);
-        GWQ_RETURN_IF_ERROR(RunStage(stage, side));
+        GWQ_RETURN_IF_ERROR(side->walk.RunStage(stage, progress_));
       }
     }
     progress_.Step("evaluate", done, stages);
@@ -90,114 +99,53 @@ class Evaluator {
   }
 
  private:
-  struct Side {
-    const Model* model = nullptr;
-    WeightLoader* loader = nullptr;
-    int64_t hidden = 0;
-    std::vector<int32_t> positions;  // [axes, window]
-    std::vector<float> states;       // [windows * window, hidden]
-    std::unique_ptr<KvCache> cache;
-  };
-
-  [[nodiscard]] Side MakeSide(const ModelSide& from) const {
-    Side side{&from.model, &from.loader, from.model.config().hidden_size, {}, {}, nullptr};
-    for (int axis = 0; axis < from.model.config().position_axes; ++axis) {
-      for (int64_t i = 0; i < window_; ++i) side.positions.push_back(static_cast<int32_t>(i));
-    }
-    return side;
-  }
-
-  absl::Status MakeCache(Side& side) const {
-    KvCacheShape shape;
-    shape.layers = 1;
-    shape.kv_heads = side.model->config().attention.kv_heads;
-    shape.head_dim = side.model->config().attention.head_dim;
-    shape.block_tokens = kCacheBlockTokens;
-    shape.blocks = static_cast<int64_t>(blocks_.size());
-    GWQ_ASSIGN_OR_RETURN(side.cache, backend_.CreateKvCache(shape));
-    return absl::OkStatus();
-  }
-
-  [[nodiscard]] Batch WindowBatch(const Side& side, int64_t window, std::span<const int32_t> output_rows) const {
-    Batch batch;
-    batch.rows = window_;
-    batch.tokens = tokens_.subspan(static_cast<size_t>(window * window_), static_cast<size_t>(window_));
-    batch.position_axes = side.model->config().position_axes;
-    batch.positions = side.positions;
-    batch.sequences = {&sequence_, 1};
-    batch.output_rows = output_rows;
-    return batch;
-  }
-
-  [[nodiscard]] std::span<float> States(Side& side, int64_t window) const {
-    const auto size = static_cast<size_t>(window_ * side.hidden);
-    return std::span<float>(side.states).subspan(static_cast<size_t>(window) * size, size);
-  }
-
-  absl::Status RunStage(int stage, Side& side) {
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> loaded, side.model->LoadStage(stage, *side.loader));
-    side.states.resize(static_cast<size_t>(windows_ * window_ * side.hidden));
-    for (int64_t window = 0; window < windows_; ++window) {
-      GWQ_RETURN_IF_ERROR(progress_.Check());
-      const Batch batch = WindowBatch(side, window, {});
-      GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(batch, side.cache.get()));
-      const std::span<float> states = States(side, window);
-      Activation x;
-      if (stage > 0) x = pass->Input(states, side.hidden);
-      const Activation out = loaded->Run(*pass, 0, std::move(x));
-      GWQ_RETURN_IF_ERROR(pass->Read(out, states));
-      GWQ_RETURN_IF_ERROR(pass->Finish());
-    }
-    return absl::OkStatus();
-  }
-
+  // Both heads are loaded: their logits are compared position by position.
   absl::Status CompareHeads() {
     std::vector<std::unique_ptr<Stage>> heads;
-    for (Side& side : sides_) {
-      GWQ_ASSIGN_OR_RETURN(heads.emplace_back(), side.model->LoadStage(side.model->stages() - 1, *side.loader));
+    for (const auto& side : sides_) {
+      GWQ_ASSIGN_OR_RETURN(heads.emplace_back(), side->walk.LoadHead());
     }
-    const auto most = static_cast<size_t>(std::min(kLogitRows, window_ - 1));
-    std::vector<std::vector<float>> logits(sides_.size(), std::vector<float>(most * vocabulary_));
-    for (int64_t window = 0; window < windows_; ++window) {
-      for (int64_t begin = 0; begin < window_ - 1; begin += kLogitRows) {
+    std::vector<int32_t> rows(static_cast<size_t>(window_ - 1));
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<std::vector<float>> logits(sides_.size(),
+                                           std::vector<float>(std::min(kLogitRows, rows.size()) * vocabulary_));
+    for (size_t window = 0; window < sides_.front()->walk.passes(); ++window) {
+      for (size_t begin = 0; begin < rows.size(); begin += kLogitRows) {
         GWQ_RETURN_IF_ERROR(progress_.Check());
-        const auto count = static_cast<size_t>(std::min(kLogitRows, window_ - 1 - begin));
+        const auto part = std::span(rows).subspan(begin, std::min(kLogitRows, rows.size() - begin));
         for (size_t side = 0; side < sides_.size(); ++side) {
-          GWQ_RETURN_IF_ERROR(Logits(*heads[side], sides_[side], window, static_cast<size_t>(begin), count,
-                                     std::span(logits[side]).first(count * vocabulary_)));
+          GWQ_RETURN_IF_ERROR(sides_[side]->walk.Logits(*heads[side], window, part,
+                                                        std::span(logits[side]).first(part.size() * vocabulary_)));
         }
-        AddPositions(logits, window * window_ + begin, count);
+        GWQ_RETURN_IF_ERROR(AddPositions(logits, window * static_cast<size_t>(window_) + begin, part.size()));
       }
     }
     return absl::OkStatus();
   }
 
-  void AddPositions(const std::vector<std::vector<float>>& logits, int64_t first, size_t count) {
+  absl::Status AddPositions(const std::vector<std::vector<float>>& logits, size_t first, size_t count) {
     const size_t base = results_.size();
     results_.resize(base + count);
+    std::vector<absl::Status> statuses(count);
     team_.ParallelFor(static_cast<int64_t>(count), 1, [&](int64_t from, int64_t to, int) {
       for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) {
         const auto row = [&](size_t side) {
           return std::span<const float>(logits[side]).subspan(i * vocabulary_, vocabulary_);
         };
-        const int32_t next = tokens_[static_cast<size_t>(first) + i + 1];
-        results_[base + i] = Compare(row(0), sides_.size() > 1 ? row(1) : std::span<const float>(), next);
+        const int32_t next = tokens_[first + i + 1];
+        const auto compared = Compare(row(0), sides_.size() > 1 ? row(1) : std::span<const float>(), next);
+        statuses[i] = compared.status();
+        if (compared.ok()) results_[base + i] = *compared;
       }
     });
-  }
-
-  absl::Status Logits(const Stage& head, Side& side, int64_t window, size_t first, size_t count, std::span<float> out) {
-    const Batch batch = WindowBatch(side, window, std::span<const int32_t>(side.positions).subspan(first, count));
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(batch, side.cache.get()));
-    const Activation logits = head.Run(*pass, 0, pass->Input(States(side, window), side.hidden));
-    GWQ_RETURN_IF_ERROR(pass->Read(logits, out));
-    return pass->Finish();
+    for (const absl::Status& status : statuses) GWQ_RETURN_IF_ERROR(status);
+    return absl::OkStatus();
   }
 
   [[nodiscard]] TextEvaluation Summary() const {
     TextEvaluation out;
     out.window = window_;
-    out.windows = windows_;
+    out.windows = static_cast<int64_t>(sides_.front()->walk.passes());
     out.positions = static_cast<int64_t>(results_.size());
     const auto count = static_cast<double>(results_.size());
     double sum = 0;
@@ -231,15 +179,13 @@ class Evaluator {
   }
 
   Backend& backend_;
-  const std::span<const int32_t> tokens_;
+  const std::span<const int32_t> tokens_;  // of whole windows
   const int64_t window_;
-  const int64_t windows_;
   const size_t vocabulary_;
   ComputeTeam& team_;
   Progress& progress_;
-  std::vector<Side> sides_;  // the model, then the reference
   std::vector<int32_t> blocks_;
-  SequenceRows sequence_;
+  std::vector<std::unique_ptr<Side>> sides_;  // the model, then the reference
   std::vector<Position> results_;
 };
 
@@ -263,7 +209,10 @@ absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* re
                         fmt::format("its vocabulary has {} tokens, the model's {}; they cannot be compared",
                                     reference->model.config().vocab_size, model.model.config().vocab_size));
   }
-  return Evaluator(model, reference, backend, tokens, window, team, progress).Run();
+  Evaluator evaluator(backend, tokens, window, model.model.config().vocab_size, team, progress);
+  GWQ_RETURN_IF_ERROR(evaluator.AddSide(model));
+  if (reference != nullptr) GWQ_RETURN_IF_ERROR(evaluator.AddSide(*reference));
+  return evaluator.Run();
 }
 
 absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
 #include "core/models/config.h"
+#include "core/models/positions.h"
 #include "core/models/vision_tower.h"
 #include "core/models/weight_loader.h"
 
@@ -28,13 +29,6 @@ class Stage {
   [[nodiscard]] virtual Activation Run(Pass& pass, int cache_layer, Activation x) const = 0;
   using NamedWeight = gwq::NamedWeight;
   [[nodiscard]] virtual const std::vector<NamedWeight>& weights() const = 0;
-};
-
-// Rotary positions of a prompt.
-struct PromptPositions {
-  std::vector<int32_t> positions;  // [position_axes, tokens]
-  // The token at index i of the sequence behind the prompt has position i + delta on every axis.
-  int32_t delta = 0;
 };
 
 // Immutable and thread-safe.

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/models/image_prompt.h"
+#include "core/prompt/prompt_builder.h"
 #include "core/text/stream_decoder.h"
 #include "core/text/token_bound.h"
 
@@ -82,16 +82,9 @@ int64_t MaxPromptTokens(const ServedModel& model) { return model.engine().limits
 
 absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model, const v1::ChatMessages& chat,
                                                     int64_t max_tokens) {
-  const EncodeLimits limits{.max_prompt_tokens = max_tokens};
-  const ServedVision* const vision = model.vision();
-  GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(chat, vision != nullptr));
-  if (vision == nullptr) {
-    absl::StatusOr<std::vector<int32_t>> ids = model.text().EncodeChat(messages, RenderNow(), limits);
-    if (!ids.ok()) return PrefixField(ids.status(), "chat");
-    return ids;
-  }
-  absl::StatusOr<ImagePrompt> prompt =
-      BuildImagePrompt(model.text(), vision->model(), vision->processor(), messages, {}, RenderNow(), {}, limits);
+  GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(chat));
+  absl::StatusOr<Prompt> prompt =
+      model.prompts().Build(messages, {}, RenderNow(), {}, {.max_prompt_tokens = max_tokens});
   if (!prompt.ok()) return PrefixField(prompt.status(), "chat");
   return std::move(prompt->tokens);
 }
@@ -102,18 +95,14 @@ absl::Status CheckMessageCount(int count, std::string_view field) {
   return InvalidField(field, fmt::format("{} messages, the limit is {}; leave the oldest out", count, kMaxMessages));
 }
 
-absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts) {
+absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat) {
   GWQ_RETURN_IF_ERROR(CheckMessageCount(chat.messages_size(), "chat.messages"));
   std::vector<ChatMessage> messages;
   for (int i = 0; i < chat.messages_size(); ++i) {
     if (chat.messages(i).role().empty()) {
       return InvalidField(fmt::format("chat.messages[{}].role", i), "is empty; usual are system, user and assistant");
     }
-    if (as_parts) {
-      messages.push_back({chat.messages(i).role(), "", {{.text = chat.messages(i).content()}}});
-    } else {
-      messages.push_back({chat.messages(i).role(), chat.messages(i).content()});
-    }
+    messages.push_back({chat.messages(i).role(), chat.messages(i).content()});
   }
   return messages;
 }

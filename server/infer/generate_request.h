@@ -29,8 +29,8 @@ extern template absl::Status ReadAnswerFields(const ModelText&, const v1::VqaReq
 
 // INVALID_ARGUMENT naming `field` where a conversation has no message or too many.
 [[nodiscard]] absl::Status CheckMessageCount(int count, std::string_view field);
-// INVALID_ARGUMENT naming "chat.messages" as above. `as_parts`: as a vision-language model's template reads text.
-[[nodiscard]] absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat, bool as_parts);
+// INVALID_ARGUMENT naming "chat.messages" as above.
+[[nodiscard]] absl::StatusOr<std::vector<ChatMessage>> ReadMessages(const v1::ChatMessages& chat);
 // Ids of a conversation without images, as the model's own processor makes them. `max_tokens` as in EncodeLimits.
 [[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeMessages(const ServedModel& model,
                                                                   const v1::ChatMessages& chat, int64_t max_tokens);

@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "core/engine/step_model.h"
 #include "core/io/file_system.h"
+#include "core/models/cache_shape.h"
 #include "core/storage/local_blob_store.h"
 
 namespace gwq {
@@ -24,11 +25,8 @@ MetricLabels LabelsOf(const std::string& principal, const std::string& model) {
   return labels;
 }
 
-// Of keys and values.
-int64_t TokenBytes(const ModelConfig& config) {
-  return 2 * config.blocks * config.attention.kv_heads * config.attention.head_dim *
-         static_cast<int64_t>(sizeof(float));
-}
+// Of keys and values in all layers.
+int64_t TokenBytes(const ModelConfig& config) { return CacheTokenBytes(config, config.blocks); }
 
 // A configuration may name more than 64 bits hold; no machine has the bound either.
 uint64_t CacheBytes(const ModelConfig& config, int64_t tokens) {

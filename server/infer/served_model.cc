@@ -10,6 +10,8 @@ ServedModel::ServedModel(ServedModelInfo info, std::unique_ptr<const ModelText> 
     : info_(std::move(info)),
       text_(std::move(text)),
       vision_(std::move(vision)),
+      prompts_(vision_ == nullptr ? PromptBuilder(*text_)
+                                  : PromptBuilder(*text_, vision_->model(), vision_->processor())),
       observer_(std::move(observer)),
       engine_(std::move(model), options, clock, observer_.get()) {}
 

@@ -6,6 +6,7 @@
 
 #include "core/engine/engine.h"
 #include "core/models/model.h"
+#include "core/prompt/prompt_builder.h"
 #include "core/text/model_text.h"
 #include "gwq/v1/inference.pb.h"
 #include "server/infer/engine_metrics.h"
@@ -35,6 +36,7 @@ class ServedModel {
   // Of weights and cache.
   [[nodiscard]] uint64_t memory_bytes() const { return info_.weight_bytes + engine_.cache_bytes(); }
   [[nodiscard]] const ModelText& text() const { return *text_; }
+  [[nodiscard]] const PromptBuilder& prompts() const { return prompts_; }
   // Null for a text model.
   [[nodiscard]] ServedVision* vision() const { return vision_.get(); }
   [[nodiscard]] Engine& engine() { return engine_; }
@@ -46,6 +48,7 @@ class ServedModel {
   const ServedModelInfo info_;
   const std::unique_ptr<const ModelText> text_;
   const std::unique_ptr<ServedVision> vision_;
+  const PromptBuilder prompts_;
   const std::unique_ptr<EngineMetrics> observer_;
   Engine engine_;
 };

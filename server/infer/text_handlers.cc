@@ -39,12 +39,8 @@ class TokenizeHandler final : public InferCall<BlockingHandler<v1::TokenizeReque
     if (request().add_special_tokens()) {
       return InvalidField("add_special_tokens", "goes with text alone; a chat template writes its own special tokens");
     }
-    if (model.text().chat_template() == nullptr) {
-      return absl::FailedPreconditionError("the model has no chat template: send text");
-    }
-    GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages,
-                         ReadMessages(request().chat(), model.vision() != nullptr));
-    return model.text().chat_template()->Render(messages, RenderNow());
+    GWQ_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, ReadMessages(request().chat()));
+    return model.prompts().Render(messages, RenderNow());
   }
 
   static absl::Status CheckTextBytes(std::string_view field, std::string_view text) {

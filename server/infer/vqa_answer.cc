@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 
 namespace gwq {
 

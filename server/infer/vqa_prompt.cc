@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/models/image_prompt.h"
+#include "core/prompt/image_rows.h"
 #include "server/infer/generate_request.h"
 
 namespace gwq {
@@ -58,16 +58,6 @@ absl::Status OfMessages(const absl::Status& status, const std::string& field) {
   return status;
 }
 
-// As the template of a text model reads them.
-std::vector<ChatMessage> TextOnly(const std::vector<ChatMessage>& messages) {
-  std::vector<ChatMessage> out;
-  for (const ChatMessage& message : messages) {
-    out.push_back({message.role, ""});
-    for (const ChatPart& part : message.parts) out.back().content += part.text;
-  }
-  return out;
-}
-
 void TakeChoices(const ModelText& text, std::vector<std::vector<int32_t>> choices, VqaInput& input) {
   VqaTask& task = input.task;
   for (size_t i = 0; i < choices.size(); ++i) {
@@ -84,22 +74,11 @@ void TakeChoices(const ModelText& text, std::vector<std::vector<int32_t>> choice
 absl::Status MakeTokens(const ServedModel& model, std::span<const PreparedImage* const> images, VqaInput& input,
                         VqaPrompt& out) {
   GenerationRequest& generation = input.generation;
-  const EncodeLimits limits{.max_prompt_tokens = MaxPromptTokens(model)};
-  if (model.vision() == nullptr) {
-    absl::StatusOr<ChoiceTokens> encoded =
-        model.text().EncodeChatChoices(TextOnly(input.messages), input.task.choices, RenderNow(), limits);
-    if (!encoded.ok()) return OfMessages(encoded.status(), input.text_field);
-    generation.prompt = std::move(encoded->prompt);
-    TakeChoices(model.text(), std::move(encoded->choices), input);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<ImagePrompt> prompt =
-      BuildImagePrompt(model.text(), model.vision()->model(), model.vision()->processor(), input.messages, images,
-                       RenderNow(), input.task.choices, limits);
+  absl::StatusOr<Prompt> prompt = model.prompts().Build(input.messages, images, RenderNow(), input.task.choices,
+                                                        {.max_prompt_tokens = MaxPromptTokens(model)});
   if (!prompt.ok()) return OfMessages(prompt.status(), input.text_field);
   generation.prompt = std::move(prompt->tokens);
-  generation.positions = std::move(prompt->positions.positions);
-  generation.position_delta = prompt->positions.delta;
+  generation.positions = std::move(prompt->positions);
   TakeChoices(model.text(), std::move(prompt->choices), input);
   out.image_rows = prompt->image_rows;
   return absl::OkStatus();
@@ -111,9 +90,7 @@ absl::Status EncodeOne(const ServedModel& model, const ImageLimits& limits, cons
   std::optional<PreparedImage> prepared;
   {
     const Stopwatch watch(times.prepare_millis);
-    GWQ_ASSIGN_OR_RETURN(Image image, DecodeImage(BytesOf(file), limits));
-    GWQ_RETURN_IF_ERROR(check());
-    GWQ_ASSIGN_OR_RETURN(prepared, model.vision()->processor().Prepare(std::move(image)));
+    GWQ_ASSIGN_OR_RETURN(prepared, ReadImage(model.vision()->processor(), BytesOf(file), limits, check));
   }
   if (prepared->image_tokens != plan.image_tokens) {
     return absl::InternalError("the picture is of another size than its header told");

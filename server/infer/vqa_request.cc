@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/models/choice_text.h"
+#include "core/prompt/choice_text.h"
 #include "server/infer/generate_request.h"
 
 namespace gwq {
@@ -55,13 +55,8 @@ absl::Status ReadImages(const ServedModel& model, const v1::VqaRequest& request,
 
 void ReadQuestion(const v1::VqaRequest& request, VqaInput& out) {
   out.text_field = "question";
-  ChatMessage message{"user", ""};
-  for (int i = 0; i < request.images_size(); ++i) {
-    message.parts.push_back({.image = true});
-    out.image_order.push_back(i);
-  }
-  message.parts.push_back({.text = request.question()});
-  out.messages.push_back(std::move(message));
+  for (int i = 0; i < request.images_size(); ++i) out.image_order.push_back(i);
+  out.messages.push_back(UserTurn(static_cast<size_t>(request.images_size()), request.question()));
 }
 
 absl::Status ReadPart(const v1::DialoguePart& part, const std::string& field, int images, ChatMessage& message,
@@ -151,8 +146,7 @@ absl::Status CheckIsText(const ServedModel& model, const std::string& choice, co
   const Tokenizer& tokenizer = model.text().tokenizer();
   const absl::StatusOr<std::vector<int32_t>> ids = tokenizer.Encode(choice, /*add_special_tokens=*/false);
   if (!ids.ok()) return InvalidField(field, MessageOf(ids.status()));
-  const int32_t image_token = model.vision() == nullptr ? -1 : model.vision()->model().config().image_token_id;
-  return CheckNoneNamed(tokenizer, NamedTokens(tokenizer, choice, *ids, image_token), field);
+  return CheckNoneNamed(tokenizer, NamedTokens(tokenizer, choice, *ids, model.prompts().image_token()), field);
 }
 
 absl::Status ReadChoices(const ServedModel& model, const v1::VqaRequest& request, VqaInput& out) {

@@ -1,15 +1,12 @@
 // Choices scored from one prefill of their prompt.
-#include "core/models/choices.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "core/base/log_probability.h"
 #include "core/base/status.h"
-#include "core/engine/batch_rows.h"
-#include "core/engine/log_probability.h"
 #include "tests/core/engine/scheduler_fixture.h"
 
 namespace gwq {
@@ -159,32 +156,6 @@ TEST_F(ChoicesTest, LogProbabilitiesOfGeneratedTokensAreThoseOfTheirChoice) {
     ASSERT_EQ(each.size(), 9u);
     EXPECT_NEAR(std::accumulate(each.begin(), each.end(), 0.0), TeacherForced(prompt, client.sink->tokens()), 1e-9);
   }
-}
-
-TEST(LogSumExp, IsExactFarFromZeroAndRefusesWhatIsNotFinite) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{0, 0, 0, 0}), std::log(4.0), 1e-12);
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{1e4F, 1e4F}), 1e4 + std::log(2.0), 1e-9);
-  EXPECT_NEAR(*LogSumExp(std::vector<float>{-1e4F, -kInfinity}), -1e4, 1e-9) << "a banned token";
-  for (const float broken : {kInfinity, std::nanf("")}) {
-    EXPECT_EQ(LogSumExp(std::vector<float>{1, broken, 2}).status().code(), absl::StatusCode::kInternal);
-  }
-  EXPECT_FALSE(LogSumExp(std::vector<float>{-kInfinity, -kInfinity}).ok());
-}
-
-TEST(ChoiceProbabilities, SumToOneAndFollowTheLengths) {
-  const std::vector<double> likelihoods = {-700.0, -701.0, -3000.0, -std::numeric_limits<double>::infinity()};
-  const std::vector<int64_t> ones(4, 1);
-  const auto plain = ChoiceProbabilities(likelihoods, ones);
-  EXPECT_NEAR(std::accumulate(plain.begin(), plain.end(), 0.0), 1, 1e-12);
-  EXPECT_NEAR(plain[0] / plain[1], std::exp(1.0), 1e-9);
-  EXPECT_EQ(plain[3], 0);
-  const auto by_length = ChoiceProbabilities(likelihoods, std::vector<int64_t>{1, 2, 30, 1});
-  EXPECT_GT(by_length[2], by_length[1]);
-  EXPECT_NEAR(by_length[2], 1, 1e-9);
-  const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(ChoiceProbabilities(std::vector<double>{-infinity, -infinity}, std::vector<int64_t>{1, 1}),
-            (std::vector<double>{0.5, 0.5}));
 }
 
 }  // namespace

@@ -26,13 +26,13 @@ class ImageRowsTest : public SchedulerTest {
     for (const int32_t token : Prompt(8, static_cast<size_t>(after))) request.prompt.push_back(token);
     const int side = std::max(1, rows / 2);
     for (int axis = 0; axis < 3; ++axis) {
-      for (int i = 0; i < before; ++i) request.positions.push_back(i);
+      for (int i = 0; i < before; ++i) request.positions.positions.push_back(i);
       for (int i = 0; i < rows; ++i) {
-        request.positions.push_back(before + (axis == 0 ? 0 : axis == 1 ? i / side : i % side));
+        request.positions.positions.push_back(before + (axis == 0 ? 0 : axis == 1 ? i / side : i % side));
       }
-      for (int i = 0; i < after; ++i) request.positions.push_back(before + side + i);
+      for (int i = 0; i < after; ++i) request.positions.positions.push_back(before + side + i);
     }
-    request.position_delta = side - rows;
+    request.positions.delta = side - rows;
     request.sampling = {.temperature = image % 2 == 0 ? 0.0 : 0.9, .seed = image};
     return request;
   }

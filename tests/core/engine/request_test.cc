@@ -58,7 +58,7 @@ TEST(CheckRequest, AnIdBelowZeroNeedsItsImageRow) {
             }),
             "prompt[2]");
   GenerationRequest request = Ask({1, 2, 3}, 10);
-  request.positions.assign(8, 0);
+  request.positions.positions.assign(8, 0);
   EXPECT_EQ(CheckRequest(request, kLimits).code(), absl::StatusCode::kInternal);
 }
 

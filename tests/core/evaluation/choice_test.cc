@@ -9,41 +9,17 @@
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/evaluation/choice_prompt.h"
 #include "core/evaluation/choice_walk.h"
-#include "core/models/choices.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
 namespace {
 
-using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using testing::FailsAt;
 using testing::FilesWeightLoader;
 using testing::GoldenModel;
 using testing::IsOk;
-
-TEST(ChoiceScores, ProbabilitiesAddUpAndFollowTheLikelihoods) {
-  const auto p = ChoiceProbabilities(std::vector<double>{-1000.0, -1000.0 + std::log(3.0)});
-  EXPECT_THAT(p, ElementsAre(DoubleNear(0.25, 1e-12), DoubleNear(0.75, 1e-12)));
-  const double none = -std::numeric_limits<double>::infinity();
-  EXPECT_THAT(ChoiceProbabilities(std::vector<double>{none, none}), ElementsAre(0.5, 0.5));
-  EXPECT_THAT(ChoiceProbabilities(std::vector<double>{none, -3.0}), ElementsAre(0.0, 1.0));
-}
-
-TEST(ChoiceScores, LengthsDivideAndTheFirstOfEqualOnesWins) {
-  const std::vector<double> scores = {-6.0, -5.0, -5.0};
-  EXPECT_EQ(BestChoice(scores), 1U);
-  EXPECT_EQ(BestChoice(scores, std::vector<int64_t>{4, 2, 2}), 0U);
-  const auto p = ChoiceProbabilities(scores, std::vector<int64_t>{6, 5, 5});
-  EXPECT_THAT(p, ElementsAre(DoubleNear(1 / 3.0, 1e-12), DoubleNear(1 / 3.0, 1e-12), DoubleNear(1 / 3.0, 1e-12)));
-}
-
-TEST(ChoiceScores, DivergenceIsThatOfItsDefinition) {
-  EXPECT_DOUBLE_EQ(KlDivergence(std::vector<double>{0.5, 0.5}, std::vector<double>{0.25, 0.75}),
-                   0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3));
-  EXPECT_EQ(KlDivergence(std::vector<double>{0.0, 1.0}, std::vector<double>{0.5, 0.5}), std::log(2.0));
-}
 
 // Letters a to x, brackets and a blank are tokens, and three that are special.
 class ChoicePromptTest : public ::testing::Test {

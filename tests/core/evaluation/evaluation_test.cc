@@ -18,7 +18,7 @@
 #include "core/io/fault_file_system.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/png_file.h"
 #include "tests/support/status_matchers.h"

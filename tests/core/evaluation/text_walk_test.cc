@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 #include "core/backend/cpu/cpu_backend.h"
@@ -20,21 +21,23 @@ namespace {
 using testing::FailsAt;
 using testing::FilesWeightLoader;
 using testing::GoldenModel;
+using testing::HasCode;
 using testing::IsOk;
 
 // Gives norms of another model, so that two different models are compared.
-class Doubled final : public WeightLoader {
+class WithNorms final : public WeightLoader {
  public:
-  Doubled(WeightLoader& inner, Backend& backend) : inner_(inner), backend_(backend) {}
+  WithNorms(WeightLoader& inner, Backend& backend, float norm) : inner_(inner), backend_(backend), norm_(norm) {}
   absl::StatusOr<std::shared_ptr<const Weight>> Load(const TensorSpec& spec) override {
     if (spec.kind != TensorKind::kNorm) return inner_.Load(spec);
-    const std::vector<float> values(static_cast<size_t>(spec.shape[0]), 2.0F);
+    const std::vector<float> values(static_cast<size_t>(spec.shape[0]), norm_);
     return backend_.LoadDense({DType::kF32, spec.shape, std::as_bytes(std::span(values))});
   }
 
  private:
   WeightLoader& inner_;
   Backend& backend_;
+  const float norm_;
 };
 
 class EvaluateTest : public ::testing::Test {
@@ -45,7 +48,7 @@ class EvaluateTest : public ::testing::Test {
     golden_ = std::make_unique<GoldenModel>(*std::move(golden));
     backend_ = *CreateCpuBackend({1, std::nullopt});
     original_ = std::make_unique<FilesWeightLoader>(*backend_, golden_->weights);
-    artifact_ = std::make_unique<Doubled>(*original_, *backend_);
+    artifact_ = std::make_unique<WithNorms>(*original_, *backend_, 2.0F);
     for (int i = 0; i < 23; ++i) tokens_.push_back(i * 7 % 64);
   }
 
@@ -125,6 +128,15 @@ TEST_F(EvaluateTest, AModelEqualsItself) {
   EXPECT_EQ(got->original_perplexity, got->artifact_perplexity);
   EXPECT_NEAR(got->p99_kl, 0.0, 1e-12);
   EXPECT_EQ(got->same_top1, 1.0);
+}
+
+TEST_F(EvaluateTest, LogitsThatAreNotFiniteAreAnErrorAndNoNumber) {
+  WithNorms broken(*original_, *backend_, std::numeric_limits<float>::quiet_NaN());
+  for (WeightLoader* const artifact : {&broken, static_cast<WithNorms*>(artifact_.get())}) {
+    WeightLoader& original = artifact == &broken ? *original_ : static_cast<WeightLoader&>(broken);
+    EXPECT_THAT(Evaluate(*golden_->model, original, *artifact, *backend_, tokens_, 10, team_, NoProgress()),
+                HasCode(absl::StatusCode::kInternal));
+  }
 }
 
 TEST_F(EvaluateTest, RefusesAWindowThatDoesNotFit) {

@@ -153,11 +153,11 @@ double TeacherForced(ServedModel& model, const v1::VqaRequest& request, const st
     const auto rows = static_cast<int32_t>(generation.prompt.size());
     std::vector<int32_t> positions;
     for (int axis = 0; axis < 3; ++axis) {
-      const auto begin = generation.positions.begin() + axis * rows;
+      const auto begin = generation.positions.positions.begin() + axis * rows;
       positions.insert(positions.end(), begin, begin + rows);
-      for (size_t j = 0; j < i; ++j) positions.push_back(rows + static_cast<int32_t>(j) + generation.position_delta);
+      for (size_t j = 0; j < i; ++j) positions.push_back(rows + static_cast<int32_t>(j) + generation.positions.delta);
     }
-    generation.positions = std::move(positions);
+    generation.positions.positions = std::move(positions);
     generation.prompt.insert(generation.prompt.end(), choice.begin(), choice.begin() + static_cast<std::ptrdiff_t>(i));
     generation.choices = {{choice[i]}};
     auto sink = std::make_shared<FakeSink>();

@@ -1,4 +1,4 @@
-#include "core/models/image_prompt.h"
+#include "core/prompt/prompt_builder.h"
 
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/prompt/image_rows.h"
 
 namespace gwq {
 namespace {
@@ -66,38 +67,73 @@ absl::StatusOr<int64_t> NumberImageRows(int32_t image_token, std::span<const Pre
 
 }  // namespace
 
-std::vector<PatchGrid> GridsOf(const PreparedImage& image) {
-  std::vector<PatchGrid> out;
-  for (const ImageTile& tile : image.tiles) out.push_back({tile.patches_high, tile.patches_wide});
+ChatMessage UserTurn(size_t images, std::string text) {
+  ChatMessage message{"user", ""};
+  for (size_t i = 0; i < images; ++i) message.parts.push_back({.image = true});
+  message.parts.push_back({.text = std::move(text)});
+  return message;
+}
+
+std::vector<ChatMessage> PromptBuilder::AsTheTemplateReads(std::span<const ChatMessage> messages) const {
+  std::vector<ChatMessage> out(messages.begin(), messages.end());
+  for (ChatMessage& message : out) {
+    if (model_ == nullptr) {
+      for (const ChatPart& part : message.parts) message.content += part.text;
+      message.parts.clear();
+    } else if (message.parts.empty()) {
+      message.parts.push_back({.text = std::exchange(message.content, "")});
+    }
+  }
   return out;
 }
 
-absl::StatusOr<ImagePrompt> BuildImagePrompt(const ModelText& text, const Model& model, const ImageProcessor& processor,
-                                             std::span<const ChatMessage> messages,
-                                             std::span<const PreparedImage* const> images, const RenderOptions& options,
-                                             std::span<const std::string> choices, const EncodeLimits& limits) {
-  if (text.chat_template() == nullptr) {
+absl::StatusOr<std::string> PromptBuilder::Render(std::span<const ChatMessage> messages,
+                                                  const RenderOptions& options) const {
+  if (text_.chat_template() == nullptr) {
+    return absl::FailedPreconditionError("the model has no chat template: send text, a prompt or token ids");
+  }
+  return text_.chat_template()->Render(AsTheTemplateReads(messages), options);
+}
+
+absl::StatusOr<Prompt> PromptBuilder::Build(std::span<const ChatMessage> messages,
+                                            std::span<const PreparedImage* const> images, const RenderOptions& options,
+                                            std::span<const std::string> choices, const EncodeLimits& limits) const {
+  const std::vector<ChatMessage> given = AsTheTemplateReads(messages);
+  if (model_ != nullptr) return BuildWithImages(given, images, options, choices, limits);
+  if (!images.empty()) return absl::FailedPreconditionError("the model takes no images");
+  GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded, text_.EncodeChatChoices(given, choices, options, limits));
+  Prompt prompt;
+  prompt.tokens = std::move(encoded.prompt);
+  prompt.choices = std::move(encoded.choices);
+  return prompt;
+}
+
+absl::StatusOr<Prompt> PromptBuilder::BuildWithImages(std::span<const ChatMessage> messages,
+                                                      std::span<const PreparedImage* const> images,
+                                                      const RenderOptions& options,
+                                                      std::span<const std::string> choices,
+                                                      const EncodeLimits& limits) const {
+  const ChatTemplate* const chat_template = text_.chat_template();
+  if (chat_template == nullptr) {
     return absl::FailedPreconditionError("the model has no chat template, which places images in the prompt");
   }
-  const Tokenizer& tokenizer = text.tokenizer();
-  const int32_t image_token = model.config().image_token_id;
-  GWQ_RETURN_IF_ERROR(CheckTexts(messages, tokenizer, processor.marker(), image_token));
-  GWQ_ASSIGN_OR_RETURN(const std::string rendered, text.chat_template()->Render(messages, options));
-  GWQ_ASSIGN_OR_RETURN(const std::string expanded, ExpandMarkers(rendered, processor, images));
-  const std::string bos = text.bos_id().has_value() ? tokenizer.IdToToken(*text.bos_id()).value_or("") : "";
+  const Tokenizer& tokenizer = text_.tokenizer();
+  GWQ_RETURN_IF_ERROR(CheckTexts(messages, tokenizer, processor_->marker(), image_token()));
+  GWQ_ASSIGN_OR_RETURN(const std::string rendered, chat_template->Render(messages, options));
+  GWQ_ASSIGN_OR_RETURN(const std::string expanded, ExpandMarkers(rendered, *processor_, images));
+  const std::string bos = text_.bos_id().has_value() ? tokenizer.IdToToken(*text_.bos_id()).value_or("") : "";
   const bool has_bos = !bos.empty() && expanded.starts_with(bos);
 
-  ImagePrompt prompt;
-  const std::vector<std::string> answers =
-      AnswerContinuations(*text.chat_template(), messages, rendered, choices, options);
+  Prompt prompt;
+  const std::vector<std::string> answers = AnswerContinuations(*chat_template, messages, rendered, choices, options);
   GWQ_ASSIGN_OR_RETURN(ChoiceTokens encoded,
                        EncodeChoices(tokenizer, expanded, answers, /*add_special_tokens=*/!has_bos, limits));
   prompt.tokens = std::move(encoded.prompt);
   prompt.choices = std::move(encoded.choices);
-  GWQ_ASSIGN_OR_RETURN(prompt.image_rows, NumberImageRows(image_token, images, prompt.tokens));
+  GWQ_ASSIGN_OR_RETURN(prompt.image_rows, NumberImageRows(image_token(), images, prompt.tokens));
   std::vector<std::vector<PatchGrid>> grids;
   for (const PreparedImage* image : images) grids.push_back(GridsOf(*image));
-  GWQ_ASSIGN_OR_RETURN(prompt.positions, model.PositionsFor(prompt.tokens, grids));
+  GWQ_ASSIGN_OR_RETURN(prompt.positions, model_->PositionsFor(prompt.tokens, grids));
   return prompt;
 }
 

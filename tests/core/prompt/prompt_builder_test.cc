@@ -1,5 +1,5 @@
 // Conversations about images against the processors of transformers (tests/golden/make_prompts.py).
-#include "core/models/image_prompt.h"
+#include "core/prompt/prompt_builder.h"
 
 #include <gtest/gtest.h>
 
@@ -40,11 +40,11 @@ struct Seeing {
     text = *std::move(loaded);
   }
 
-  [[nodiscard]] absl::StatusOr<ImagePrompt> Build(std::span<const ChatMessage> messages,
-                                                  const std::vector<PreparedImage>& images, bool prompt = true) const {
+  [[nodiscard]] absl::StatusOr<Prompt> Build(std::span<const ChatMessage> messages,
+                                             const std::vector<PreparedImage>& images, bool prompt = true) const {
     std::vector<const PreparedImage*> pointers;
     for (const PreparedImage& image : images) pointers.push_back(&image);
-    return BuildImagePrompt(*text, *model, *processor, messages, pointers, {.add_generation_prompt = prompt});
+    return PromptBuilder(*text, *model, *processor).Build(messages, pointers, {.add_generation_prompt = prompt});
   }
 
   std::unique_ptr<const Model> model;
@@ -71,7 +71,7 @@ std::vector<ChatMessage> Messages(const json& golden) {
   return out;
 }
 
-TEST(ImagePrompt, TokensEqualTheProcessorsOfTransformers) {
+TEST(PromptBuilder, TokensEqualTheProcessorsOfTransformers) {
   ASSERT_EQ(Golden()["families"].size(), 4u);
   for (const json& family : Golden()["families"]) {
     SCOPED_TRACE(family["name"].get<std::string>());
@@ -102,7 +102,7 @@ TEST(ImagePrompt, TokensEqualTheProcessorsOfTransformers) {
   }
 }
 
-TEST(ImagePrompt, TextThatMarksAnImageIsRefused) {
+TEST(PromptBuilder, TextThatMarksAnImageIsRefused) {
   const std::pair<const char*, const char*> marks[] = {
       {"qwen2-vl", "<|image_pad|>"}, {"idefics3", "<image>"}, {"llava", "<image>"}};
   for (const auto& [name, mark] : marks) {
@@ -121,7 +121,7 @@ TEST(ImagePrompt, TextThatMarksAnImageIsRefused) {
   }
 }
 
-TEST(ImagePrompt, TextsThatMarkAnImageInPiecesAreRefused) {
+TEST(PromptBuilder, TextsThatMarkAnImageInPiecesAreRefused) {
   const Seeing seeing(FamilyNamed("qwen2-vl"));
   const std::vector<ChatMessage> messages = {{"user", "", {{.text = "<|image"}, {.text = "_pad|>"}}}};
   const auto prompt = seeing.Build(messages, {});
@@ -129,7 +129,7 @@ TEST(ImagePrompt, TextsThatMarkAnImageInPiecesAreRefused) {
   EXPECT_EQ(FieldViolations(prompt.status())[0].field, "messages");
 }
 
-TEST(ImagePrompt, ATemplateThatLosesAnImageIsTold) {
+TEST(PromptBuilder, ATemplateThatLosesAnImageIsTold) {
   json family = FamilyNamed("qwen2-vl");
   family["tokenizer_config"]["chat_template"] = "{% for m in messages %}{{ m.role }}{% endfor %}";
   const Seeing seeing(family);
@@ -137,6 +137,39 @@ TEST(ImagePrompt, ATemplateThatLosesAnImageIsTold) {
   EXPECT_TRUE(absl::IsInternal(seeing.Build(messages, {*seeing.processor->Plan(16, 16)}).status()));
   family["tokenizer_config"].erase("chat_template");
   EXPECT_TRUE(absl::IsFailedPrecondition(Seeing(family).Build(messages, {}).status()));
+}
+
+TEST(PromptBuilder, ATextModelReadsTheTextOfAllParts) {
+  json family = FamilyNamed("qwen2-vl");
+  family["tokenizer_config"]["chat_template"] = "{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}";
+  const Seeing seeing(family);
+  const PromptBuilder builder(*seeing.text);
+  const std::vector<ChatMessage> parts = {{"user", "", {{.text = "a "}, {.text = "b"}}}};
+  const std::vector<ChatMessage> content = {{"user", "a b"}};
+  EXPECT_EQ(*builder.Render(parts, {}), "user: a b;");
+  const auto prompt = builder.Build(parts, {}, {}, std::vector<std::string>{"yes", "no"});
+  ASSERT_TRUE(prompt.ok()) << prompt.status();
+  EXPECT_EQ(prompt->tokens, builder.Build(content, {}, {})->tokens);
+  EXPECT_EQ(prompt->tokens, *seeing.text->EncodeChat(content, {}));
+  EXPECT_EQ(prompt->choices.size(), 2U);
+  EXPECT_TRUE(prompt->positions.positions.empty());
+  EXPECT_EQ(builder.image_token(), -1);
+}
+
+TEST(PromptBuilder, ATextModelTakesNoImages) {
+  const Seeing seeing(FamilyNamed("qwen2-vl"));
+  const PreparedImage image = *seeing.processor->Plan(16, 16);
+  const PreparedImage* const images[] = {&image};
+  const ChatMessage turn = UserTurn(1, "what?");
+  EXPECT_TRUE(absl::IsFailedPrecondition(PromptBuilder(*seeing.text).Build({&turn, 1}, images, {}).status()));
+}
+
+TEST(PromptBuilder, ContentIsOnePartForAVisionLanguageModel) {
+  const Seeing seeing(FamilyNamed("qwen2-vl"));
+  const auto content = seeing.Build(std::vector<ChatMessage>{{"user", "what?"}}, {});
+  const auto part = seeing.Build(std::vector<ChatMessage>{UserTurn(0, "what?")}, {});
+  ASSERT_TRUE(content.ok()) << content.status();
+  EXPECT_EQ(content->tokens, part->tokens);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "core/models/choice_text.h"
+#include "core/prompt/choice_text.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,9 @@
-#include "core/models/choices.h"
+#include "core/prompt/choices.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "core/base/log_probability.h"
 
 namespace gwq {
 namespace {
@@ -15,13 +17,7 @@ std::vector<double> Scores(std::span<const double> log_likelihoods, std::span<co
 }  // namespace
 
 std::vector<double> ChoiceProbabilities(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
-  std::vector<double> out = Scores(log_likelihoods, lengths);
-  if (out.empty()) return out;
-  const double largest = *std::max_element(out.begin(), out.end());
-  double sum = 0;
-  for (double& value : out) sum += value = std::isinf(largest) ? 1 : std::exp(value - largest);
-  for (double& value : out) value /= sum;
-  return out;
+  return Softmax(Scores(log_likelihoods, lengths));
 }
 
 size_t BestChoice(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
