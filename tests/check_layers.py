@@ -25,7 +25,7 @@ TORCH_FOLDERS = ("core/backend/torch/", "tests/core/backend/torch/")
 SQLITE_FOLDERS = ("core/jobs/", "tests/core/jobs/", "tests/support/fault_vfs")
 OWN = re.compile(r"^(core|server|client|proto|tests)/")
 # Implementations of the backend interface: who may name one, apart from itself, the programs and the tests.
-BACKENDS = {"core/backend/torch/": ("core/calibration/", "core/quant/"), "core/backend/cpu/": ("core/backend/registry", "core/quant/")}
+BACKENDS = {"core/backend/torch/": ("core/calibration/",), "core/backend/cpu/": ("core/backend/registry",)}
 # What the client may know of the core: it links no backend.
 CLIENT_ROOMS = ("base", "io", "storage", "format", "manifest", "spec", "vision")
 # Programs that must start and serve without LibTorch.

@@ -15,7 +15,7 @@ GOOD = {
     "core/backend/registry.cc": '#include "core/backend/cpu/cpu_backend.h"\n',
     "core/backend/torch/torch_backend.cc": '#include <ATen/core/Tensor.h>\n#include "core/backend/backend.h"\n',
     "core/backend/torch/torch_backend.h": '#include "core/backend/backend.h"\n',
-    "core/quant/calibrate.cc": '#include "core/backend/torch/torch_backend.h"\n',
+    "core/calibration/walk.cc": '#include "core/backend/torch/torch_backend.h"\n',
     "core/engine/engine.h": '#include "core/backend/backend.h"\n',
     "core/jobs/sqlite_job_store.cc": "#include <sqlite3.h>\n",
     "server/infer/main.cc": '#include <grpcpp/grpcpp.h>\n#include "core/engine/engine.h"\n#include "gwq/v1/infer.pb.h"\n',
@@ -43,6 +43,7 @@ BAD = [
     ("core/io/bad.cc", '#include "core/io/missing.h"'),
     ("core/io/bad.cc", '#include "tests/core/io/gguf_test.cc"'),
     ("core/quant/bad.cc", "#include <ATen/ATen.h>"),
+    ("core/quant/bad.cc", '#include "core/backend/torch/torch_backend.h"'),
     ("client/bad.cc", '#include "core/backend/backend.h"'),
     ("core/unheard/bad.cc", "#include <string>"),
 ]

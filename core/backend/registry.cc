@@ -36,6 +36,8 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(std::string_view device, 
                                             fmt::join(KnownDevices(), ", ")));
 }
 
+std::string_view HostIsaName() { return IsaLevelName(BestIsaLevel()); }
+
 std::vector<std::string> KnownDevices() {
   std::vector<std::string> names;
   for (const Device& device : kDevices) names.emplace_back(device.name);

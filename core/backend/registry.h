@@ -23,6 +23,9 @@ struct BackendOptions {
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(std::string_view device,
                                                                      const BackendOptions& options);
 
+// The instruction set that the host's kernels use: "scalar", "avx2" or "avx512".
+[[nodiscard]] std::string_view HostIsaName();
+
 // The devices that this build has a backend for, sorted.
 [[nodiscard]] std::vector<std::string> KnownDevices();
 

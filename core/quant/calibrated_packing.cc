@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/backend/torch/torch_backend.h"
 #include "core/base/status.h"
 #include "core/calibration/block_walk.h"
 #include "core/calibration/gradient_walk.h"
@@ -123,13 +122,12 @@ bool AnyOpen(const CalibratedPacking& job, Needs needs) {
 }  // namespace
 
 absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<TorchBackend> backend, TorchBackend::Create({job.recipe.threads}));
-  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(job.source, *backend);
+  const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(job.source, job.backend.backend());
   const Model& model = *job.source.model();
   BlobStore* const keep = job.checkpoint.keeps() ? &job.store : nullptr;
   std::optional<double> loss = position.loss;
   if (position.step == JobStep::kGradients && AnyNeeds(job.plan, Needs::kGradient)) {
-    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model, *loader, *backend, job.samples));
+    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model, *loader, job.backend.torch(), job.samples));
     GradientWalkOptions options;
     options.loss = job.recipe.gwq.loss;
     options.keep = keep;
@@ -138,7 +136,7 @@ absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& jo
     GWQ_ASSIGN_OR_RETURN(loss, WalkGradients(*runner, model, options, visitor, job.progress));
   }
   if (AnyOpen(job, Needs::kGram)) {
-    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model, *loader, *backend, job.samples));
+    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model, *loader, job.backend.torch(), job.samples));
     BlockWalkOptions options;
     options.keep = keep;
     options.from = std::move(position.walk);

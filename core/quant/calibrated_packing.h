@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/progress.h"
+#include "core/calibration/calibration_backend.h"
 #include "core/calibration/sample_set.h"
 #include "core/quant/job_checkpoint.h"
 #include "core/quant/packer.h"
@@ -19,6 +20,7 @@ namespace gwq {
 
 // What the walks need to know; all outlive them.
 struct CalibratedPacking {
+  CalibrationBackend& backend;
   BlobStore& store;
   const StoredModel& source;
   const Recipe& recipe;

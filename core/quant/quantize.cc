@@ -10,9 +10,7 @@
 
 #include "core/artifact/stored_model.h"
 #include "core/artifact/writer.h"
-#include "core/backend/cpu/cpu_backend.h"
-#include "core/backend/torch/torch_backend.h"
-#include "core/backend/torch/torch_solver.h"
+#include "core/backend/registry.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 #include "core/calibration/generate.h"
@@ -65,8 +63,7 @@ class Job {
         progress_(progress),
         meter_(SystemClock()),
         team_(recipe.threads),
-        solver_(recipe.threads),
-        tools_{team_, &solver_},
+        tools_{team_},
         writer_(store, source),
         packer_(source, recipe, writer_, tools_),
         checkpoints_(checkpoints) {}
@@ -134,7 +131,7 @@ class Job {
   }
 
   absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(kHostDevice, {.threads = recipe_.threads}));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
     const ModelConfig& config = model_.config();
     const std::vector<int32_t>& ends = config.eos_token_ids;
@@ -144,9 +141,12 @@ class Job {
 
   absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
     meter_.Begin("calibrate");
+    GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
+    tools_.solver = &backend->solver();
     GWQ_ASSIGN_OR_RETURN(report_.calibration_loss,
-                         PackCalibrated({store_, source_, recipe_, plan_, samples_, packer_, checkpoint, progress_},
+                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, checkpoint, progress_},
                                         std::move(position)));
+    tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
     }
@@ -176,8 +176,8 @@ class Job {
     nlohmann::json out = {{"method_version", kMethodVersion}};
     if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
-      out["isa"] = std::string(IsaLevelName(BestIsaLevel()));
-      out["libtorch"] = std::string(TorchBackend::Version());
+      out["isa"] = std::string(HostIsaName());
+      out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }
     return CanonicalJson(out);
   }
@@ -230,7 +230,7 @@ class Job {
   absl::Status EvaluateText(const StoredModel& artifact) {
     malloc_trim(0);
     meter_.Begin("evaluate");
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateCpuBackend({recipe_.threads, std::nullopt}));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(kHostDevice, {.threads = recipe_.threads}));
     const std::unique_ptr<WeightLoader> before = MakeWeightLoader(source_, *backend);
     const std::unique_ptr<WeightLoader> after = MakeWeightLoader(artifact, *backend);
     const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));
@@ -259,7 +259,7 @@ class Job {
     report_.recipe = recipe_;
     report_.planned_memory_bytes = plan_.peak_memory_bytes;
     report_.phases = meter_.phases();
-    report_.isa = std::string(IsaLevelName(BestIsaLevel()));
+    report_.isa = std::string(HostIsaName());
     report_.threads = recipe_.threads;
     QuantizeResult result;
     result.artifact = artifact.digest();
@@ -277,8 +277,7 @@ class Job {
   Progress& progress_;
   PhaseMeter meter_;
   ComputeTeam team_;
-  const TorchSolver solver_;
-  const QuantizeTools tools_;
+  QuantizeTools tools_;
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;

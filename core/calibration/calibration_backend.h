@@ -1,0 +1,35 @@
+// What a calibration computes with: LibTorch, behind interfaces that name nothing of it.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "core/backend/backend.h"
+#include "core/backend/solver.h"
+
+namespace gwq {
+
+class TorchBackend;
+
+// Not thread-safe; stays on one thread.
+class CalibrationBackend {
+ public:
+  // `threads` as TorchOptions::threads.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<CalibrationBackend>> Create(int threads);
+  ~CalibrationBackend();
+
+  // The weights of a StageRunner are this backend's.
+  [[nodiscard]] Backend& backend();
+  [[nodiscard]] TorchBackend& torch() { return *torch_; }
+  [[nodiscard]] const Solver& solver() const { return *solver_; }
+  // The library's version, which is part of what determines gradients and Gram matrices to the bit.
+  [[nodiscard]] static std::string_view LibraryVersion();
+
+ private:
+  explicit CalibrationBackend(std::unique_ptr<TorchBackend> torch, int threads);
+  const std::unique_ptr<TorchBackend> torch_;
+  const std::unique_ptr<Solver> solver_;
+};
+
+}  // namespace gwq
