@@ -30,14 +30,15 @@ float CodedScale(uint8_t code, uint16_t row_scale) {
   return static_cast<float>(code) * (HalfToFloat(row_scale) * 0x1p-8F);
 }
 
+uint8_t ScaleCode(float scale, uint16_t row_scale) {
+  const double code = std::nearbyint(256.0 * static_cast<double>(scale) / static_cast<double>(HalfToFloat(row_scale)));
+  return static_cast<uint8_t>(std::clamp(code, 1.0, 255.0));
+}
+
 uint16_t RoundRowScales(std::span<const float> scales, std::span<uint8_t> codes) {
   const float largest = scales.empty() ? 0.0F : *std::ranges::max_element(scales);
   const uint16_t half = SmallestRowScale(largest);
-  const double row_scale = HalfToFloat(half);
-  for (size_t i = 0; i < scales.size(); ++i) {
-    codes[i] = static_cast<uint8_t>(
-        std::clamp(std::nearbyint(256.0 * static_cast<double>(scales[i]) / row_scale), 1.0, 255.0));
-  }
+  for (size_t i = 0; i < scales.size(); ++i) codes[i] = ScaleCode(scales[i], half);
   return half;
 }
 

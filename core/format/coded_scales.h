@@ -14,9 +14,12 @@ namespace gwq {
 // `row_scale`: FP16 bits.
 [[nodiscard]] float CodedScale(uint8_t code, uint16_t row_scale);
 
+// The code of a scale: 256 * scale / R, rounded to the nearest whole number, ties to even, clamped to [1, 255].
+[[nodiscard]] uint8_t ScaleCode(float scale, uint16_t row_scale);
+
 // The row scale, FP16 bits, for groups that want `scales`, and their codes:
 // - R is the smallest positive FP16 number with 255 * R / 256 at least the largest scale, at most 65504
-// - code = 256 * scale / R, rounded to the nearest whole number, ties to even, clamped to [1, 255]
+// - codes as ScaleCode gives them
 // Scales are finite; one of zero or below gets code 1. `codes` has scales.size() of them. A quantizer that wants the
 // least error computes its codes of weights after this, on the scales that CodedScale gives.
 [[nodiscard]] uint16_t RoundRowScales(std::span<const float> scales, std::span<uint8_t> codes);

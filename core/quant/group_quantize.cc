@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/format/coded_scales.h"
+
 namespace gwq {
 namespace {
 
@@ -16,13 +18,16 @@ constexpr float kMinScale = 0x1p-24F;
 class RowQuantizer {
  public:
   RowQuantizer(const TensorView& weights, PackedContent& content)
-      : weights_(weights), content_(content), row_(static_cast<size_t>(content.shape.cols)) {}
+      : weights_(weights),
+        content_(content),
+        row_(static_cast<size_t>(content.shape.cols)),
+        scales_(static_cast<size_t>(content.shape.groups_per_row())) {}
 
   // The number of saturated values.
   int64_t Run(int64_t row) {
     ToFloat(weights_, row * content_.shape.cols, row_);
-    int64_t saturated = TakeOutliers(row);
-    for (int64_t group = 0; group < content_.shape.groups_per_row(); ++group) saturated += TakeGroup(row, group);
+    const int64_t saturated = TakeOutliers(row) + TakeScales(row);
+    for (int64_t group = 0; group < content_.shape.groups_per_row(); ++group) TakeGroup(row, group);
     return saturated;
   }
 
@@ -43,21 +48,42 @@ class RowQuantizer {
     return count;
   }
 
-  int64_t TakeGroup(int64_t row, int64_t group) {
+  [[nodiscard]] std::span<const float> Group(int64_t group) const {
+    const auto begin = static_cast<size_t>(group * content_.shape.group_size);
+    const size_t count = std::min(static_cast<size_t>(content_.shape.group_size), row_.size() - begin);
+    return std::span<const float>(row_).subspan(begin, count);
+  }
+
+  // The scales of the row, as they are stored.
+  int64_t TakeScales(int64_t row) {
+    int64_t count = 0;
+    const size_t first = static_cast<size_t>(row) * scales_.size();
+    for (size_t group = 0; group < scales_.size(); ++group) {
+      bool saturated = false;
+      const uint16_t half = GroupScale(Group(static_cast<int64_t>(group)), content_.shape.bits, saturated);
+      count += saturated ? 1 : 0;
+      scales_[group] = HalfToFloat(half);
+      if (content_.shape.scale_bits == 16) content_.scales[first + group] = half;
+    }
+    if (content_.shape.scale_bits == 16) return count;
+    const std::span<uint8_t> codes = std::span(content_.scale_codes).subspan(first, scales_.size());
+    content_.row_scales[static_cast<size_t>(row)] = RoundRowScales(scales_, codes);
+    return count;
+  }
+
+  void TakeGroup(int64_t row, int64_t group) {
     const PackedShape& shape = content_.shape;
-    const auto begin = static_cast<size_t>(group * shape.group_size);
-    const size_t count = std::min(static_cast<size_t>(shape.group_size), row_.size() - begin);
-    const std::span<uint8_t> codes(content_.codes.data() + static_cast<size_t>(row * shape.cols) + begin, count);
-    const GroupCodes made = QuantizeGroup(std::span<const float>(row_).subspan(begin, count), shape.bits, codes);
-    const auto slot = static_cast<size_t>(row * shape.groups_per_row() + group);
-    content_.scales[slot] = made.scale;
-    content_.zeros[slot] = made.zero;
-    return made.saturated ? 1 : 0;
+    const std::span<const float> weights = Group(group);
+    const auto begin = static_cast<size_t>(row * shape.cols + group * shape.group_size);
+    const std::span<uint8_t> codes = std::span(content_.codes).subspan(begin, weights.size());
+    content_.zeros[static_cast<size_t>(row * shape.groups_per_row() + group)] =
+        CodeGroup(weights, shape.bits, ScaleAt(content_, row, group), codes);
   }
 
   const TensorView& weights_;
   PackedContent& content_;
-  std::vector<float> row_;  // its outliers 0 once they are taken
+  std::vector<float> row_;     // its outliers 0 once they are taken
+  std::vector<float> scales_;  // of its groups, before they are rounded together
 };
 
 // What one row adds to the sums, kept apart from other rows' so that the sums do not depend on threads.
@@ -100,10 +126,14 @@ class RowMeter {
   void FillLost(int64_t row) {
     const PackedShape& shape = content_.shape;
     const auto cols = static_cast<size_t>(shape.cols);
-    for (size_t col = 0; col < cols; ++col) {
-      const auto slot = static_cast<size_t>(row * shape.groups_per_row()) + col / static_cast<size_t>(shape.group_size);
-      const int code = content_.codes[static_cast<size_t>(row) * cols + col];
-      lost_[col] = row_[col] - static_cast<float>(code - content_.zeros[slot]) * HalfToFloat(content_.scales[slot]);
+    for (int64_t group = 0; group < shape.groups_per_row(); ++group) {
+      const float scale = ScaleAt(content_, row, group);
+      const int zero = content_.zeros[static_cast<size_t>(row * shape.groups_per_row() + group)];
+      const auto end = std::min(cols, static_cast<size_t>((group + 1) * shape.group_size));
+      for (auto col = static_cast<size_t>(group * shape.group_size); col < end; ++col) {
+        const int code = content_.codes[static_cast<size_t>(row) * cols + col];
+        lost_[col] = row_[col] - static_cast<float>(code - zero) * scale;
+      }
     }
     const std::vector<int64_t>& outliers = content_.outlier_positions;
     auto at = std::lower_bound(outliers.begin(), outliers.end(), row * shape.cols);
@@ -138,31 +168,51 @@ uint16_t ScaleOf(float low, float high, int bits, bool& saturated) {
   return HalfToFloat(half) < kMinScale ? FloatToHalf(kMinScale) : half;
 }
 
-GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes) {
-  GroupCodes out;
-  const auto top = static_cast<float>((1 << bits) - 1);
+uint16_t GroupScale(std::span<const float> weights, int bits, bool& saturated) {
   float low = 0.0F;
   float high = 0.0F;
   for (const float weight : weights) {
     low = std::min(low, weight);
     high = std::max(high, weight);
   }
-  out.scale = ScaleOf(low, high, bits, out.saturated);
-  const float scale = HalfToFloat(out.scale);
+  return ScaleOf(low, high, bits, saturated);
+}
+
+uint8_t CodeGroup(std::span<const float> weights, int bits, float scale, std::span<uint8_t> codes) {
+  const auto top = static_cast<float>((1 << bits) - 1);
+  float low = 0.0F;
+  for (const float weight : weights) low = std::min(low, weight);
   const float zero = std::clamp(std::nearbyintf(-low / scale), 0.0F, top);
   for (size_t i = 0; i < weights.size(); ++i) {
     codes[i] = static_cast<uint8_t>(std::clamp(std::nearbyintf(weights[i] / scale) + zero, 0.0F, top));
   }
-  out.zero = static_cast<uint8_t>(zero);
+  return static_cast<uint8_t>(zero);
+}
+
+GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes) {
+  GroupCodes out;
+  out.scale = GroupScale(weights, bits, out.saturated);
+  out.zero = CodeGroup(weights, bits, HalfToFloat(out.scale), codes);
   return out;
+}
+
+float ScaleAt(const PackedContent& content, int64_t row, int64_t group) {
+  const auto slot = static_cast<size_t>(row * content.shape.groups_per_row() + group);
+  if (content.shape.scale_bits == 16) return HalfToFloat(content.scales[slot]);
+  return CodedScale(content.scale_codes[slot], content.row_scales[static_cast<size_t>(row)]);
 }
 
 PackedContent EmptyContent(const PackedShape& shape, std::span<const int64_t> outliers) {
   PackedContent content;
   content.shape = shape;
   content.codes.resize(static_cast<size_t>(shape.rows * shape.cols));
-  content.scales.resize(static_cast<size_t>(shape.rows * shape.groups_per_row()));
-  content.zeros.resize(content.scales.size());
+  content.zeros.resize(static_cast<size_t>(shape.rows * shape.groups_per_row()));
+  if (shape.scale_bits == 16) {
+    content.scales.resize(content.zeros.size());
+  } else {
+    content.scale_codes.resize(content.zeros.size());
+    content.row_scales.resize(static_cast<size_t>(shape.rows));
+  }
   content.outlier_positions.assign(outliers.begin(), outliers.end());
   content.outlier_values.resize(outliers.size());
   return content;

@@ -6,7 +6,9 @@
 //   zero  = clamp(round(-low / scale), 0, top)           round half to even, as everywhere here
 //   code  = clamp(round(w / scale) + zero, 0, top)
 // The weight becomes (code - zero) * scale. An outlier's slot holds the code `zero`, so that it is exactly 0, and its
-// value is stored beside the codes. All arithmetic is in single precision.
+// value is stored beside the codes. All arithmetic is in single precision. With scale_bits 8 the scales of a row are
+// rounded together before zero and code (core/format/coded_scales.h), and these are computed on the scale that its code
+// gives.
 //
 // Beyond the reference: a scale above 65504 becomes 65504 and an outlier's value past the FP16 range becomes the
 // largest finite FP16 of its sign; both are counted as saturated. A group of outliers only gets scale 2^-24, zero 0,
@@ -31,9 +33,13 @@ struct GroupCodes {
   bool saturated = false;
 };
 [[nodiscard]] GroupCodes QuantizeGroup(std::span<const float> weights, int bits, std::span<uint8_t> codes);
+// The codes on a scale that is given; returns the zero point.
+[[nodiscard]] uint8_t CodeGroup(std::span<const float> weights, int bits, float scale, std::span<uint8_t> codes);
 
 // max(half((high - low) / top), 2^-24) as FP16 bits; sets `saturated` where FP16 cannot hold it.
 [[nodiscard]] uint16_t ScaleOf(float low, float high, int bits, bool& saturated);
+// ScaleOf the group's range.
+[[nodiscard]] uint16_t GroupScale(std::span<const float> weights, int bits, bool& saturated);
 // FP16 bits of `value`, the largest finite one of its sign where FP16 cannot hold it, which sets `saturated`.
 [[nodiscard]] uint16_t SaturatedHalf(float value, bool& saturated);
 
@@ -58,6 +64,9 @@ struct QuantizedMatrix {
                                                              std::span<const int64_t> outliers,
                                                              std::span<const float> gradient, std::string_view tensor,
                                                              ComputeTeam& team);
+
+// The scale of a group as weights are multiplied by it.
+[[nodiscard]] float ScaleAt(const PackedContent& content, int64_t row, int64_t group);
 
 // Fills in what `made.content` loses of `weights`; `gradient` may be empty. The sums do not depend on the team's size.
 void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ComputeTeam& team,

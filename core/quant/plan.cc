@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/status.h"
+#include "core/format/format.h"
 #include "core/quant/peak_memory.h"
 #include "core/quant/quantizers.h"
 #include "core/spec/glob.h"
@@ -94,6 +95,8 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
   request.shape.bits = choice.bits;
   // A group longer than the row is one group per row; cut here so that equal contents get equal bytes.
   request.shape.group_size = std::min(choice.group_size, (shape[1] + 7) / 8 * 8);
+  GWQ_ASSIGN_OR_RETURN(request.shape.format, FindFormat(kAffine1.tag, recipe.format_version));
+  request.shape.scale_bits = recipe.scale_bits;
   request.outlier_ratio = choice.outlier_ratio.value_or(quantizer->DefaultOutlierRatio(recipe));
   module.packed = quantizer->Plan(request);
   module.needs = quantizer->needs(recipe, module.packed.outliers);

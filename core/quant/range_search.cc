@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/tensor_view.h"
+#include "core/format/coded_scales.h"
 
 namespace gwq {
 namespace {
@@ -27,11 +28,15 @@ Ends EndsOf(std::span<const float> weights) {
 
 float TopOf(int bits) { return static_cast<float>((1 << bits) - 1); }
 
-GroupRange Scaled(const Ends& ends, int bits, float ratio) {
+GroupRange Scaled(const Ends& ends, int bits, const ScaleForm& form, float ratio) {
   GroupRange range;
   const float low = ends.low * ratio, high = ends.high * ratio;
-  range.half = ScaleOf(low, high, bits, range.saturated);
-  range.scale = HalfToFloat(range.half);
+  range.stored = ScaleOf(low, high, bits, range.saturated);
+  range.scale = HalfToFloat(range.stored);
+  if (form.bits == 8) {
+    range.stored = ScaleCode(range.scale, form.row_scale);
+    range.scale = CodedScale(static_cast<uint8_t>(range.stored), form.row_scale);
+  }
   range.zero = std::clamp(std::nearbyintf(-low / range.scale), 0.0F, TopOf(bits));
   return range;
 }
@@ -47,18 +52,19 @@ float ErrorOf(std::span<const float> weights, std::span<const float> importance,
 
 }  // namespace
 
-GroupRange RangeOf(std::span<const float> weights, int bits, float ratio) {
-  return Scaled(EndsOf(weights), bits, ratio);
+GroupRange RangeOf(std::span<const float> weights, int bits, const ScaleForm& form) {
+  return Scaled(EndsOf(weights), bits, form, 1.0F);
 }
 
-GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits) {
+GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits,
+                       const ScaleForm& form) {
   const Ends ends = EndsOf(weights);
   const float top = TopOf(bits);
-  GroupRange best = Scaled(ends, bits, 1.0F);
+  GroupRange best = Scaled(ends, bits, form, 1.0F);
   float least = ErrorOf(weights, importance, best, top);
   for (int i = 1; i < kRatios; ++i) {
     const float ratio = 1.0F - static_cast<float>(i) * (1.0F - kLeastRatio) / static_cast<float>(kRatios - 1);
-    const GroupRange range = Scaled(ends, bits, ratio);
+    const GroupRange range = Scaled(ends, bits, form, ratio);
     const float error = ErrorOf(weights, importance, range, top);
     if (!(error < least)) continue;
     least = error;

@@ -2,7 +2,7 @@
 //
 // With low, high and top as in group_quantize.h, for each of the 25 ratios r = 1.0, 0.975, ..., 0.4:
 //   scale = max(half((r high - r low) / top), 2^-24)    zero = clamp(round(-(r low) / scale), 0, top)
-// and the codes that follow; the r with the least sum of importance * (w - w')^2 wins, of equal ones the larger.
+// where the scale is stored in 8 bits it is then what its code gives, and the codes that follow; the r with the least sum of importance * (w - w')^2 wins, of equal ones the larger.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,25 @@
 
 namespace gwq {
 
+// How a group's scale is stored: FP16 by itself, or a code against its row's scale (core/format/coded_scales.h).
+struct ScaleForm {
+  int bits = 16;
+  uint16_t row_scale = 0;  // FP16 bits, where bits is 8
+};
+
 // Scale and zero point of a group, widened.
 struct GroupRange {
-  uint16_t half = 0;  // the scale's FP16 bits
+  uint16_t stored = 0;  // the scale's FP16 bits, or its code
   float scale = 0;
   float zero = 0;
   bool saturated = false;
 };
 
-// Of `weights` with the range scaled by `ratio`.
-[[nodiscard]] GroupRange RangeOf(std::span<const float> weights, int bits, float ratio = 1.0F);
+// Of `weights` by their minimum and maximum.
+[[nodiscard]] GroupRange RangeOf(std::span<const float> weights, int bits, const ScaleForm& form = {});
 // `importance` has a value >= 0 for each weight; a weight of importance 0 counts for the range alone.
-[[nodiscard]] GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits);
+[[nodiscard]] GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits,
+                                     const ScaleForm& form = {});
 
 // clamp(round(w / scale) + zero, 0, 2^bits - 1), round half to even.
 [[nodiscard]] inline float CodeOf(float weight, const GroupRange& range, float top) {

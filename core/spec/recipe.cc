@@ -125,6 +125,10 @@ const Table<Recipe>& BytesTable() {
              "method of every Linear that is not the head: gwq, rtn (round to nearest), gptq, spqr or keep (as it is)"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
+      Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
+             "version of the stored format: 1, or 2, which is smaller and which releases before it do not read"),
+      Number("scale_bits", &Recipe::scale_bits, Limits{.allowed = {8, 16}},
+             "bits of a group's scale: 16, or 8 with format_version 2"),
       Record("gwq", &Recipe::gwq, GwqTable()),
       Record("gptq", &Recipe::gptq, GptqTable()),
       Record("spqr", &Recipe::spqr, SpqrTable()),
@@ -228,6 +232,9 @@ absl::Status CheckRules(const std::vector<RecipeRule>& rules) {
 
 absl::Status CheckRecipe(const Recipe& recipe) {
   GWQ_RETURN_IF_ERROR(recipe_table::CheckRecord(RecipeTable(), recipe, "recipe"));
+  if (recipe.scale_bits == 8 && recipe.format_version == 1) {
+    return InvalidField("recipe.scale_bits", "is 8, which format_version 1 cannot store; use format_version 2");
+  }
   GWQ_RETURN_IF_ERROR(CheckCalibration(recipe.calibration));
   return CheckRules(recipe.rules);
 }
@@ -241,6 +248,8 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   out.erase("gwq");
   if (!Uses(recipe, Method::kGptq)) out.erase("gptq");
   if (!Uses(recipe, Method::kSpqr)) out.erase("spqr");
+  if (recipe.format_version == 1) out.erase("format_version");
+  if (recipe.scale_bits == 16) out.erase("scale_bits");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
   return CanonicalJson(out);
 }

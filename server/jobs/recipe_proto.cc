@@ -98,6 +98,8 @@ absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   SpqrFromProto(proto.spqr(), out.spqr);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
+  if (proto.has_format_version()) out.format_version = proto.format_version();
+  if (proto.has_scale_bits()) out.scale_bits = proto.scale_bits();
   if (proto.has_head_bits()) out.head_bits = proto.head_bits();
   if (proto.has_embedding_bits()) out.embedding_bits = proto.embedding_bits();
   if (proto.has_threads()) out.threads = proto.threads();
@@ -119,6 +121,8 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   out.set_method(ToWire<v1::Method>(recipe.method));
   out.set_bits(recipe.bits);
   out.set_group_size(recipe.group_size);
+  out.set_format_version(recipe.format_version);
+  out.set_scale_bits(recipe.scale_bits);
   out.set_head_bits(recipe.head_bits);
   out.set_embedding_bits(recipe.embedding_bits);
   OptionsToProto(recipe, out);

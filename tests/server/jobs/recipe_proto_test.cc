@@ -38,6 +38,8 @@ Recipe Unusual() {
   recipe.method = Method::kRtn;
   recipe.bits = 3;
   recipe.group_size = 32;
+  recipe.format_version = 2;
+  recipe.scale_bits = 8;
   recipe.gwq.outlier_ratio = 0.25;
   recipe.gwq.select = Select::kRandom;
   recipe.head_bits = 16;
