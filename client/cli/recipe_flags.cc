@@ -32,7 +32,7 @@ absl::StatusOr<Json> ValueOf(const RecipeField& field, const std::string& text) 
   Json value = Json::parse(field.type == "repeated" ? "[" + text + "]" : text, nullptr, false);
   if (value.is_discarded() || (field.type != "repeated" && !value.is_number())) {
     return InvalidField(field.name,
-                        fmt::format("'{}' is no {}", text, field.type == "repeated" ? "list of numbers" : "number"));
+                        fmt::format("'{}' is not a {}", text, field.type == "repeated" ? "list of numbers" : "number"));
   }
   return value;
 }

@@ -162,7 +162,7 @@ class CreateJobHandler final : public JobCall<v1::CreateJobRequest, v1::CreateJo
 
   static absl::Status CheckKind(const std::string& field, const v1::EvaluationTask& proto) {
     if (v1::EvaluationTask::Kind_IsValid(proto.kind())) return absl::OkStatus();
-    return InvalidField(field + ".kind", fmt::format("{} is no value of this version", int{proto.kind()}));
+    return InvalidField(field + ".kind", fmt::format("{} is not a value of this version", int{proto.kind()}));
   }
 
   absl::Status PlanOrEnqueue(std::string_view kind, std::string spec_json) {

@@ -34,7 +34,7 @@ Job NewJob(const std::string& principal, std::string_view kind, std::string spec
 
 absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job) {
   const JobKind* const kind = FindJobKind(job.kind);
-  if (kind == nullptr) return absl::InternalError(fmt::format("'{}' is no kind of job", job.kind));
+  if (kind == nullptr) return absl::InternalError(fmt::format("'{}' is not a kind of job", job.kind));
   GWQ_ASSIGN_OR_RETURN(Plan plan, kind->plan(state.blobs, job.spec_json));
   if (plan.peak_memory_bytes > state.largest_device_bytes) {
     return absl::FailedPreconditionError(fmt::format(
