@@ -26,13 +26,13 @@ struct ImagePrompt {
 // Tiles as the tower takes them.
 [[nodiscard]] std::vector<PatchGrid> GridsOf(const PreparedImage& image);
 
-// Renders `messages` with the model's chat template and puts each image's rows where its part stands. `images` holds
-// one entry for each image part, in order; patches are not looked at, so that what ImageProcessor::Plan gives will do.
+// Renders `messages` with the model's chat template and puts each image's rows in the place of its part. `images` has
+// one entry for each image part, in order. Patches are not used, so the result of ImageProcessor::Plan is enough.
 // Equals the processor of transformers 5.23: `text` of apply_chat_template with its markers expanded, encoded with the
 // tokenizer's special tokens unless the text begins with the BOS. `choices` become tokens by AnswerContinuations and
-// EncodeChoices (core/text/choice_tokens.h), whose errors are theirs. INVALID_ARGUMENT (field "messages") where the
-// template refuses the conversation, or a text holds what the tokenizer takes for an image; FAILED_PRECONDITION where
-// the model has no chat template; INTERNAL where template and processor do not fit together.
+// EncodeChoices (core/text/choice_tokens.h), with their errors. INVALID_ARGUMENT (field "messages") if the template
+// refuses the conversation, or if a text contains what the tokenizer takes for an image; FAILED_PRECONDITION if the
+// model has no chat template; INTERNAL if template and processor do not fit together.
 [[nodiscard]] absl::StatusOr<ImagePrompt> BuildImagePrompt(
     const ModelText& text, const Model& model, const ImageProcessor& processor, std::span<const ChatMessage> messages,
     std::span<const PreparedImage* const> images, const RenderOptions& options,
