@@ -147,13 +147,13 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   };
   named(add("show", "one artifact", Show))
       ->add_flag("--report", arguments->report, "the report of the job that made it");
-  named(add("pull", "download; a cut download goes on where it stopped", Pull))
+  named(add("pull", "download the files; an interrupted download continues where it stopped", Pull))
       ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)")
       ->check(NotEmpty);
   CLI::App* verify = add("verify", "check a pulled folder byte by byte, without a server", Verify);
   verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
-                     "the digest that `gwq artifacts show` tells; without it the folder's own manifest is believed");
+                     "the digest that `gwq artifacts show` prints; without it the folder's own manifest is trusted");
   CLI::App* exported =
       named(add("export", "make a directory of FP16 weights that Hugging Face transformers loads", Export));
   exported->add_option("--format", arguments->format, "hf-fp16 is the only one")->capture_default_str();

@@ -17,12 +17,12 @@ std::string NotEmpty(const std::string& text) {
 std::string WholeNumber(const std::string& text) {
   uint64_t number = 0;
   if (absl::SimpleAtoi(text, &number)) return "";
-  return fmt::format("'{}' is no whole number from 0 to {}", text, std::numeric_limits<uint64_t>::max());
+  return fmt::format("'{}' is not a whole number from 0 to {}", text, std::numeric_limits<uint64_t>::max());
 }
 
 std::string NotNan(const std::string& text) {
   double number = 0;
-  return absl::SimpleAtod(text, &number) && std::isnan(number) ? fmt::format("'{}' is no number", text) : "";
+  return absl::SimpleAtod(text, &number) && std::isnan(number) ? fmt::format("'{}' is not a number", text) : "";
 }
 
 }  // namespace gwq::cli

@@ -116,7 +116,7 @@ std::vector<std::string> MeasuredDifferently(const v1::Evaluation& a, const v1::
   };
   const json result_a = ResultOf(a), result_b = ResultOf(b);
   json task_a = TaskOf(result_a), task_b = TaskOf(result_b);
-  if (task_a.empty() && task_b.empty()) out.push_back("task: not told of either");
+  if (task_a.empty() && task_b.empty()) out.push_back("task: unknown for both");
   json fields = task_a;
   fields.update(task_b);
   for (const auto& [field, unused] : fields.items()) compare("task." + field, task_a[field], task_b[field]);

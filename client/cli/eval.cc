@@ -249,13 +249,13 @@ void AddRun(CLI::App& eval, Selected& selected) {
       ->check(NotEmpty);
   command
       ->add_option("--data", to->data,
-                   "a .jsonl file of questions with its images beside it, or a .txt file: uploaded first")
+                   "a .jsonl file of questions with its images next to it, or a .txt file; it is uploaded first")
       ->check(CLI::ExistingFile);
   command->add_option("--reference", to->reference,
                       "models/NAME, artifacts/NAME or a model's NAME: how far the target diverges from it");
   AddTaskFlags(*command, to->task);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
-  command->add_flag("--plan", to->plan, "show the peak memory, start no job; --data is uploaded all the same");
+  command->add_flag("--plan", to->plan, "show the peak memory and start no job; --data is still uploaded");
   command->add_flag("--no-wait", to->no_wait, "print the job and leave it running");
   OnCallback(command, selected, to, Run);
 }
@@ -282,7 +282,7 @@ void AddEvalCommands(CLI::App& app, Selected& selected) {
   CLI::App* compare = eval->add_subcommand("compare", "two evaluations side by side");
   compare->add_option("a", compared->a, kEvaluationName)->required();
   compare->add_option("b", compared->b, std::string(kEvaluationName) + "; the difference is b - a")->required();
-  compare->add_flag("--anyway", compared->anyway, "also where task, dataset or reference differ");
+  compare->add_flag("--anyway", compared->anyway, "compare even if task, dataset or reference differ");
   OnCallback(compare, selected, compared, Compare);
 
   auto pulled = std::make_shared<PullArguments>();
@@ -294,7 +294,7 @@ void AddEvalCommands(CLI::App& app, Selected& selected) {
 
   auto pushed = std::make_shared<PushArguments>();
   CLI::App* push = eval->add_subcommand("push", "upload a dataset: questions with their images, or a text");
-  push->add_option("path", pushed->path, ".jsonl file of questions with its images beside it, or .txt file")
+  push->add_option("path", pushed->path, ".jsonl file of questions with its images next to it, or a .txt file")
       ->required()
       ->check(CLI::ExistingFile);
   push->add_option("--name", pushed->name, "name on the server (default: from the path)")->check(NotEmpty);

@@ -25,9 +25,9 @@ constexpr TaskFlag kFlags[] = {
     {"dataset", "datasets/NAME or NAME, pushed before"},
     {"tokens", "how many tokens of a text are used"},
     {"window", "tokens in a window of a text; windows do not overlap"},
-    {"limit", "how many questions are used, the first ones; 0: all"},
-    {"delimiter", "what stands between context and choice (default: a blank)"},
-    {"max_tokens", "most tokens of an answer"},
+    {"limit", "use only this many questions, from the first on; 0: all"},
+    {"delimiter", "text between context and choice (default: a space)"},
+    {"max_tokens", "largest number of tokens of an answer"},
     {"threads", "threads of the computation; the result does not depend on them"},
 };
 

@@ -38,7 +38,7 @@ std::optional<std::vector<int32_t>> IdsOf(const std::string& text) {
 
 // CLI11's own lists leave out what stands empty between two commas.
 std::string CheckIds(const std::string& text) {
-  return IdsOf(text).has_value() ? "" : fmt::format("'{}' is no list of token ids: give numbers, as 1,2,3", text);
+  return IdsOf(text).has_value() ? "" : fmt::format("'{}' is not a list of token ids: give numbers, as 1,2,3", text);
 }
 
 absl::StatusOr<std::string> StandardInput() {
@@ -110,18 +110,18 @@ absl::StatusOr<ExitCode> Run(Session& session, const Arguments& arguments) {
 }  // namespace
 
 void AddGenerateCommand(CLI::App& app, Selected& selected) {
-  CLI::App* command = app.add_subcommand("generate", "answer a message or go on with a text, as a stream");
+  CLI::App* command = app.add_subcommand("generate", "answer a message or continue a text, as a stream");
   auto to = std::make_shared<Arguments>();
   command->add_option("model", to->model, "artifacts/NAME, models/NAME or NAME")->required();
   command->add_option("--message,-m", to->message,
                       "a user's message, in the model's own chat template; - reads standard input");
   command->add_option("--system", to->system, "a system message before it");
-  command->add_option("--prompt,-p", to->prompt, "a text to go on with, without a template; - reads standard input");
+  command->add_option("--prompt,-p", to->prompt, "a text to continue, without a template; - reads standard input");
   command->add_option("--ids", to->token_ids, "a prompt as token ids, separated by commas")
       ->check(CheckIds)
       ->allow_extra_args(false);
   AddSamplingFlags(*command, to->sampling);
-  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");
+  command->add_flag("--load,!--no-load", to->load, "load the model first if it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
 }
 

@@ -110,7 +110,7 @@ void AddJobCommands(CLI::App& app, Selected& selected) {
   jobs->add_subcommand("list", "all jobs, newest first")->callback([&selected] { selected.action = List; });
   AddNamed(*jobs, selected, "show", "one job", Show);
   AddNamed(*jobs, selected, "watch", "follow a job to its end; Ctrl-C leaves it running", Watch);
-  AddNamed(*jobs, selected, "cancel", "end a job", Cancel);
+  AddNamed(*jobs, selected, "cancel", "cancel a job", Cancel);
 
   auto arguments = std::make_shared<LogArguments>();
   CLI::App* logs = jobs->add_subcommand("logs", "log lines of a job");

@@ -42,12 +42,12 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
       ->check(CLI::Range(0.1, 86400.0))
       ->check(NotNan)
       ->capture_default_str();
-  app.add_flag("--json", settings.json, "results as JSON, one object a line");
-  app.add_flag("--quiet,-q", settings.quiet, "no progress and no notes on standard error");
+  app.add_flag("--json", settings.json, "print results as JSON, one object per line");
+  app.add_flag("--quiet,-q", settings.quiet, "print no progress and no notes on standard error");
   app.allow_config_extras(CLI::config_extras_mode::error);
   FromEnvironment(
       app.set_config("--config", UsualConfigFile(),
-                     "file with the options above, as `name = \"value\"` lines; flags and environment win over it"),
+                     "file with the options above, as `name = \"value\"` lines; flags and environment override it"),
       "GWQ_CONFIG");
 }
 

@@ -134,7 +134,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
       ->allow_extra_args(false);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
   command->add_flag("--plan", to->plan,
-                    "show sizes and memory, start no job; --calibration-image is uploaded all the same");
+                    "show sizes and memory and start no job; --calibration-image is still uploaded");
   command->add_flag("--wait", to->wait, "follow the job to its end (default: print its name and leave it running)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Quantize(session, *to); }; });
 }

@@ -65,10 +65,10 @@ void AddServeCommands(CLI::App& app, Selected& selected) {
   serve->require_subcommand(1);
   serve->add_subcommand("list", "loaded models")->callback([&selected] { selected.action = List; });
   auto name = std::make_shared<std::string>();
-  CLI::App* load = serve->add_subcommand("load", "load an artifact or a model; waits until it is there");
+  CLI::App* load = serve->add_subcommand("load", "load an artifact or a model, and wait until it is loaded");
   load->add_option("name", *name, kModelName)->required();
   load->callback([&selected, name] { selected.action = [name](Session& session) { return Load(session, *name); }; });
-  CLI::App* unload = serve->add_subcommand("unload", "free the memory of one");
+  CLI::App* unload = serve->add_subcommand("unload", "unload a model and free its memory");
   unload->add_option("name", *name, kModelName)->required();
   unload->callback(
       [&selected, name] { selected.action = [name](Session& session) { return Unload(session, *name); }; });

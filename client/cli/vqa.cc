@@ -261,10 +261,12 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
       ->allow_extra_args(false);
   command->add_option("--question,-m", to->question, "what to ask");
   command->add_option("--system", to->system, "a system message before it");
-  command->add_option("--choices", to->choices, "closed set of answers, separated by commas: how probable is each?")
+  command
+      ->add_option("--choices", to->choices,
+                   "closed set of answers, separated by commas; gives the probability of each")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--choice", to->choice, "one more of them, commas and all; may be repeated")
+  command->add_option("--choice", to->choice, "one more choice, which may contain commas; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--normalize", to->normalize, "what each choice's log-likelihood is divided by")
       ->check(CLI::IsMember({"none", "tokens", "bytes"}))
@@ -275,7 +277,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   command->add_option("--draw", to->draw,
                       "write the image with its boxes and labels to this PNG file; implies --boxes");
   command->add_option("--batch", to->batch,
-                      "file of questions, one a line: {\"image\": PATH, \"question\": TEXT, \"choices\": [...], "
+                      "file of questions, one per line: {\"image\": PATH, \"question\": TEXT, \"choices\": [...], "
                       "\"boxes\": true or false, \"id\": ...}; answers are lines of JSON in the same order");
   command->add_option("--parallel", to->parallel, "questions of a batch asked at once")
       ->check(CLI::Range(1, 64))
@@ -283,7 +285,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
   AddSamplingFlags(*command, to->sampling);
   command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence than this as abstained")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_flag("--load,!--no-load", to->load, "load the model first where it is not loaded (default)");
+  command->add_flag("--load,!--no-load", to->load, "load the model first if it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });
 }
 

@@ -14,7 +14,7 @@ namespace {
 nlohmann::json EndJson(const v1::Job& job) {
   absl::Status status = client::FromProto(job.error());
   if (job.state() == v1::JOB_STATE_CANCELLED) status = absl::CancelledError("the job was cancelled");
-  if (status.ok()) status = absl::UnknownError("the job failed and tells no error");
+  if (status.ok()) status = absl::UnknownError("the job failed without an error text");
   nlohmann::json out = ErrorJson(status);
   out["job"] = job.name();
   return out;

@@ -285,9 +285,9 @@ absl::StatusOr<PullSummary> Pull(const Connection& jobs, const std::string& name
   const uint64_t forward = 0;
   GWQ_RETURN_IF_ERROR(Persist(jobs, retry, forward, [&] { return ReadManifest(jobs, name, json); }));
   if (const Digest found = Sha256Of(json); found != digest) {
-    return absl::DataLossError(fmt::format(
-        "the manifest of {} has SHA-256 {}, the service says {}; where it was replaced meanwhile, pull again", name,
-        found.Hex(), digest.Hex()));
+    return absl::DataLossError(
+        fmt::format("the manifest of {} has SHA-256 {}, the service says {}; if it was replaced meanwhile, pull again",
+                    name, found.Hex(), digest.Hex()));
   }
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
   GWQ_RETURN_IF_ERROR(LocalFileSystem().CreateFolders(folder));

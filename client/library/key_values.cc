@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseKeyValues(
     const std::string_view pair = text.substr(at, end - at);
     const size_t equals = pair.find('=');
     if (equals == std::string_view::npos) {
-      return InvalidField(field, fmt::format("'{}' is no key=value; write key=value[,key=value...]", pair));
+      return InvalidField(field, fmt::format("'{}' is not key=value; write key=value[,key=value...]", pair));
     }
     const std::string_view key = pair.substr(0, equals);
     if (!keys.insert(Spelling(key)).second) {

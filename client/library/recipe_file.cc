@@ -40,7 +40,7 @@ absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
   nlohmann::json object;
   for (const auto& [key, value] : values) object[key] = value;
   if (object.contains("pattern")) {
-    return InvalidField("rule", fmt::format("'pattern' is given twice in '{}': it is what stands before ':'", text));
+    return InvalidField("rule", fmt::format("'pattern' is given twice in '{}': it is the text before ':'", text));
   }
   object["pattern"] = text.substr(0, colon);
   UpperCaseEnums(object);
@@ -53,7 +53,7 @@ absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
 
 absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json) {
   nlohmann::json tree = nlohmann::json::parse(json, nullptr, false);
-  if (!tree.is_object()) return absl::InvalidArgumentError("the recipe is no JSON object");
+  if (!tree.is_object()) return absl::InvalidArgumentError("the recipe is not a JSON object");
   UpperCaseEnums(tree);
   v1::Recipe recipe;
   const auto status = google::protobuf::util::JsonStringToMessage(tree.dump(), &recipe);

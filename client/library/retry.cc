@@ -32,7 +32,7 @@ absl::Status Persist(const Connection& connection, const RetryOptions& options, 
     fruitless = forward > before ? 0 : fruitless + 1;
     if (fruitless == 0) continue;
     if (fruitless >= options.max_attempts) {
-      return Annotate(status, fmt::format("{} attempts brought nothing forward", fruitless));
+      return Annotate(status, fmt::format("{} attempts made no progress", fruitless));
     }
     Pause(connection, options, fruitless, status);
   }

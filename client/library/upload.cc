@@ -147,7 +147,7 @@ class Pusher {
   absl::Status SendBlob(const LocalBlob& blob, uint64_t offset) {
     absl::Status last;
     for (int fruitless = 0; fruitless < options_.max_attempts;) {
-      if (jobs_.cancelled()) return absl::CancelledError("interrupted; the same push goes on where this one stopped");
+      if (jobs_.cancelled()) return absl::CancelledError("interrupted; run the same push again to continue");
       auto response = StreamBlob(blob, offset);
       if (response.ok() && response->complete()) return absl::OkStatus();
       last = response.ok() ? absl::UnavailableError(fmt::format("blob {} ended after {} of {} bytes", blob.digest.Hex(),
@@ -166,7 +166,7 @@ class Pusher {
       fruitless = forward ? 0 : fruitless + 1;
       if (!forward) Pause(jobs_, options_, fruitless, last);
     }
-    return Annotate(last, fmt::format("{} attempts brought nothing forward", options_.max_attempts));
+    return Annotate(last, fmt::format("{} attempts made no progress", options_.max_attempts));
   }
 
   // Bytes of a blob that the server has safe, all of them where it is complete.

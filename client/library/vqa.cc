@@ -40,7 +40,7 @@ std::optional<std::vector<std::string>> Texts(const json& value) {
 absl::Status ReadTask(const json& object, int line, const VqaDefaults& defaults, v1::VqaRequest& request) {
   if (const auto choices = object.find("choices"); choices != object.end()) {
     const auto texts = choices->is_array() ? Texts(*choices) : std::nullopt;
-    if (!texts.has_value()) return OfLine(line, "choices is no list of texts");
+    if (!texts.has_value()) return OfLine(line, "choices is not a list of texts");
     *request.mutable_choices() = defaults.choices;
     for (const std::string& text : *texts) request.mutable_choices()->add_texts(text);
     // What shapes the answers of other lines.
@@ -68,7 +68,7 @@ absl::StatusOr<VqaQuestion> ReadQuestion(std::string_view text, int line, const 
                                          const VqaDefaults& defaults) {
   VqaQuestion question{.line = line, .id = {}, .images = {}, .request = defaults.request};
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return OfLine(line, "is no JSON object");
+  if (!object.is_object()) return OfLine(line, "is not a JSON object");
   const auto asked = object.find("question");
   if (asked == object.end() || !asked->is_string()) return OfLine(line, "question is missing or no text");
   question.request.set_question(asked->get<std::string>());
@@ -79,7 +79,7 @@ absl::StatusOr<VqaQuestion> ReadQuestion(std::string_view text, int line, const 
     const auto images = object.find(field);
     if (images == object.end()) continue;
     const auto paths = Texts(*images);
-    if (!paths.has_value()) return OfLine(line, fmt::format("{} is no path or list of paths", field));
+    if (!paths.has_value()) return OfLine(line, fmt::format("{} is not a path or list of paths", field));
     for (const std::string& path : *paths) {
       question.images.push_back(IsDigest(path) ? path : (folder / path).string());
     }

@@ -109,7 +109,7 @@ absl::Status ReadRope(const MetadataReader& metadata, const std::string& prefix,
   GWQ_ASSIGN_OR_RETURN(json scaling, MetadataScaling(metadata, prefix));
   if (!factors.empty()) {
     if (!scaling.is_null()) {
-      return MetadataReader::Wrong(prefix + "rope.scaling.type", "cannot stand beside rope_freqs.weight");
+      return MetadataReader::Wrong(prefix + "rope.scaling.type", "cannot be combined with rope_freqs.weight");
     }
     if (static_cast<int64_t>(factors.size()) * 2 != config["head_dim"].get<int64_t>()) {
       return InvalidField("tensors[rope_freqs.weight].shape",

@@ -59,7 +59,7 @@ absl::StatusOr<std::string> ReadNamed(BlobStore& store, const Manifest& manifest
 absl::Status CheckIndex(BlobStore& store, const Manifest& manifest) {
   if (manifest.FindFile(kIndexPath) == nullptr) {
     if (manifest.shards.size() <= 1) return absl::OkStatus();
-    return InvalidField("files", fmt::format("'{}' is missing beside {} shards", kIndexPath, manifest.shards.size()));
+    return InvalidField("files", fmt::format("'{}' is missing; {} shards need it", kIndexPath, manifest.shards.size()));
   }
   GWQ_ASSIGN_OR_RETURN(const std::string text, ReadNamed(store, manifest, kIndexPath));
   GWQ_ASSIGN_OR_RETURN(const nlohmann::json index, ParseJson(kIndexPath, text, {.max_bytes = kMaxSmallFileBytes}));
@@ -164,7 +164,7 @@ absl::StatusOr<bool> IsGgufUpload(const Manifest& upload) {
   const auto gguf = [](const ManifestShard& shard) { return shard.path.ends_with(".gguf"); };
   if (std::ranges::none_of(upload.shards, gguf)) return false;
   if (upload.shards.size() == 1) return true;
-  return InvalidField("shards", "a .gguf file stands alone: several, or a mix with .safetensors, are not read");
+  return InvalidField("shards", "give one .gguf file alone; several, or a mix with .safetensors, are not read");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Turns what a client uploaded into a model: checks everything that was declared, fills in the roles, converts GGUF.
+// Turns an upload into a model: checks everything that was declared, fills in the roles of tensors, converts GGUF.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -23,8 +23,8 @@ namespace gwq {
 // INVALID_ARGUMENT naming the field: "files[...]" and "shards[...]" of the manifest, "config.<key>" of config.json,
 // "metadata[<key>]" of the GGUF file, "tensors[<name>]", "tokenizer.json", "preprocessor_config.json[.<key>]" and
 // "processor_config.json.<key>". UNIMPLEMENTED naming the key for settings of a processor that are known and not
-// supported. Nothing becomes visible then, and what was stored on the way is left to the garbage collector. Phase
-// "import", in bytes of tensors. Memory: the small files, one header, a few MiB.
+// supported. After an error nothing becomes visible, and the garbage collector removes the blobs that were stored.
+// Phase "import", in bytes of tensors. Memory: the small files, one header, a few MiB.
 [[nodiscard]] absl::StatusOr<Digest> ImportModel(BlobStore& store, const Manifest& upload, Progress& progress);
 
 }  // namespace gwq

@@ -29,9 +29,9 @@ struct PackedTensor {
 // Immutable and thread-safe. The store must outlive it.
 class StoredModel {
  public:
-  // `manifest` is the digest of an imported model's or an artifact's manifest blob. NOT_FOUND where the store lacks it,
-  // DATA_LOSS where its bytes do not match, INVALID_ARGUMENT where manifest or config.json are at fault,
-  // FAILED_PRECONDITION where it was not imported.
+  // `manifest` is the digest of an imported model's or an artifact's manifest blob. NOT_FOUND if it is not in the
+  // store, DATA_LOSS if its bytes do not match, INVALID_ARGUMENT if manifest or config.json is wrong,
+  // FAILED_PRECONDITION if it has not been imported.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<const StoredModel>> Open(BlobStore& store,
                                                                                const Digest& manifest);
 
@@ -41,12 +41,12 @@ class StoredModel {
 
   // A small file's bytes; NOT_FOUND.
   [[nodiscard]] absl::StatusOr<std::string> ReadFile(std::string_view path) const;
-  // The JSON and template files of the top folder: what ModelText::Load takes.
+  // The JSON and template files of the top folder: the input of ModelText::Load.
   [[nodiscard]] absl::StatusOr<std::map<std::string, std::string>> TextFiles() const;
 
-  // Null where there is none. The pointer lives as long as this object.
+  // Null if there is none. The pointer lives as long as this object.
   [[nodiscard]] const ManifestTensor* Find(std::string_view tensor) const;
-  // NOT_FOUND; FAILED_PRECONDITION where the tensor is stored the other way.
+  // NOT_FOUND; FAILED_PRECONDITION if the tensor is stored the other way.
   [[nodiscard]] absl::StatusOr<DenseTensor> Dense(std::string_view tensor) const;
   [[nodiscard]] absl::StatusOr<PackedTensor> Packed(std::string_view tensor) const;
 

@@ -31,11 +31,11 @@ class ArtifactWriter {
   // Both must outlive the writer.
   ArtifactWriter(BlobStore& store, const StoredModel& source) : store_(store), source_(source) {}
 
-  // Each stores or names one tensor; INVALID_ARGUMENT where it was added before, is unknown to the family or has
+  // Each stores or names one tensor; INVALID_ARGUMENT if it was added before, is unknown to the family or has
   // another shape.
   //   as the source holds it, without copying
   [[nodiscard]] absl::Status Keep(std::string_view tensor);
-  //   from memory, committed in the background: a Finish tells whether that failed
+  //   from memory, committed in the background; a Finish returns an error if that failed
   [[nodiscard]] absl::Status AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes);
   //   of a blob that is in the store (a large tensor, written through BlobStore::BeginUnnamed)
   [[nodiscard]] absl::Status AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest);

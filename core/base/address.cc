@@ -36,7 +36,7 @@ absl::Status CheckAddress(std::string_view address) {
   }
   const std::string_view told = address.substr(0, kMaxToldBytes);
   return absl::InvalidArgumentError(
-      fmt::format("'{}' is no address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or [::1]:7411",
+      fmt::format("'{}' is not an address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or [::1]:7411",
                   absl::CHexEscape(absl::string_view(told.data(), told.size()))));
 }
 

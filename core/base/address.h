@@ -1,4 +1,4 @@
-// What gRPC can call.
+// Addresses of gRPC services.
 #pragma once
 
 #include <string_view>
@@ -7,9 +7,9 @@
 
 namespace gwq {
 
-// INVALID_ARGUMENT where `address` is no HOST:PORT ([HOST]:PORT for IPv6), and no unix:PATH or dns:NAME, which gRPC
-// takes as well. Port 0 is refused: it means any free one to who listens, and nothing to who calls. The message is
-// ASCII whatever the address holds.
+// INVALID_ARGUMENT if `address` is not HOST:PORT ([HOST]:PORT for IPv6), unix:PATH or dns:NAME, the forms that gRPC
+// accepts. Port 0 is refused: a server can listen on it to get a free port, but a client cannot call it. The message is
+// ASCII even if the address is not.
 [[nodiscard]] absl::Status CheckAddress(std::string_view address);
 
 }  // namespace gwq

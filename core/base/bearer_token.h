@@ -1,4 +1,4 @@
-// What a caller shows to be known by: the TOKEN of the header "authorization: Bearer TOKEN".
+// Bearer tokens, which identify callers: the TOKEN of the header "authorization: Bearer TOKEN".
 #pragma once
 
 #include <string_view>
@@ -7,9 +7,9 @@
 
 namespace gwq {
 
-// INVALID_ARGUMENT where a byte of the token is not printable ASCII, which no header may carry (gRPC ends a process
-// that tries), or a blank, which no file of tokens can hold. It is told where, and nothing of the token. An empty one
-// is fine.
+// INVALID_ARGUMENT if the token has a byte that is not printable ASCII, because gRPC ends a process that puts it into a
+// header, or a space, because a file of tokens cannot hold it. The message names the position and shows nothing of the
+// token. An empty token is accepted.
 [[nodiscard]] absl::Status CheckBearerToken(std::string_view token);
 
 }  // namespace gwq

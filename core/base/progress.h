@@ -1,4 +1,4 @@
-// How a long step tells what it does and learns that it should stop.
+// How a long step reports its progress and is told to stop.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ class Progress {
   virtual void Step(std::string_view phase, int64_t done, int64_t total) = 0;
   // One line for the job's log, without a line end.
   virtual void Log(std::string_view line) = 0;
-  // CANCELLED or DEADLINE_EXCEEDED once the work should end; call between units and return it.
+  // CANCELLED or DEADLINE_EXCEEDED once the work should end. Call it between units and return its error.
   [[nodiscard]] virtual absl::Status Check() = 0;
 };
 
-// Ignores everything and never stops.
+// Ignores all reports and never asks to stop.
 [[nodiscard]] Progress& NoProgress();
 
 }  // namespace gwq

@@ -14,7 +14,7 @@ std::string Digest::Hex() const {
 absl::StatusOr<Digest> Digest::Parse(std::string_view hex) {
   const bool right = hex.size() == 64 && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   if (!right) {
-    return absl::InvalidArgumentError(fmt::format("'{}' is no SHA-256: give 64 lower-case hexadecimal characters",
+    return absl::InvalidArgumentError(fmt::format("'{}' is not a SHA-256: give 64 lower-case hexadecimal characters",
                                                   absl::CHexEscape(std::string(hex.substr(0, 70)))));
   }
   const std::string raw = absl::HexStringToBytes(std::string(hex));

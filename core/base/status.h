@@ -23,19 +23,19 @@ struct FieldViolation {
 // INVALID_ARGUMENT whose message is "field: description" and whose payload carries the violation.
 [[nodiscard]] absl::Status InvalidField(std::string_view field, std::string_view description);
 
-// The violations attached to `status` by InvalidField, in order; empty where there are none.
+// The violations attached to `status` by InvalidField, in order; empty if there are none.
 [[nodiscard]] std::vector<FieldViolation> FieldViolations(const absl::Status& status);
 
 // RESOURCE_EXHAUSTED or UNAVAILABLE with a hint of when to try again (google.rpc.RetryInfo on the wire).
 [[nodiscard]] absl::Status WithRetryDelay(absl::Status status, int64_t milliseconds);
-// The hint in milliseconds, or -1 where there is none.
+// The hint in milliseconds, or -1 if there is none.
 [[nodiscard]] int64_t RetryDelayMilliseconds(const absl::Status& status);
 
-// The message as the standard's view: Debian builds Abseil with a string_view type of its own, which neither fmt nor
-// std::string_view know.
+// The message as a std::string_view. Debian builds Abseil with another string_view type, which neither fmt nor the
+// standard library can use.
 [[nodiscard]] std::string_view MessageOf(const absl::Status& status);
 
-// `status` with "context: " before its message and its payloads kept. OK stays OK.
+// `status` with "context: " before its message, and with the same payloads. OK stays OK.
 [[nodiscard]] absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 // An error on a field of a part as one on the whole's: "bits" below "recipe" is "recipe.bits", "[2].bits" below "rules"

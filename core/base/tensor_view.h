@@ -1,4 +1,4 @@
-// A typed, shaped window on memory that somebody else owns.
+// A view with type and shape of memory that somebody else owns.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,12 @@ enum class DType : uint8_t { kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBoo
 [[nodiscard]] size_t DTypeSize(DType type);
 [[nodiscard]] std::string_view DTypeName(DType type);
 [[nodiscard]] absl::StatusOr<DType> ParseDType(std::string_view name);
-// F32, F16 and BF16: what a weight may be stored as.
+// True for F32, F16 and BF16, the types of stored weights.
 [[nodiscard]] bool IsWeightType(DType type);
 
 using Shape = std::vector<int64_t>;
 
-// The product of the dimensions; INVALID_ARGUMENT on a negative dimension or a product past 2^62.
+// The product of the dimensions; INVALID_ARGUMENT for a negative dimension or a product above 2^62.
 [[nodiscard]] absl::StatusOr<int64_t> ElementCount(const Shape& shape);
 [[nodiscard]] std::string ShapeString(const Shape& shape);
 

@@ -1,4 +1,4 @@
-// Threads for compute and for blocking calls.
+// Threads for blocking calls (Executor) and for compute (ComputeTeam).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace gwq {
 
-// Runs posted tasks in order of posting on a fixed number of threads. The queue is bounded: Post answers
-// RESOURCE_EXHAUSTED when it is full. The destructor runs what was accepted, then joins. Thread-safe.
+// Runs posted tasks in the order of posting on a fixed number of threads. The queue is bounded: Post returns
+// RESOURCE_EXHAUSTED if it is full. The destructor runs the tasks that are queued and then joins. Thread-safe.
 class Executor {
  public:
   Executor(int threads, size_t max_queued);
@@ -36,7 +36,7 @@ class Executor {
 };
 
 // Splits index ranges over a fixed team of threads, the caller included. One ParallelFor at a time: calls from several
-// threads take turns. Workers spin briefly before they sleep, because decoding issues hundreds of short loops a token.
+// threads take turns. Workers spin briefly before they sleep, because decoding runs hundreds of short loops per token.
 class ComputeTeam {
  public:
   // `threads` >= 1 counts the caller.
@@ -48,8 +48,9 @@ class ComputeTeam {
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(begin, end, thread) over disjoint ranges that cover [0, count), multiples of `grain` long except the
-  // last, `thread` in [0, threads()). Threads take ranges as they come, a few each, so that one that is not scheduled
-  // holds nobody up; the caller takes part. Returns when all ranges are done. `body` must not throw.
+  // last, `thread` in [0, threads()). The caller computes too. Each thread takes the next free range, and there are a
+  // few ranges per thread, so that a thread that the system does not schedule delays the others little. Returns when
+  // all ranges are done. `body` must not throw.
   void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body);
 
  private:

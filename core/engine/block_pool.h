@@ -1,4 +1,4 @@
-// Who holds which block of a KV cache. Blocks are counted references, so that sequences can hold a prefix together.
+// Which sequence holds which block of a KV cache. Blocks have reference counts, so that sequences can share a prefix.
 #pragma once
 
 #include <cstdint>
@@ -40,10 +40,11 @@ class BlockTable {
   BlockTable& operator=(BlockTable&& other) noexcept;
   ~BlockTable() { Clear(); }
 
-  // Grows until the table covers `tokens` tokens. False, and nothing changed, where the pool has too few free blocks.
+  // Grows until the table covers `tokens` tokens. Returns false and changes nothing if the pool has too few free
+  // blocks.
   [[nodiscard]] bool Cover(int64_t tokens);
-  // A second table that holds the first `blocks` blocks together with this one. They must be full: whoever appends to a
-  // block that others hold would write into their sequence.
+  // A second table that holds the first `blocks` blocks together with this one. They must be full: appending to a block
+  // that others hold would write into their sequence.
   [[nodiscard]] BlockTable SharePrefix(int64_t blocks) const;
   // Gives everything back.
   void Clear();

@@ -22,13 +22,13 @@ struct EngineOptions {
   SchedulerOptions scheduler = {};
 };
 
-// What a submitter keeps. Thread-safe; may outlive the engine, and then does nothing.
+// The submitter's control of a request. Thread-safe. It may outlive the engine and then does nothing.
 class GenerationHandle {
  public:
   virtual ~GenerationHandle() = default;
-  // The request leaves at the next step with CANCELLED. Harmless afterwards.
+  // The request ends with CANCELLED at the next step. Harmless if it has ended already.
   virtual void Cancel() = 0;
-  // The sink's unread tokens became fewer: a parked request may go on.
+  // Call it when the sink has fewer unread tokens: a parked request may continue.
   virtual void Resume() = 0;
 };
 
@@ -37,22 +37,22 @@ class Engine {
  public:
   // Clock and observer (may be null) must outlive the engine.
   Engine(std::unique_ptr<StepModel> model, const EngineOptions& options, const Clock& clock, EngineObserver* observer);
-  // Requests that are left end with UNAVAILABLE.
+  // Requests that have not ended end with UNAVAILABLE.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Never blocks. INVALID_ARGUMENT naming the field; RESOURCE_EXHAUSTED with a retry delay where the queue is full;
-  // UNAVAILABLE once draining. After an error the sink is not called.
+  // Never blocks. INVALID_ARGUMENT naming the field; RESOURCE_EXHAUSTED with a retry delay if the queue is full;
+  // UNAVAILABLE after StopAccepting. After an error the sink is not called.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<GenerationHandle>> Submit(GenerationRequest request,
                                                                          std::shared_ptr<GenerationSink> sink);
-  // What Submit would say of the queue now: to be asked before work that a refused request would waste.
+  // The status that Submit would return for the queue now. Ask it before work that a refused request would waste.
   [[nodiscard]] absl::Status CheckQueue() const;
-  // From now on Submit refuses. What was accepted goes on.
+  // From now on Submit refuses requests. Accepted ones continue.
   void StopAccepting();
-  // Blocks until nothing is left or `until` has passed; true where nothing is left.
+  // Blocks until all requests have ended or `until` has passed; true if all have ended.
   [[nodiscard]] bool WaitUntilIdle(std::chrono::steady_clock::time_point until);
-  // Ends everything that is left with `status`; blocks until it has ended. Implies StopAccepting.
+  // Ends all requests with `status` and blocks until they have ended. Implies StopAccepting.
   void Abort(const absl::Status& status);
 
   [[nodiscard]] SchedulerStats stats() const;
@@ -71,7 +71,7 @@ class Engine {
   const Clock& clock_;
   EngineObserver* const observer_;
   const RequestLimits limits_;
-  Scheduler scheduler_;               // the thread's own
+  Scheduler scheduler_;               // used by the thread alone
   const std::shared_ptr<Door> door_;  // shared with the handles
   std::thread thread_;
 };

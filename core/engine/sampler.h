@@ -1,4 +1,4 @@
-// How a token is chosen from logits.
+// Chooses a token from logits.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options) : options_(options) {}
 
-  // `index` tokens were generated before this one. INTERNAL where a logit is NaN or +infinity, or all are -infinity:
+  // `index` tokens were generated before this one. INTERNAL if a logit is NaN or +infinity, or if all are -infinity:
   // the model or its weights are broken. -infinity alone bans a token.
   [[nodiscard]] absl::StatusOr<int32_t> Sample(std::span<const float> logits, int64_t index);
 

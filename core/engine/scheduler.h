@@ -1,8 +1,8 @@
-// Continuous batching: which rows go into the next pass, and who leaves.
+// Continuous batching: decides which rows go into the next pass, and which requests end.
 //
-// Blocks are given as a sequence grows and not reserved for the worst case. Where they run out, sequences that do not
-// run and then the youngest that runs give all of theirs back and are computed again later; results do not depend on
-// batch or chunking, so their answers do not change. docs/decisions tells why.
+// A sequence gets blocks as it grows; none are reserved for the worst case. If blocks run out, first sequences that do
+// not run and then the youngest running one give all their blocks back and are computed again later. Results do not
+// depend on batch or chunking, so their answers do not change. docs/decisions/2026-11-22-scheduler.md says why.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ inline constexpr int64_t kMaxOutputRows = 16;
 struct SchedulerOptions {
   int max_running = 32;                        // sequences in one pass
   int64_t step_tokens = 256;                   // rows of one pass
-  int64_t prefill_tokens_beside_decodes = 64;  // so that a long prompt does not hold up streams that flow already
+  int64_t prefill_tokens_beside_decodes = 64;  // so that a long prompt does not delay running streams
   int64_t max_unread_tokens = 1024;            // above, a sequence is parked: it has no slot, and its blocks are lent
   int64_t slow_client_millis = 60'000;         // parked this long, it is ended
   int max_parked = 256;                        // above, whoever was parked first is ended
@@ -49,7 +49,7 @@ class EngineObserver {
   virtual void OnFirstToken(int64_t millis_since_arrival) = 0;
   virtual void OnNextToken(int64_t millis_since_last) = 0;
   virtual void OnFinished(absl::StatusCode code) = 0;
-  // After every change of who waits and runs.
+  // Called after every change of the waiting and running sequences.
   virtual void OnStats(const SchedulerStats& stats) = 0;
 };
 
@@ -57,16 +57,16 @@ class EngineObserver {
 class Scheduler {
  public:
   Scheduler(StepModel& model, const SchedulerOptions& options, const Clock& clock, EngineObserver* observer);
-  // Sequences that are left must have been failed.
+  // All sequences must have ended: call FailAll before.
   ~Scheduler() = default;
 
   // The sequence's size limit must fit the cache, or it could never end.
   void Add(std::unique_ptr<Sequence> sequence);
-  // Lets go who is cancelled or late and admits who waits. False where there is nothing to run.
+  // Ends cancelled and late sequences and admits waiting ones. False if there is nothing to run.
   [[nodiscard]] bool Schedule();
-  // Runs one pass over what was scheduled and hands the tokens on.
+  // Runs one pass over the scheduled sequences and passes the tokens to their sinks.
   void Run();
-  // Both. False where there was nothing to run.
+  // Schedule and Run. False if there was nothing to run.
   bool Step();
   // Ends everything with `status`.
   void FailAll(const absl::Status& status);
@@ -98,7 +98,7 @@ class Scheduler {
   void FailParts(const std::vector<Part>& parts, const absl::Status& status);
   void Remove(const Sequence* over);
   void Deliver(const std::vector<Part>& parts, int64_t now);
-  // True where the sequence is over.
+  // True if the sequence has ended.
   [[nodiscard]] bool AcceptLogits(Sequence& sequence, std::span<const float> logits, int64_t now);
   [[nodiscard]] bool AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now);
   void ParkSlow(int64_t now);

@@ -1,4 +1,4 @@
-// One request in progress: its tokens, its place in the cache, and the way from logits to the client.
+// A request in progress: its tokens, its place in the cache, and the steps from logits to the client.
 #pragma once
 
 #include <atomic>
@@ -18,14 +18,14 @@
 
 namespace gwq {
 
-// Used by the engine's thread alone; only `cancelled` may be set from others.
+// Used by the engine's thread alone; only `cancelled` may be set by other threads.
 class Sequence {
  public:
   // `request` has passed CheckRequest. Times are monotonic milliseconds; `now` is when the request was submitted.
   Sequence(GenerationRequest request, std::shared_ptr<GenerationSink> sink,
            std::shared_ptr<const std::atomic<bool>> cancelled, int64_t max_context_tokens, int64_t now);
 
-  // Before anything else: its place in the order of arrival, and where its blocks come from.
+  // Must be called first: sets its place in the order of arrival, and the pool of its blocks.
   void Join(uint64_t arrival, BlockPool& pool);
   [[nodiscard]] uint64_t arrival() const { return arrival_; }
   [[nodiscard]] int64_t arrived_millis() const { return arrived_; }
@@ -33,7 +33,7 @@ class Sequence {
   // Prompt and generated tokens, or the prompt and what is being scored. An id t < 0 is row ~t of the images.
   [[nodiscard]] std::span<const int32_t> tokens() const { return tokens_; }
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
-  // How many of them the cache holds.
+  // The number of tokens in the cache.
   [[nodiscard]] int64_t cached() const { return cached_; }
   [[nodiscard]] int64_t uncached() const { return size() - cached_; }
   void Advance(int64_t rows) { cached_ += rows; }
@@ -50,19 +50,19 @@ class Sequence {
   [[nodiscard]] SequencePart Next(int64_t rows) const;
 
   void Admit(int64_t now);
-  // Gives the blocks back; all tokens are to be computed again, with the same result.
+  // Gives the blocks back. All tokens must be computed again, with the same result.
   void Evict();
   [[nodiscard]] BlockTable& blocks() { return blocks_; }
   [[nodiscard]] const BlockTable& blocks() const { return blocks_; }
 
-  // Chooses the next token from the logits of the last row and hands it on. True when it was the last one. An error
-  // ends the sequence.
+  // Chooses the next token from the logits of the last row and passes it to the sink. True if it was the last one.
+  // After an error the sequence must end.
   [[nodiscard]] absl::StatusOr<bool> Accept(std::span<const float> logits, int64_t now);
   // Takes the logits of the next row from first_output() on. True when the last choice is scored.
   [[nodiscard]] absl::StatusOr<bool> Score(std::span<const float> logits, int64_t now);
   // CANCELLED or DEADLINE_EXCEEDED once the request should leave.
   [[nodiscard]] absl::Status Check(int64_t now) const;
-  // Tells the sink; the sequence is over.
+  // Each ends the sequence and tells the sink.
   void Finish();
   void Fail(const absl::Status& status);
 
@@ -70,7 +70,7 @@ class Sequence {
   [[nodiscard]] int64_t last_token_millis() const { return last_token_; }
 
  private:
-  // Before the sink is told: whoever hears of the end may count on the memory.
+  // Called before the sink is told, so that whoever hears of the end can use the memory.
   void GiveBack();
   [[nodiscard]] absl::StatusOr<std::string> TextOf(int32_t token, bool last);
 

@@ -1,4 +1,4 @@
-// Turns between the engines that share one backend.
+// A lock with turns, for the engines that share one backend.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 
 namespace gwq {
 
-// A lock that is granted in the order of asking. Engines take it for one step, so that loaded models share the compute
-// threads step by step; a std::mutex would let the thread that just unlocked it win again. Thread-safe.
+// A lock that threads get in the order of asking. Engines take it for one step, so that loaded models share the compute
+// threads step by step. With a std::mutex the thread that has just unlocked it would often win again. Thread-safe.
 class Turnstile {
  public:
-  // Held while alive.
+  // Holds the lock during its life.
   class Turn {
    public:
     explicit Turn(Turnstile& turnstile) : turnstile_(turnstile) { turnstile_.Enter(); }

@@ -142,7 +142,7 @@ bool HoldsOtherThanImages(const Manifest& manifest) {
 }  // namespace
 
 absl::StatusOr<Digest> ImportDataset(BlobStore& store, const Manifest& upload, Progress& progress) {
-  if (upload.kind != "dataset") return InvalidField("kind", fmt::format("'{}' is no dataset", upload.kind));
+  if (upload.kind != "dataset") return InvalidField("kind", fmt::format("'{}' is not a dataset", upload.kind));
   GWQ_RETURN_IF_ERROR(CheckManifest(upload));
   GWQ_RETURN_IF_ERROR(progress.Check());
   if (OnlyFile(upload, kLines) != nullptr) {

@@ -101,7 +101,7 @@ absl::StatusOr<std::string> HalfConfig(const StoredModel& artifact) {
 absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& artifact, std::string_view format,
                                             Progress& progress) {
   if (format != kHalfFormat) {
-    return InvalidField("format", fmt::format("'{}' is no export format; known: {}", format, kHalfFormat));
+    return InvalidField("format", fmt::format("'{}' is not an export format; known: {}", format, kHalfFormat));
   }
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> source, StoredModel::Open(store, artifact));
   ArtifactWriter writer(store, *source);

@@ -34,7 +34,7 @@ absl::Status CheckAffine(const PackedShape& shape) {
   }
   const int64_t longest = (shape.cols + 7) / 8 * 8;
   if (shape.group_size < 8 || shape.group_size > longest || shape.group_size % 8 != 0) {
-    return InvalidField("group_size", fmt::format("{} is no multiple of 8 in [8, {}], the columns rounded up",
+    return InvalidField("group_size", fmt::format("{} is not a multiple of 8 in [8, {}], the columns rounded up",
                                                   shape.group_size, longest));
   }
   if (shape.outliers < 0 || shape.outliers > shape.rows * shape.cols) {

@@ -1,4 +1,4 @@
-// A file system that loses what was not synced, for tests of everything durable.
+// A file system that loses unsynced data, for tests of everything that must be durable.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace gwq {
 
-// What is left of un-synced work after a crash. Real machines do any of them.
+// What is left of unsynced work after a crash. Real machines show all of these.
 enum class CrashKind {
   kDropUnsynced,  // neither names nor bytes: files cut to what was synced, new names gone, replaced and removed files
                   // back
@@ -23,9 +23,9 @@ enum class CrashKind {
 };
 
 // Passes everything on to `base`, counts the operations that change something, and can fail or crash at a chosen one. A
-// crash takes effect before that operation: un-synced work is undone on `base`, on_crash is called (a test of a whole
-// process kills it there), and every later call answers UNAVAILABLE until Restart. Files must not be renamed while they
-// are open for writing. Thread-safe.
+// crash happens before that operation: unsynced work is undone on `base`, on_crash is called (a test of a whole process
+// kills the process there), and every later call returns UNAVAILABLE until Restart. Files must not be renamed while
+// they are open for writing. Thread-safe.
 class FaultFileSystem : public FileSystem {
  public:
   explicit FaultFileSystem(FileSystem& base, std::function<void()> on_crash = nullptr);
@@ -34,12 +34,12 @@ class FaultFileSystem : public FileSystem {
   void CrashAt(int64_t operation, CrashKind kind);
   void FailAt(int64_t operation, absl::Status status);
   [[nodiscard]] int64_t operations() const;
-  // For what is durable beside the files and crashes with them, a database: counts one operation, and answers as an
-  // operation on files does.
+  // For other durable things that crash together with the files, such as a database: counts one operation, and returns
+  // what an operation on files would return.
   [[nodiscard]] absl::Status CountOperation();
   void Crash(CrashKind kind);
   [[nodiscard]] bool crashed() const;
-  // The machine is up again: what is on `base` now is durable, nothing is planned.
+  // The machine is up again: everything on `base` is durable, and no failure is planned.
   void Restart();
 
   absl::StatusOr<std::unique_ptr<WritableFile>> OpenForAppend(const std::string& path, bool truncate) override;

@@ -142,7 +142,7 @@ absl::StatusOr<double> TakeDouble(Reader& reader, ValueType type, std::string_vi
 
 absl::StatusOr<bool> TakeBool(Reader& reader, std::string_view field) {
   GWQ_ASSIGN_OR_RETURN(const uint8_t value, reader.Take<uint8_t>(field));
-  if (value > 1) return InvalidField(field, fmt::format("{} is no boolean: 0 or 1", value));
+  if (value > 1) return InvalidField(field, fmt::format("{} is not a boolean: 0 or 1", value));
   return value == 1;
 }
 
@@ -221,7 +221,7 @@ absl::Status TakeMetadata(Reader& reader, uint64_t count, GgufHeader& header) {
     const std::string field = fmt::format("metadata[{}]", key);
     GWQ_ASSIGN_OR_RETURN(GgufValue value, TakeValue(reader, field));
     if (!header.metadata.emplace(std::move(key), std::move(value)).second) {
-      return InvalidField(field, "the key stands twice");
+      return InvalidField(field, "the key appears twice");
     }
   }
   return absl::OkStatus();
@@ -283,7 +283,7 @@ absl::Status TakeTensors(Reader& reader, uint64_t count, uint64_t file_size, Ggu
   for (uint64_t i = 0; i < count; ++i) {
     GWQ_ASSIGN_OR_RETURN(GgufTensor tensor, TakeTensor(reader, i, file_size));
     if (!names.insert(tensor.name).second) {
-      return InvalidField(fmt::format("tensors[{}]", tensor.name), "the name stands twice");
+      return InvalidField(fmt::format("tensors[{}]", tensor.name), "the name appears twice");
     }
     header.tensors.push_back(std::move(tensor));
   }
@@ -309,7 +309,7 @@ absl::Status CheckCover(const GgufHeader& header, uint64_t file_size) {
   for (const GgufTensor& tensor : header.tensors) {
     const std::string field = fmt::format("tensors[{}].offset", tensor.name);
     if (tensor.offset % header.alignment != 0) {
-      return InvalidField(field, fmt::format("{} is no multiple of {}", tensor.offset, header.alignment));
+      return InvalidField(field, fmt::format("{} is not a multiple of {}", tensor.offset, header.alignment));
     }
     if (tensor.offset < next || tensor.offset - next >= header.alignment) {
       return InvalidField(field,

@@ -48,7 +48,7 @@ struct GgufHeader {
   std::vector<GgufTensor> tensors;  // by offset
   uint64_t header_size = 0;         // where the data part starts, a multiple of the alignment
 
-  // Null where the key is missing or of another type.
+  // Null if the key is missing or has another type.
   [[nodiscard]] const std::string* FindString(std::string_view key) const;
   [[nodiscard]] const int64_t* FindInt(std::string_view key) const;
   [[nodiscard]] const double* FindDouble(std::string_view key) const;
@@ -60,8 +60,8 @@ struct GgufHeader {
 inline constexpr uint64_t kMaxGgufHeader = uint64_t{256} << 20;
 
 // Reads the header of a file of `file_size` bytes from `bytes`: its first header_size bytes or more. INVALID_ARGUMENT
-// naming the field ("magic", "version", "metadata[KEY]", "tensors[NAME].offset", ...) for anything that is cut, too
-// large, twice there, misaligned, overlapping, with more than the alignment's padding between, or of a type not known.
+// naming the field ("magic", "version", "metadata[KEY]", "tensors[NAME].offset", ...) for anything that is cut off,
+// too large, repeated, misaligned, overlapping, or of an unknown type, and for more padding than the alignment needs.
 [[nodiscard]] absl::StatusOr<GgufHeader> ParseGgufHeader(std::span<const std::byte> bytes, uint64_t file_size);
 
 }  // namespace gwq

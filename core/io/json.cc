@@ -30,7 +30,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& name) override {
     if (!Count()) return false;
-    if (open_.back()->contains(name)) return Fail(fmt::format("key '{}' stands twice", name.substr(0, 100)));
+    if (open_.back()->contains(name)) return Fail(fmt::format("key '{}' appears twice", name.substr(0, 100)));
     slot_ = &(*open_.back())[name];
     return true;
   }

@@ -1,4 +1,4 @@
-// JSON from outside, read strictly: what nlohmann's parser lets pass (duplicate keys, any depth) is refused here.
+// JSON from outside, read strictly: duplicate keys and any depth, which nlohmann's parser accepts, are refused here.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ struct JsonLimits {
 [[nodiscard]] std::string CanonicalJson(const nlohmann::json& value);
 
 [[nodiscard]] bool IsValidUtf8(std::string_view text);
-// Every byte that belongs to no valid character becomes U+FFFD. For what quotes or cuts outside bytes before it goes
-// into a message: a protobuf string that is not UTF-8 cannot be read by the other side.
+// Every byte that is not part of a valid character becomes U+FFFD. Use it for text that quotes or cuts outside bytes
+// before it goes into a message: the receiver cannot read a protobuf string that is not UTF-8.
 [[nodiscard]] std::string ToValidUtf8(std::string_view text);
 
 }  // namespace gwq

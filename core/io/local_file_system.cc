@@ -241,7 +241,7 @@ class PosixFileSystem final : public FileSystem {
     }
     struct stat info{};
     if (::stat(path.c_str(), &info) < 0) return ErrnoStatus("creating folder", path, errno);
-    if (!S_ISDIR(info.st_mode)) return absl::AlreadyExistsError(fmt::format("'{}' exists and is no folder", path));
+    if (!S_ISDIR(info.st_mode)) return absl::AlreadyExistsError(fmt::format("'{}' exists and is not a folder", path));
     return absl::OkStatus();
   }
 

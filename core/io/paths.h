@@ -8,7 +8,7 @@ namespace gwq {
 // "a/b/c" -> "a/b", "c" -> ".", "/c" -> "/".
 [[nodiscard]] std::string ParentFolder(const std::string& path);
 
-// A name part that no other call of this or another process on any machine gives. Thread-safe.
+// A part of a name that no other call returns, in this or another process on any machine. Thread-safe.
 [[nodiscard]] std::string UniqueSuffix();
 
 }  // namespace gwq

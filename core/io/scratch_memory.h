@@ -1,4 +1,4 @@
-// Working memory for what a library insists on holding whole: the kernel may write it to disk instead of keeping it.
+// Working memory for data that a library must hold as a whole: the kernel may write it to disk instead of keeping it.
 #pragma once
 
 #include <cstddef>
@@ -8,16 +8,17 @@
 
 namespace gwq {
 
-// Up to kHeapBytes it is heap; more is a mapping of a temporary file that has no name any more, in the folder that
-// TMPDIR names or /tmp, so that its pages can be written out and cost no memory that others need. Gone with the object,
-// and with the process. Movable; not thread-safe.
+// Up to kHeapBytes it is heap memory. More is a mapping of an unlinked temporary file in the folder TMPDIR, or in /tmp
+// if that is not set, so that its pages can be written out. The file disappears with the object and with the process.
+// Movable; not thread-safe.
 class ScratchMemory {
  public:
   static constexpr size_t kHeapBytes = size_t{4} << 20;
   static constexpr size_t kAlignment = 64;
 
-  // `bytes` zeros. The disk's room is taken at once, so that touching them cannot fail later: RESOURCE_EXHAUSTED where
-  // there is none, another error where the folder cannot be written; both name the folder and TMPDIR.
+  // `bytes` zeros. The disk space is allocated at once, so that touching the bytes cannot fail later:
+  // RESOURCE_EXHAUSTED if there is none, another error if the folder cannot be written. Both name the folder and
+  // TMPDIR.
   [[nodiscard]] static absl::StatusOr<ScratchMemory> Create(size_t bytes);
 
   ScratchMemory() = default;  // empty

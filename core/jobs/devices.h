@@ -1,4 +1,4 @@
-// What jobs run on: one slot, one worker process, one job at a time.
+// The slots that jobs run on: a slot has one worker process, which runs one job at a time.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct DeviceSlot {
   uint64_t memory_bytes = 0;
 };
 
-// Placement is by memory: a slot takes jobs whose planned peak fits it, and leaves to smaller slots that wait for a job
-// what fits them.
+// Placement is by memory: a slot takes jobs whose planned peak fits it. It leaves a job to a smaller slot that waits
+// and that the job also fits.
 class DeviceProvider {
  public:
   virtual ~DeviceProvider() = default;

@@ -148,7 +148,7 @@ absl::Status SqliteStore::CheckUnused(const CatalogueEntry& entry) {
   const auto hold = hold_ends_.lower_bound(prefix);
   if (hold != hold_ends_.end() && hold->first.starts_with(prefix)) {
     return refuse(
-        fmt::format("the server '{}', which has loaded it; unload it there, or, where that server is gone, wait: its "
+        fmt::format("the server '{}', which has loaded it; unload it there or, if that server is gone, wait: its "
                     "hold runs out in {} s",
                     hold->first.substr(prefix.size()), (hold->second - clock_.MonotonicMillis() + 999) / 1000));
   }

@@ -416,11 +416,10 @@ absl::StatusOr<std::vector<JobStore::ExpiredLease>> SqliteStore::ExpireLeases() 
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
     for (const ExpiredLease& lease : expired) {
       GWQ_ASSIGN_OR_RETURN(JobRow row, FindJob(lease.job));
-      const JobError error{
-          static_cast<int>(absl::StatusCode::kUnavailable),
-          fmt::format("the worker on {} stopped answering (attempt {} of {}); the service's log tells of its end",
-                      row.job.device, row.job.attempt, row.job.max_attempts),
-          ""};
+      const JobError error{static_cast<int>(absl::StatusCode::kUnavailable),
+                           fmt::format("the worker on {} stopped answering (attempt {} of {}); see the service's log",
+                                       row.job.device, row.job.attempt, row.job.max_attempts),
+                           ""};
       EndAttempt(row, error, /*retryable=*/true);
       GWQ_RETURN_IF_ERROR(Save(row));
     }

@@ -21,9 +21,9 @@ class WorkerProcess {
   virtual ~WorkerProcess() = default;
   // Whether it ended, without waiting; `how` then says so for people ("exit status 1", "killed by signal 9").
   [[nodiscard]] virtual bool Ended(std::string& how) = 0;
-  // Closes the lifeline: the process gives its job up and ends by itself.
+  // Closes the lifeline: the process gives its job up and ends.
   virtual void CloseLifeline() = 0;
-  // Has the process and its group killed, without waiting for the end.
+  // Kills the process and its group, without waiting for the end.
   virtual void Kill() = 0;
 };
 
@@ -43,7 +43,7 @@ class ProcessLauncher {
     std::function<std::vector<std::string>(const DeviceSlot& slot, const std::string& worker, int lifeline)> arguments,
     std::vector<std::string> environment);
 
-// Thread-safe. Does nothing by itself: the owner calls Poll a few times a second.
+// Thread-safe. It has no thread: the owner calls Poll a few times a second.
 class WorkerSupervisor {
  public:
   struct Events {
@@ -53,16 +53,15 @@ class WorkerSupervisor {
   };
   // All outlive the supervisor.
   WorkerSupervisor(const DeviceProvider& devices, ProcessLauncher& launcher, const Clock& clock, Events events);
-  // Kills what still runs.
+  // Kills the processes that still run.
   ~WorkerSupervisor();
 
-  // Notices ends and starts what is due: at once the first time, after a death that came soon after its start with a
-  // delay that doubles from 250 ms to 30 s. Calls the events.
+  // Notices processes that have ended and starts those that are due: the first time at once, and after a process that
+  // died soon after its start with a delay that doubles from 250 ms to 30 s. Calls the events.
   void Poll();
-  // Kills the process of that name, for one that hangs; false where none of the name runs. The next Polls notice its
-  // end and replace it.
+  // Kills the process of that name, if it hangs. False if there is none. The next Polls notice its end and replace it.
   bool Kill(const std::string& worker);
-  // Starts nothing more and closes the lifelines.
+  // Starts no more processes and closes the lifelines.
   void Stop();
   [[nodiscard]] int running() const;
 

@@ -75,7 +75,7 @@ class PathSet {
  public:
   [[nodiscard]] absl::Status Add(const std::string& field, const std::string& path) {
     GWQ_RETURN_IF_ERROR(CheckRelativePath(field, path));
-    if (!paths_.insert(path).second) return InvalidField(field, fmt::format("'{}' stands twice", path));
+    if (!paths_.insert(path).second) return InvalidField(field, fmt::format("'{}' appears twice", path));
     for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
       folders_.emplace(path.substr(0, slash), field);
     }
@@ -133,10 +133,10 @@ absl::Status CheckRole(const std::string& field, const ManifestTensor& tensor) {
                                  TensorKind::kLinear,    TensorKind::kHead, TensorKind::kPosition};
   constexpr std::array kParts = {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector};
   if (tensor.kind != kExtraKind && std::ranges::find(kKinds, tensor.kind, TensorKindName) == kKinds.end()) {
-    return InvalidField(field + ".kind", fmt::format("'{}' is no kind of tensor", tensor.kind.substr(0, 64)));
+    return InvalidField(field + ".kind", fmt::format("'{}' is not a kind of tensor", tensor.kind.substr(0, 64)));
   }
   if (std::ranges::find(kParts, tensor.part, ModelPartName) == kParts.end()) {
-    return InvalidField(field + ".part", fmt::format("'{}' is no part of a model", tensor.part.substr(0, 64)));
+    return InvalidField(field + ".part", fmt::format("'{}' is not a part of a model", tensor.part.substr(0, 64)));
   }
   return absl::OkStatus();
 }
@@ -154,7 +154,7 @@ absl::Status CheckTensor(const std::string& field, const Manifest& manifest, con
   if (!tensor.dtype.empty()) {
     GWQ_RETURN_IF_ERROR(CheckElements(field, tensor));
   } else if (!tensor.shape.empty()) {
-    return InvalidField(field + ".dtype", "missing where there is a shape");
+    return InvalidField(field + ".dtype", "is missing although there is a shape");
   }
   const bool imported = !manifest.architecture.empty();
   if (imported && tensor.dtype.empty()) return InvalidField(field + ".dtype", "missing");
@@ -167,7 +167,7 @@ absl::Status CheckShardSizes(const std::string& field, const ManifestShard& shar
   const bool gguf = IsGguf(shard.path);
   if (!gguf && !shard.path.ends_with(".safetensors")) {
     return InvalidField(field + ".path",
-                        fmt::format("'{}' is no file of weights: .safetensors and .gguf are", shard.path));
+                        fmt::format("'{}' is not a file of weights: .safetensors and .gguf are", shard.path));
   }
   if (shard.size > kMaxShardBytes) {
     return InvalidField(field + ".size", fmt::format("{} bytes; the limit is {}", shard.size, kMaxShardBytes));
@@ -210,7 +210,7 @@ absl::Status CheckCanonicalObject(std::string_view field, const std::string& tex
   if (text.empty()) return absl::OkStatus();
   GWQ_ASSIGN_OR_RETURN(const nlohmann::json tree, ParseJson(field, text));
   if (tree.is_object() && CanonicalJson(tree) == text) return absl::OkStatus();
-  return InvalidField(field, "is no JSON object in canonical form");
+  return InvalidField(field, "is not a JSON object in canonical form");
 }
 
 absl::Status CheckHead(const Manifest& manifest) {
@@ -281,7 +281,7 @@ absl::Status CheckShards(const Manifest& manifest, PathSet& paths, BlobSizes& si
       const std::string place = fmt::format("{}.tensors[{}]", field, k);
       GWQ_RETURN_IF_ERROR(CheckTensor(place, manifest, tensor));
       if (!names.insert(tensor.name).second) {
-        return InvalidField(place + ".name", fmt::format("'{}' stands twice", tensor.name));
+        return InvalidField(place + ".name", fmt::format("'{}' appears twice", tensor.name));
       }
       GWQ_RETURN_IF_ERROR(sizes.Add(place + ".size", tensor.digest, tensor.size));
     }

@@ -90,7 +90,7 @@ nlohmann::json TextFields(const nlohmann::json& parsed, const Family& family) {
 
 absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
   GWQ_ASSIGN_OR_RETURN(const nlohmann::json parsed, ParseJson("config", config_json));
-  if (!parsed.is_object()) return InvalidField("config", "config.json is no JSON object");
+  if (!parsed.is_object()) return InvalidField("config", "config.json is not a JSON object");
   ConfigReader json(parsed, "config");
   const std::vector<std::string> architectures = json.Strings("architectures");
   GWQ_RETURN_IF_ERROR(json.status());

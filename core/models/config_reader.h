@@ -12,8 +12,8 @@
 
 namespace gwq {
 
-// A window on one JSON object. The first error is kept and later reads return their defaults; status() tells it. A
-// field that is null counts as missing, as transformers takes it. Not thread-safe.
+// Reads the fields of one JSON object. The first error is kept, and later reads return their defaults; status() returns
+// it. A field that is null counts as missing, as transformers takes it. Not thread-safe.
 class ConfigReader {
  public:
   // `path` is put before field names in errors. `object` outlives the reader.

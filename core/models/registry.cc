@@ -23,7 +23,7 @@ const Family* FindFamily(std::string_view architecture) {
 
 absl::Status UnknownArchitecture(std::string_view architecture) {
   return InvalidField("config.architectures",
-                      fmt::format("'{}' is no known architecture; known are: {}", architecture.substr(0, 80),
+                      fmt::format("'{}' is not a known architecture; known are: {}", architecture.substr(0, 80),
                                   fmt::join(KnownArchitectures(), ", ")));
 }
 

@@ -1,4 +1,4 @@
-// What vision-language families share: a decoder and a tower in one model, and their namings.
+// The common part of vision-language families: a decoder and a tower in one model, and their namings.
 #pragma once
 
 #include <memory>
@@ -16,18 +16,18 @@ namespace gwq {
 [[nodiscard]] std::unique_ptr<Model> MakeVisionLanguageModel(const ModelConfig& config, const DecoderNames& decoder,
                                                              const VitNames& tower);
 
-// One way to name a part of a file, told by a tensor that the part has in every model of the family.
+// One way to name the tensors of a part, recognised by a tensor that the part has in every model of the family.
 struct Naming {
   std::string_view stem;
   std::string_view probe;  // behind the stem
 };
-// The stem of the first naming whose probe is stored; of the first one where none is or `stored` is null.
+// The stem of the first naming whose probe is stored; of the first naming if none is stored or `stored` is null.
 [[nodiscard]] std::string StoredStem(std::span<const Naming> namings, const HasTensor& stored);
 
-// What such files have in common at the top: the token that stands for an image row and the tied head, which the text
-// part may tell.
+// The common fields at the top of such files: the token that stands for an image row, and the tied head, which may also
+// be in the text part.
 void ReadVisionLanguage(ConfigReader& json, std::string_view image_token_field, ModelConfig& config);
-// What is particular to a language model inside: `model_type` llama, which is the default, or qwen2.
+// The fields that are special to the language model inside: `model_type` llama, which is the default, or qwen2.
 void ReadInnerLanguageModel(ConfigReader& json, ConfigReader& text, ModelConfig& config);
 
 }  // namespace gwq

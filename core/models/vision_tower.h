@@ -1,12 +1,12 @@
-// The part of a vision-language model that turns patches of images into rows beside text embeddings. Written against
-// Pass as the decoder is, and walked stage by stage: stage 0 embeds patches, then the blocks, the last one merges or
-// projects.
+// The part of a vision-language model that turns patches of images into rows for the decoder, next to text embeddings.
+// It is written against Pass and runs stage by stage, like the decoder: stage 0 embeds patches, then come the blocks,
+// and the last stage merges or projects.
 //
 //   layout = tower.Layout(grids)
 //   for each stage s: pass = backend.Begin(BatchOfRows(layout->rows[s]), nullptr)
 //                     x = stage.Run(*pass, *layout, pass->Input(x, tower.width(s)))
 //
-// All stages may run in one pass, too, begun with layout->rows[0].
+// All stages may also run in one pass that begins with layout->rows[0].
 #pragma once
 
 #include <cstdint>
@@ -28,16 +28,16 @@ struct PatchGrid {
   friend bool operator==(const PatchGrid&, const PatchGrid&) = default;
 };
 
-// What the stages need beside patches and weights. Made by VisionTower::Layout, for any number of tiles in one pass.
+// What the stages need besides patches and weights. VisionTower::Layout makes it, for any number of tiles in one pass.
 struct VisionLayout {
   std::vector<int64_t> rows;          // [stages + 1]: rows that stage s takes; the last: image tokens
   std::vector<int32_t> entry;         // order of rows as blocks see them, -1 a class token; empty: as they come
-  std::vector<int32_t> position_ids;  // [block rows] of the learned table; empty where positions are rotary
-  std::vector<float> cosines, sines;  // [block rows, head_dim / 2]; empty where positions are learned
+  std::vector<int32_t> position_ids;  // [block rows] of the learned table; empty if positions are rotary
+  std::vector<float> cosines, sines;  // [block rows, head_dim / 2]; empty if positions are learned
   std::vector<int64_t> tile_ends;     // segments of full attention
-  std::vector<int64_t> window_ends;   // of windows; empty where there are none
+  std::vector<int64_t> window_ends;   // of windows; empty if there are none
   std::vector<int32_t> merge;         // order of block rows whose groups become one image token
-  std::vector<int32_t> exit;          // order of image tokens, where the blocks changed it; empty: as they come
+  std::vector<int32_t> exit;          // order of image tokens, if the blocks have changed it; empty: as they come
 };
 
 // The weights of one stage, ready to run. Immutable. Must not outlive its tower.
@@ -56,12 +56,12 @@ class VisionTower {
   virtual ~VisionTower() = default;
   [[nodiscard]] virtual const VisionConfig& config() const = 0;
   [[nodiscard]] int stages() const { return config().blocks + 2; }
-  // Width of the rows that stage s takes: patch_floats, then the tower's hidden size; of s = stages() the language
-  // model's.
+  // Width of the rows that stage s takes: patch_floats, then the tower's hidden size; for s = stages() the language
+  // model's hidden size.
   [[nodiscard]] virtual int64_t width(int stage) const = 0;
-  // INVALID_ARGUMENT naming the tile where it has no patch, too many, or a size that the tower does not take.
+  // INVALID_ARGUMENT naming the tile if it has no patch, too many, or a size that the tower does not take.
   [[nodiscard]] virtual absl::StatusOr<VisionLayout> Layout(std::span<const PatchGrid> tiles) const = 0;
-  // Image tokens of a tile; what Layout refuses may give any number.
+  // Image tokens of a tile. For a tile that Layout refuses the number has no meaning.
   [[nodiscard]] virtual int64_t ImageTokens(const PatchGrid& tile) const = 0;
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<VisionStage>> LoadStage(int stage,
                                                                                WeightLoader& loader) const = 0;

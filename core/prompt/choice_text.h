@@ -1,4 +1,4 @@
-// A choice is what a model could write as text: serving and evaluation take nothing else for one.
+// Checks that a choice is text that a model could write. Serving and evaluation accept nothing else.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@
 
 namespace gwq {
 
-// Those of `tokens`, the encoding of `text`, that the text names and that are none: special tokens, and `image_token`,
-// which stands for rows of an image (-1: none). A special token that no name made, for a word that the tokenizer does
-// not know, is not among them.
+// Those of `tokens`, the encoding of `text`, that are not text and that the text names: special tokens, and
+// `image_token`, which stands for rows of an image (-1: none). A special token that the tokenizer uses for an unknown
+// word is not among them.
 [[nodiscard]] std::vector<int32_t> NamedTokens(const Tokenizer& tokenizer, std::string_view text,
                                                std::span<const int32_t> tokens, int32_t image_token);
 
-// INVALID_ARGUMENT at `field`, naming the first of `named`, where a choice has any.
+// INVALID_ARGUMENT at `field`, naming the first of `named`, if a choice has any.
 [[nodiscard]] absl::Status CheckNoneNamed(const Tokenizer& tokenizer, std::span<const int32_t> named,
                                           const std::string& field);
 

@@ -1,5 +1,4 @@
-// From log-likelihoods of choices to which is preferred. The one place where choices are compared: serving and
-// evaluation use it alike.
+// Compares choices by their log-likelihoods. Serving and evaluation both use it.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +8,9 @@
 
 namespace gwq {
 
-// Softmax of log_likelihoods[i] / lengths[i]: the model's own preference where `lengths` is empty or every length is 1,
-// and one that does not favour short texts where lengths count tokens, characters or bytes. Sums to 1. Lengths are at
-// least 1. Where every likelihood is -infinity all choices are equally probable.
+// Softmax of log_likelihoods[i] / lengths[i]: the model's own preference if `lengths` is empty or every length is 1,
+// and a preference that does not favour short texts if lengths count tokens, characters or bytes. Sums to 1. Lengths
+// are at least 1. If every likelihood is -infinity, all choices are equally probable.
 [[nodiscard]] std::vector<double> ChoiceProbabilities(std::span<const double> log_likelihoods,
                                                       std::span<const int64_t> lengths = {});
 

@@ -50,7 +50,7 @@ class Line {
   }
   [[nodiscard]] absl::Status OneOf(const char* first, const char* second) const {
     if (Find(first) == nullptr || Find(second) == nullptr) return absl::OkStatus();
-    return Wrong(second, fmt::format("stands beside '{}'; give one of the two", first));
+    return Wrong(second, fmt::format("is given together with '{}'; give only one of them", first));
   }
   [[nodiscard]] absl::Status Text(const char* key, std::string& out) const {
     const Json* const value = Find(key);
@@ -74,7 +74,7 @@ class Line {
     if (value->size() > most) return Wrong(key, fmt::format("has {} entries, the limit is {}", value->size(), most));
     for (size_t i = 0; i < value->size(); ++i) {
       if (!(*value)[i].is_string() || (*value)[i].get_ref<const std::string&>().empty()) {
-        return Wrong(fmt::format("{}[{}]", key, i), "is no string, or an empty one");
+        return Wrong(fmt::format("{}[{}]", key, i), "is not a string, or an empty one");
       }
       out.push_back((*value)[i].get<std::string>());
     }
@@ -93,8 +93,8 @@ class Line {
     if (!value->is_number_integer()) return Wrong("answer", "is neither an index of the choices nor a string");
     const bool fits = value->is_number_unsigned() && value->get<uint64_t>() < item.choices.size();
     if (!fits) {
-      return Wrong("answer",
-                   fmt::format("{} is no index of {} choices, which count from 0", value->dump(), item.choices.size()));
+      return Wrong("answer", fmt::format("{} is not an index of {} choices, which count from 0", value->dump(),
+                                         item.choices.size()));
     }
     item.answer = value->get<int64_t>();
     item.answers.push_back(item.choices[static_cast<size_t>(item.answer)]);
@@ -105,7 +105,7 @@ class Line {
     if (value == nullptr) return absl::OkStatus();
     const bool numbers = value->is_array() && value->size() == 4 &&
                          std::ranges::all_of(*value, [](const Json& one) { return one.is_number(); });
-    if (!numbers) return Wrong("box", "is no list of four numbers: left, top, right, bottom");
+    if (!numbers) return Wrong("box", "is not a list of four numbers: left, top, right, bottom");
     item.box = PixelRect{(*value)[0], (*value)[1], (*value)[2], (*value)[3]};
     const bool area = item.box->left >= 0 && item.box->top >= 0 && item.box->left < item.box->right &&
                       item.box->top < item.box->bottom && std::isfinite(item.box->right + item.box->bottom);

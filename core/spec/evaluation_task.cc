@@ -94,7 +94,7 @@ absl::Status CheckEvaluationTask(const EvaluationTask& task, std::string_view pa
   GWQ_RETURN_IF_ERROR(foreign("delimiter", task.delimiter != plain.delimiter, choices));
   GWQ_RETURN_IF_ERROR(foreign("max_tokens", task.max_tokens != plain.max_tokens, !text && !choices));
   if (text && !task.text.empty() && !task.dataset.empty()) {
-    return InvalidField(fmt::format("{}.text", path), "is given beside a dataset; give one of the two");
+    return InvalidField(fmt::format("{}.text", path), "is given together with a dataset; give only one of them");
   }
   return absl::OkStatus();
 }

@@ -49,8 +49,8 @@ const Table<RecipeRule>& RuleTable() {
 const Table<ChatTurn>& TurnTable() {
   using namespace recipe_table;
   static const Table<ChatTurn> table = {
-      Text("role", &ChatTurn::role, kMaxNameBytes, {}, "who speaks, as the model's template knows it"),
-      Text("content", &ChatTurn::content, kMaxTextBytes, {}, "what is said"),
+      Text("role", &ChatTurn::role, kMaxNameBytes, {}, "role of the speaker, as in the model's chat template"),
+      Text("content", &ChatTurn::content, kMaxTextBytes, {}, "text of the message"),
   };
   return table;
 }
@@ -67,7 +67,7 @@ const Table<Calibration>& CalibrationTable() {
       Integers("token_ids", &Calibration::token_ids, kMaxTokens, Limits{.low = 0, .high = 2147483647},
                "the sample, with source token_ids"),
       Text("blob", &Calibration::blob, kMaxNameBytes, {},
-           "digest of an uploaded text, with source file; of a picture, with source image"),
+           "digest of an uploaded text (source file) or image (source image)"),
       Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the picture, with source image"),
       Text("answer", &Calibration::answer, kMaxTextBytes, {}, "answer to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
@@ -151,7 +151,7 @@ const Table<Recipe>& RecipeTable() {
   static const Table<Recipe> table = [] {
     Table<Recipe> all = BytesTable();
     all.push_back(Text("evaluation_text", &Recipe::evaluation_text, kMaxTextBytes, {},
-                       "what the report's figures are measured on; empty for the text that ships"));
+                       "text for the report's figures; empty: the text that ships with the service"));
     all.push_back(Number("evaluation_tokens", &Recipe::evaluation_tokens, Limits{.low = 0, .high = 1000000},
                          "tokens of that text to use; 0 skips the evaluation"));
     all.push_back(Number("evaluation_window", &Recipe::evaluation_window, Limits{.low = 2, .high = kMaxTokens},

@@ -65,7 +65,7 @@ absl::Status CheckNumber(T value, const Limits& limits, std::string_view path) {
     for (const int one : limits.allowed) {
       if (value == static_cast<T>(one)) return absl::OkStatus();
     }
-    return InvalidField(path, fmt::format("{} is none of {}", value, fmt::join(limits.allowed, ", ")));
+    return InvalidField(path, fmt::format("{} is not one of {}", value, fmt::join(limits.allowed, ", ")));
   }
   // Written so that a NaN fails.
   if (!(static_cast<double>(value) >= limits.low && static_cast<double>(value) <= limits.high)) {
@@ -73,7 +73,7 @@ absl::Status CheckNumber(T value, const Limits& limits, std::string_view path) {
   }
   if constexpr (std::is_integral_v<T>) {
     if (value % static_cast<T>(limits.step) != 0) {
-      return InvalidField(path, fmt::format("{} is no multiple of {}", value, limits.step));
+      return InvalidField(path, fmt::format("{} is not a multiple of {}", value, limits.step));
     }
   }
   return absl::OkStatus();
@@ -108,7 +108,7 @@ absl::Status ParseEnum(const Json& json, std::string_view path, E& out) {
   std::string text;
   GWQ_RETURN_IF_ERROR(ParseText(json, path, text));
   const std::optional<E> value = EnumOf<E>(text);
-  if (!value.has_value()) return InvalidField(path, fmt::format("'{}' is none of {}", text, EnumChoices<E>()));
+  if (!value.has_value()) return InvalidField(path, fmt::format("'{}' is not one of {}", text, EnumChoices<E>()));
   out = *value;
   return absl::OkStatus();
 }
@@ -194,7 +194,7 @@ Field<S> Text(std::string_view name, std::string S::* member, size_t max_bytes, 
     for (const std::string_view one : choices) {
       if (text == one) return absl::OkStatus();
     }
-    return InvalidField(path, fmt::format("'{}' is none of '{}'", text, fmt::join(choices, "', '")));
+    return InvalidField(path, fmt::format("'{}' is not one of '{}'", text, fmt::join(choices, "', '")));
   };
   return field;
 }
@@ -242,7 +242,7 @@ absl::Status ParseRecord(const Table<S>& table, const Json& json, std::string_vi
       if (field.name == key) found = &field;
     }
     const std::string inner = fmt::format("{}.{}", path, key);
-    if (found == nullptr) return InvalidField(inner, "is no field of a recipe; remove it or correct its name");
+    if (found == nullptr) return InvalidField(inner, "is not a field of a recipe; remove it or correct its name");
     GWQ_RETURN_IF_ERROR(found->parse(value, inner, out));
   }
   return absl::OkStatus();

@@ -11,13 +11,13 @@
 
 namespace gwq {
 
-// Not thread-safe. The destructor waits for what is under way.
+// Not thread-safe. The destructor waits for the commits that are running.
 class CommitGroup {
  public:
   CommitGroup();
 
-  // Commits `writer` on another thread; waits while many are under way. `digest` is written before Finish returns OK
-  // and must live as long. After an error nothing more is committed.
+  // Commits `writer` on another thread, and waits if many commits are running. `digest` is written before Finish
+  // returns OK and must live until then. After an error nothing more is committed.
   void Commit(std::unique_ptr<BlobWriter> writer, Digest* digest);
   // The first error, or OK once every blob is durable.
   [[nodiscard]] absl::Status Finish();
@@ -29,7 +29,7 @@ class CommitGroup {
   CondVar changed_;
   int under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
-  Executor executor_;  // last, so that its threads end before what they use
+  Executor executor_;  // last, so that its threads end before the members that they use
 };
 
 }  // namespace gwq

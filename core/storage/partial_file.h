@@ -1,7 +1,7 @@
-// A file that grows in steps and is found again after a crash, cut to what was synced.
+// A file that grows in steps and can be opened again after a crash, cut to its synced bytes.
 //
-// Beside the data stands "<path>.sync": one record a Sync, the length as a little-endian u64 and its complement, which
-// tells a torn record from a whole one. Only a length that was synced after its bytes is ever believed.
+// The file "<path>.sync" has one record per Sync: the length as a little-endian u64 and its complement, so that a torn
+// record can be recognised. A length is valid only if it was synced after its bytes.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 
 namespace gwq {
 
-// Not thread-safe. After an error of Append or Sync the object is of no further use; opening anew goes on from the last
-// Sync.
+// Not thread-safe. After an error of Append or Sync the object cannot be used any more; opening the file again
+// continues from the last Sync.
 class PartialFile {
  public:
-  // Goes on from what was synced under `path`; bytes past it are cut off. The folder must exist. Calls `seen` with the
-  // bytes that are there already, in order, a few MiB at a time.
+  // Continues from the synced bytes under `path`; bytes after them are cut off. The folder must exist. Calls `seen`
+  // with the synced bytes, in order, a few MiB at a time.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartialFile>> Open(
       FileSystem& files, const std::string& path, const std::function<void(std::span<const std::byte>)>& seen);
-  // Synced bytes under `path`; 0 where there are none.
+  // Synced bytes under `path`; 0 if there are none.
   [[nodiscard]] static uint64_t SyncedSize(FileSystem& files, const std::string& path);
   // Removes data and record; missing files are fine.
   [[nodiscard]] static absl::Status Remove(FileSystem& files, const std::string& path);
@@ -31,7 +31,7 @@ class PartialFile {
   [[nodiscard]] uint64_t size() const { return size_; }
   [[nodiscard]] absl::Status Append(std::span<const std::byte> bytes);
   [[nodiscard]] absl::Status Sync();
-  // Sync of the data alone and close: before a rename makes the file something else.
+  // Syncs the data alone and closes the file, before a rename.
   [[nodiscard]] absl::Status SyncAndClose();
 
  private:
@@ -40,7 +40,7 @@ class PartialFile {
   FileSystem& files_;
   const std::string path_;
   uint64_t size_ = 0;
-  bool named_ = false;  // the folder was synced since the two files were made
+  bool named_ = false;  // the folder has been synced since the two files were created
   std::unique_ptr<WritableFile> data_;
   std::unique_ptr<WritableFile> record_;
 };

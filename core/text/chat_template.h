@@ -1,4 +1,4 @@
-// Chat templates (Jinja2) as Hugging Face transformers renders them, with bounds on what a template can spend.
+// Chat templates (Jinja2) as Hugging Face transformers renders them, with limits on the time and memory of a template.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +20,16 @@ namespace gwq {
 
 // A piece of a message in a conversation about images.
 struct ChatPart {
-  bool image = false;  // an image stands here; `text` is empty
+  bool image = false;  // this part is an image; `text` is empty
   std::string text = {};
 };
 
 // One turn of a conversation, UTF-8.
 struct ChatMessage {
-  std::string role;  // "system", "user", "assistant" or what the template knows
+  std::string role;  // "system", "user", "assistant" or another role of the template
   std::string content;
-  // Where not empty, the template sees a list of {"type": "text", "text": ...} and {"type": "image"} in the place of
-  // `content`, as the templates of vision-language models read it.
+  // If not empty, the template sees a list of {"type": "text", "text": ...} and {"type": "image"} instead of `content`,
+  // as the templates of vision-language models expect.
   std::vector<ChatPart> parts = {};
 };
 
@@ -41,8 +41,8 @@ struct TemplateTokens {
   std::optional<std::string> unk_token = std::nullopt;
 };
 
-// A template comes with a model that somebody uploaded, so nothing it does may end the process or take long: with these
-// limits a hostile one ends after a few seconds and a few hundred MiB at worst.
+// A template comes with an uploaded model, so it must not be able to end the process or to run for long. With these
+// limits a hostile template stops after at most a few seconds and a few hundred MiB.
 struct TemplateLimits {
   size_t max_source_bytes = size_t{512} << 10;
   size_t max_output_bytes = size_t{16} << 20;  // also of the messages
@@ -54,14 +54,14 @@ struct TemplateLimits {
 struct RenderOptions {
   // Whether the text ends with the head of an assistant's turn.
   bool add_generation_prompt = true;
-  // What strftime_now formats.
+  // The time that strftime_now formats.
   std::tm now = {};
 };
 
 // Immutable; Render may be called from several threads at once.
 class ChatTemplate {
  public:
-  // INVALID_ARGUMENT (field chat_template) where the source is no template or too long.
+  // INVALID_ARGUMENT (field chat_template) if the source is not a template or too long.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Compile(std::string_view source,
                                                                                    const TemplateTokens& tokens,
                                                                                    const TemplateLimits& limits = {});
@@ -69,10 +69,10 @@ class ChatTemplate {
   ChatTemplate(const ChatTemplate&) = delete;
   ChatTemplate& operator=(const ChatTemplate&) = delete;
 
-  // The conversation as the model was trained to read it; to be encoded without adding special tokens. The template
-  // sees what transformers' apply_chat_template gives it: messages, tools (none), documents (none),
-  // add_generation_prompt and the tokens. INVALID_ARGUMENT (field messages) where the template refuses the conversation
-  // or fails on it; RESOURCE_EXHAUSTED where it reaches a limit.
+  // The conversation as the model was trained to read it. Encode it without adding special tokens. The template sees
+  // the same variables as in transformers' apply_chat_template: messages, tools (none), documents (none),
+  // add_generation_prompt and the tokens. INVALID_ARGUMENT (field messages) if the template refuses the conversation or
+  // fails on it; RESOURCE_EXHAUSTED if it reaches a limit.
   [[nodiscard]] absl::StatusOr<std::string> Render(std::span<const ChatMessage> messages,
                                                    const RenderOptions& options) const;
 

@@ -25,23 +25,23 @@ struct ChoiceTokens {
   std::vector<std::vector<int32_t>> choices;  // by continuation; each of at least one token
 };
 
-// A continuation's tokens are those of prompt and continuation encoded as one text, behind as many as the prompt alone
-// has: what the model would write there, and what lm-evaluation-harness 0.4 takes (lm_eval/api/model.py, _encode_pair).
-// The prompt's tokens are those of its text alone; only where the tokenizer joins white space at its end with what
-// follows, that white space begins every continuation instead, as in the harness. `add_special_tokens` as in
-// Tokenizer::Encode. INVALID_ARGUMENT at "choices[i]" for a continuation that has no token of its own, at "choices"
-// where the texts to encode have more than `max_bytes`: the end of the prompt, from its last special token on, counts
-// once a continuation; at "messages" where the prompt has more tokens than its limit by HasMoreTokens. The errors of
-// Tokenizer::Encode.
+// A continuation's tokens are those of prompt and continuation encoded as one text, after as many as the prompt alone
+// has. That is what the model would write there, and what lm-evaluation-harness 0.4 does (lm_eval/api/model.py,
+// _encode_pair). The prompt's tokens are those of its text alone, with one exception: if the tokenizer joins white
+// space at the prompt's end with the following text, that white space begins every continuation instead, as in the
+// harness. `add_special_tokens` as in Tokenizer::Encode. INVALID_ARGUMENT at "choices[i]" for a continuation without a
+// token, at "choices" if the texts to encode have more than `max_bytes` (the end of the prompt, from its last special
+// token on, counts once per continuation), and at "messages" if the prompt has more tokens than its limit by
+// HasMoreTokens. Also the errors of Tokenizer::Encode.
 [[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChoices(const Tokenizer& tokenizer, std::string_view prompt,
                                                          std::span<const std::string> continuations,
                                                          bool add_special_tokens, const EncodeLimits& limits = {});
 
-// Texts that an assistant may answer with as continuations of `rendered`, which is `messages` with the head of the
-// answer. Between head and answer stands the white space that the template writes there, a blank behind "Assistant:"
-// and nothing behind a line break: it is found by rendering the conversation with an answer. Where the template does
-// not write that as `rendered` goes on, it is a blank, unless `rendered` ends in white space. A choice that begins with
-// white space stands as it is.
+// The texts that an assistant may answer with, as continuations of `rendered`, which is `messages` with the head of the
+// answer. Between head and answer is the white space that the template writes there: a space after "Assistant:",
+// nothing after a line break. It is found by rendering the conversation with an answer. If that does not begin like
+// `rendered`, it is a space, unless `rendered` ends in white space. A choice that begins with white space is taken as
+// it is.
 [[nodiscard]] std::vector<std::string> AnswerContinuations(const ChatTemplate& chat_template,
                                                            std::span<const ChatMessage> messages,
                                                            std::string_view rendered,

@@ -1,4 +1,4 @@
-// Everything about a model that deals in text: tokenizer, chat template, and which ids begin and end a text.
+// The text side of a model: tokenizer, chat template, and the ids that begin and end a text.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace gwq {
 // Immutable after Load; may be used by several threads at once.
 class ModelText {
  public:
-  // `files`: name -> bytes of the small files of a Hugging Face directory; others than these are not looked at.
+  // `files`: name -> bytes of the small files of a Hugging Face directory; other files are ignored.
   //   tokenizer.json           required
   //   tokenizer_config.json    bos_token, eos_token, …; chat_template as text or as a list of named ones ("default" is
   //                            taken)
@@ -35,23 +35,23 @@ class ModelText {
       const TemplateLimits& template_limits = {});
 
   [[nodiscard]] const Tokenizer& tokenizer() const { return *tokenizer_; }
-  // Null where the model has none.
+  // Null if the model has none.
   [[nodiscard]] const ChatTemplate* chat_template() const { return chat_template_.get(); }
   // Ids that end a generation, ascending: those of the configuration, and the tokenizer's eos_token.
   [[nodiscard]] const std::vector<int32_t>& stop_ids() const { return stop_ids_; }
-  // What ends a turn of the assistant: the tokenizer's eos_token, else the first of stop_ids().
+  // The token that ends a turn of the assistant: the tokenizer's eos_token, else the first of stop_ids().
   [[nodiscard]] std::optional<int32_t> eos_id() const { return eos_id_; }
   [[nodiscard]] std::optional<int32_t> bos_id() const { return bos_id_; }
   // Whether Encode with add_special_tokens begins with bos_id().
   [[nodiscard]] bool adds_bos() const { return adds_bos_; }
 
   // Renders the conversation and encodes it without adding tokens (a template writes its own BOS). FAILED_PRECONDITION
-  // where the model has no chat template.
+  // if the model has no chat template.
   [[nodiscard]] absl::StatusOr<std::vector<int32_t>> EncodeChat(std::span<const ChatMessage> messages,
                                                                 const RenderOptions& options,
                                                                 const EncodeLimits& limits = {}) const;
-  // The same, and the tokens of each of `choices` as the assistant's answer (AnswerContinuations, EncodeChoices). The
-  // errors of both.
+  // The same, with the tokens of each of `choices` as the assistant's answer (AnswerContinuations, EncodeChoices).
+  // Returns the errors of both.
   [[nodiscard]] absl::StatusOr<ChoiceTokens> EncodeChatChoices(std::span<const ChatMessage> messages,
                                                                std::span<const std::string> choices,
                                                                const RenderOptions& options,

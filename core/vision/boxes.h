@@ -11,11 +11,11 @@
 namespace gwq {
 
 struct LabelledBox {
-  std::string label;  // empty where the answer gives none
+  std::string label;  // empty if the answer gives none
   PixelRect box;      // inside the original picture, with an area
 };
 
-// A part of an answer that wants to be a box and is none.
+// A part of an answer that begins like a box and is not one.
 struct MalformedBox {
   std::string text;    // as the answer has it
   std::string reason;  // names the value and the limit
@@ -33,23 +33,23 @@ struct ParsedBoxes {
 //   Qwen2.5-VL  objects {"bbox_2d": [x1, y1, x2, y2], "label": text}, in a JSON list or not, fenced or not. The values
 //               are pixels of the resized picture.
 //   LLaVA-1.5   [x1, y1, x2, y2], decimals from 0 to 1 of the square that the tower's patches show: the padded picture,
-//               or what is cut out of it. A bracket that starts with a number and has a comma wants to be one. No
-//               labels. Two places say no more than half a hundredth: a corner that lies outside the picture by no
-//               more than that is on its border, which seldom falls on a whole hundredth of a padded square.
+//               or the part that is cut out of it. A bracket that starts with a number and has a comma begins like a
+//               box. No labels. Two decimals are exact to half a hundredth: a corner that is outside the picture by
+//               no more than that is moved to its border, which is seldom at a whole hundredth of a padded square.
 // A box that cannot be read, lies outside the picture even in part, or has no area is reported in `malformed`; nothing
-// else is repaired or clamped. An answer without boxes has neither. UNIMPLEMENTED for a family without a format.
-// Reference: Qwen2-VL (arXiv 2409.12191) section 3.1; Qwen2.5-VL (arXiv 2502.13923) section 2.2; LLaVA-1.5 (arXiv
-// 2310.03744), with the frame of its training data: github.com/haotian-liu/LLaVA/issues/606.
+// else is repaired or clamped. For an answer without boxes both lists are empty. UNIMPLEMENTED for a family without a
+// format. Reference: Qwen2-VL (arXiv 2409.12191) section 3.1; Qwen2.5-VL (arXiv 2502.13923) section 2.2; LLaVA-1.5
+// (arXiv 2310.03744), with the frame of its training data: github.com/haotian-liu/LLaVA/issues/606.
 [[nodiscard]] absl::StatusOr<ParsedBoxes> ParseBoxes(GroundingFormat format, std::string_view answer,
                                                      const PreparedImage& image);
 
-// The text that a model is trained to answer with for one box: what ParseBoxes reads back within half a step of the
-// format; a box thinner than a step may be written without area. The box lies inside the picture; where the model sees
-// less than all of it, the box's part that it sees is written. INVALID_ARGUMENT where that has no area.
+// The text that a model is trained to answer with for one box. ParseBoxes reads it back within half a step of the
+// format; a box thinner than a step may be written without area. The box must be inside the picture. If the model sees
+// only a part of the picture, that part of the box is written. INVALID_ARGUMENT if it has no area.
 [[nodiscard]] absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox& box,
                                                     const PreparedImage& image);
 
-// Intersection over union, 0 where they do not meet.
+// Intersection over union; 0 if they do not meet.
 [[nodiscard]] double IntersectionOverUnion(const PixelRect& a, const PixelRect& b);
 
 }  // namespace gwq

@@ -189,7 +189,7 @@ std::unique_ptr<const ImageProcessor> MakeIdefics3Processor(const ProcessorInput
   const int64_t patches = settings.tile_side / settings.shape.patch;
   if (settings.tile_side % settings.shape.patch != 0 || patches % shuffle != 0) {
     from.Invalid("max_image_size.longest_edge",
-                 fmt::format("{} is no multiple of patch size {} times scale factor {} of config.json",
+                 fmt::format("{} is not a multiple of patch size {} times scale factor {} of config.json",
                              settings.tile_side, settings.shape.patch, shuffle));
   }
   settings.tokens_per_tile = (patches / shuffle) * (patches / shuffle);

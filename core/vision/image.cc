@@ -73,7 +73,7 @@ absl::StatusOr<ImageHeader> CheckedHeader(std::span<const std::byte> file, const
   }
   const std::optional<ImageFormat> format = FormatOf(file);
   if (!format.has_value()) {
-    return absl::InvalidArgumentError("the image file is no JPEG, PNG or WebP; convert it to one of them");
+    return absl::InvalidArgumentError("the image file is not a JPEG, PNG or WebP; convert it to one of them");
   }
   GWQ_ASSIGN_OR_RETURN(const ImageHeader header, ReadStoredHeader(*format, file));
   GWQ_RETURN_IF_ERROR(CheckSize(header, limits));

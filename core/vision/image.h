@@ -1,4 +1,4 @@
-// Pictures from outside as pixels. The bytes may be anything at all: what cannot be decoded whole is refused.
+// Decodes pictures from outside. The bytes may be anything: a file that cannot be decoded completely is refused.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct ImageLimits {
 enum class ImageFormat { kJpeg, kPng, kWebp };
 [[nodiscard]] std::string_view ImageFormatName(ImageFormat format);  // "JPEG", "PNG", "WebP"
 
-// What the header of a file says.
+// The content of a file's header.
 struct ImageHeader {
   ImageFormat format = ImageFormat::kPng;
   int width = 0;  // as decoded, the EXIF orientation applied

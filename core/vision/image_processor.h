@@ -1,4 +1,4 @@
-// Pictures to what a vision tower reads, as the Hugging Face image processor of each model family does it.
+// Converts pictures to the input of a vision tower, like the Hugging Face image processor of each model family.
 #pragma once
 
 #include <cstdint>
@@ -65,17 +65,18 @@ class ImageProcessor {
                                                                                    const ProcessorLimits& limits = {});
   virtual ~ImageProcessor() = default;
 
-  // What Prepare gives for a picture of this size, without patches: for admission before anything is decoded.
+  // The result of Prepare for a picture of this size, without patches, so that a request can be checked before anything
+  // is decoded.
   // INVALID_ARGUMENT for a shape that the family refuses (an aspect ratio over 200 for Qwen) or too many patches.
   [[nodiscard]] virtual absl::StatusOr<PreparedImage> Plan(int width, int height) const = 0;
 
-  // Pixel values equal those of the family's PIL processor in transformers 5.23 bit for bit. Takes the picture over, so
-  // that it can be freed on the way: beside the patches that are returned, two pictures are alive at most, the given
-  // and the resized one.
+  // Pixel values equal those of the family's PIL processor in transformers 5.23 bit for bit. Takes the picture,
+  // so that it can be freed early: besides the returned patches at most two pictures are alive, the given one and the
+  // resized one.
   [[nodiscard]] virtual absl::StatusOr<PreparedImage> Prepare(Image image) const = 0;
 
-  // What replaces one marker in the rendered prompt: the placeholders and, for Idefics3, the texts between them. The
-  // text around the marker (Qwen's <|vision_start|>) is the chat template's.
+  // The text that replaces one marker in the rendered prompt: the placeholders and, for Idefics3, the texts between
+  // them. The chat template writes the text around the marker (Qwen's <|vision_start|>).
   [[nodiscard]] virtual std::string PromptText(const PreparedImage& image) const = 0;
   [[nodiscard]] std::string_view marker() const { return marker_; }  // for example <|image_pad|>
 

@@ -1,4 +1,4 @@
-// What every RPC handler shares, whatever its shape: admission, executor, one end, and the record that is kept of it.
+// The base of every RPC handler, unary or streaming: authentication, executor, exactly one end, metrics and a log line.
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -19,7 +19,7 @@
 
 namespace gwq {
 
-// What handlers of one service run with; all of it outlives the server.
+// What the handlers of one service share. All of it outlives the server.
 struct CallEnvironment {
   Executor& executor;
   const Authenticator& authenticator;
@@ -27,8 +27,8 @@ struct CallEnvironment {
   const Log& log;
 };
 
-// A call lives from its first reaction to OnDone, and longer while a task or callback holds a shared_ptr to it. The
-// request, the response and the context stay valid until End was called and no posted task runs. Thread-safe.
+// A call lives from its first reaction to OnDone, and longer if a task or callback holds a shared_ptr to it. The
+// request, the response and the context are valid until End has been called and no posted task runs. Thread-safe.
 class Call : public std::enable_shared_from_this<Call> {
  public:
   // `method` ("JobService/GetJob") must outlive the call.
@@ -37,36 +37,37 @@ class Call : public std::enable_shared_from_this<Call> {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // Ends the call once; later calls do nothing. What was sent before is written first, running tasks finish first.
+  // Ends the call; only the first call of End counts. Messages that were sent before are written first, and running
+  // tasks finish first.
   void End(absl::Status status);
   [[nodiscard]] bool ended() const;
-  // Set by a cancel or a passed deadline.
+  // Whether the client has cancelled or the deadline has passed.
   [[nodiscard]] bool cancelled() const { return cancelled_.load(); }
   [[nodiscard]] const std::string& principal() const { return principal_; }
-  // Runs `task` on the environment's executor and keeps the call alive meanwhile. Where its queue is full the call ends
+  // Runs `task` on the environment's executor and keeps the call alive meanwhile. If the queue is full, the call ends
   // with RESOURCE_EXHAUSTED.
   void Post(std::function<void()> task);
   void PostOn(Executor& executor, std::function<void()> task);
-  // Admits the caller, then posts Start; called once, by StartCall.
+  // Authenticates the caller, then posts Start. Called once, by StartCall.
   void Begin();
 
  protected:
   // The handler's work. On the executor.
   virtual void Start() = 0;
-  // In a reaction, beside any other: must not block.
+  // Runs in a reaction, possibly at the same time as another one: must not block.
   virtual void Cancelled() { End(absl::CancelledError("the caller went away or its deadline passed")); }
   // Gives the status to gRPC; called once. `this` may be gone when it returns.
   virtual void FinishReactor(const grpc::Status& status) = 0;
 
-  // While held, End waits: for a task that runs or a write in flight.
+  // End waits while the call is held: while a task runs or a write is in flight.
   void Hold();
   void Release();
   void HandleCancel();
-  // Logs, counts, lets go of the call's hold on itself.
+  // Writes the log line and the metrics, and drops the call's reference to itself.
   void HandleDone();
 
   [[nodiscard]] grpc::CallbackServerContext& context() const { return *context_; }
-  // The header of that name as the caller sent it; empty where it sent none. Valid as long as the context.
+  // The header "authorization" as the caller sent it; empty if there is none. Valid as long as the context.
   [[nodiscard]] std::string_view authorization() const;
   const CallEnvironment environment_;
 

@@ -32,7 +32,7 @@ absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name) {
   for (int i = 0; i < 4; ++i) {
     if (name == kNames[i]) return static_cast<LogLevel>(i);
   }
-  return InvalidField("log-level", fmt::format("'{}' is none of debug, info, warning, error", name));
+  return InvalidField("log-level", fmt::format("'{}' is not one of debug, info, warning, error", name));
 }
 
 Log::Log(std::string_view service, LogLevel least) : service_(service), least_(least) {

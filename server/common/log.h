@@ -1,4 +1,4 @@
-// Structured logs: one JSON object a line on standard error. Never pass a prompt, a generated text or a token.
+// Structured logs: one JSON object per line on standard error. Never pass a prompt, a generated text or a token.
 #pragma once
 
 #include <cstdint>

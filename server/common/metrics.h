@@ -20,7 +20,7 @@ namespace gwq {
 
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
-// Thread-safe. A returned metric lives as long as this object; the same name and labels give the same metric.
+// Thread-safe. A returned metric lives as long as this object. The same name and labels return the same metric.
 class Metrics {
  public:
   Metrics();
@@ -37,7 +37,7 @@ class Metrics {
   // Serves GET /metrics, to a bounded number of connections at once, on `address` ("127.0.0.1:0": a free port). Returns
   // host:port.
   [[nodiscard]] absl::StatusOr<std::string> Expose(const std::string& address);
-  // The text that /metrics would answer.
+  // The text that GET /metrics returns.
   [[nodiscard]] std::string Text() const;
 
  private:

@@ -31,7 +31,7 @@ struct Options::Impl {
     app.set_version_flag("--version", kVersion);
     const std::string variable = ConfigVariable(program);
     app.set_config("--config", "",
-                   "file with the settings below (TOML or INI, keys without dashes in front) [" + variable + "]");
+                   "file with the settings below, as TOML or INI; keys have no leading dashes [" + variable + "]");
     app.allow_config_extras(CLI::config_extras_mode::error);
     variables.emplace_back("config", variable);
   }
@@ -105,15 +105,17 @@ bool Options::Parse(int argc, const char* const* argv) {
 }
 
 void AddServiceSettings(Options& options, ServiceSettings& settings) {
-  options.Add("listen", settings.listen, "HOST:PORT to serve gRPC on; port 0 takes a free one");
-  options.Add("port-file", settings.port_file, "file that gets the bound HOST:PORT once the service is ready");
-  options.Add("metrics", settings.metrics_listen, "HOST:PORT of GET /metrics; empty for none");
-  options.Add("tokens", settings.tokens, "file of 'TOKEN PRINCIPAL' lines; without it everybody is 'local'");
-  options.Add("log-level", settings.log_level, "debug, info, warning or error");
-  options.Add("drain-seconds", settings.drain_seconds, 0, 3600, "time that running calls get after SIGTERM");
-  options.Add("max-message-mib", settings.max_message_mib, 1, 256, "largest message accepted, in MiB");
-  options.Add("threads", settings.threads, 1, 256, "threads for blocking work of calls");
-  options.Add("max-queued-calls", settings.max_queued_calls, 1, 1'000'000, "work that may wait for those threads");
+  options.Add("listen", settings.listen, "HOST:PORT to serve gRPC on; port 0 picks a free one");
+  options.Add("port-file", settings.port_file, "file to write the bound HOST:PORT to once the service is ready");
+  options.Add("metrics", settings.metrics_listen, "HOST:PORT to serve GET /metrics on; empty: no metrics");
+  options.Add("tokens", settings.tokens,
+              "file with one 'TOKEN PRINCIPAL' per line; without it every caller is the principal 'local'");
+  options.Add("log-level", settings.log_level, "lowest level to log: debug, info, warning or error");
+  options.Add("drain-seconds", settings.drain_seconds, 0, 3600,
+              "seconds that running calls may take to finish after SIGTERM");
+  options.Add("max-message-mib", settings.max_message_mib, 1, 256, "largest message that is accepted, in MiB");
+  options.Add("threads", settings.threads, 1, 256, "threads that run the blocking work of calls");
+  options.Add("max-queued-calls", settings.max_queued_calls, 1, 1'000'000, "calls that may wait for those threads");
 }
 
 }  // namespace gwq

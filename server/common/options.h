@@ -1,7 +1,7 @@
 // Settings of a program: one table gives the flag --some-name, the environment variable GWQ_SOME_NAME and the key
-// some-name of the file named by --config (TOML or INI) or by the program's own variable, as GWQ_JOBS_CONFIG for
-// gwq-jobs: a key that is not the program's is refused. A flag wins over the environment, the environment over the
-// file, the file over the default.
+// some-name of the file named by --config (TOML or INI) or by the program's own variable, for example
+// GWQ_JOBS_CONFIG for gwq-jobs. A key that the program does not know is refused. A flag overrides the environment, the
+// environment overrides the file, and the file overrides the default.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ class Options {
   void Add(std::string_view name, int64_t& value, int64_t least, int64_t most, std::string_view help);
   void Add(std::string_view name, bool& value, std::string_view help);
 
-  // OK: go on. Otherwise the program ends with exit_code() and what() told on the right stream: --help and --version
-  // are answered here.
+  // True if the program should continue. Otherwise it must end with exit_code(): help, version or an error has been
+  // printed on the right stream.
   [[nodiscard]] bool Parse(int argc, const char* const* argv);
   [[nodiscard]] int exit_code() const { return exit_code_; }
 
@@ -36,7 +36,7 @@ class Options {
   int exit_code_ = 0;
 };
 
-// What every service of ours lets be set.
+// Settings that every service has.
 struct ServiceSettings {
   std::string listen = "127.0.0.1:0";
   std::string port_file;

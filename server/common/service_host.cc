@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<ServiceHost>> ServiceHost::Start(const ServiceSet
   host->server_ = builder.BuildAndStart();
   if (host->server_ == nullptr || port == 0) {
     return absl::UnavailableError(fmt::format(
-        "listen: cannot bind '{}'; give a free HOST:PORT, port 0 takes any (GRPC_VERBOSITY=ERROR tells why)",
+        "listen: cannot bind '{}'; give a free HOST:PORT, port 0 takes any (set GRPC_VERBOSITY=ERROR to see why)",
         settings.listen));
   }
   host->server_->GetHealthCheckService()->SetServingStatus(true);

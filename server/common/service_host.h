@@ -1,4 +1,4 @@
-// A gRPC server with what both services have: health, reflection, limits, a port file, an orderly end.
+// A gRPC server with the parts that all services share: health, reflection, limits, a port file, an orderly end.
 #pragma once
 
 #include <memory>
@@ -18,16 +18,16 @@ namespace gwq {
 class ServiceHost {
  public:
   // Serves `services` (which outlive the host) without transport security: TLS ends at a proxy. Health answers SERVING
-  // once this returned; the port file is written last, atomically.
+  // once this has returned; the port file is written last, atomically.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ServiceHost>> Start(const ServiceSettings& settings,
                                                                           const std::vector<grpc::Service*>& services);
-  // As Drain without time for running calls.
+  // Like Drain, but without time for running calls.
   ~ServiceHost();
 
   // HOST:PORT with the port that was bound.
   [[nodiscard]] const std::string& address() const { return address_; }
-  // Health says NOT_SERVING, no new call is taken, running calls get the drain time, then are cancelled. Returns when
-  // all have ended.
+  // Health says NOT_SERVING, new calls are refused, and running calls get the drain time and are then cancelled.
+  // Returns when all have ended.
   void Drain();
 
  private:
@@ -40,8 +40,8 @@ class ServiceHost {
   int64_t drain_seconds_ = 0;
 };
 
-// Keeps gRPC's own lines off standard error, where logs are JSON and errors are told once, unless GRPC_VERBOSITY asks
-// for them. Before anything of gRPC, and before any thread.
+// Keeps gRPC's own lines off standard error, where logs are JSON and every error is reported once, unless
+// GRPC_VERBOSITY is set. Call it before anything of gRPC, and before any thread starts.
 void SilenceGrpc();
 
 // The Authenticator that `settings` asks for.

@@ -1,14 +1,14 @@
-// SIGTERM and SIGINT as something to wait for.
+// Waits for SIGTERM and SIGINT.
 #pragma once
 
 namespace gwq {
 
-// Construct first thing in main, before any thread starts: threads inherit the mask, so the signals are held until Wait
+// Construct it first in main, before any thread starts: threads inherit the mask, so the signals are blocked until Wait
 // takes them. SIGPIPE is ignored.
 class TerminationSignals {
  public:
   TerminationSignals();
-  // Blocks until SIGTERM or SIGINT came; which one.
+  // Blocks until SIGTERM or SIGINT comes, and returns which one.
   [[nodiscard]] int Wait() const;
 };
 

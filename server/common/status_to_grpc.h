@@ -14,8 +14,8 @@ namespace gwq {
 // The google.rpc.Status of `status`: code, message, BadRequest with the field violations, RetryInfo with the delay.
 [[nodiscard]] google::rpc::Status ToRpcStatus(const absl::Status& status);
 
-// As ToRpcStatus, in the trailer "grpc-status-details-bin" that every gRPC client library reads; without details it is
-// left out.
+// Puts ToRpcStatus into the trailer "grpc-status-details-bin", which every gRPC client library reads. Without details
+// there is no trailer.
 [[nodiscard]] grpc::Status ToGrpc(const absl::Status& status);
 
 }  // namespace gwq

@@ -1,4 +1,4 @@
-// Brings a cancel and a request together, whichever comes first.
+// Connects a call's cancel with its request in the engine; either may come first.
 #pragma once
 
 #include <memory>

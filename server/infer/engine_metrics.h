@@ -1,4 +1,4 @@
-// What Prometheus learns of one served model.
+// The Prometheus metrics of one served model.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace gwq {
 // Called on the engine's thread.
 class EngineMetrics final : public EngineObserver {
  public:
-  // `metrics` must outlive this object. `labels` tell which model it is.
+  // `metrics` must outlive this object. `labels` identify the model.
   EngineMetrics(Metrics& metrics, const MetricLabels& labels);
   // Sets the gauges to zero: the model is gone.
   ~EngineMetrics() override;

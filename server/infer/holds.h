@@ -1,4 +1,4 @@
-// Keeps what is loaded from being deleted: renews the holds on it.
+// Renews the holds on loaded models, so that gwq-jobs does not delete them.
 #pragma once
 
 #include <map>
@@ -17,8 +17,8 @@ class Holds {
  public:
   // Both must outlive this object.
   Holds(ModelSource& source, const Log& log);
-  // Ends the thread; releases what is left. Asks no more once the source is UNAVAILABLE: those holds run out by
-  // themselves, and the end takes the time of one call that is not answered, however many models are loaded.
+  // Ends the thread and releases the holds that are left. Once the source is UNAVAILABLE it stops asking: the other
+  // holds expire, and ending takes the time of one unanswered call, for any number of models.
   ~Holds();
   Holds(const Holds&) = delete;
   Holds& operator=(const Holds&) = delete;
@@ -37,7 +37,7 @@ class Holds {
 
   void Run();
   [[nodiscard]] bool Exiting();
-  // What the renewal that the end of this object cut short came to; OK where none was.
+  // The result of the renewal that the destructor interrupted; OK if none was running.
   [[nodiscard]] absl::Status RenewAll();
   void LogUnreleased(const std::string& name, const Kept& hold, const absl::Status& status);
 
@@ -47,7 +47,7 @@ class Holds {
   CondVar changed_;
   KeptByName kept_ ABSL_GUARDED_BY(mutex_);
   bool exiting_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status cut_renewal_;  // the thread's, until it is joined
+  absl::Status cut_renewal_;  // used by the thread, until it is joined
   std::thread thread_;
 };
 

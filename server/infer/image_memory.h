@@ -1,4 +1,4 @@
-// Bounds what the images of all requests that wait or run hold.
+// Limits the memory for the encoded images of all waiting and running requests.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,13 +13,13 @@
 
 namespace gwq {
 
-// Thread-safe. What it gave may outlive it.
+// Thread-safe. The memory that it returns may outlive it.
 class ImageMemory {
  public:
   explicit ImageMemory(size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // Counts until the last reference is gone. RESOURCE_EXHAUSTED with a retry delay where others hold too much, without
-  // one where it could never be had.
+  // The memory counts until the last reference is gone. RESOURCE_EXHAUSTED with a retry delay if others hold too much,
+  // and without one if the request exceeds the limit by itself.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<std::vector<float>>> Floats(size_t count) {
     const size_t bytes = count * sizeof(float);
     if (bytes > max_bytes_) {

@@ -1,4 +1,4 @@
-// What Prometheus learns of one served model's images.
+// The Prometheus metrics of the images of one served model.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ struct ImageTimes {
 // Thread-safe.
 class ImageMetrics {
  public:
-  // `metrics` must outlive this object. `labels` tell which model it is.
+  // `metrics` must outlive this object. `labels` identify the model.
   ImageMetrics(Metrics& metrics, const MetricLabels& labels);
 
-  // A request's images became rows of a prompt, or failed to with `code`.
+  // A request's images have become rows of a prompt, or have failed with `code`.
   void OnImages(int images, int64_t rows, const ImageTimes& times, absl::StatusCode code);
 
  private:

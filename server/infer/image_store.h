@@ -1,4 +1,4 @@
-// Image files that clients uploaded, in memory, so that requests can name them by their digest.
+// Image files that clients have uploaded. They are kept in memory, and requests name them by digest.
 #pragma once
 
 #include <cstddef>
@@ -15,15 +15,15 @@
 
 namespace gwq {
 
-// Each principal sees its own images alone. Where `max_bytes` are exceeded, whoever holds most loses the image it used
-// longest ago: nobody can push out what others hold by uploading more. Thread-safe.
+// Each principal sees only its own images. If `max_bytes` is exceeded, the principal that holds most loses the image
+// that it used longest ago, so nobody can push out the images of others by uploading more. Thread-safe.
 class ImageStore {
  public:
   explicit ImageStore(size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // RESOURCE_EXHAUSTED where the file alone is larger than the store.
+  // RESOURCE_EXHAUSTED if the file alone is larger than the store.
   [[nodiscard]] absl::StatusOr<Digest> Put(const std::string& principal, std::string file);
-  // NOT_FOUND where the principal never uploaded it, or it had to go.
+  // NOT_FOUND if the principal never uploaded it, or if it has been dropped.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const std::string>> Find(const std::string& principal,
                                                                         const Digest& digest);
   [[nodiscard]] size_t bytes() const;
@@ -34,7 +34,7 @@ class ImageStore {
     std::shared_ptr<const std::string> file;
   };
   struct Owner {
-    std::list<Entry> entries;  // used last comes first
+    std::list<Entry> entries;  // most recently used first
     size_t bytes = 0;
   };
   void Shrink() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,4 +1,4 @@
-// What the handlers of gwq-infer share.
+// The objects that the handlers of gwq-infer share.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct InferEnvironment {
   CallEnvironment call;
   ModelTable& models;
   Executor& loads;    // loads and unloads take long and must not hold up other calls
-  Executor& lookups;  // what a name means is asked of gwq-jobs, which may take its time
-  Executor& images;   // decoding and encoding images; its queue bounds the requests whose images wait
+  Executor& lookups;  // calls of gwq-jobs that resolve a name, which may be slow
+  Executor& images;   // decoding and encoding images; its queue limits the requests whose images wait
   ImageStore& image_store;
   ImageMemory& image_memory;
   ImageLimits image_limits;

@@ -1,4 +1,4 @@
-// Names resolved by a gwq-jobs service.
+// Resolves names with a gwq-jobs service.
 #pragma once
 
 #include <memory>
@@ -11,13 +11,13 @@ namespace gwq {
 struct JobsSourceOptions {
   std::string address;    // HOST:PORT of gwq-jobs
   std::string token;      // bearer token for callers without one; empty for none
-  std::string blob_root;  // instead of what gwq-jobs answers, where this machine sees the blobs elsewhere; may be empty
+  std::string blob_root;  // replaces the folder that gwq-jobs names, if this machine mounts it elsewhere; may be empty
   int64_t hold_millis = 600'000;
 };
 
-// A caller's own token goes to gwq-jobs, which so answers what that caller may know and nothing else. `holder` is
-// unique to this process. A call takes 10 s at most, and a service that is still starting is waited for so long; with
-// WhenAway::kFail 2 s, without waiting.
+// Passes the caller's own token to gwq-jobs, so the answer is what that caller may know. `holder` is unique to this
+// process. A call takes at most 10 s, and waits that long for a service that is still starting. With WhenAway::kFail it
+// takes at most 2 s and does not wait.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder);
 
 }  // namespace gwq

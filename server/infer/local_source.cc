@@ -12,7 +12,7 @@ class LocalSource final : public ModelSource {
   absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, WhenAway) override {
     const absl::StatusOr<Digest> digest = Digest::Parse(name);
     if (!digest.ok()) {
-      return InvalidField("name", "is no manifest digest; start gwq-infer with --jobs to use names");
+      return InvalidField("name", "is not a manifest digest; start gwq-infer with --jobs to use names");
     }
     return ResolvedModel{name, *digest, blob_root_};
   }

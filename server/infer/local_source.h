@@ -1,4 +1,4 @@
-// Without a gwq-jobs service: a model is named by its manifest's digest.
+// Resolves names without a gwq-jobs service: a model's name is its manifest's digest.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,8 @@
 
 namespace gwq {
 
-// Names are 64 hexadecimal characters and mean the same to every caller; nothing is held, so whoever owns the folder
-// must not delete what is loaded.
+// Names are 64 hexadecimal characters and mean the same to every caller. There are no holds, so the owner of the
+// folder must not delete models that are loaded.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeLocalSource(const std::string& blob_root);
 
 }  // namespace gwq

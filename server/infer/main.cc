@@ -132,7 +132,9 @@ int Main(int argc, const char* const* argv) {
   const TerminationSignals signals;
   SilenceGrpc();
   InferSettings settings;
-  Options options("gwq-infer", "Loads models and artifacts of a gwq-jobs service and generates from them.");
+  Options options(
+      "gwq-infer",
+      "Loads models and artifacts of a gwq-jobs service, generates text and answers questions about images.");
   AddInferSettings(options, settings);
   if (!options.Parse(argc, argv)) return options.exit_code();
   const absl::Status status = Serve(settings, signals);

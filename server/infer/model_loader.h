@@ -1,4 +1,4 @@
-// From a resolved name to a model that answers.
+// Loads a resolved name as a model that can answer.
 #pragma once
 
 #include <functional>
@@ -21,20 +21,21 @@ namespace gwq {
 struct LoadOptions {
   int64_t cache_tokens = 8192;
   int64_t cache_bytes = 0;  // 0: as cache_tokens says
-  std::string kernels;      // what Describe tells of the backend
+  std::string kernels;      // the name of the kernels that Describe returns
   EngineOptions engine;     // max_context_tokens is set by each load
 };
 
 // Thread-safe; blocks on disk and processor.
 class ModelLoader {
  public:
-  // All but `options` must outlive the loader and what it loaded.
+  // All but `options` must outlive the loader and the models that it has loaded.
   ModelLoader(Backend& backend, Metrics& metrics, const Clock& clock, const LoadOptions& options)
       : backend_(backend), metrics_(metrics), clock_(clock), options_(options) {}
 
-  // The model's metrics bear `principal` unless it is local. `max_context_tokens` 0: the model's own, cut to the cache.
-  // `admit` is asked before the weights are loaded, with the bytes that weights as stored and cache will take, `check`
-  // between stages; each ends the load with its error. What a load holds beside the result is one stage's mapped blobs.
+  // The model's metrics have the label `principal` unless it is local. `max_context_tokens` 0: the model's own limit,
+  // cut to the cache. `admit` is called before the weights are loaded, with the bytes of the stored weights and the
+  // cache; `check` is called between stages. Each ends the load with its error. In addition to the result a load holds
+  // one stage's mapped blobs.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<ServedModel>> Load(const std::string& principal,
                                                                   const ResolvedModel& resolved,
                                                                   int64_t max_context_tokens,

@@ -1,4 +1,4 @@
-// Where gwq-infer learns what stands behind a name.
+// Resolves the name of a model to the digest and the place of its blobs.
 #pragma once
 
 #include <string>
@@ -16,28 +16,28 @@ struct ResolvedModel {
   std::string blob_root;
 };
 
-// In whose name gwq-jobs is asked.
+// The caller for whom gwq-jobs is asked.
 struct Caller {
   std::string principal{kLocalPrincipal};
-  std::string authorization;  // the header "Bearer TOKEN" it came with; empty where this service asks for no tokens
+  std::string authorization;  // the caller's header "Bearer TOKEN"; empty if this service uses no tokens
 };
 
-// What a call does while the source cannot be reached, which may be about to start.
+// What a call does if the source cannot be reached. The source may be about to start.
 enum class WhenAway { kWait, kFail };
 
 // Thread-safe; every call may block on the network.
 class ModelSource {
  public:
   virtual ~ModelSource() = default;
-  // What `name` means to the caller. NOT_FOUND alike for what does not exist and what is another principal's. Holds the
-  // digest for the caller against deletion for hold_millis(); calling again renews the hold. UNAVAILABLE where the
-  // source cannot be asked: with kFail as soon as a connection is refused. A source that accepts the call and does not
-  // answer takes the call's whole time in either case.
+  // What `name` means to the caller. NOT_FOUND if it does not exist, and also if it belongs to another principal. Holds
+  // the digest for the caller against deletion for hold_millis(); calling again renews the hold. UNAVAILABLE if the
+  // source cannot be asked: with kFail as soon as a connection is refused. If the source accepts the call and does not
+  // answer, the call takes its whole time in both cases.
   [[nodiscard]] virtual absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name,
                                                               WhenAway when_away) = 0;
-  // Gives the caller's hold up. A failure means that it runs out by itself.
+  // Releases the caller's hold. After a failure the hold expires by itself.
   [[nodiscard]] virtual absl::Status Release(const Caller& caller, const Digest& digest) = 0;
-  // 0: a hold never runs out.
+  // 0: a hold never expires.
   [[nodiscard]] virtual int64_t hold_millis() const = 0;
 };
 

@@ -160,7 +160,7 @@ absl::Status ModelTable::Unload(const std::string& principal, const std::string&
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Find(const std::string& principal,
                                                               const std::string& name) const {
-  if (name.empty()) return InvalidField("model", "is empty; ListLoadedModels tells the names");
+  if (name.empty()) return InvalidField("model", "is empty; ListLoadedModels lists the names");
   MutexLock lock(mutex_);
   for (const std::string& full : {name, "artifacts/" + name, "models/" + name}) {
     if (const auto found = models_.find({principal, full}); found != models_.end()) return found->second;

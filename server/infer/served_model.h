@@ -1,4 +1,4 @@
-// A model that answers: weights, text and engine.
+// A loaded model that answers requests: weights, text and engine.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,8 @@ struct ServedModelInfo {
   std::string kernels;
 };
 
-// Thread-safe. Must not be destroyed on its engine's thread: whoever answers a request keeps the request's handle and
-// not the model.
+// Thread-safe. Must not be destroyed on its engine's thread, so code that answers a request keeps the request's handle
+// and not the model.
 class ServedModel {
  public:
   // `vision` is null for a text model.
@@ -33,7 +33,7 @@ class ServedModel {
 
   [[nodiscard]] const std::string& name() const { return info_.name; }
   [[nodiscard]] const std::string& digest() const { return info_.digest; }
-  // Of weights and cache.
+  // Memory of weights and cache.
   [[nodiscard]] uint64_t memory_bytes() const { return info_.weight_bytes + engine_.cache_bytes(); }
   [[nodiscard]] const ModelText& text() const { return *text_; }
   [[nodiscard]] const PromptBuilder& prompts() const { return prompts_; }
@@ -41,7 +41,7 @@ class ServedModel {
   [[nodiscard]] ServedVision* vision() const { return vision_.get(); }
   [[nodiscard]] Engine& engine() { return engine_; }
   [[nodiscard]] const Engine& engine() const { return engine_; }
-  // What ListLoadedModels answers, with the engine's present load.
+  // The entry of ListLoadedModels, with the engine's current load.
   [[nodiscard]] v1::LoadedModel Describe() const;
 
  private:

@@ -1,4 +1,4 @@
-// The part of a served model that sees.
+// The vision part of a served model.
 #pragma once
 
 #include <functional>
@@ -29,9 +29,9 @@ class ServedVision {
   [[nodiscard]] const Model& model() const { return model_->model(); }
   [[nodiscard]] const ImageProcessor& processor() const { return *processor_; }
   [[nodiscard]] ImageMetrics& metrics() { return metrics_; }
-  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn at each stage of each tile, a block of
-  // the tower, and computes: not for a reaction or an engine's thread. `check` is asked before each stage, without the
-  // turn, and ends the work with its error.
+  // Writes the image's rows [image_tokens, hidden]. Waits for the backend's turn before each stage of each tile (a
+  // block of the tower) and computes, so it must not run in a reaction or on an engine's thread. `check` is called
+  // before each stage, outside the turn, and ends the work with its error.
   [[nodiscard]] absl::Status Encode(const PreparedImage& image, const std::function<absl::Status()>& check,
                                     std::span<float> rows) const;
 

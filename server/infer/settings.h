@@ -1,4 +1,4 @@
-// Settings of gwq-infer beside those of every service.
+// Settings of gwq-infer, in addition to those of every service.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,12 @@ struct InferSettings {
 };
 
 void AddInferSettings(Options& options, InferSettings& settings);
-// INVALID_ARGUMENT naming the setting where values do not fit together.
+// INVALID_ARGUMENT naming the setting if values contradict each other.
 [[nodiscard]] absl::Status CheckInferSettings(const InferSettings& settings);
-// Whose the models of `load` are: everybody's without tokens, else those of the principal that `jobs_token` names.
-// INVALID_ARGUMENT where it names none.
+// The owner of the models of `load`: the local principal without tokens, else the principal of `jobs_token`.
+// INVALID_ARGUMENT if that token is unknown.
 [[nodiscard]] absl::StatusOr<Caller> OwnerOfLoad(const InferSettings& settings, const Authenticator& authenticator);
-// "a,b" -> {"a", "b"}; blanks and empty names are left out.
+// "a,b" -> {"a", "b"}; spaces and empty names are ignored.
 [[nodiscard]] std::vector<std::string> SplitNames(const std::string& names);
 
 }  // namespace gwq

@@ -1,4 +1,4 @@
-// From what the engine says to gwq.v1.VqaResult.
+// Makes gwq.v1.VqaResult from the engine's output.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace gwq {
 
-// Collects one answer; it is bounded by the context. One thread at a time. Keeps nothing of the model.
+// Collects one answer, which is bounded by the context. Used by one thread at a time. Keeps no reference to the model.
 class VqaAnswer {
  public:
   // `image` is the one that boxes are in; null unless the task is boxes.
@@ -22,7 +22,7 @@ class VqaAnswer {
                                                         const PreparedImage* image);
 
   void Add(const GeneratedChunk& chunk);
-  // Once, after the last Add.
+  // Called once, after the last Add.
   [[nodiscard]] absl::StatusOr<v1::VqaResult> Finish(const GenerationResult& result);
 
  private:

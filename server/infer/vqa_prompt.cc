@@ -93,7 +93,7 @@ absl::Status EncodeOne(const ServedModel& model, const ImageLimits& limits, cons
     GWQ_ASSIGN_OR_RETURN(prepared, ReadImage(model.vision()->processor(), BytesOf(file), limits, check));
   }
   if (prepared->image_tokens != plan.image_tokens) {
-    return absl::InternalError("the picture is of another size than its header told");
+    return absl::InternalError("the size of the image differs from its header");
   }
   const Stopwatch watch(times.encode_millis);
   return model.vision()->Encode(*prepared, check, rows);

@@ -1,4 +1,4 @@
-// From image files and messages to what the engine takes: decoding, preprocessing, encoding, prompt.
+// Makes the engine's prompt from image files and messages: decoding, preprocessing, encoding, tokens.
 #pragma once
 
 #include <functional>
@@ -18,13 +18,13 @@ struct VqaPrompt {
   ImageTimes times;                   // queue_millis is the caller's
 };
 
-// Fills prompt, choices, images and positions of `input.generation`, and how long the choices of `input.task` are.
-// Images are decoded and encoded one after the other, so that the memory is that of one beside the rows that become of
-// them. Blocks on the processor and on the backend's turn; not for a reaction or an engine's thread. `check` is asked
-// between steps, of which a block of the tower is one, and ends the work with its error. INVALID_ARGUMENT naming
-// images[i] for one that is broken or over a limit, which is seen from all headers before anything is decoded, or the
-// messages where they do not fit the context, which is seen before anything is encoded. RESOURCE_EXHAUSTED where
-// `memory` has no room for their rows.
+// Fills prompt, choices, images and positions of `input.generation`, and the lengths of the choices of `input.task`.
+// Decodes and encodes one image after the other, so it needs the memory of one image and of the rows of all. It
+// computes and waits for the backend's turn, so it must not run in a reaction or on an engine's thread. `check` is
+// called between steps (a block of the tower is a step) and ends the work with its error. INVALID_ARGUMENT names
+// images[i] if an image is broken or over a limit; the headers of all are checked before anything is decoded.
+// INVALID_ARGUMENT names the messages if they do not fit the context, before anything is encoded. RESOURCE_EXHAUSTED if
+// `memory` has no room for the rows.
 [[nodiscard]] absl::StatusOr<VqaPrompt> MakeVqaPrompt(const ServedModel& model, const ImageLimits& limits,
                                                       ImageMemory& memory, const std::function<absl::Status()>& check,
                                                       VqaInput& input);

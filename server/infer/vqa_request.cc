@@ -67,7 +67,7 @@ absl::Status ReadPart(const v1::DialoguePart& part, const std::string& field, in
       return absl::OkStatus();
     case v1::DialoguePart::kImage:
       if (part.image() < 0 || part.image() >= images) {
-        return InvalidField(field + ".image", fmt::format("{} is none of the {} images", part.image(), images));
+        return InvalidField(field + ".image", fmt::format("{} is not one of the {} images", part.image(), images));
       }
       message.parts.push_back({.image = true});
       order.push_back(part.image());
@@ -189,7 +189,7 @@ absl::Status ReadBoxes(const ServedModel& model, const v1::VqaRequest& request, 
   }
   if (boxes.image() < 0 || boxes.image() >= request.images_size()) {
     return InvalidField("boxes.image",
-                        fmt::format("{} is none of the {} images", boxes.image(), request.images_size()));
+                        fmt::format("{} is not one of the {} images", boxes.image(), request.images_size()));
   }
   task.box_image = boxes.image();
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// gwq.v1.VqaRequest read and checked, before any image is decoded.
+// Reads and checks gwq.v1.VqaRequest before any image is decoded.
 #pragma once
 
 #include <memory>
@@ -17,18 +17,18 @@
 
 namespace gwq {
 
-// The bytes of an image file: in the request, or of one that was uploaded.
+// The bytes of an image file, in the request or uploaded before.
 struct ImageFile {
   std::string_view bytes;
   std::shared_ptr<const std::string> kept;  // keeps an uploaded one alive
 };
 
-// How an answer is to be read.
+// How to interpret the answer.
 struct VqaTask {
   enum class Kind { kText, kChoices, kBoxes };
   Kind kind = Kind::kText;
   std::vector<std::string> choices;
-  bool with_end = false;  // of choices: the end of the answer is scored, too
+  bool with_end = false;  // of choices: the end of the answer is scored too
   v1::ChoiceNormalization normalization = v1::BY_NOTHING;
   std::vector<int64_t> choice_tokens;   // by choice; with the prompt, as the next
   std::vector<int64_t> choice_lengths;  // by choice: what its log-likelihood is divided by
@@ -46,8 +46,8 @@ struct VqaInput {
 };
 
 // Checks everything but the images' bytes. The result points into `request`. INVALID_ARGUMENT naming the field;
-// NOT_FOUND for an image that is not kept; FAILED_PRECONDITION for images where the model takes none; UNIMPLEMENTED for
-// boxes where the family writes none.
+// NOT_FOUND for an image that is not kept; FAILED_PRECONDITION for images if the model takes none; UNIMPLEMENTED for
+// boxes if the family has no format for them.
 [[nodiscard]] absl::StatusOr<VqaInput> ReadVqaRequest(const ServedModel& model, const v1::VqaRequest& request,
                                                       const std::string& principal, ImageStore& store,
                                                       const ImageLimits& limits);

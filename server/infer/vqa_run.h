@@ -1,4 +1,4 @@
-// The way of a Vqa call to the engine and back, however it is answered.
+// The steps of a Vqa call to the engine and back, shared by the stream and the unary call.
 #pragma once
 
 #include <chrono>
@@ -16,32 +16,33 @@
 
 namespace gwq {
 
-// A request that was read and waits for a thread that prepares its images.
+// A request that has been read and waits for a thread that prepares its images.
 struct VqaStart {
   std::shared_ptr<ServedModel> model;
   VqaInput input;
   std::chrono::steady_clock::time_point read_at;
 };
 
-// What the answer's last message needs beside the engine's result.
+// What the answer's last message needs in addition to the engine's result.
 struct VqaOutcome {
   VqaAnswer answer;
   int64_t image_rows = 0;
   ImageTimes times;
 };
 
-// Cheap: finds the model, reads the request, looks at the engine's queue.
+// Quick: finds the model, reads the request, checks the engine's queue.
 [[nodiscard]] absl::StatusOr<std::shared_ptr<VqaStart>> StartVqa(const InferEnvironment& environment,
                                                                  const v1::VqaRequest& request,
                                                                  const std::string& principal);
 
-// Long: images to rows, then the engine. On a thread of environment.images. `check` as MakeVqaPrompt.
+// Slow: encodes the images, then submits to the engine. Runs on a thread of environment.images. `check` as in
+// MakeVqaPrompt.
 [[nodiscard]] absl::Status SubmitVqa(const InferEnvironment& environment, VqaStart& start, int64_t deadline_millis,
                                      const std::function<absl::Status()>& check,
                                      const std::function<std::shared_ptr<GenerationSink>(VqaOutcome)>& make_sink,
                                      CancelSlot& slot);
 
-// Fills a VqaChunk or VqaResponse as the last message. Once for an outcome.
+// Fills a VqaChunk or VqaResponse as the last message. Called once per outcome.
 template <class Message>
 [[nodiscard]] absl::Status FillVqa(VqaOutcome& outcome, const GenerationResult& result, Message& out) {
   absl::StatusOr<v1::VqaResult> typed = outcome.answer.Finish(result);

@@ -13,7 +13,7 @@ int RunJobsProgram(int argc, char** argv, FileSystem& files) {
   const TerminationSignals signals;
   SilenceGrpc();
   JobsSettings settings;
-  Options options("gwq-jobs", "Uploads, catalogue, jobs and their workers.");
+  Options options("gwq-jobs", "Takes uploads, keeps models and artifacts, and runs jobs on worker processes.");
   AddJobsSettings(options, settings);
   if (!options.Parse(argc, argv)) return options.exit_code();
   const auto server = JobsServer::Start(settings, SystemClock(), files);

@@ -108,7 +108,8 @@ struct JobsServer::Parts {
 };
 
 absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files) {
-  if (settings.state.empty()) return InvalidField("state", "missing: give the folder for the database and the blobs");
+  if (settings.state.empty())
+    return InvalidField("state", "is missing; give the folder for the database and the blobs");
   std::error_code error;
   const std::string folder = std::filesystem::absolute(settings.state, error).string();
   GWQ_RETURN_IF_ERROR(CreateFoldersDurably(files, folder));
@@ -266,24 +267,26 @@ void JobsServer::Drain() {
 
 void AddJobsSettings(Options& options, JobsSettings& settings) {
   AddServiceSettings(options, settings.service);
-  options.Add("state", settings.state, "folder of the database and the blobs");
-  options.Add("workers", settings.workers, 1, 256, "CPU slots, one worker process each");
+  options.Add("state", settings.state, "folder for the database and the blobs");
+  options.Add("workers", settings.workers, 1, 256, "CPU slots; each runs one worker process");
   options.Add("worker-memory-mib", settings.worker_memory_mib, 0, int64_t{1} << 40,
-              "memory of all slots together in MiB; 0: nine tenths of the machine's");
-  options.Add("fake-devices", settings.fake_devices, "a pool for demonstrations, as 4x80GiB; jobs run on the CPU");
-  options.Add("no-workers", settings.no_workers, "start no workers: they come from elsewhere");
-  options.Add("worker-program", settings.worker_program, "path of gwq-worker; beside this program by default");
+              "memory of all slots together, in MiB; 0: nine tenths of the machine's memory");
+  options.Add("fake-devices", settings.fake_devices,
+              "slots of other sizes, for demonstrations, for example 4x80GiB; jobs still run on the CPU");
+  options.Add("no-workers", settings.no_workers,
+              "do not start workers; start them yourself, here or on other machines");
+  options.Add("worker-program", settings.worker_program, "path of gwq-worker (default: next to this program)");
   options.Add("lease-seconds", settings.lease_seconds, 1, 3600,
-              "silence after which a worker's job is given to another");
-  options.Add("upload-hours", settings.upload_hours, 1, 24 * 365, "life of an upload");
-  options.Add("max-upload-gib", settings.max_upload_gib, 1, 1 << 20, "largest upload in GiB");
-  options.Add("max-open-uploads", settings.max_open_uploads, 1, 10'000, "open uploads of one principal");
+              "seconds without a heartbeat after which a worker's job goes to another worker");
+  options.Add("upload-hours", settings.upload_hours, 1, 24 * 365, "hours after which an unfinished upload is removed");
+  options.Add("max-upload-gib", settings.max_upload_gib, 1, 1 << 20, "largest upload, in GiB");
+  options.Add("max-open-uploads", settings.max_open_uploads, 1, 10'000, "uploads that one principal may have open");
   options.Add("keep-free-mib", settings.keep_free_mib, 0, int64_t{1} << 40,
-              "disk space that uploads and new jobs leave free, in MiB");
-  options.Add("max-queued-jobs", settings.max_queued_jobs, 1, 1'000'000, "waiting jobs of one principal");
-  options.Add("collect-minutes", settings.collect_minutes, 1, 24 * 60, "time between two garbage collections");
+              "disk space that uploads and new jobs must leave free, in MiB");
+  options.Add("max-queued-jobs", settings.max_queued_jobs, 1, 1'000'000, "jobs that one principal may have waiting");
+  options.Add("collect-minutes", settings.collect_minutes, 1, 24 * 60, "minutes between two garbage collections");
   options.Add("keep-jobs-days", settings.keep_jobs_days, 0, 36'500,
-              "how long an ended job stays that made nothing which is there still; 0: for ever");
+              "days to keep an ended job whose result no longer exists; 0: for ever");
 }
 
 }  // namespace gwq

@@ -65,7 +65,7 @@ class CreateUploadHandler final : public JobsCall<v1::CreateUploadRequest, v1::U
   absl::Status Run() override {
     const bool dataset = !request().dataset_id().empty();
     if (dataset && !request().model_id().empty()) {
-      return InvalidField("dataset_id", "is given beside model_id; an upload becomes one of the two");
+      return InvalidField("dataset_id", "is given together with model_id; an upload becomes one of the two");
     }
     GWQ_RETURN_IF_ERROR(dataset ? CheckResourceId("dataset_id", request().dataset_id())
                                 : CheckResourceId("model_id", request().model_id()));

@@ -15,7 +15,7 @@ namespace {
 template <class Core, class Wire>
 absl::Status FromWire(std::string_view field, Wire wire, int count, Core& out) {
   if (wire == 0) return absl::OkStatus();
-  if (wire < 0 || wire > count) return InvalidField(field, fmt::format("{} is no value of this version", int{wire}));
+  if (wire < 0 || wire > count) return InvalidField(field, fmt::format("{} is not a value of this version", int{wire}));
   out = static_cast<Core>(wire - 1);
   return absl::OkStatus();
 }

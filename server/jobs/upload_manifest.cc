@@ -98,7 +98,7 @@ class Assembly {
       shards_.push_back({path, size, digest, header_size, {}});
     } else {
       const ManifestShard& first = shards_[found->second];
-      if (first.header_size == 0) return InvalidField(field + ".path", fmt::format("'{}' stands twice", path));
+      if (first.header_size == 0) return InvalidField(field + ".path", fmt::format("'{}' appears twice", path));
       if (first.size != size || first.header != digest || first.header_size != header_size) {
         return InvalidField(field, fmt::format("'{}' was described differently on an earlier page", path));
       }
@@ -187,7 +187,7 @@ absl::Status CheckPage(const v1::AddUploadFilesRequest& page, std::string_view k
     const std::string field = fmt::format("files[{}]", i);
     GWQ_RETURN_IF_ERROR(CheckRelativePath(field + ".path", file.path()));
     if (!paths.insert(file.path()).second) {
-      return InvalidField(field + ".path", fmt::format("'{}' stands twice on this page", file.path()));
+      return InvalidField(field + ".path", fmt::format("'{}' appears twice on this page", file.path()));
     }
     GWQ_RETURN_IF_ERROR(CheckDigest(field + ".sha256", file.sha256()));
     if (file.size() > upload_bytes) {

@@ -218,7 +218,7 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
  private:
   absl::Status Act() override {
     if (request().code() <= 0 || request().code() > 16) {
-      return InvalidField("code", fmt::format("{} is no error code of google.rpc.Code", request().code()));
+      return InvalidField("code", fmt::format("{} is not an error code of google.rpc.Code", request().code()));
     }
     const std::string id = JobId(request().job());
     GWQ_RETURN_IF_ERROR(state_.jobs.Fail(id, request().fencing_token(),

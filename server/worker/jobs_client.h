@@ -1,4 +1,4 @@
-// A worker's side of WorkerService.
+// The worker's client of WorkerService.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ namespace gwq {
 // Thread-safe. Every call has a deadline and blocks.
 class JobsClient {
  public:
-  // `token`: empty where gwq-jobs asks for none.
+  // `token`: empty if gwq-jobs uses no tokens.
   JobsClient(const std::string& address, std::string token);
 
   [[nodiscard]] absl::StatusOr<v1::AcquireResponse> Acquire(const v1::AcquireRequest& request);

@@ -1,4 +1,4 @@
-// A lease held by this process: heartbeats on a thread of their own while the job runs.
+// A lease that this process holds: sends heartbeats on a separate thread while the job runs.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace gwq {
 // The Progress of the running job. Thread-safe.
 class LeaseSession final : public Progress {
  public:
-  // Starts the heartbeats, a third of the lease apart. `client` outlives the session. When the lease is lost, which
-  // ABORTED or a whole lease of silence tell, `lost` is called: it must end the process, for another worker may have
-  // the job.
+  // Starts the heartbeats, a third of the lease apart and at most a second. `client` outlives the session. If the lease
+  // is lost (ABORTED, or no answer for a whole lease), `lost` is called. It must end the process, because another
+  // worker may have the job.
   LeaseSession(JobsClient& client, v1::AcquireResponse lease, std::function<void(const std::string& why)> lost);
   // Stops the heartbeats.
   ~LeaseSession() override;
@@ -27,11 +27,12 @@ class LeaseSession final : public Progress {
   void Log(std::string_view line) override;
   absl::Status Check() override;
 
-  // Sends what has not been sent.
+  // Sends the progress and log lines that have not been sent.
   void Flush();
 
-  // The job is over and its end is being told. The lease ends with that, and a heartbeat may come after it: from now on
-  // the answer to the report alone tells whether the lease was lost, and ABORTED calls `lost` no more. Silence does.
+  // The job is over and its end is being reported. The report ends the lease, and a heartbeat may arrive after it. So
+  // from now on ABORTED does not call `lost`: the answer to the report says whether the lease was lost. Silence still
+  // does.
   void Reporting();
 
  private:

@@ -1,4 +1,4 @@
-// A worker's life: acquire, run, report, again.
+// The loop of a worker: acquire a job, run it, report, repeat.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class WorkerLoop {
   WorkerLoop(WorkerIdentity identity, JobsClient& client, BlobStore& blobs, const std::vector<JobRunner>& runners,
              const gwq::Log& log, std::function<void(const std::string& why)> lost);
 
-  // Runs at most one job. False where none came in the time of one long poll.
+  // Runs at most one job. False if none came within one long poll.
   [[nodiscard]] absl::StatusOr<bool> RunOne();
 
  private:

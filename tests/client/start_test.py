@@ -41,7 +41,7 @@ class StartTest(unittest.TestCase):
                 run = self.run_program(name, "--listen", address, *arguments)
                 self.assertEqual(run.returncode, 1, run.stderr)
                 self.assertEqual(run.stderr, f"{name}: listen: cannot bind '{address}'; give a free HOST:PORT, port 0 takes any "
-                                             "(GRPC_VERBOSITY=ERROR tells why)\n")
+                                             "(set GRPC_VERBOSITY=ERROR to see why)\n")
 
 
 if __name__ == "__main__":

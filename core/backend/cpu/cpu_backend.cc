@@ -72,8 +72,8 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateCpuBackend(const CpuBackendOption
   }
   const IsaLevel level = options.isa.value_or(BestIsaLevel());
   if (!IsSupported(level)) {
-    return absl::UnimplementedError(
-        fmt::format("this processor lacks {}; its best is {}", IsaLevelName(level), IsaLevelName(BestIsaLevel())));
+    return absl::UnimplementedError(fmt::format("this processor does not have {}; its best is {}", IsaLevelName(level),
+                                                IsaLevelName(BestIsaLevel())));
   }
   std::unique_ptr<Backend> backend = std::make_unique<CpuBackend>(options.threads, level);
   return backend;

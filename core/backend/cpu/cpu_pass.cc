@@ -223,7 +223,7 @@ Activation CpuPass::Embed(const Weight& table) {
   if (failed()) return {};
   const CpuWeight* weight = OwnWeight(&table);
   if (weight == nullptr || weight->matrix() == nullptr) {
-    Fail(absl::InvalidArgumentError("embed: the table is no matrix of this backend"));
+    Fail(absl::InvalidArgumentError("embed: the table is not a matrix of this backend"));
     return {};
   }
   const MatrixTiles& tiles = *weight->matrix();

@@ -119,9 +119,9 @@ absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromDense(const TensorView
   GWQ_ASSIGN_OR_RETURN(const int64_t elements, ElementCount(view.shape));
   if (!IsWeightType(view.type) || view.shape.empty() || view.shape.size() > 2 || elements == 0 ||
       view.elements() != elements) {
-    return absl::InvalidArgumentError(
-        fmt::format("a {} tensor of shape {} and {} bytes is no weight; F32, F16 or BF16 of one or two dimensions is",
-                    DTypeName(view.type), ShapeString(view.shape), view.data.size()));
+    return absl::InvalidArgumentError(fmt::format(
+        "a {} tensor of shape {} and {} bytes is not a weight; give F32, F16 or BF16 of one or two dimensions",
+        DTypeName(view.type), ShapeString(view.shape), view.data.size()));
   }
   std::unique_ptr<CpuWeight> weight(new CpuWeight(view.shape));
   if (view.shape.size() == 1) {

@@ -38,7 +38,7 @@ void TorchPass::Release(int slot) {
 Activation TorchPass::Embed(const Weight& table) {
   return Do([&] {
     const at::Tensor& values = ValuesOf(&table);
-    Require(values.dim() == 2, "embed: the table is no matrix");
+    Require(values.dim() == 2, "embed: the table is not a matrix");
     return batch_.tokens.empty() ? InputTensor(batch_.embeddings, values.size(1)) : EmbedTokens(values);
   });
 }

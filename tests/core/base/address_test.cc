@@ -47,7 +47,7 @@ TEST(AddressTest, WhatNoCallCouldReachIsRefused) {
 
 TEST(AddressTest, TheRefusalTellsTheValueTheLimitAndTheRemedy) {
   EXPECT_EQ(MessageOf(CheckAddress("here\xff:0\n")),
-            "'here\\xff:0\\n' is no address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or "
+            "'here\\xff:0\\n' is not an address: give HOST:PORT with a port from 1 to 65535, as 127.0.0.1:7411 or "
             "[::1]:7411");
   const std::string long_one(10'000, 'x');
   EXPECT_LT(MessageOf(CheckAddress(long_one)).size(), 300u);

@@ -80,11 +80,11 @@ struct Refused {
 const Refused kRefused[] = {
     // No picture at all.
     {"nothing", [] { return std::string(); }, "empty"},
-    {"one byte", [] { return std::string("\xff"); }, "no JPEG, PNG or WebP"},
-    {"text", [] { return std::string("Where is the picture?"); }, "no JPEG, PNG or WebP"},
-    {"GIF", [] { return std::string("GIF89a\1\0\1\0\0\0\0;", 14); }, "no JPEG, PNG or WebP"},
-    {"RIFF of another kind", [] { return std::string("RIFF\x04\0\0\0WAVE", 12); }, "no JPEG, PNG or WebP"},
-    {"zeros", [] { return std::string(4096, '\0'); }, "no JPEG, PNG or WebP"},
+    {"one byte", [] { return std::string("\xff"); }, "not a JPEG, PNG or WebP"},
+    {"text", [] { return std::string("Where is the picture?"); }, "not a JPEG, PNG or WebP"},
+    {"GIF", [] { return std::string("GIF89a\1\0\1\0\0\0\0;", 14); }, "not a JPEG, PNG or WebP"},
+    {"RIFF of another kind", [] { return std::string("RIFF\x04\0\0\0WAVE", 12); }, "not a JPEG, PNG or WebP"},
+    {"zeros", [] { return std::string(4096, '\0'); }, "not a JPEG, PNG or WebP"},
 
     // JPEG.
     {"start of a JPEG", [] { return std::string("\xff\xd8\xff"); }, "JPEG is broken or cut short"},

@@ -77,7 +77,7 @@ TEST(InferLimits, ThePageNamesTheSettingsAndTheirDefaults) {
            fmt::format("`--max-running` ({})", settings.max_running),
            fmt::format("`--max-queued` ({}); `--max-queued-images` ({}); `--max-queued-calls` ({})",
                        settings.max_queued, settings.max_queued_images, settings.service.max_queued_calls),
-           fmt::format("| {}: the request is parked; RESOURCE_EXHAUSTED after a minute, or where {} others",
+           fmt::format("| {}: the request is paused; RESOURCE_EXHAUSTED after a minute, or where {} others",
                        scheduler.max_unread_tokens, scheduler.max_parked),
        }) {
     EXPECT_NE(page.find(line), std::string::npos) << line;
