@@ -1,4 +1,4 @@
-// What is asked of an engine, and how it answers.
+// Requests to an engine and its answers.
 #pragma once
 
 #include <cstdint>
@@ -21,27 +21,27 @@ class TokenDecoder {
  public:
   virtual ~TokenDecoder() = default;
   [[nodiscard]] virtual absl::StatusOr<std::string> Push(int32_t token) = 0;
-  // What is left when no token follows.
+  // The rest of the text, when no token follows.
   [[nodiscard]] virtual absl::StatusOr<std::string> Flush() = 0;
 };
 
 struct GenerationRequest {
-  // An id t < 0 is no token: it stands for row ~t of `images`.
+  // An id t < 0 is not a token: it stands for row ~t of `images`.
   std::vector<int32_t> prompt;
-  std::string input_field = "prompt";  // what an error calls the prompt
-  int64_t max_tokens = 256;            // fewer where the context is full before
+  std::string input_field = "prompt";  // the prompt's name in errors
+  int64_t max_tokens = 256;            // fewer if the context is full before
   SamplingOptions sampling;
   std::vector<std::string> stop;
   std::vector<int32_t> stop_ids;  // end-of-sequence ids included, unless they are to be ignored
   int64_t deadline_millis = std::numeric_limits<int64_t>::max();  // of the engine's monotonic clock
   std::unique_ptr<TokenDecoder> decoder;                          // null: no text, ids only
 
-  // [rows, hidden_size]: what a vision tower made of the prompt's images. Null: none.
+  // [rows, hidden_size]: the vision tower's output for the prompt's images. Null: none.
   std::shared_ptr<const std::vector<float>> images;
   PromptPositions positions;       // of the prompt and of what follows it
   bool log_probabilities = false;  // of generated tokens, in GeneratedChunk
-  // Where not empty nothing is generated: each of these is scored as what follows the prompt, which is computed once.
-  // max_tokens, sampling and stops are not looked at.
+  // If not empty, nothing is generated: each of these is scored as a continuation of the prompt, which is computed
+  // once. max_tokens, sampling and stops are ignored.
   std::vector<std::vector<int32_t>> choices;
 };
 
@@ -53,11 +53,11 @@ struct RequestLimits {
   int64_t max_prompt_tokens = 0;   // below max_context_tokens
 };
 
-// INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does, a choice as "choices.texts[i]". INTERNAL where
-// images or positions do not fit the prompt: callers make them.
+// INVALID_ARGUMENT naming the field as gwq.v1.GenerateRequest does, a choice as "choices.texts[i]". INTERNAL if
+// images or positions do not fit the prompt, because callers make them.
 [[nodiscard]] absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits);
 
-// The parts of it that are known before the prompt is: how long it is, and everything else.
+// The two parts of CheckRequest, for callers that know them earlier: the prompt's size, and everything else.
 [[nodiscard]] absl::Status CheckPromptSize(int64_t tokens, std::string_view field, const RequestLimits& limits);
 [[nodiscard]] absl::Status CheckAnswerFields(const GenerationRequest& request, const RequestLimits& limits);
 
@@ -66,8 +66,8 @@ enum class FinishReason { kStop, kLength };
 struct GeneratedChunk {
   std::string text;             // whole UTF-8 characters; may be empty while a stop string may follow
   std::vector<int32_t> tokens;  // the token that ended the answer is among them, its text is not
-  // Of the tokens, where they were asked for: natural logarithms under the model's own distribution, that is at
-  // temperature 1 and without filters.
+  // Log-probabilities of the tokens, if the request asks for them: natural logarithms under the model's own
+  // distribution, at temperature 1 and without filters.
   std::vector<double> log_probabilities;
 };
 
@@ -99,7 +99,7 @@ class GenerationSink {
   virtual void OnChunk(GeneratedChunk chunk) = 0;
   // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (nobody read the answer), UNAVAILABLE (shut down) or INTERNAL.
   virtual void OnDone(const absl::StatusOr<GenerationResult>& result) = 0;
-  // Tokens taken over and not yet sent on. Above a limit the request is parked. Thread-safe.
+  // Tokens that the sink has received and the client has not read. Above a limit the request is parked. Thread-safe.
   [[nodiscard]] virtual int64_t unread_tokens() const = 0;
 };
 

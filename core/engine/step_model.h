@@ -1,4 +1,4 @@
-// What the scheduler drives: a model with its cache, one batch at a time.
+// A model with its KV cache, as the scheduler runs it: one batch at a time.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,16 @@
 
 namespace gwq {
 
-// One thread at a time. The seam for a fake model in tests.
+// Used by one thread at a time. Tests replace it with a fake model.
 class StepModel {
  public:
   virtual ~StepModel() = default;
   [[nodiscard]] virtual int64_t vocab_size() const = 0;
-  // Of a row of embeddings.
+  // The width of a row of embeddings.
   [[nodiscard]] virtual int64_t hidden_size() const = 0;
   [[nodiscard]] virtual int position_axes() const = 0;
   [[nodiscard]] virtual const KvCacheShape& cache_shape() const = 0;
-  // Bytes of keys and values.
+  // Memory of keys and values, in bytes.
   [[nodiscard]] virtual uint64_t cache_bytes() const = 0;
   // Appends the batch's rows to the cache and writes logits [output_rows, vocab_size].
   [[nodiscard]] virtual absl::Status Forward(const Batch& batch, std::span<float> logits) = 0;

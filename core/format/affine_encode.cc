@@ -69,7 +69,7 @@ absl::Status CheckCodedScales(const PackedContent& content) {
   }
   for (size_t i = 0; i < content.row_scales.size(); ++i) {
     if (!IsPositiveHalf(content.row_scales[i])) {
-      return InvalidField(fmt::format("row_scales[{}]", i), "is no positive finite FP16 number");
+      return InvalidField(fmt::format("row_scales[{}]", i), "is not a positive finite FP16 number");
     }
   }
   return absl::OkStatus();

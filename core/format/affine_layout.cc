@@ -14,9 +14,9 @@ absl::Status CheckScaleBits(const PackedShape& shape) {
     case 16:
       return absl::OkStatus();
     default:
-      return InvalidField("scale_bits",
-                          fmt::format("{} is no width of a scale; use 16 (FP16) or 8 (a code against the row's scale)",
-                                      shape.scale_bits));
+      return InvalidField(
+          "scale_bits", fmt::format("{} is not a width of a scale; use 16 (FP16) or 8 (a code against the row's scale)",
+                                    shape.scale_bits));
   }
 }
 

@@ -91,7 +91,7 @@ absl::Status CheckCodedScales(const AffineView& view) {
   const PackedShape& shape = view.shape();
   for (int64_t row = 0; row < shape.rows; ++row) {
     if (!IsPositiveHalf(view.row_scale(row))) {
-      return BrokenMatrix(fmt::format("the scale of row {} is no positive finite number", row));
+      return BrokenMatrix(fmt::format("the scale of row {} is not a positive finite number", row));
     }
     for (int64_t group = 0; group < shape.groups_per_row(); ++group) {
       if (view.scale_code(row, group) != 0) continue;

@@ -44,8 +44,8 @@ absl::StatusOr<const Format*> FindFormat(std::string_view tag, int64_t version) 
     known.push_back(FormatName(*format));
   }
   if (!known_tag) {
-    return InvalidField("format", fmt::format("'{}' is no known format of a matrix; known are: {}", tag.substr(0, 64),
-                                              fmt::join(known, ", ")));
+    return InvalidField("format", fmt::format("'{}' is not a known format of a matrix; known are: {}",
+                                              tag.substr(0, 64), fmt::join(known, ", ")));
   }
   return InvalidField(
       "version", fmt::format("{} of format '{}' is not known; known are: {}", version, tag, fmt::join(known, ", ")));

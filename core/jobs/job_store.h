@@ -1,4 +1,4 @@
-// The jobs' life cycle as verbs. A call blocks on disk: run it on a store executor, never in a gRPC reaction.
+// The life cycle of jobs as verbs. Calls block on disk, so run them on an executor and never in a gRPC reaction.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ struct AcquireOffer {
   uint64_t least_bytes = 0;        // jobs that need less are left to others
 };
 
-// A place among the ended jobs in the order of their ends; at first before all.
+// A position among the ended jobs, in the order of their ends. The default is before all of them.
 struct EndedPosition {
   int64_t finished_wall_millis = 0;
   int64_t sequence = 0;
@@ -45,7 +45,7 @@ class JobStore {
                                                                       const std::string& request_id,
                                                                       const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
-  // Newest first, by (created, id); `page_token` is opaque. A page ends early where its specs have more than 1 MiB.
+  // Newest first, by (created, id); `page_token` is opaque. A page ends early if its specs exceed 1 MiB.
   struct JobPage {
     std::vector<Job> jobs;
     std::string next_page_token;
@@ -53,10 +53,10 @@ class JobStore {
   [[nodiscard]] virtual absl::StatusOr<JobPage> List(const std::string& principal, int page_size,
                                                      const std::string& page_token) = 0;
 
-  // NOT_FOUND where nothing fits.
+  // NOT_FOUND if no job fits.
   [[nodiscard]] virtual absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) = 0;
-  // Extends the lease and stores progress and log lines. ABORTED where the token is not the current one (the worker
-  // stops at once). The answer tells whether a cancel was asked for.
+  // Extends the lease and stores progress and log lines. ABORTED if the token is not the current one; the worker
+  // then stops at once. Returns whether a cancel was asked for.
   [[nodiscard]] virtual absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token,
                                                    const JobProgress& progress,
                                                    const std::vector<std::string>& log_lines) = 0;
@@ -72,14 +72,14 @@ class JobStore {
   // A failed attempt: queued again while `retryable` and attempts are left, else failed.
   [[nodiscard]] virtual absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error,
                                           bool retryable) = 0;
-  // The worker was ended for the service's own reasons: the job waits again (or is cancelled, where that was asked),
-  // and the attempt does not count. ABORTED where the lease is over.
+  // The service ended the worker for its own reasons: the job waits again (or is cancelled, if that was asked for), and
+  // the attempt does not count. ABORTED if the lease is over.
   [[nodiscard]] virtual absl::Status GiveBack(const std::string& id, uint64_t fencing_token) = 0;
-  // A queued job ends at once; a running one when its worker hears of it or its lease ends. Cancelling an ended job is
+  // A queued job ends at once, a running one when its worker hears of it or its lease ends. Cancelling an ended job is
   // OK.
   [[nodiscard]] virtual absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) = 0;
   // Returns leases that ran out to the queue (or fails them past max_attempts, or ends cancelled ones): what each was.
-  // Of a lease from before a restart the worker's name is not known any more and empty.
+  // The worker is empty for a lease from before a restart, because its name is not known any more.
   struct ExpiredLease {
     std::string job;
     std::string worker;
@@ -103,7 +103,7 @@ class JobStore {
   };
   [[nodiscard]] virtual absl::StatusOr<LiveCounts> CountLive() = 0;
 
-  // Called after every change of a job, outside any lock, on the thread of the change.
+  // `listener` is called after every change of a job, outside any lock, on the thread of the change.
   virtual void SetListener(std::function<void(const std::string& job_id)> listener) = 0;
 };
 

@@ -32,7 +32,7 @@ absl::Status CheckResourceId(std::string_view field, std::string_view id) {
   if (id.empty() || id.size() > kMaxIdLength || !std::all_of(id.begin(), id.end(), IsIdCharacter) ||
       !std::isalnum(static_cast<unsigned char>(id.front()))) {
     return InvalidField(
-        field, fmt::format("'{}' is no name: 1 to 63 of a-z, 0-9, '.', '_' and '-', the first a letter or digit",
+        field, fmt::format("'{}' is not a name: 1 to 63 of a-z, 0-9, '.', '_' and '-', the first a letter or digit",
                            id.substr(0, 80)));
   }
   return absl::OkStatus();

@@ -131,7 +131,8 @@ class Job {
   }
 
   absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(kHostDevice, {.threads = recipe_.threads}));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
+                         CreateBackend(kHostDevice, {.threads = recipe_.threads}));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
     const ModelConfig& config = model_.config();
     const std::vector<int32_t>& ends = config.eos_token_ids;
@@ -143,9 +144,9 @@ class Job {
     meter_.Begin("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
-    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss,
-                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, checkpoint, progress_},
-                                        std::move(position)));
+    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
+                                                                   packer_, checkpoint, progress_},
+                                                                  std::move(position)));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
@@ -230,7 +231,8 @@ class Job {
   absl::Status EvaluateText(const StoredModel& artifact) {
     malloc_trim(0);
     meter_.Begin("evaluate");
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(kHostDevice, {.threads = recipe_.threads}));
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
+                         CreateBackend(kHostDevice, {.threads = recipe_.threads}));
     const std::unique_ptr<WeightLoader> before = MakeWeightLoader(source_, *backend);
     const std::unique_ptr<WeightLoader> after = MakeWeightLoader(artifact, *backend);
     const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));

@@ -2,7 +2,8 @@
 //
 // With low, high and top as in group_quantize.h, for each of the 25 ratios r = 1.0, 0.975, ..., 0.4:
 //   scale = max(half((r high - r low) / top), 2^-24)    zero = clamp(round(-(r low) / scale), 0, top)
-// where the scale is stored in 8 bits it is then what its code gives, and the codes that follow; the r with the least sum of importance * (w - w')^2 wins, of equal ones the larger.
+// where the scale is stored in 8 bits it is then what its code gives, and the codes that follow; the r with the least
+// sum of importance * (w - w')^2 wins, of equal ones the larger.
 #pragma once
 
 #include <cstdint>

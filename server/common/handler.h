@@ -13,8 +13,8 @@
 //     return Start<GetJobHandler>("JobService/GetJob", context, request, response);
 //   }
 //
-// Reactions only post and write; the work runs on the environment's executor or wherever a handler takes it, and ends
-// with one End.
+// Reactions only post tasks and start writes. The work runs on the environment's executor, or on another thread that
+// the handler chooses, and ends with one End.
 #pragma once
 
 #include <grpcpp/support/server_callback.h>
@@ -28,8 +28,8 @@
 
 namespace gwq {
 
-// One request, one response, which End with OK sends. Derived classes override Start and may End later, from any thread
-// that holds a shared_ptr to the call.
+// One request and one response, which End sends if its status is OK. Derived classes override Start and may call End
+// later, from any thread that holds a shared_ptr to the call.
 template <class Request, class Response>
 class UnaryHandler : public grpc::ServerUnaryReactor, public Call {
  public:
@@ -61,12 +61,12 @@ class BlockingHandler : public UnaryHandler<Request, Response> {
 
  private:
   void Start() final { this->End(Run()); }
-  // The work is not interrupted: its end is the call's.
+  // The work is not interrupted: the call ends when the work ends.
   void Cancelled() final {}
 };
 
-// One request, a stream of responses. Messages are queued by Send and written one at a time. A producer bounds what it
-// queues: it sends a few messages in Open and in each Drained (pull), or looks at queued() (push).
+// One request, a stream of responses. Messages are queued by Send and written one at a time. A producer must bound
+// the queue: it sends a few messages in Open and in each Drained (pull), or it looks at queued() (push).
 template <class Request, class Response>
 class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Call {
  public:
@@ -74,7 +74,8 @@ class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Ca
                       const Request* request)
       : Call(environment, method, context), request_(request) {}
 
-  // Queues a message; false once the call ended or broke. Thread-safe; messages are written in order of Send.
+  // Queues a message; false once the call has ended or is broken. Thread-safe; messages are written in the order of
+  // Send.
   bool Send(Response message) {
     if (ended() || cancelled()) return false;
     Hold();  // until the chain of writes that this message starts or joins is through
@@ -97,9 +98,9 @@ class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Ca
 
  protected:
   [[nodiscard]] const Request& request() const { return *request_; }
-  // The work's beginning, once. On the executor.
+  // Starts the work. Called once, on the executor.
   virtual void Open() = 0;
-  // Everything sent was written. On the executor, never beside Open or another Drained.
+  // Everything that was sent has been written. On the executor, and never at the same time as Open or another Drained.
   virtual void Drained() {}
 
  private:
@@ -145,7 +146,7 @@ class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Ca
   bool sent_ ABSL_GUARDED_BY(mutex_) = false;      // since they last looked
 };
 
-// A stream of requests, one response. The next message is read only when Message has returned.
+// A stream of requests and one response. The next message is read only after Message has returned.
 template <class Request, class Response>
 class ClientStreamHandler : public grpc::ServerReadReactor<Request>, public Call {
  public:
@@ -157,7 +158,7 @@ class ClientStreamHandler : public grpc::ServerReadReactor<Request>, public Call
   [[nodiscard]] Response& response() const { return *response_; }
   // On the executor, one at a time.
   virtual void Message(Request& message) = 0;
-  // The client sent all it had. On the executor; ends the call.
+  // The client has sent all its messages. On the executor; must end the call.
   virtual void Closed() = 0;
 
  private:
@@ -191,7 +192,7 @@ class WithState : public Shape {
   State state_;
 };
 
-// Makes the handler and begins the call; what gRPC wants returned.
+// Makes the handler and begins the call. Returns the reactor for gRPC.
 template <class Handler, class... Arguments>
 [[nodiscard]] Handler* StartCall(Arguments&&... arguments) {
   auto handler = std::make_shared<Handler>(std::forward<Arguments>(arguments)...);

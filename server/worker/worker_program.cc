@@ -32,14 +32,15 @@ struct WorkerSettings {
 
 void AddWorkerSettings(Options& options, WorkerSettings& settings) {
   options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs");
-  options.Add("token", settings.token, "bearer token; give it in the environment, where other users do not see it");
+  options.Add("token", settings.token, "bearer token; set it in the environment, where other users cannot see it");
   options.Add("blobs", settings.blobs, "folder of the blob store");
-  options.Add("device", settings.device, "slot that this process works on");
+  options.Add("device", settings.device, "name of the slot that this process works on");
   options.Add("worker", settings.worker,
-              "name, unique to the process; made of the device and the process id by default");
-  options.Add("memory", settings.memory, 1, INT64_MAX, "bytes that jobs may take");
-  options.Add("lifeline-fd", settings.lifeline_fd, -1, 1 << 20, "descriptor whose end of file ends this process");
-  options.Add("log-level", settings.log_level, "debug, info, warning or error");
+              "name of this process, which must be unique (default: the device and the process id)");
+  options.Add("memory", settings.memory, 1, INT64_MAX, "memory that a job may take, in bytes");
+  options.Add("lifeline-fd", settings.lifeline_fd, -1, 1 << 20,
+              "file descriptor; this process ends when it reads end of file from it");
+  options.Add("log-level", settings.log_level, "lowest level to log: debug, info, warning or error");
 }
 
 // Nothing is flushed or destroyed: another worker may have the job by now.
@@ -50,9 +51,9 @@ void AddWorkerSettings(Options& options, WorkerSettings& settings) {
 
 absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const std::vector<JobRunner>& runners,
                    const Log& log) {
-  if (settings.jobs.empty()) return InvalidField("jobs", "missing: give HOST:PORT of gwq-jobs");
+  if (settings.jobs.empty()) return InvalidField("jobs", "is missing; give HOST:PORT of gwq-jobs");
   GWQ_RETURN_IF_ERROR(Annotate(CheckAddress(settings.jobs), "jobs"));
-  if (settings.blobs.empty()) return InvalidField("blobs", "missing: give the folder of the blob store");
+  if (settings.blobs.empty()) return InvalidField("blobs", "is missing; give the folder of the blob store");
   GWQ_RETURN_IF_ERROR(Annotate(CheckBearerToken(settings.token), "token"));
   // A worker that made a store of its own here would only fail job after job.
   if (!HasLocalBlobStore(files, settings.blobs)) {

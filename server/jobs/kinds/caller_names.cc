@@ -31,7 +31,7 @@ absl::StatusOr<EvaluationTask> CallerNames::Task(const std::string& field, const
     task.dataset = dataset.manifest.Hex();
   }
   if (!v1::EvaluationTask::Kind_IsValid(proto.kind())) {
-    return InvalidField(field + ".kind", fmt::format("{} is no value of this version", int{proto.kind()}));
+    return InvalidField(field + ".kind", fmt::format("{} is not a value of this version", int{proto.kind()}));
   }
   GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, field));
   return task;

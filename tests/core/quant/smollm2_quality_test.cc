@@ -1,7 +1,7 @@
 // What each method makes of SmolLM2-135M-Instruct at 3 bits: a change of a method that costs accuracy is seen here.
 //
-// Calibrated on the licence's text and measured on the text that ships, both of which never change. The recorded figures
-// are those of November 2026 on AVX2; other instruction sets give others by less than a thousandth.
+// Calibrated on the licence's text and measured on the text that ships, both of which never change. The recorded
+// figures are those of November 2026 on AVX2; other instruction sets give others by less than a thousandth.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

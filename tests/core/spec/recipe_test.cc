@@ -122,14 +122,15 @@ TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
 }
 
 TEST(Recipe, JsonIsCanonical) {
-  EXPECT_EQ(RecipeJson(Recipe{}),
-            R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
-            R"("samples":0,"source":"generated","text":"",)"
-            R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
-            R"("evaluation_window":512,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
-            R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
-            R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
-            R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
+  EXPECT_EQ(
+      RecipeJson(Recipe{}),
+      R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
+      R"("samples":0,"source":"generated","text":"",)"
+      R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
+      R"("evaluation_window":512,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+      R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
+      R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
+      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }
 
