@@ -172,6 +172,7 @@ std::string ReportJson(const Report& report) {
               {"model_bits_per_weight", report.model_bits_per_weight()},
               {"planned_memory_bytes", report.planned_memory_bytes},
               {"calibration_tokens", report.calibration_tokens},
+              {"calibration_samples", report.calibration_samples},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
   if (report.evaluation) out["evaluation"] = EvaluationJson(*report.evaluation);
