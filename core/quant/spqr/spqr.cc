@@ -1,6 +1,8 @@
 #include "core/quant/spqr/spqr.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "core/base/status.h"
@@ -43,7 +45,9 @@ std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float
         for (size_t i = 0; i < count; ++i) {
           const float lost = group[i] - static_cast<float>(codes[i] - made.zero) * scale;
           const size_t column = static_cast<size_t>(first) + i;
-          scores[static_cast<size_t>(r * shape.cols) + column] = std::fabs(lost) / std::sqrt(inverse[column]);
+          // A weight near the end of the single precision range is an outlier, not an error.
+          scores[static_cast<size_t>(r * shape.cols) + column] =
+              std::min(std::fabs(lost) / std::sqrt(inverse[column]), std::numeric_limits<float>::max());
         }
       }
     }

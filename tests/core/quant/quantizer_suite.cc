@@ -25,6 +25,13 @@ std::vector<QuantizerCase> AllQuantizerCases() {
   return cases;
 }
 
+std::vector<QuantizerCase> QuantizerCasesThatNeed(Needs needs) {
+  std::vector<QuantizerCase> cases = AllQuantizerCases();
+  std::erase_if(cases,
+                [&](const QuantizerCase& one) { return FindQuantizer(one.method)->needs(one.recipe, 1) != needs; });
+  return cases;
+}
+
 RandomMatrix::RandomMatrix(int64_t rows, int64_t cols, unsigned seed, size_t samples)
     : weights(static_cast<size_t>(rows * cols)),
       gradient(weights.size()),

@@ -20,6 +20,8 @@ inline std::ostream& operator<<(std::ostream& out, const QuantizerCase& one) { r
 // Every method of kMethodNames that has a quantizer, with the defaults of its options, and beside them the variants
 // that take other paths. A new method comes in by itself.
 [[nodiscard]] std::vector<QuantizerCase> AllQuantizerCases();
+// Those of them that need this for a matrix with outliers.
+[[nodiscard]] std::vector<QuantizerCase> QuantizerCasesThatNeed(Needs needs);
 
 // A random matrix with what a calibration knows of it. The inputs are far from independent, and one is always 0.
 class RandomMatrix {

@@ -83,6 +83,10 @@ class QuantizerConformance : public ::testing::TestWithParam<QuantizerCase> {
   NaiveSolver solver_;
 };
 
+// Methods with these needs alone.
+class GradientConformance : public QuantizerConformance {};
+class GramConformance : public QuantizerConformance {};
+
 TEST_P(QuantizerConformance, IsFoundByItsName) { EXPECT_EQ(quantizer().method(), GetParam().method); }
 
 TEST_P(QuantizerConformance, TakesLinearMatrices) { EXPECT_TRUE(quantizer().Takes(TensorKind::kLinear)); }
@@ -190,6 +194,20 @@ TEST_P(QuantizerConformance, StoresZerosAsZeros) {
   EXPECT_THAT(Dequantized(made->content), ::testing::Each(0.0F));
 }
 
+TEST_P(QuantizerConformance, StaysFiniteWhereFp16CannotHoldTheWeights) {
+  const PackedShape shape = PlannedShape(quantizer(), {6, 40, 4, 16, 0}, 0.05);
+  for (const float huge : {5e6F, 1e30F, std::numeric_limits<float>::max()}) {
+    SCOPED_TRACE(huge);
+    RandomMatrix matrix(6, 40, 13);
+    matrix.weights[2 * 40 + 3] = huge;
+    matrix.weights[2 * 40 + 4] = -huge;
+    const auto made = Quantize(matrix, shape);
+    ASSERT_THAT(made, IsOk());
+    EXPECT_GE(made->saturated, 1);
+    for (const float value : Dequantized(made->content)) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
 TEST_P(QuantizerConformance, RefusesAWeightThatIsNotFinite) {
   const PackedShape shape = PlannedShape(quantizer(), {6, 40, 4, 16, 0}, 0.05);
   for (const float bad : {kNotANumber, kInfinite, -kInfinite}) {
@@ -199,28 +217,25 @@ TEST_P(QuantizerConformance, RefusesAWeightThatIsNotFinite) {
   }
 }
 
-TEST_P(QuantizerConformance, RefusesAGradientThatIsNotFinite) {
+TEST_P(GradientConformance, RefusesAGradientThatIsNotFinite) {
   const PackedShape shape = PlannedShape(quantizer(), {6, 40, 4, 16, 0}, 0.05);
-  if (quantizer().needs(recipe(), shape.outliers) != Needs::kGradient) GTEST_SKIP() << "needs none";
   RandomMatrix matrix(6, 40, 10);
   matrix.gradient[4 * 40 + 17] = kNotANumber;
   ExpectNames(Quantize(matrix, shape), {"gradient", "model.some.weight", "row 4", "column 17"});
 }
 
-TEST_P(QuantizerConformance, RefusesAGramMatrixThatIsNotFinite) {
+TEST_P(GramConformance, RefusesAGramMatrixThatIsNotFinite) {
   const PackedShape shape = PlannedShape(quantizer(), {6, 40, 4, 16, 0}, 0.05);
-  if (quantizer().needs(recipe(), shape.outliers) != Needs::kGram) GTEST_SKIP() << "needs none";
   RandomMatrix matrix(6, 40, 11);
   matrix.gram[4 * 40 + 17] = kInfinite;
   ExpectNames(Quantize(matrix, shape), {"Gram matrix", "model.some.weight", "row 4", "column 17"});
 }
 
-TEST_P(QuantizerConformance, GivenTheGramMatrixLosesLessOfTheOutputsThanRoundToNearest) {
+TEST_P(GramConformance, LosesLessOfTheOutputsThanRoundToNearest) {
   for (const int bits : {2, 3, 4, 8}) {
     SCOPED_TRACE(fmt::format("{} bits", bits));
     const PackedShape plain{48, 128, bits, 32, 0};
     const PackedShape shape = PlannedShape(quantizer(), plain, 0.01);
-    if (quantizer().needs(recipe(), shape.outliers) != Needs::kGram) GTEST_SKIP() << "needs none";
     const RandomMatrix matrix(48, 128, 12);
     const auto made = Quantize(matrix, shape);
     ComputeTeam team(1);
@@ -234,6 +249,19 @@ TEST_P(QuantizerConformance, GivenTheGramMatrixLosesLessOfTheOutputsThanRoundToN
   }
 }
 
+TEST_P(GramConformance, TakesInputsThatAreAllZeroOrTheSame) {
+  const PackedShape shape = PlannedShape(quantizer(), {6, 40, 4, 16, 0}, 0.05);
+  for (const float entry : {0.0F, 1.0F, 1e-30F, 1e30F}) {
+    SCOPED_TRACE(entry);
+    RandomMatrix matrix(6, 40, 14);
+    std::ranges::fill(matrix.gram, entry);
+    const auto made = Quantize(matrix, shape);
+    ASSERT_THAT(made, IsOk());
+    EXPECT_LE(made->error, made->norm);
+    for (const float value : Dequantized(made->content)) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
 TEST_P(QuantizerConformance, TellsMoreMemoryForALargerMatrix) {
   const uint64_t small = quantizer().Memory({64, 64, 4, 64, 0}, recipe());
   const uint64_t large = quantizer().Memory({4096, 4096, 4, 64, 0}, recipe());
@@ -241,8 +269,32 @@ TEST_P(QuantizerConformance, TellsMoreMemoryForALargerMatrix) {
   EXPECT_GT(large, small);
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, QuantizerConformance, ::testing::ValuesIn(testing::AllQuantizerCases()),
-                         [](const auto& info) { return info.param.name; });
+std::string NameOf(const ::testing::TestParamInfo<QuantizerCase>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(Methods, QuantizerConformance, ::testing::ValuesIn(testing::AllQuantizerCases()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Methods, GradientConformance,
+                         ::testing::ValuesIn(testing::QuantizerCasesThatNeed(Needs::kGradient)), NameOf);
+INSTANTIATE_TEST_SUITE_P(Methods, GramConformance, ::testing::ValuesIn(testing::QuantizerCasesThatNeed(Needs::kGram)),
+                         NameOf);
+
+// Without anything to compensate with, the codes are those of round to nearest.
+TEST(Gptq, OfInputsThatDoNotDependOnEachOtherIsRoundToNearest) {
+  const PackedShape shape{20, 40, 3, 16, 0};
+  RandomMatrix matrix(20, 40, 15);
+  for (size_t i = 0; i < matrix.gram.size(); ++i) matrix.gram[i] = i % 41 == 0 ? static_cast<float>(i + 1) : 0.0F;
+  Recipe recipe;
+  recipe.gptq.range_search = false;
+  const NaiveSolver solver;
+  ComputeTeam team(1);
+  const Quantizer &gptq = *FindQuantizer(Method::kGptq), &rtn = *FindQuantizer(Method::kRtn);
+  for (const bool act_order : {false, true}) {
+    recipe.gptq.act_order = act_order;
+    const auto made = gptq.Quantize(matrix.InputFor(gptq, recipe, shape), recipe, {team, &solver});
+    const auto rounded = rtn.Quantize(matrix.InputFor(rtn, recipe, shape), recipe, {team, nullptr});
+    ASSERT_THAT(made, IsOk());
+    ASSERT_THAT(rounded, IsOk());
+    EXPECT_TRUE(SameContent(made->content, rounded->content)) << act_order;
+  }
+}
 
 TEST(Quantizers, EveryMethodButKeepHasOne) {
   for (const auto& entry : kMethodNames) {
