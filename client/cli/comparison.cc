@@ -35,7 +35,7 @@ std::string Shown(const json& value) {
   return ToValidUtf8(text.substr(0, kMaxShownBytes)) + (text.size() > kMaxShownBytes ? "..." : "");
 }
 
-// A number, null where it is not told.
+// A number, null if it is not told.
 json ItemsOf(const v1::Evaluation& evaluation) { return ResultOf(evaluation).value("items", json()); }
 
 struct ComparedMetric {

@@ -9,7 +9,7 @@
 
 namespace gwq::cli {
 
-// In what the two were not measured alike, as "task.limit: 10 and 20"; empty where their figures can be compared. A
+// In what the two were not measured alike, as "task.limit: 10 and 20"; empty if their figures can be compared. A
 // task's name does not count, and a reference only where both have one.
 [[nodiscard]] std::vector<std::string> MeasuredDifferently(const v1::Evaluation& a, const v1::Evaluation& b);
 

@@ -1,4 +1,4 @@
-// Boxes painted on the picture that was asked about.
+// Boxes painted on the image that was asked about.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace gwq::cli {
 
 // Decodes `file` (JPEG, PNG or WebP), paints the boxes with their labels and writes `out`, a PNG. INVALID_ARGUMENT
-// where the file is empty, as for an image that was named by its digest.
+// if the file is empty, as for an image that was named by its digest.
 [[nodiscard]] absl::Status DrawResult(const v1::BoxResult& boxes, std::string_view file, const std::string& out);
 
 }  // namespace gwq::cli

@@ -32,8 +32,8 @@ void PrintError(fmt::format_string<Args...> format, Args&&... args) {
 // Sends out what is buffered. False once anything written so far was refused.
 [[nodiscard]] bool FlushOutput();
 
-// Flushes and closes standard output; nothing may be written to it afterwards. ABORTED where the reader of a pipe is
-// gone, who knows it and wants no message; DATA_LOSS naming the cause where anything else kept a byte from being
+// Flushes and closes standard output; nothing may be written to it afterwards. ABORTED if the reader of a pipe is
+// gone, who knows it and wants no message; DATA_LOSS naming the cause if anything else kept a byte from being
 // written.
 [[nodiscard]] absl::Status CloseOutput();
 

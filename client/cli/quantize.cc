@@ -59,13 +59,13 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
   return kExitOk;
 }
 
-// Sends the picture and names it in the recipe.
-absl::Status SetPicture(Session& session, const std::string& path, v1::Recipe& recipe) {
-  GWQ_ASSIGN_OR_RETURN(const client::LocalPicture picture, client::ScanPicture(path));
-  const std::string id = "calibration-" + picture.digest.Hex().substr(0, 16);
-  GWQ_RETURN_IF_ERROR(PushDataset(session, picture.files, id, path));
+// Sends the image and names it in the recipe.
+absl::Status SetImage(Session& session, const std::string& path, v1::Recipe& recipe) {
+  GWQ_ASSIGN_OR_RETURN(const client::LocalImage image, client::ScanImage(path));
+  const std::string id = "calibration-" + image.digest.Hex().substr(0, 16);
+  GWQ_RETURN_IF_ERROR(PushDataset(session, image.files, id, path));
   recipe.mutable_calibration()->set_source(v1::Calibration::IMAGE);
-  recipe.mutable_calibration()->set_blob(picture.digest.Hex());
+  recipe.mutable_calibration()->set_blob(image.digest.Hex());
   return absl::OkStatus();
 }
 
@@ -79,8 +79,7 @@ absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) 
     if (asked.source() != v1::Calibration::SOURCE_UNSPECIFIED && asked.source() != v1::Calibration::IMAGE) {
       return absl::InvalidArgumentError("--calibration-image contradicts --calibration-source: leave one of them out");
     }
-    GWQ_RETURN_IF_ERROR(
-        SetPicture(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
+    GWQ_RETURN_IF_ERROR(SetImage(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
   }
   for (const std::string& text : arguments.evaluations) {
     GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->add_evaluations(), ParseTask(text));
@@ -125,7 +124,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
   AddRecipeFlags(*command, to->recipe);
   command
       ->add_option("--calibration-image", to->calibration_image,
-                   "picture for the sample of a vision-language model (default: one built in); it is uploaded first")
+                   "image for the sample of a vision-language model (default: one built in); it is uploaded first")
       ->check(CLI::ExistingFile);
   command
       ->add_option("--evaluate", to->evaluations,

@@ -64,7 +64,7 @@ absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
   return absl::OkStatus();
 }
 
-// What holds where the flag is not given; empty where that is nothing.
+// What holds where the flag is not given; empty if that is nothing.
 std::string DefaultText(const Json& defaults, std::string field) {
   std::ranges::replace(field, '.', '/');
   const Json value = defaults.value(Json::json_pointer("/" + field), Json());

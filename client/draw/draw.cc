@@ -12,11 +12,11 @@ namespace {
 
 using Colour = std::array<uint8_t, 3>;
 
-// Told apart by most eyes, on light and dark pictures.
+// Told apart by most eyes, on light and dark images.
 constexpr Colour kColours[] = {{230, 60, 50}, {30, 110, 220}, {240, 170, 20},
                                {20, 150, 90}, {170, 60, 190}, {0, 170, 190}};
 constexpr Colour kWhite = {255, 255, 255};
-constexpr int kPixelsPerUnit = 250;  // of the picture's shorter side, for one pixel of a letter
+constexpr int kPixelsPerUnit = 250;  // of the image's shorter side, for one pixel of a letter
 
 class Painter {
  public:
@@ -58,7 +58,7 @@ std::string Printable(std::string_view label) {
   return text;
 }
 
-// A plate above the box, or inside it at the upper border of the picture.
+// A plate above the box, or inside it at the upper border of the image.
 void DrawLabel(Painter& painter, const std::string& text, int left, int top, int unit, const Colour& colour) {
   const int height = (kGlyphHeight + 2) * unit;
   const int plate = top >= height ? top - height : top;

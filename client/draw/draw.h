@@ -1,4 +1,4 @@
-// Boxes and labels painted on a picture, and the picture as a PNG file.
+// Boxes and labels painted on an image, and the image as a PNG file.
 #pragma once
 
 #include <span>
@@ -11,11 +11,11 @@
 namespace gwq {
 
 // Frames each box in a colour of its own (by order, repeating) and writes its label on a plate at the frame's upper
-// left corner; line and letters grow with the picture. Characters outside printable ASCII are left out of a label.
-// Parts that fall outside the picture are not painted.
+// left corner; line and letters grow with the image. Characters outside printable ASCII are left out of a label.
+// Parts that fall outside the image are not painted.
 void DrawBoxes(std::span<const LabelledBox> boxes, Image& image);
 
-// 8 bits a channel, RGB. INTERNAL where libpng fails, INVALID_ARGUMENT for a picture without pixels.
+// 8 bits per channel, RGB. INTERNAL if libpng fails, INVALID_ARGUMENT for an image without pixels.
 [[nodiscard]] absl::StatusOr<std::string> EncodePng(const Image& image);
 
 }  // namespace gwq

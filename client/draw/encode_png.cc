@@ -8,7 +8,7 @@ namespace gwq {
 absl::StatusOr<std::string> EncodePng(const Image& image) {
   if (image.width < 1 || image.height < 1 || image.rgb.size() != size_t{3} * image.width * image.height) {
     return absl::InvalidArgumentError(
-        fmt::format("a picture of {} x {} pixels with {} bytes", image.width, image.height, image.rgb.size()));
+        fmt::format("an image of {} x {} pixels with {} bytes", image.width, image.height, image.rgb.size()));
   }
   png_image header = {};
   header.version = PNG_IMAGE_VERSION;

@@ -1,4 +1,4 @@
-// Letters of 5 x 7 pixels for labels on pictures.
+// Letters of 5 x 7 pixels for labels on images.
 #pragma once
 
 #include <array>

@@ -50,7 +50,7 @@ class Connection {
 [[nodiscard]] absl::Status FromProto(const google::rpc::Status& status);
 
 // The same of the end of a call that was made with `context`. UNAVAILABLE without a retry delay gets the address before
-// its message, and says that nobody answered where no connection came about; an empty UNIMPLEMENTED gets a message.
+// its message, and says that nobody answered if no connection came about; an empty UNIMPLEMENTED gets a message.
 [[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& context,
                                     const Connection& connection);
 

@@ -248,7 +248,7 @@ absl::Status ReadManifest(const Connection& jobs, const std::string& name, std::
   return status.ok() ? absl::OkStatus() : FromGrpc(status, context, jobs);
 }
 
-// FAILED_PRECONDITION where the folder was used for another manifest: files of it would stay beside those of this one.
+// FAILED_PRECONDITION if the folder was used for another manifest: files of it would stay beside those of this one.
 absl::Status CheckFolderIsFor(const std::string& folder, const std::string& name, const Digest& digest) {
   for (const char* const used : {kManifestName, kBegunName}) {
     const std::string path = folder + "/" + used;

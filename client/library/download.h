@@ -22,7 +22,7 @@ struct PullSummary {
 // Writes every file of the manifest of `name`, which may be in any collection, below `folder`, and the manifest itself
 // as gwq-manifest.json. A file appears under its name only when all of it is verified; a pull that was cut goes on
 // inside the file where it stopped, and so does a stream that breaks. The folder is locked meanwhile: UNAVAILABLE at
-// once where another pull writes it. FAILED_PRECONDITION where it was used for another manifest, whose files would stay
+// once if another pull writes it. FAILED_PRECONDITION if it was used for another manifest, whose files would stay
 // beside these. The manifest is checked against the digest that the service tells for the name, and the files against
 // it, blob by blob; DATA_LOSS names what differs.
 [[nodiscard]] absl::StatusOr<PullSummary> Pull(const Connection& jobs, const std::string& name,

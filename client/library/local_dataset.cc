@@ -35,9 +35,9 @@ absl::Status AddFile(const std::string& folder, const std::string& name, LocalMo
 
 }  // namespace
 
-absl::StatusOr<LocalPicture> ScanPicture(const std::string& path) {
+absl::StatusOr<LocalImage> ScanImage(const std::string& path) {
   const std::filesystem::path file(path);
-  LocalPicture out;
+  LocalImage out;
   GWQ_RETURN_IF_ERROR(AddFile(file.parent_path().string(), file.filename().string(), out.files));
   out.digest = out.files.files.front().head.digest;
   out.files.fingerprint = Sha256Of(out.files.files.front().name + out.digest.Hex());

@@ -1,4 +1,4 @@
-// Questions and pictures on the client's disk as what an upload consists of.
+// Questions and images on the client's disk as what an upload consists of.
 #pragma once
 
 #include <string>
@@ -20,11 +20,11 @@ struct LocalDataset {
 // Every line is read and every file hashed. INVALID_ARGUMENT at "line N.key" or naming the file.
 [[nodiscard]] absl::StatusOr<LocalDataset> ScanDataset(const std::string& path, ProgressSink& progress);
 
-// One picture as a dataset of its own: a calibration names it by `digest`.
-struct LocalPicture {
+// One image as a dataset of its own: a calibration names it by `digest`.
+struct LocalImage {
   LocalModel files;
   Digest digest;
 };
-[[nodiscard]] absl::StatusOr<LocalPicture> ScanPicture(const std::string& path);
+[[nodiscard]] absl::StatusOr<LocalImage> ScanImage(const std::string& path);
 
 }  // namespace gwq::client

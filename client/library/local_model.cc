@@ -51,16 +51,16 @@ absl::StatusOr<std::vector<std::string>> ModelPaths(const std::string& root) {
 }
 
 // Where the blobs of a file lie: its header's size (the whole file where it has no cuts) and the tensors.
-struct Cutting {
-  struct Cut {
+struct Layout {
+  struct Tensor {
     std::string tensor;
     uint64_t offset, size;
   };
   uint64_t header_size = 0;
-  std::vector<Cut> cuts;
+  std::vector<Tensor> tensors;
 };
 
-absl::StatusOr<Cutting> CutSafetensors(const std::string& path, uint64_t size) {
+absl::StatusOr<Layout> CutSafetensors(const std::string& path, uint64_t size) {
   std::array<std::byte, 8> first{};
   if (size < first.size()) return absl::InvalidArgumentError("has less than 8 bytes: the file is cut");
   GWQ_RETURN_IF_ERROR(LocalFileSystem().Read(path, 0, first));
@@ -68,20 +68,20 @@ absl::StatusOr<Cutting> CutSafetensors(const std::string& path, uint64_t size) {
   std::vector<std::byte> bytes(header_size);
   GWQ_RETURN_IF_ERROR(LocalFileSystem().Read(path, 0, bytes));
   GWQ_ASSIGN_OR_RETURN(const SafetensorsHeader header, ParseSafetensorsHeader(bytes, size));
-  Cutting cutting{header_size, {}};
+  Layout layout{header_size, {}};
   for (const SafetensorsTensor& tensor : header.tensors)
-    cutting.cuts.push_back({tensor.name, header_size + tensor.offset, tensor.size});
-  return cutting;
+    layout.tensors.push_back({tensor.name, header_size + tensor.offset, tensor.size});
+  return layout;
 }
 
-absl::StatusOr<Cutting> CutGguf(const std::string& path, uint64_t size) {
+absl::StatusOr<Layout> CutGguf(const std::string& path, uint64_t size) {
   // Only the header's pages of the mapping are touched.
   GWQ_ASSIGN_OR_RETURN(const auto mapped, LocalFileSystem().Map(path));
   GWQ_ASSIGN_OR_RETURN(const GgufHeader header, ParseGgufHeader(mapped->bytes(), size));
-  Cutting cutting{header.header_size, {}};
+  Layout layout{header.header_size, {}};
   for (const GgufTensor& tensor : header.tensors)
-    cutting.cuts.push_back({tensor.name, header.header_size + tensor.offset, tensor.size});
-  return cutting;
+    layout.tensors.push_back({tensor.name, header.header_size + tensor.offset, tensor.size});
+  return layout;
 }
 
 class Scanner {
@@ -100,7 +100,7 @@ class Scanner {
       auto file = Scan(path);
       if (!file.ok()) return Annotate(file.status(), path);
       fingerprint.Update(fmt::format("{} {} {}\n", file->name, file->size, file->head.digest.Hex()));
-      for (const LocalCut& cut : file->cuts) fingerprint.Update(cut.blob.digest.Hex());
+      for (const LocalTensor& piece : file->tensors) fingerprint.Update(piece.blob.digest.Hex());
       model_.files.push_back(*std::move(file));
     }
     progress_.Done();
@@ -113,16 +113,16 @@ class Scanner {
     LocalFile file;
     file.name = std::filesystem::path(path).filename().string();
     GWQ_ASSIGN_OR_RETURN(file.size, LocalFileSystem().Size(path));
-    Cutting cutting{file.size, {}};
+    Layout layout{file.size, {}};
     if (path.ends_with(".safetensors")) {
-      GWQ_ASSIGN_OR_RETURN(cutting, CutSafetensors(path, file.size));
+      GWQ_ASSIGN_OR_RETURN(layout, CutSafetensors(path, file.size));
     } else if (path.ends_with(".gguf")) {
-      GWQ_ASSIGN_OR_RETURN(cutting, CutGguf(path, file.size));
+      GWQ_ASSIGN_OR_RETURN(layout, CutGguf(path, file.size));
     }
-    GWQ_ASSIGN_OR_RETURN(file.head, Hash(path, 0, cutting.header_size));
-    for (const Cutting::Cut& cut : cutting.cuts) {
-      GWQ_ASSIGN_OR_RETURN(LocalBlob blob, Hash(path, cut.offset, cut.size));
-      file.cuts.push_back({cut.tensor, std::move(blob)});
+    GWQ_ASSIGN_OR_RETURN(file.head, Hash(path, 0, layout.header_size));
+    for (const Layout::Tensor& piece : layout.tensors) {
+      GWQ_ASSIGN_OR_RETURN(LocalBlob blob, Hash(path, piece.offset, piece.size));
+      file.tensors.push_back({piece.tensor, std::move(blob)});
     }
     return file;
   }

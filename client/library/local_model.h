@@ -20,7 +20,7 @@ struct LocalBlob {
   Digest digest;
 };
 
-struct LocalCut {
+struct LocalTensor {
   std::string tensor;
   LocalBlob blob;
 };
@@ -28,8 +28,8 @@ struct LocalCut {
 struct LocalFile {
   std::string name;  // relative path in the upload
   uint64_t size = 0;
-  LocalBlob head;              // the whole file, or the header where it has cuts
-  std::vector<LocalCut> cuts;  // by offset
+  LocalBlob head;                    // the whole file, or the header where it has cuts
+  std::vector<LocalTensor> tensors;  // by offset
 };
 
 struct LocalModel {
@@ -41,8 +41,8 @@ struct LocalModel {
 
 // Scans a Hugging Face directory (config, tokenizer, templates, safetensors with index) or one GGUF file and hashes
 // every blob once. Files that no service reads (weights in other formats, images, dot files) are left out.
-// INVALID_ARGUMENT where the path holds no model, one of its files is a pipe, socket or device, or a header is
-// malformed; NOT_FOUND where one is a link to nothing. Memory is bounded by a header and one read buffer. CANCELLED
+// INVALID_ARGUMENT if the path holds no model, one of its files is a pipe, socket or device, or a header is
+// malformed; NOT_FOUND if one is a link to nothing. Memory is bounded by a header and one read buffer. CANCELLED
 // once `canceller`, which may be null, says so.
 [[nodiscard]] absl::StatusOr<LocalModel> ScanModel(const std::string& path, ProgressSink& progress,
                                                    const Canceller* canceller = nullptr);

@@ -11,7 +11,7 @@
 namespace gwq::client {
 
 // Begins a call with `open`(context, request), hands every message to `chunk`, and returns the last one; an empty one
-// where none came. `canceller` ends the call.
+// if none came. `canceller` ends the call.
 template <class Chunk, class Request, class Open>
 [[nodiscard]] absl::StatusOr<Chunk> ReadStream(const Connection& connection, const Request& request,
                                                Canceller& canceller, const Open& open,

@@ -9,11 +9,11 @@
 
 namespace gwq::client {
 
-bool MayPass(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+bool IsTransient(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
 
-void Pause(const Connection& connection, const RetryOptions& options, int fruitless, const absl::Status& why) {
+void Pause(const Connection& connection, const RetryOptions& options, int stalled, const absl::Status& why) {
   if (options.waiting) options.waiting(why);
-  const auto grown = options.first_pause * (1 << std::min(fruitless - 1, 4));
+  const auto grown = options.first_pause * (1 << std::min(stalled - 1, 4));
   const auto pause = std::max<std::chrono::milliseconds>(
       grown, std::chrono::milliseconds(std::max<int64_t>(RetryDelayMilliseconds(why), 0)));
   if (connection.canceller() != nullptr) {
@@ -25,16 +25,16 @@ void Pause(const Connection& connection, const RetryOptions& options, int fruitl
 
 absl::Status Persist(const Connection& connection, const RetryOptions& options, const uint64_t& forward,
                      const std::function<absl::Status()>& attempt) {
-  for (int fruitless = 0;;) {
+  for (int stalled = 0;;) {
     const uint64_t before = forward;
     const absl::Status status = attempt();
-    if (!MayPass(status)) return status;
-    fruitless = forward > before ? 0 : fruitless + 1;
-    if (fruitless == 0) continue;
-    if (fruitless >= options.max_attempts) {
-      return Annotate(status, fmt::format("{} attempts made no progress", fruitless));
+    if (!IsTransient(status)) return status;
+    stalled = forward > before ? 0 : stalled + 1;
+    if (stalled == 0) continue;
+    if (stalled >= options.max_attempts) {
+      return Annotate(status, fmt::format("{} attempts made no progress", stalled));
     }
-    Pause(connection, options, fruitless, status);
+    Pause(connection, options, stalled, status);
   }
 }
 

@@ -21,10 +21,10 @@ struct RetryOptions {
 };
 
 // Whether the same call may succeed later: nobody answered, or not in time.
-[[nodiscard]] bool MayPass(const absl::Status& status);
+[[nodiscard]] bool IsTransient(const absl::Status& status);
 
-// Waits after the `fruitless`-th attempt in a row that brought nothing forward; the connection's canceller ends it.
-void Pause(const Connection& connection, const RetryOptions& options, int fruitless, const absl::Status& why);
+// Waits after the `stalled`-th attempt in a row that brought nothing forward; the connection's canceller ends it.
+void Pause(const Connection& connection, const RetryOptions& options, int stalled, const absl::Status& why);
 
 // Calls `attempt` until it succeeds or fails with what does not pass. `forward` grows with what an attempt brought.
 [[nodiscard]] absl::Status Persist(const Connection& connection, const RetryOptions& options, const uint64_t& forward,

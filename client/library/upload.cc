@@ -19,7 +19,7 @@ constexpr size_t kPartBytes = 1 << 20;
 // While one blob is synced on the server's disk, others are on the wire.
 constexpr size_t kStreams = 4;
 // Keeps a page of the manifest well below gRPC's default limit of 4 MiB.
-constexpr int kCutsPerPage = 4000;
+constexpr int kTensorsPerPage = 4000;
 
 // Blobs travel on a few streams at once; everything else is one call after the other.
 class Pusher {
@@ -59,21 +59,21 @@ class Pusher {
 
   absl::Status SendManifest() {
     std::vector<v1::AddUploadFilesRequest> pages(1);
-    int cuts_in_page = 0;
+    int tensors_in_page = 0;
     for (const LocalFile& file : model_.files) {
       v1::FileEntry* entry = AddEntry(pages.back(), file);
-      for (const LocalCut& cut : file.cuts) {
-        if (++cuts_in_page > kCutsPerPage) {
+      for (const LocalTensor& piece : file.tensors) {
+        if (++tensors_in_page > kTensorsPerPage) {
           entry = AddEntry(pages.emplace_back(), file);
-          cuts_in_page = 1;
+          tensors_in_page = 1;
         }
         v1::TensorCut* to = entry->add_cuts();
-        to->set_tensor(cut.tensor);
-        to->set_offset(cut.blob.offset);
-        to->set_size(cut.blob.size);
-        to->set_sha256(cut.blob.digest.Hex());
+        to->set_tensor(piece.tensor);
+        to->set_offset(piece.blob.offset);
+        to->set_size(piece.blob.size);
+        to->set_sha256(piece.blob.digest.Hex());
       }
-      ++cuts_in_page;
+      ++tensors_in_page;
     }
     for (size_t i = 0; i < pages.size(); ++i) {
       pages[i].set_upload(upload_);
@@ -89,7 +89,7 @@ class Pusher {
     entry->set_path(file.name);
     entry->set_size(file.size);
     entry->set_sha256(file.head.digest.Hex());
-    entry->set_header_size(file.cuts.empty() ? 0 : file.head.size);
+    entry->set_header_size(file.tensors.empty() ? 0 : file.head.size);
     return entry;
   }
 
@@ -97,7 +97,7 @@ class Pusher {
     std::map<std::string, const LocalBlob*> blobs;
     for (const LocalFile& file : model_.files) {
       blobs.emplace(file.head.digest.Hex(), &file.head);
-      for (const LocalCut& cut : file.cuts) blobs.emplace(cut.blob.digest.Hex(), &cut.blob);
+      for (const LocalTensor& piece : file.tensors) blobs.emplace(piece.blob.digest.Hex(), &piece.blob);
     }
     GWQ_ASSIGN_OR_RETURN(const std::vector<v1::MissingBlob> missing, ListMissing());
     for (const v1::MissingBlob& blob : missing) to_send_ += blob.size() - blob.received_bytes();
@@ -146,7 +146,7 @@ class Pusher {
 
   absl::Status SendBlob(const LocalBlob& blob, uint64_t offset) {
     absl::Status last;
-    for (int fruitless = 0; fruitless < options_.max_attempts;) {
+    for (int stalled = 0; stalled < options_.max_attempts;) {
       if (jobs_.cancelled()) return absl::CancelledError("interrupted; run the same push again to continue");
       auto response = StreamBlob(blob, offset);
       if (response.ok() && response->complete()) return absl::OkStatus();
@@ -154,17 +154,17 @@ class Pusher {
                                                                 response->persisted_bytes(), blob.size))
                            : response.status();
       if (jobs_.cancelled()) continue;
-      if (!MayPass(last) && !absl::IsInvalidArgument(last)) return last;
+      if (!IsTransient(last) && !absl::IsInvalidArgument(last)) return last;
       const auto there = Received(blob);
       // Another push's stream may have ended between our question and our first byte.
       const bool moved = there.ok() && *there != offset;
-      if (!MayPass(last) && !moved) return last;
+      if (!IsTransient(last) && !moved) return last;
       if (there.ok() && *there == blob.size) return absl::OkStatus();
-      if (!there.ok() && !MayPass(there.status())) return there.status();
+      if (!there.ok() && !IsTransient(there.status())) return there.status();
       const bool forward = there.ok() && *there > offset;
       if (there.ok()) offset = *there;
-      fruitless = forward ? 0 : fruitless + 1;
-      if (!forward) Pause(jobs_, options_, fruitless, last);
+      stalled = forward ? 0 : stalled + 1;
+      if (!forward) Pause(jobs_, options_, stalled, last);
     }
     return Annotate(last, fmt::format("{} attempts made no progress", options_.max_attempts));
   }

@@ -22,7 +22,7 @@ namespace gwq {
 [[nodiscard]] std::string GgufTensorName(std::string_view hugging_face_name);
 
 // Rows of each head of Llama's Q and K are stored in pairs (i, i + head_dim / 2) for ggml's rotary embedding. Tells how
-// many heads the tensor's rows form, or 0 where its rows are in order.
+// many heads the tensor's rows form, or 0 if its rows are in order.
 [[nodiscard]] int64_t PairedHeads(const GgufHeader& header, std::string_view hugging_face_name);
 // The stored row that holds row `row` of the original, with `rows` in all.
 [[nodiscard]] int64_t StoredRow(int64_t row, int64_t rows, int64_t heads);

@@ -149,7 +149,7 @@ absl::StatusOr<Manifest> ImportDirectory(BlobStore& store, const Manifest& uploa
   return out;
 }
 
-// What ends an answer and what prepares pictures is known when the model comes in, not when it is first asked.
+// What ends an answer and what prepares images is known when the model comes in, not when it is first asked.
 absl::Status CheckUse(const std::map<std::string, std::string>& files) {
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(files.at("config.json")));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const ModelText> text, ModelText::Load(files));

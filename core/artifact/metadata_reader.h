@@ -14,7 +14,7 @@
 
 namespace gwq {
 
-// Every call answers INVALID_ARGUMENT at "metadata[KEY]" where the key has another type. `header` must outlive it.
+// Every call answers INVALID_ARGUMENT at "metadata[KEY]" if the key has another type. `header` must outlive it.
 class MetadataReader {
  public:
   explicit MetadataReader(const GgufHeader& header) : header_(header) {}
@@ -29,12 +29,12 @@ class MetadataReader {
     GWQ_ASSIGN_OR_RETURN(const std::optional<std::string> text, Optional<std::string>(key, "a string"));
     return text.value_or(std::string(missing));
   }
-  // From `least` to `most`; missing is an error.
-  [[nodiscard]] absl::StatusOr<int64_t> Int(std::string_view key, int64_t least, int64_t most) const {
+  // From `minimum` to `maximum`; missing is an error.
+  [[nodiscard]] absl::StatusOr<int64_t> Int(std::string_view key, int64_t minimum, int64_t maximum) const {
     GWQ_ASSIGN_OR_RETURN(const std::optional<int64_t> value, OptionalInt(key));
     if (!value.has_value()) return Wrong(key, "missing");
-    if (*value < least || *value > most) {
-      return Wrong(key, fmt::format("{}: {} to {} are read", *value, least, most));
+    if (*value < minimum || *value > maximum) {
+      return Wrong(key, fmt::format("{}: {} to {} are read", *value, minimum, maximum));
     }
     return *value;
   }

@@ -11,7 +11,7 @@
 namespace gwq {
 
 // What the header blob says of each tensor, in the order of `shard.tensors`. INVALID_ARGUMENT, with fields inside the
-// shard ("header", "tensors[3].offset", ...), where the header is malformed or describes other tensors, places or sizes
+// shard ("header", "tensors[3].offset", ...), if the header is malformed or describes other tensors, places or sizes
 // than declared.
 [[nodiscard]] absl::StatusOr<std::vector<SafetensorsTensor>> ReadShardHeader(BlobStore& store,
                                                                              const ManifestShard& shard);

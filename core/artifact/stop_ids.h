@@ -10,7 +10,7 @@
 
 namespace gwq {
 
-// INVALID_ARGUMENT naming file, field, token and the model's vocabulary where a stop id of `text`, loaded from `files`,
+// INVALID_ARGUMENT naming file, field, token and the model's vocabulary if a stop id of `text`, loaded from `files`,
 // is none of the `config`'s tokens. A tokenizer may know fewer tokens than the model, whose embedding is padded.
 [[nodiscard]] absl::Status CheckStopIds(const std::map<std::string, std::string>& files, const ModelText& text,
                                         const ModelConfig& config);

@@ -10,7 +10,7 @@ namespace gwq {
 namespace {
 
 constexpr char kSettings[] = "preprocessor_config.json";
-// Of a picture that every family takes.
+// Of an image that every family takes.
 constexpr int kUsualSide = 224;
 
 }  // namespace
@@ -26,7 +26,7 @@ absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadImageProcessor(
                                                               .processor_config = file("processor_config.json")}));
   const absl::StatusOr<PreparedImage> usual = processor->Plan(kUsualSide, kUsualSide);
   if (!usual.ok()) {
-    return InvalidField(kSettings, fmt::format("refuses a picture of {} x {} pixels: {}", kUsualSide, kUsualSide,
+    return InvalidField(kSettings, fmt::format("refuses an image of {} x {} pixels: {}", kUsualSide, kUsualSide,
                                                MessageOf(usual.status())));
   }
   if (usual->patch_size_floats == vision.patch_floats) return processor;

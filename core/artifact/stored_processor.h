@@ -13,7 +13,7 @@
 namespace gwq {
 
 // `files` as ReadTextFiles gives them, `vision` of their config.json. The errors of ImageProcessor::Parse, and
-// INVALID_ARGUMENT at "preprocessor_config.json" for patches that the tower does not take or a picture of usual size
+// INVALID_ARGUMENT at "preprocessor_config.json" for patches that the tower does not take or an image of usual size
 // that the settings refuse.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<const ImageProcessor>> ReadImageProcessor(
     const std::map<std::string, std::string>& files, const VisionConfig& vision);

@@ -46,7 +46,7 @@ class ArtifactWriter {
 
   // Waits until what was added is durable; the first error of the commits.
   [[nodiscard]] absl::Status Sync() { return commits_.Finish(); }
-  // The blob of a tensor that was added, known once Sync or a Finish returned OK. Null where it was not added.
+  // The blob of a tensor that was added, known once Sync or a Finish returned OK. Null if it was not added.
   [[nodiscard]] const Digest* BlobOf(std::string_view tensor) const;
 
   [[nodiscard]] BlobStore& store() const { return store_; }

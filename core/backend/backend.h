@@ -170,11 +170,11 @@ class Backend {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // F32, F16 or BF16, one or two dimensions. The view may go away afterwards.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<Weight>> LoadDense(const TensorView& view) = 0;
-  // UNIMPLEMENTED naming format and backend where the backend does not run the format.
+  // UNIMPLEMENTED naming format and backend if the backend does not run the format.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<Weight>> LoadPacked(const PackedView& view) = 0;
-  // RESOURCE_EXHAUSTED where the memory cannot be had.
+  // RESOURCE_EXHAUSTED if the memory cannot be had.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<KvCache>> CreateKvCache(const KvCacheShape& shape) = 0;
-  // `cache` must come from this backend; every index of the batch is checked against it. Null where the backend keeps
+  // `cache` must come from this backend; every index of the batch is checked against it. Null if the backend keeps
   // keys and values inside the pass (TorchBackend under autograd: every sequence starts at context 0).
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<Pass>> Begin(const Batch& batch, KvCache* cache) = 0;
 };

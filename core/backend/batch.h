@@ -21,7 +21,7 @@ struct SequenceRows {
 // Row-major, rows = tokens of all sequences. All spans belong to the caller and outlive the pass.
 struct Batch {
   int64_t rows = 0;
-  // [rows]; a token t < 0 stands for row ~t of `embeddings`, so that image rows mix with text. Empty where `embeddings`
+  // [rows]; a token t < 0 stands for row ~t of `embeddings`, so that image rows mix with text. Empty if `embeddings`
   // holds every row.
   std::span<const int32_t> tokens;
   std::span<const float> embeddings;        // [any number, hidden], with empty tokens [rows, hidden]
@@ -48,7 +48,7 @@ struct KvCacheShape {
   friend bool operator==(const KvCacheShape&, const KvCacheShape&) = default;
 };
 
-// INVALID_ARGUMENT naming the field where sizes disagree, a block or output row is out of range, or rows are not
+// INVALID_ARGUMENT naming the field if sizes disagree, a block or output row is out of range, or rows are not
 // covered. A cache of no layers stands for none: block tables are not looked at and every context is 0.
 [[nodiscard]] absl::Status CheckBatch(const Batch& batch, const KvCacheShape& cache);
 

@@ -13,7 +13,7 @@ class Solver {
  public:
   virtual ~Solver() = default;
   // The upper triangular U [size, size], row-major, with matrix^-1 = U^T U: the factor whose rows GPTQ compensates with
-  // (Frantar et al., arXiv 2210.17323, section 3.3). `matrix` is symmetric and row-major. FAILED_PRECONDITION where it
+  // (Frantar et al., arXiv 2210.17323, section 3.3). `matrix` is symmetric and row-major. FAILED_PRECONDITION if it
   // is not positive definite to working precision. Needs about four times the matrix's memory beside it.
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> InverseFactor(std::span<const float> matrix,
                                                                          int64_t size) const = 0;

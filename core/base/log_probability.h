@@ -11,7 +11,7 @@
 
 namespace gwq {
 
-// The index of the largest logit, the lowest of equal ones. INTERNAL where a logit is NaN or +infinity, or all are
+// The index of the largest logit, the lowest of equal ones. INTERNAL if a logit is NaN or +infinity, or all are
 // -infinity: the model's weights are damaged or overflow. -infinity alone bans a token.
 [[nodiscard]] absl::StatusOr<size_t> LargestLogit(std::span<const float> logits);
 

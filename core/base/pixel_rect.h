@@ -1,9 +1,9 @@
-// A rectangle on a picture.
+// A rectangle on an image.
 #pragma once
 
 namespace gwq {
 
-// Pixels of the original picture, edges and not pixel centres; right and bottom are exclusive.
+// Pixels of the original image, edges and not pixel centres; right and bottom are exclusive.
 struct PixelRect {
   double left = 0;
   double top = 0;

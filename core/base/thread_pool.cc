@@ -57,7 +57,7 @@ void Executor::Run() {
 // A loop is published by storing its number of parts in `unclaimed`. A thread takes a part by counting it down, and
 // reads the loop's fields only then: they stay until every part is done, so a thread that comes late finds zero and
 // touches nothing.
-struct ComputeTeam::State {
+struct ThreadPool::State {
   alignas(64) std::atomic<int64_t> unclaimed{0};
   alignas(64) std::atomic<int64_t> undone{0};
   alignas(64) std::atomic<int> sleepers{0};
@@ -70,11 +70,11 @@ struct ComputeTeam::State {
   std::condition_variable started;
 };
 
-ComputeTeam::ComputeTeam(int threads) : state_(new State) {
+ThreadPool::ThreadPool(int threads) : state_(new State) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
 }
 
-ComputeTeam::~ComputeTeam() {
+ThreadPool::~ThreadPool() {
   {
     std::lock_guard<std::mutex> lock(state_->mutex);
     state_->stop.store(true);
@@ -84,9 +84,9 @@ ComputeTeam::~ComputeTeam() {
   delete state_;
 }
 
-bool ComputeTeam::Waiting() const { return state_->unclaimed.load() <= 0 && !state_->stop.load(); }
+bool ThreadPool::Waiting() const { return state_->unclaimed.load() <= 0 && !state_->stop.load(); }
 
-void ComputeTeam::RunParts(int thread) const {
+void ThreadPool::RunParts(int thread) const {
   for (;;) {
     int64_t left = state_->unclaimed.load(std::memory_order_acquire);
     while (left > 0 && !state_->unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel)) {
@@ -101,7 +101,7 @@ void ComputeTeam::RunParts(int thread) const {
   }
 }
 
-void ComputeTeam::Work(int thread) {
+void ThreadPool::Work(int thread) {
   // About a fifth of a millisecond: longer than the gaps between the loops of one token, shorter than those between
   // requests.
   constexpr int kSpins = 4000;
@@ -118,7 +118,7 @@ void ComputeTeam::Work(int thread) {
   }
 }
 
-void ComputeTeam::ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body) {
+void ThreadPool::ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& body) {
   constexpr int64_t kPartsPerThread = 4;
   if (count <= 0) return;
   if (workers_.empty() || count <= grain) {

@@ -1,4 +1,4 @@
-// Threads for blocking calls (Executor) and for compute (ComputeTeam).
+// Threads for blocking calls (Executor) and for compute (ThreadPool).
 #pragma once
 
 #include <cstdint>
@@ -35,15 +35,15 @@ class Executor {
   std::vector<std::thread> threads_;
 };
 
-// Splits index ranges over a fixed team of threads, the caller included. One ParallelFor at a time: calls from several
+// Splits index ranges over a fixed pool of threads, the caller included. One ParallelFor at a time: calls from several
 // threads take turns. Workers spin briefly before they sleep, because decoding runs hundreds of short loops per token.
-class ComputeTeam {
+class ThreadPool {
  public:
   // `threads` >= 1 counts the caller.
-  explicit ComputeTeam(int threads);
-  ~ComputeTeam();
-  ComputeTeam(const ComputeTeam&) = delete;
-  ComputeTeam& operator=(const ComputeTeam&) = delete;
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
 
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 

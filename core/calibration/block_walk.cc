@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kBlocks[] = "blocks";
 
-// Where the states of a sample stand: each stream has one at a time, and the picture's rows beside them.
+// Where the states of a sample stand: each stream has one at a time, and the image's rows beside them.
 enum Slot : int { kQuantized = 0, kFull = 1, kTarget = 2, kImages = 3 };
 
 class Walk {

@@ -28,7 +28,7 @@ class VisitedBlock {
   virtual ~VisitedBlock() = default;
   [[nodiscard]] virtual int stage() const = 0;  // as TensorSpec::stage counts
   [[nodiscard]] virtual const std::vector<NamedWeight>& weights() const = 0;
-  // Sum over the rows x that the layers with this weight read of x x^T, [in, in]. FAILED_PRECONDITION where it was not
+  // Sum over the rows x that the layers with this weight read of x x^T, [in, in]. FAILED_PRECONDITION if it was not
   // wanted.
   [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Gram(const NamedWeight& weight) const = 0;
   // Frees the matrix, once all that share it are done.
@@ -39,7 +39,7 @@ class VisitedBlock {
   // Samples that run through this stage, and what they are before it in the stream of the quantized model.
   [[nodiscard]] virtual const std::vector<size_t>& samples() const = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Input(size_t sample) const = 0;
-  // What the full-precision stage makes of the full-precision state. FAILED_PRECONDITION where the visitor does not
+  // What the full-precision stage makes of the full-precision state. FAILED_PRECONDITION if the visitor does not
   // want targets.
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Target(size_t sample) const = 0;
   // The stage with its weights as they are now, forward and backward.
@@ -66,7 +66,7 @@ struct BlockWalkOptions {
   std::optional<WalkRecord> from;               // go on from there, with the same result
 };
 
-// Walks the vision tower, if any sample has a picture, and the decoder up to the last stage that the visitor wants.
+// Walks the vision tower, if any sample has an image, and the decoder up to the last stage that the visitor wants.
 // Memory: one stage, its Gram matrices and state_memory. Runs on the calling thread alone apart from LibTorch's own
 // pool; with one thread count the same bits every time. Reports phase "blocks" by stages.
 [[nodiscard]] absl::Status WalkBlocks(StageRunner& runner, const BlockWalkOptions& options, BlockVisitor& visitor,

@@ -39,7 +39,7 @@ struct GradientWalkOptions {
 // position or over all; that of the walk is the mean over the samples, and is returned.
 //
 // Runs on the calling thread alone apart from LibTorch's own pool; with one thread count, gradients are the same bits
-// every time. Reports phases "forward, vision", "forward" and "backward" by stages. FAILED_PRECONDITION where the loss
+// every time. Reports phases "forward, vision", "forward" and "backward" by stages. FAILED_PRECONDITION if the loss
 // is not finite.
 [[nodiscard]] absl::StatusOr<double> WalkGradients(StageRunner& runner, const Model& model,
                                                    const GradientWalkOptions& options, GradientVisitor& visitor,

@@ -74,12 +74,12 @@ absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration
   const PreparedImage* const images[] = {&prepared};
   const PromptBuilder builder(text, *model.model(), *processor);
   GWQ_ASSIGN_OR_RETURN(Prompt prompt, builder.Build(Conversation(calibration), images, options));
-  const int64_t most = std::max(calibration.max_tokens, kImageSampleTokens);
-  if (static_cast<int64_t>(prompt.tokens.size()) > most) {
+  const int64_t limit = std::max(calibration.max_tokens, kImageSampleTokens);
+  if (static_cast<int64_t>(prompt.tokens.size()) > limit) {
     return InvalidField("recipe.calibration.max_tokens",
-                        fmt::format("the sample has {} tokens with its picture, {} are allowed; raise it, or give a "
-                                    "smaller picture",
-                                    prompt.tokens.size(), most));
+                        fmt::format("the sample has {} tokens with its image, {} are allowed; raise it, or give a "
+                                    "smaller image",
+                                    prompt.tokens.size(), limit));
   }
   CalibrationSample sample;
   sample.tokens = std::move(prompt.tokens);

@@ -132,7 +132,7 @@ absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples,
     case CalibrationSource::kTokenIds:
       return one(calibration.token_ids);
     case CalibrationSource::kImage:
-      return absl::InternalError("a sample with a picture is made by MakeImageSample");
+      return absl::InternalError("a sample with an image is made by MakeImageSample");
   }
   return absl::InternalError("unknown calibration source");
 }

@@ -29,12 +29,12 @@ class LoadedStage {
                                               std::vector<float>& gradient) const = 0;
 };
 
-// The stages in the order of a forward walk, numbered from 0: those of the vision tower, if any sample has a picture,
+// The stages in the order of a forward walk, numbered from 0: those of the vision tower, if any sample has an image,
 // then the embedding and the blocks of the decoder. The head is a stage by itself (RunHead). Not thread-safe.
 class StageRunner {
  public:
-  // All outlive it; `loader` gives weights of `backend` and does not keep them alive. INVALID_ARGUMENT where a
-  // picture's tiles and patches do not fit the tower.
+  // All outlive it; `loader` gives weights of `backend` and does not keep them alive. INVALID_ARGUMENT if an
+  // image's tiles and patches do not fit the tower.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<StageRunner>> Create(const Model& model, WeightLoader& loader,
                                                                            TorchBackend& backend,
                                                                            const SampleSet& samples);
@@ -46,12 +46,12 @@ class StageRunner {
   // As TensorSpec::stage counts.
   [[nodiscard]] int model_stage(int stage) const;
   [[nodiscard]] int head_stage() const { return model_.stages() - 1; }
-  // A sample without a picture has nothing to do in the tower.
+  // A sample without an image has nothing to do in the tower.
   [[nodiscard]] bool Runs(int stage, size_t sample) const;
 
   // The state before the sample's first stage: its patches, or nothing before the embedding.
   [[nodiscard]] std::vector<float> FirstState(size_t sample, int stage) const;
-  // What the tower made of the sample's picture, [image tokens, hidden]: the decoder's stages read it.
+  // What the tower made of the sample's image, [image tokens, hidden]: the decoder's stages read it.
   void SetImageRows(size_t sample, std::vector<float> rows);
 
   [[nodiscard]] absl::StatusOr<std::unique_ptr<LoadedStage>> Load(int stage) const;
@@ -85,7 +85,7 @@ class StageRunner {
   int tower_stages_ = 0;
   std::vector<std::vector<int32_t>> positions_;  // by sample, [axes, tokens]
   std::vector<SequenceRows> sequences_;          // by sample
-  std::vector<VisionLayout> layouts_;            // by sample; empty without a picture
+  std::vector<VisionLayout> layouts_;            // by sample; empty without an image
   std::vector<std::vector<float>> image_rows_;   // by sample
 };
 

@@ -22,7 +22,7 @@ class StateStore {
 
   // Replaces what the key held. The errors of ScratchFile.
   [[nodiscard]] absl::Status Put(int stage, size_t sample, std::vector<float> values);
-  // INTERNAL where there is none.
+  // INTERNAL if there is none.
   [[nodiscard]] absl::StatusOr<std::vector<float>> Get(int stage, size_t sample) const;
   [[nodiscard]] bool Holds(int stage, size_t sample) const { return entries_.contains({stage, sample}); }
   void Drop(int stage, size_t sample);
@@ -32,7 +32,7 @@ class StateStore {
 
  private:
   struct Entry {
-    std::vector<float> values;  // empty where the state is in the file
+    std::vector<float> values;  // empty if the state is in the file
     uint64_t offset = 0;
     size_t count = 0;
     bool in_file = false;

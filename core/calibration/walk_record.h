@@ -16,15 +16,15 @@ namespace gwq {
 
 struct WalkRecord {
   std::string phase;  // "forward", "backward" or "blocks"
-  int stage = 0;      // the next one of that phase; on the way back -1 where none is left
+  int stage = 0;      // the next one of that phase; on the way back -1 if none is left
   double loss = 0;    // in phase "backward"
   // Blobs of states: "in.7" is what stage 7 reads, "gradient" what the next stage goes back from, "images" the rows of
-  // the pictures; in phase "blocks", "quantized" and "full" are what the next stage reads of either stream.
+  // the images; in phase "blocks", "quantized" and "full" are what the next stage reads of either stream.
   std::map<std::string, Digest> states;
 };
 
 [[nodiscard]] nlohmann::json WalkRecordJson(const WalkRecord& record);
-// DATA_LOSS where it is none, or holds what no walk writes.
+// DATA_LOSS if it is none, or holds what no walk writes.
 [[nodiscard]] absl::StatusOr<WalkRecord> ParseWalkRecord(const nlohmann::json& json);
 // Every blob that the record names.
 [[nodiscard]] std::vector<Digest> BlobsOf(const WalkRecord& record);
@@ -32,7 +32,7 @@ struct WalkRecord {
 // One vector of floats a sample, as a blob: for each a little-endian u64 count and its values. Reads and writes a
 // sample at a time.
 [[nodiscard]] absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples);
-// DATA_LOSS where the blob does not hold exactly `samples` states.
+// DATA_LOSS if the blob does not hold exactly `samples` states.
 [[nodiscard]] absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples,
                                       StateStore& states);
 

@@ -12,8 +12,8 @@
 namespace gwq {
 namespace {
 
-// How often parked requests are looked at when nothing else happens: their limits are in seconds.
-constexpr std::chrono::milliseconds kParkedPoll{50};
+// How often paused requests are looked at when nothing else happens: their limits are in seconds.
+constexpr std::chrono::milliseconds kPausedPoll{50};
 constexpr int64_t kMinRetryMillis = 100;
 constexpr int64_t kMaxRetryMillis = 30'000;
 
@@ -31,23 +31,23 @@ RequestLimits LimitsOf(const StepModel& model, const EngineOptions& options) {
 
 }  // namespace
 
-struct Engine::Door {
+struct Engine::Mailbox {
   mutable Mutex mutex;
   CondVar changed;  // something for the thread to do
   CondVar idle;     // nothing is left
   std::vector<std::unique_ptr<Sequence>> inbox ABSL_GUARDED_BY(mutex);
   bool open ABSL_GUARDED_BY(mutex) = true;
   bool exiting ABSL_GUARDED_BY(mutex) = false;
-  bool poked ABSL_GUARDED_BY(mutex) = false;
+  bool woken ABSL_GUARDED_BY(mutex) = false;
   absl::Status abort ABSL_GUARDED_BY(mutex);
   SchedulerStats stats ABSL_GUARDED_BY(mutex);
   int64_t submitted ABSL_GUARDED_BY(mutex) = 0;
   int64_t first_submit_millis ABSL_GUARDED_BY(mutex) = 0;
 
-  void Poke() {
+  void Wake() {
     {
       MutexLock lock(mutex);
-      poked = true;
+      woken = true;
     }
     changed.NotifyOne();
   }
@@ -69,16 +69,16 @@ struct Engine::Door {
 
 class Engine::Handle final : public GenerationHandle {
  public:
-  explicit Handle(std::shared_ptr<Door> door) : door_(std::move(door)) {}
+  explicit Handle(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
   void Cancel() override {
     cancelled_->store(true, std::memory_order_relaxed);
-    door_->Poke();
+    mailbox_->Wake();
   }
-  void Resume() override { door_->Poke(); }
+  void Resume() override { mailbox_->Wake(); }
   [[nodiscard]] std::shared_ptr<const std::atomic<bool>> cancelled() const { return cancelled_; }
 
  private:
-  const std::shared_ptr<Door> door_;
+  const std::shared_ptr<Mailbox> mailbox_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
 };
 
@@ -90,48 +90,49 @@ Engine::Engine(std::unique_ptr<StepModel> model, const EngineOptions& options, c
       observer_(observer),
       limits_(LimitsOf(*model_, options)),
       scheduler_(*model_, options.scheduler, clock, observer),
-      door_(std::make_shared<Door>()) {
+      mailbox_(std::make_shared<Mailbox>()) {
   {
-    MutexLock lock(door_->mutex);
-    door_->stats = scheduler_.stats();
+    MutexLock lock(mailbox_->mutex);
+    mailbox_->stats = scheduler_.stats();
   }
   thread_ = std::thread([this] { Run(); });
 }
 
 Engine::~Engine() {
   {
-    MutexLock lock(door_->mutex);
-    door_->open = false;
-    door_->exiting = true;
-    if (door_->abort.ok()) door_->abort = absl::UnavailableError("the model is being unloaded; ask again elsewhere");
+    MutexLock lock(mailbox_->mutex);
+    mailbox_->open = false;
+    mailbox_->exiting = true;
+    if (mailbox_->abort.ok())
+      mailbox_->abort = absl::UnavailableError("the model is being unloaded; ask again elsewhere");
   }
-  door_->changed.NotifyOne();
+  mailbox_->changed.NotifyOne();
   thread_.join();
 }
 
 absl::StatusOr<std::shared_ptr<GenerationHandle>> Engine::Submit(GenerationRequest request,
                                                                  std::shared_ptr<GenerationSink> sink) {
   GWQ_RETURN_IF_ERROR(CheckRequest(request, limits_));
-  auto handle = std::make_shared<Handle>(door_);
+  auto handle = std::make_shared<Handle>(mailbox_);
   const int64_t now = clock_.MonotonicMillis();
   auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink), handle->cancelled(),
                                              limits_.max_context_tokens, now);
   {
-    MutexLock lock(door_->mutex);
-    GWQ_RETURN_IF_ERROR(door_->CheckOpen(options_.max_queued, now));
-    if (door_->submitted++ == 0) door_->first_submit_millis = now;
-    door_->inbox.push_back(std::move(sequence));
+    MutexLock lock(mailbox_->mutex);
+    GWQ_RETURN_IF_ERROR(mailbox_->CheckOpen(options_.max_queued, now));
+    if (mailbox_->submitted++ == 0) mailbox_->first_submit_millis = now;
+    mailbox_->inbox.push_back(std::move(sequence));
   }
-  door_->changed.NotifyOne();
+  mailbox_->changed.NotifyOne();
   return std::shared_ptr<GenerationHandle>(std::move(handle));
 }
 
 void Engine::Publish() {
   const SchedulerStats stats = scheduler_.stats();
   if (observer_ != nullptr) observer_->OnStats(stats);
-  MutexLock lock(door_->mutex);
-  door_->stats = stats;
-  if (!door_->Busy()) door_->idle.NotifyAll();
+  MutexLock lock(mailbox_->mutex);
+  mailbox_->stats = stats;
+  if (!mailbox_->Busy()) mailbox_->idle.NotifyAll();
 }
 
 void Engine::Run() {
@@ -142,21 +143,21 @@ void Engine::Run() {
     bool exiting = false;
     Publish();
     {
-      MutexLock lock(door_->mutex);
-      while (!ran && door_->inbox.empty() && !door_->poked && !door_->exiting &&
-             (door_->abort.ok() || !door_->Busy())) {
-        if (door_->stats.parked == 0) {
-          door_->changed.Wait(door_->mutex);
-        } else if (!door_->changed.WaitUntil(door_->mutex, std::chrono::steady_clock::now() + kParkedPoll)) {
+      MutexLock lock(mailbox_->mutex);
+      while (!ran && mailbox_->inbox.empty() && !mailbox_->woken && !mailbox_->exiting &&
+             (mailbox_->abort.ok() || !mailbox_->Busy())) {
+        if (mailbox_->stats.paused == 0) {
+          mailbox_->changed.Wait(mailbox_->mutex);
+        } else if (!mailbox_->changed.WaitUntil(mailbox_->mutex, std::chrono::steady_clock::now() + kPausedPoll)) {
           break;
         }
       }
-      door_->poked = false;
-      arrived.swap(door_->inbox);
+      mailbox_->woken = false;
+      arrived.swap(mailbox_->inbox);
       // Counted as queued until the scheduler has decided, so that Submit sees them.
-      door_->stats.queued += static_cast<int>(arrived.size());
-      abort = door_->abort;
-      exiting = door_->exiting;
+      mailbox_->stats.queued += static_cast<int>(arrived.size());
+      abort = mailbox_->abort;
+      exiting = mailbox_->exiting;
     }
     for (auto& sequence : arrived) scheduler_.Add(std::move(sequence));
     if (!abort.ok()) scheduler_.FailAll(abort);
@@ -168,34 +169,34 @@ void Engine::Run() {
 }
 
 absl::Status Engine::CheckQueue() const {
-  MutexLock lock(door_->mutex);
-  return door_->CheckOpen(options_.max_queued, clock_.MonotonicMillis());
+  MutexLock lock(mailbox_->mutex);
+  return mailbox_->CheckOpen(options_.max_queued, clock_.MonotonicMillis());
 }
 
 void Engine::StopAccepting() {
-  MutexLock lock(door_->mutex);
-  door_->open = false;
+  MutexLock lock(mailbox_->mutex);
+  mailbox_->open = false;
 }
 
 bool Engine::WaitUntilIdle(std::chrono::steady_clock::time_point until) {
-  MutexLock lock(door_->mutex);
-  while (door_->Busy()) {
-    if (!door_->idle.WaitUntil(door_->mutex, until)) return !door_->Busy();
+  MutexLock lock(mailbox_->mutex);
+  while (mailbox_->Busy()) {
+    if (!mailbox_->idle.WaitUntil(mailbox_->mutex, until)) return !mailbox_->Busy();
   }
   return true;
 }
 
 void Engine::Abort(const absl::Status& status) {
-  MutexLock lock(door_->mutex);
-  door_->open = false;
-  door_->abort = status;
-  door_->changed.NotifyOne();
-  while (door_->Busy()) door_->idle.Wait(door_->mutex);
+  MutexLock lock(mailbox_->mutex);
+  mailbox_->open = false;
+  mailbox_->abort = status;
+  mailbox_->changed.NotifyOne();
+  while (mailbox_->Busy()) mailbox_->idle.Wait(mailbox_->mutex);
 }
 
 SchedulerStats Engine::stats() const {
-  MutexLock lock(door_->mutex);
-  return door_->stats;
+  MutexLock lock(mailbox_->mutex);
+  return mailbox_->stats;
 }
 
 int64_t Engine::cache_tokens() const { return LimitsOf(*model_).max_context_tokens; }

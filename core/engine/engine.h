@@ -1,4 +1,4 @@
-// Serves one model: a thread that steps the scheduler, and the door through which requests come in.
+// Serves one model: a thread that steps the scheduler, and the mailbox through which requests come in.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,7 @@ class GenerationHandle {
   virtual ~GenerationHandle() = default;
   // The request ends with CANCELLED at the next step. Harmless if it has ended already.
   virtual void Cancel() = 0;
-  // Call it when the sink has fewer unread tokens: a parked request may continue.
+  // Call it when the sink has fewer unread tokens: a paused request may continue.
   virtual void Resume() = 0;
 };
 
@@ -61,7 +61,7 @@ class Engine {
   [[nodiscard]] uint64_t cache_bytes() const { return model_->cache_bytes(); }
 
  private:
-  struct Door;
+  struct Mailbox;
   class Handle;
   void Run();
   void Publish();
@@ -71,8 +71,8 @@ class Engine {
   const Clock& clock_;
   EngineObserver* const observer_;
   const RequestLimits limits_;
-  Scheduler scheduler_;               // used by the thread alone
-  const std::shared_ptr<Door> door_;  // shared with the handles
+  Scheduler scheduler_;                     // used by the thread alone
+  const std::shared_ptr<Mailbox> mailbox_;  // shared with the handles
   std::thread thread_;
 };
 

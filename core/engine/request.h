@@ -99,7 +99,7 @@ class GenerationSink {
   virtual void OnChunk(GeneratedChunk chunk) = 0;
   // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (nobody read the answer), UNAVAILABLE (shut down) or INTERNAL.
   virtual void OnDone(const absl::StatusOr<GenerationResult>& result) = 0;
-  // Tokens that the sink has received and the client has not read. Above a limit the request is parked. Thread-safe.
+  // Tokens that the sink has received and the client has not read. Above a limit the request is paused. Thread-safe.
   [[nodiscard]] virtual int64_t unread_tokens() const = 0;
 };
 

@@ -30,7 +30,7 @@ void Scheduler::Add(std::unique_ptr<Sequence> sequence) {
 bool Scheduler::Schedule() {
   const int64_t now = clock_.MonotonicMillis();
   Reap(now);
-  Unpark();
+  ResumePaused();
   GrowDecodes();
   Admit(now);
   return !running_.empty();
@@ -42,7 +42,7 @@ void Scheduler::Run() {
   if (const absl::Status status = RunPass(parts); !status.ok()) return FailParts(parts, status);
   const int64_t now = clock_.MonotonicMillis();
   Deliver(parts, now);
-  ParkSlow(now);
+  PauseSlow(now);
 }
 
 bool Scheduler::Step() {
@@ -60,7 +60,7 @@ void Scheduler::Fail(Sequence& sequence, const absl::Status& status) {
 void Scheduler::Reap(int64_t now) {
   ReapFrom(running_, now);
   ReapFrom(waiting_, now);
-  ReapParked(now);
+  ReapPaused(now);
 }
 
 void Scheduler::ReapFrom(Sequences& sequences, int64_t now) {
@@ -71,43 +71,43 @@ void Scheduler::ReapFrom(Sequences& sequences, int64_t now) {
   });
 }
 
-void Scheduler::ReapParked(int64_t now) {
-  std::erase_if(parked_, [&](const Parked& parked) {
-    absl::Status status = parked.sequence->Check(now);
-    if (status.ok() && now - parked.since >= options_.slow_client_millis) {
+void Scheduler::ReapPaused(int64_t now) {
+  std::erase_if(paused_, [&](const Paused& paused) {
+    absl::Status status = paused.sequence->Check(now);
+    if (status.ok() && now - paused.since >= options_.slow_client_millis) {
       status = absl::ResourceExhaustedError(
           fmt::format("the client left {} tokens unread for {} ms, the limit is {} ms; read faster or use GenerateOnce",
-                      parked.sequence->unread_tokens(), now - parked.since, options_.slow_client_millis));
+                      paused.sequence->unread_tokens(), now - paused.since, options_.slow_client_millis));
     }
-    if (!status.ok()) Fail(*parked.sequence, status);
+    if (!status.ok()) Fail(*paused.sequence, status);
     return !status.ok();
   });
 }
 
-void Scheduler::Unpark() {
-  for (auto it = parked_.begin(); it != parked_.end();) {
+void Scheduler::ResumePaused() {
+  for (auto it = paused_.begin(); it != paused_.end();) {
     if (it->sequence->unread_tokens() > options_.max_unread_tokens / 2) {
       ++it;
       continue;
     }
     InsertByArrival(waiting_, std::move(it->sequence));
-    it = parked_.erase(it);
+    it = paused_.erase(it);
   }
 }
 
-// Takes the blocks of a sequence that does not run: of who was parked first, then of the youngest that waits.
+// Takes the blocks of a sequence that does not run: of who was paused first, then of the youngest that waits.
 bool Scheduler::ReclaimIdle(const Sequence& keep) {
   const auto holds = [&](const Sequence& sequence) {
     return &sequence != &keep && !sequence.blocks().blocks().empty();
   };
-  const auto parked = std::ranges::find_if(parked_, [&](const Parked& entry) { return holds(*entry.sequence); });
-  Sequence* victim = parked == parked_.end() ? nullptr : parked->sequence.get();
+  const auto paused = std::ranges::find_if(paused_, [&](const Paused& entry) { return holds(*entry.sequence); });
+  Sequence* victim = paused == paused_.end() ? nullptr : paused->sequence.get();
   for (auto it = waiting_.rbegin(); victim == nullptr && it != waiting_.rend(); ++it) {
     if (*it != nullptr && holds(**it)) victim = it->get();
   }
   if (victim == nullptr) return false;
-  victim->Evict();
-  ++totals_.evictions;
+  victim->Preempt();
+  ++totals_.preemptions;
   return true;
 }
 
@@ -125,7 +125,7 @@ void Scheduler::Admit(int64_t now) {
   size_t admitted = 0;
   for (; admitted < waiting_.size() && std::ssize(running_) < options_.max_running; ++admitted) {
     std::unique_ptr<Sequence>& next = waiting_[admitted];
-    // A block to spare for each that runs: else the newcomer would be evicted within a few steps.
+    // A block to spare for each that runs: else the newcomer would be preempted within a few steps.
     if (!MakeRoom(*next, std::ssize(running_)) || !next->blocks().Cover(next->size())) break;
     next->Admit(now);
     InsertByArrival(running_, std::move(next));
@@ -133,11 +133,11 @@ void Scheduler::Admit(int64_t now) {
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(admitted));
 }
 
-void Scheduler::EvictYoungest() {
+void Scheduler::PreemptYoungest() {
   std::unique_ptr<Sequence> youngest = std::move(running_.back());
   running_.pop_back();
-  youngest->Evict();
-  ++totals_.evictions;
+  youngest->Preempt();
+  ++totals_.preemptions;
   InsertByArrival(waiting_, std::move(youngest));
 }
 
@@ -145,7 +145,7 @@ void Scheduler::EvictYoungest() {
 void Scheduler::GrowDecodes() {
   for (size_t i = 0; i < running_.size(); ++i) {
     while (i < running_.size() && !(MakeRoom(*running_[i], 0) && running_[i]->blocks().Cover(running_[i]->size()))) {
-      EvictYoungest();
+      PreemptYoungest();
     }
   }
 }
@@ -247,19 +247,19 @@ bool Scheduler::AcceptToken(Sequence& sequence, std::span<const float> logits, i
   return *last;
 }
 
-void Scheduler::ParkSlow(int64_t now) {
+void Scheduler::PauseSlow(int64_t now) {
   for (size_t i = 0; i < running_.size();) {
     if (running_[i]->unread_tokens() <= options_.max_unread_tokens) {
       ++i;
       continue;
     }
-    parked_.push_back({std::move(running_[i]), now});
+    paused_.push_back({std::move(running_[i]), now});
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  while (std::ssize(parked_) > options_.max_parked) {
-    Fail(*parked_.front().sequence, absl::ResourceExhaustedError(fmt::format(
-                                        "more than {} clients do not read their answers", options_.max_parked)));
-    parked_.pop_front();
+  while (std::ssize(paused_) > options_.max_paused) {
+    Fail(*paused_.front().sequence, absl::ResourceExhaustedError(fmt::format(
+                                        "more than {} clients do not read their answers", options_.max_paused)));
+    paused_.pop_front();
   }
 }
 
@@ -268,15 +268,15 @@ void Scheduler::FailAll(const absl::Status& status) {
     for (const auto& sequence : *sequences) Fail(*sequence, status);
     sequences->clear();
   }
-  for (const Parked& parked : parked_) Fail(*parked.sequence, status);
-  parked_.clear();
+  for (const Paused& paused : paused_) Fail(*paused.sequence, status);
+  paused_.clear();
 }
 
 SchedulerStats Scheduler::stats() const {
   SchedulerStats stats = totals_;
   stats.queued = static_cast<int>(waiting_.size());
   stats.running = static_cast<int>(running_.size());
-  stats.parked = static_cast<int>(parked_.size());
+  stats.paused = static_cast<int>(paused_.size());
   stats.blocks = pool_.total();
   stats.free_blocks = pool_.free();
   return stats;

@@ -24,21 +24,21 @@ struct SchedulerOptions {
   int max_running = 32;                        // sequences in one pass
   int64_t step_tokens = 256;                   // rows of one pass
   int64_t prefill_tokens_beside_decodes = 64;  // so that a long prompt does not delay running streams
-  int64_t max_unread_tokens = 1024;            // above, a sequence is parked: it has no slot, and its blocks are lent
-  int64_t slow_client_millis = 60'000;         // parked this long, it is ended
-  int max_parked = 256;                        // above, whoever was parked first is ended
+  int64_t max_unread_tokens = 1024;            // above, a sequence is paused: it has no slot, and its blocks are lent
+  int64_t slow_client_millis = 60'000;         // paused this long, it is ended
+  int max_paused = 256;                        // above, whoever was paused first is ended
 };
 
 struct SchedulerStats {
-  int queued = 0;  // waiting for blocks or a slot, evicted ones included
+  int queued = 0;  // waiting for blocks or a slot, preempted ones included
   int running = 0;
-  int parked = 0;
+  int paused = 0;
   int64_t blocks = 0;
   int64_t free_blocks = 0;
   int64_t steps = 0;
   int64_t prompt_tokens = 0;  // rows computed for prompts and choices, recomputation included
   int64_t generated_tokens = 0;
-  int64_t evictions = 0;
+  int64_t preemptions = 0;
   int64_t finished = 0;
 };
 
@@ -74,7 +74,7 @@ class Scheduler {
 
  private:
   using Sequences = std::vector<std::unique_ptr<Sequence>>;
-  struct Parked {
+  struct Paused {
     std::unique_ptr<Sequence> sequence;
     int64_t since = 0;
   };
@@ -86,13 +86,13 @@ class Scheduler {
 
   void Reap(int64_t now);
   void ReapFrom(Sequences& sequences, int64_t now);
-  void ReapParked(int64_t now);
-  void Unpark();
+  void ReapPaused(int64_t now);
+  void ResumePaused();
   void Admit(int64_t now);
   void GrowDecodes();
   [[nodiscard]] bool MakeRoom(const Sequence& sequence, int64_t spare);
   [[nodiscard]] bool ReclaimIdle(const Sequence& keep);
-  void EvictYoungest();
+  void PreemptYoungest();
   [[nodiscard]] std::vector<Part> PlanStep() const;
   [[nodiscard]] absl::Status RunPass(std::vector<Part>& parts);
   void FailParts(const std::vector<Part>& parts, const absl::Status& status);
@@ -101,7 +101,7 @@ class Scheduler {
   // True if the sequence has ended.
   [[nodiscard]] bool AcceptLogits(Sequence& sequence, std::span<const float> logits, int64_t now);
   [[nodiscard]] bool AcceptToken(Sequence& sequence, std::span<const float> logits, int64_t now);
-  void ParkSlow(int64_t now);
+  void PauseSlow(int64_t now);
   void Finish(Sequence& sequence);
   void Fail(Sequence& sequence, const absl::Status& status);
   static void InsertByArrival(Sequences& sequences, std::unique_ptr<Sequence> sequence);
@@ -114,7 +114,7 @@ class Scheduler {
   uint64_t arrivals_ = 0;
   Sequences waiting_;  // by arrival
   Sequences running_;  // by arrival; each holds blocks for all of its tokens
-  std::deque<Parked> parked_;
+  std::deque<Paused> paused_;
   std::vector<float> logits_;
   SchedulerStats totals_;
 };

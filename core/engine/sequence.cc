@@ -38,7 +38,7 @@ void Sequence::Admit(int64_t now) {
   if (!admitted_.has_value()) admitted_ = now;
 }
 
-void Sequence::Evict() {
+void Sequence::Preempt() {
   blocks_.Clear();
   cached_ = 0;
 }
@@ -116,8 +116,8 @@ absl::Status Sequence::Check(int64_t now) const {
   return absl::OkStatus();
 }
 
-void Sequence::GiveBack() {
-  Evict();
+void Sequence::FreeBlocks() {
+  Preempt();
   images_.reset();
 }
 
@@ -130,12 +130,12 @@ void Sequence::Finish() {
   result.seed = seed_;
   result.choice_log_likelihoods = scorer_.log_likelihoods();
   result.timings = {*admitted_ - arrived_, first_token_ - *admitted_, last_token_ - first_token_};
-  GiveBack();
+  FreeBlocks();
   sink_->OnDone(result);
 }
 
 void Sequence::Fail(const absl::Status& status) {
-  GiveBack();
+  FreeBlocks();
   sink_->OnDone(status);
 }
 

@@ -51,7 +51,7 @@ class Sequence {
 
   void Admit(int64_t now);
   // Gives the blocks back. All tokens must be computed again, with the same result.
-  void Evict();
+  void Preempt();
   [[nodiscard]] BlockTable& blocks() { return blocks_; }
   [[nodiscard]] const BlockTable& blocks() const { return blocks_; }
 
@@ -71,7 +71,7 @@ class Sequence {
 
  private:
   // Called before the sink is told, so that whoever hears of the end can use the memory.
-  void GiveBack();
+  void FreeBlocks();
   [[nodiscard]] absl::StatusOr<std::string> TextOf(int32_t token, bool last);
 
   const std::shared_ptr<GenerationSink> sink_;

@@ -10,9 +10,9 @@ namespace {
 
 class BackendModel final : public StepModel {
  public:
-  BackendModel(std::shared_ptr<const LoadedModel> model, Backend& backend, Turnstile& turnstile,
+  BackendModel(std::shared_ptr<const LoadedModel> model, Backend& backend, FifoLock& fifo_lock,
                std::unique_ptr<KvCache> cache)
-      : model_(std::move(model)), backend_(backend), turnstile_(turnstile), cache_(std::move(cache)) {}
+      : model_(std::move(model)), backend_(backend), fifo_lock_(fifo_lock), cache_(std::move(cache)) {}
 
   int64_t vocab_size() const override { return model_->model().config().vocab_size; }
   int64_t hidden_size() const override { return model_->model().config().hidden_size; }
@@ -21,14 +21,14 @@ class BackendModel final : public StepModel {
   uint64_t cache_bytes() const override { return cache_->bytes(); }
 
   absl::Status Forward(const Batch& batch, std::span<float> logits) override {
-    const Turnstile::Turn turn(turnstile_);
+    const FifoLock::Guard turn(fifo_lock_);
     return model_->Forward(backend_, batch, cache_.get(), logits);
   }
 
  private:
   const std::shared_ptr<const LoadedModel> model_;
   Backend& backend_;
-  Turnstile& turnstile_;
+  FifoLock& fifo_lock_;
   const std::unique_ptr<KvCache> cache_;
 };
 
@@ -45,11 +45,11 @@ RequestLimits LimitsOf(const StepModel& model) {
 }
 
 absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model, Backend& backend,
-                                                         Turnstile& turnstile, int64_t cache_tokens) {
+                                                         FifoLock& fifo_lock, int64_t cache_tokens) {
   const ModelConfig& config = model->model().config();
   GWQ_ASSIGN_OR_RETURN(auto cache,
                        backend.CreateKvCache(CacheShapeFor(config, config.blocks, CacheBlocksFor(cache_tokens))));
-  return std::make_unique<BackendModel>(std::move(model), backend, turnstile, std::move(cache));
+  return std::make_unique<BackendModel>(std::move(model), backend, fifo_lock, std::move(cache));
 }
 
 }  // namespace gwq

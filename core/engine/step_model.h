@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "core/backend/backend.h"
+#include "core/engine/fifo_lock.h"
 #include "core/engine/request.h"
-#include "core/engine/turnstile.h"
 #include "core/models/model.h"
 
 namespace gwq {
@@ -32,10 +32,10 @@ class StepModel {
 [[nodiscard]] RequestLimits LimitsOf(const StepModel& model);
 
 // `model` on `backend` with a new cache that holds at least `cache_tokens` tokens. Takes a turn for each pass, because
-// the models of one backend share it. Backend and turnstile must outlive the result. RESOURCE_EXHAUSTED where the cache
+// the models of one backend share it. Backend and fifo_lock must outlive the result. RESOURCE_EXHAUSTED if the cache
 // cannot be had.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<StepModel>> MakeStepModel(std::shared_ptr<const LoadedModel> model,
-                                                                       Backend& backend, Turnstile& turnstile,
+                                                                       Backend& backend, FifoLock& fifo_lock,
                                                                        int64_t cache_tokens);
 
 }  // namespace gwq

@@ -41,13 +41,13 @@ const std::string* StopMatcher::EndingAt(size_t end) const {
 // Bytes at the end of held_ that are a proper prefix of some stop string, as many as possible.
 size_t StopMatcher::HeldBytes() const {
   const std::string_view text(held_);
-  size_t most = 0;
+  size_t held = 0;
   for (const std::string& stop : stops_) {
-    for (size_t size = std::min(text.size(), stop.size() - 1); size > most; --size) {
-      if (text.ends_with(std::string_view(stop).substr(0, size))) most = size;
+    for (size_t size = std::min(text.size(), stop.size() - 1); size > held; --size) {
+      if (text.ends_with(std::string_view(stop).substr(0, size))) held = size;
     }
   }
-  return most;
+  return held;
 }
 
 std::string StopMatcher::Push(std::string_view piece) {

@@ -70,16 +70,16 @@ GenerationRequest Answerer::RequestFor(const AnswerPrompt& prompt) const {
 }
 
 absl::StatusOr<std::unique_ptr<StepModel>> Answerer::MakeModel(std::span<const AnswerPrompt> prompts,
-                                                               Turnstile& turnstile) const {
+                                                               FifoLock& fifo_lock) const {
   int64_t blocks = 0;
   for (const AnswerPrompt& prompt : prompts) blocks += CacheBlocksFor(std::ssize(prompt.tokens) + max_tokens_);
-  return MakeStepModel(model_, backend_, turnstile, blocks * kCacheBlockTokens);
+  return MakeStepModel(model_, backend_, fifo_lock, blocks * kCacheBlockTokens);
 }
 
 absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Answer(std::span<const AnswerPrompt> prompts,
                                                                    const Visit& visit, Progress& progress) const {
-  Turnstile turnstile;
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, turnstile));
+  FifoLock fifo_lock;
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, fifo_lock));
   std::vector<GenerationRequest> requests;
   for (const AnswerPrompt& prompt : prompts) requests.push_back(RequestFor(prompt));
   GWQ_ASSIGN_OR_RETURN(const auto sinks, RunAll(*model, 1, std::move(requests), visit, progress));
@@ -90,8 +90,8 @@ absl::StatusOr<std::vector<std::vector<int32_t>>> Answerer::Answer(std::span<con
 
 absl::Status Answerer::Read(std::span<const AnswerPrompt> prompts, std::span<const std::vector<int32_t>> answers,
                             const Visit& visit, Progress& progress) const {
-  Turnstile turnstile;
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, turnstile));
+  FifoLock fifo_lock;
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<StepModel> model, MakeModel(prompts, fifo_lock));
   std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
     GenerationRequest& request = requests.emplace_back(RequestFor(prompts[i]));

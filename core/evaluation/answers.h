@@ -10,9 +10,9 @@
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
 #include "core/base/progress.h"
+#include "core/engine/fifo_lock.h"
 #include "core/engine/request.h"
 #include "core/engine/step_model.h"
-#include "core/engine/turnstile.h"
 #include "core/models/model.h"
 
 namespace gwq {
@@ -42,7 +42,7 @@ class Answerer {
   using Visit = std::function<void(size_t index, size_t step, std::span<const float> logits)>;
 
   // Of equal logits the lowest token is taken. `visit` may be null. The same answer whatever the other prompts are.
-  // RESOURCE_EXHAUSTED where the cache cannot be had; INTERNAL for logits that are not finite.
+  // RESOURCE_EXHAUSTED if the cache cannot be had; INTERNAL for logits that are not finite.
   [[nodiscard]] absl::StatusOr<std::vector<std::vector<int32_t>>> Answer(std::span<const AnswerPrompt> prompts,
                                                                          const Visit& visit, Progress& progress) const;
   // Reads `answers` behind their prompts. `visit` sees what it would see if the model gave these answers itself: a step
@@ -53,7 +53,7 @@ class Answerer {
  private:
   [[nodiscard]] GenerationRequest RequestFor(const AnswerPrompt& prompt) const;
   [[nodiscard]] absl::StatusOr<std::unique_ptr<StepModel>> MakeModel(std::span<const AnswerPrompt> prompts,
-                                                                     Turnstile& turnstile) const;
+                                                                     FifoLock& fifo_lock) const;
 
   const std::shared_ptr<const LoadedModel> model_;
   Backend& backend_;

@@ -34,7 +34,7 @@ inline constexpr int64_t kChoiceLogitRows = 64;
 // is computed once and shared by its choices; each choice's rows stand at the place behind it, so every result is
 // bitwise that of prompt and choice computed alone. Prompts go in waves of at most kChoiceWaveRows rows, and each wave
 // walks all stages, so that memory is that of one stage and a wave. `loader` gives weights of `backend` and must not
-// keep them alive. INVALID_ARGUMENT where a prompt alone has more rows than a wave. Reports phase `phase` in prompts.
+// keep them alive. INVALID_ARGUMENT if a prompt alone has more rows than a wave. Reports phase `phase` in prompts.
 [[nodiscard]] absl::StatusOr<std::vector<std::vector<double>>> ScoreChoices(const Model& model, WeightLoader& loader,
                                                                             Backend& backend,
                                                                             std::span<const ChoicePrompt> prompts,

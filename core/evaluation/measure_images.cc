@@ -84,7 +84,7 @@ class ImageEvaluation {
   }
 
   // Questions of a wave: the reference's logits of all steps are held.
-  [[nodiscard]] size_t MostQuestions() const {
+  [[nodiscard]] size_t MaxQuestions() const {
     if (reference_ == nullptr) return items_.size();
     return std::max<size_t>(1, kMaxLogitBytes / (4 * static_cast<size_t>(model_.vocabulary() * run_.task.max_tokens)));
   }
@@ -94,8 +94,8 @@ class ImageEvaluation {
     std::vector<AnswerPrompt> prompts;
     std::vector<Asked> asked;
     int64_t tokens = 0;
-    const size_t most = std::min(items_.size() - begin, MostQuestions());
-    while (asked.size() < most) {
+    const size_t max_count = std::min(items_.size() - begin, MaxQuestions());
+    while (asked.size() < max_count) {
       const DatasetItem& item = items_[begin + asked.size()];
       GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(item, model_));
       GWQ_ASSIGN_OR_RETURN(AnswerPrompt prompt, model_.Ask(item, images));

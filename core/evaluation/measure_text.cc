@@ -54,11 +54,11 @@ absl::Status MeasureText(EvaluationRun& run, EvaluationResult& out) {
     reference_loader = MakeWeightLoader(*run.reference, run.backend);
     reference.emplace(ModelSide{*run.reference->model(), *reference_loader});
   }
-  ComputeTeam team(run.task.threads);
+  ThreadPool pool(run.task.threads);
   const int64_t window = std::min(run.task.window, static_cast<int64_t>(tokens.size()));
   GWQ_ASSIGN_OR_RETURN(const TextEvaluation made,
                        EvaluateText({*run.model.model(), *loader}, reference ? &*reference : nullptr, run.backend,
-                                    tokens, window, team, run.progress));
+                                    tokens, window, pool, run.progress));
   out.items = made.positions;
   out.metrics.push_back({"perplexity", made.perplexity, made.standard_error});
   if (!made.reference) return absl::OkStatus();

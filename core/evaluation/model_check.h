@@ -10,8 +10,8 @@
 
 namespace gwq {
 
-// For tasks about images: FAILED_PRECONDITION where `model` or `reference` (null: none) sees none; the errors of
-// ProcessorOf; INVALID_ARGUMENT at `path` + ".kind" for boxes where the model's family has no text for them.
+// For tasks about images: FAILED_PRECONDITION if `model` or `reference` (null: none) sees none; the errors of
+// ProcessorOf; INVALID_ARGUMENT at `path` + ".kind" for boxes if the model's family has no text for them.
 [[nodiscard]] absl::Status CheckEvaluationModels(const StoredModel& model, const StoredModel* reference,
                                                  const EvaluationTask& task, std::string_view path);
 

@@ -29,9 +29,9 @@ struct EvaluationResult {
   int64_t items = 0;      // questions, or predicted tokens of a text
   int64_t truncated = 0;  // questions whose beginning did not fit the model's context
   std::vector<EvaluationMetric> metrics;
-  std::string items_jsonl;  // one line a question; empty for a text
+  std::string items_jsonl;  // one line per question; empty for a text
 
-  // Null where the task does not give it.
+  // Null if the task does not give it.
   [[nodiscard]] const EvaluationMetric* Find(std::string_view name) const;
 };
 

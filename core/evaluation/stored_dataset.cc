@@ -19,7 +19,7 @@ constexpr std::string_view kLines = ".jsonl";
 constexpr std::string_view kPlain = ".txt";
 constexpr char kPhase[] = "import";
 
-// The one file in the top folder that ends so; null where there is none or several.
+// The one file in the top folder that ends so; null if there is none or several.
 const ManifestFile* OnlyFile(const Manifest& manifest, std::string_view suffix) {
   const ManifestFile* only = nullptr;
   for (const ManifestFile& file : manifest.files) {
@@ -55,8 +55,8 @@ struct Size {
   int height = 0;
 };
 
-// INVALID_ARGUMENT at `field` for a file that is no whole picture within the limits. One picture is in memory.
-absl::StatusOr<Size> CheckPicture(BlobStore& store, const ManifestFile& file, const std::string& field) {
+// INVALID_ARGUMENT at `field` for a file that is no whole image within the limits. One image is in memory.
+absl::StatusOr<Size> CheckImage(BlobStore& store, const ManifestFile& file, const std::string& field) {
   const auto fault = [&](std::string_view why) {
     return InvalidField(field, fmt::format("'{}' cannot be used: {}", file.path, why));
   };
@@ -97,13 +97,13 @@ class ItemChecker {
     return progress_.Check();
   }
 
-  // A picture that several lines name is decoded once.
+  // An image that several lines name is decoded once.
   absl::StatusOr<Size> SizeOf(const DatasetItem& item, const std::string& path) {
     const ManifestFile* const file = upload_.FindFile(path);
     if (file == nullptr) return NoImage(item, path);
     const auto known = sizes_.find(file);
     if (known != sizes_.end()) return known->second;
-    GWQ_ASSIGN_OR_RETURN(const Size size, CheckPicture(store_, *file, fmt::format("line {}.image", item.line)));
+    GWQ_ASSIGN_OR_RETURN(const Size size, CheckImage(store_, *file, fmt::format("line {}.image", item.line)));
     sizes_.emplace(file, size);
     return size;
   }
@@ -122,11 +122,11 @@ class ItemChecker {
   std::map<const ManifestFile*, Size> sizes_;
 };
 
-absl::Status CheckPictures(BlobStore& store, const Manifest& upload, Progress& progress) {
+absl::Status CheckImages(BlobStore& store, const Manifest& upload, Progress& progress) {
   for (size_t i = 0; i < upload.files.size(); ++i) {
     progress.Step(kPhase, static_cast<int64_t>(i), std::ssize(upload.files));
     GWQ_RETURN_IF_ERROR(progress.Check());
-    GWQ_RETURN_IF_ERROR(CheckPicture(store, upload.files[i], fmt::format("files[{}]", i)).status());
+    GWQ_RETURN_IF_ERROR(CheckImage(store, upload.files[i], fmt::format("files[{}]", i)).status());
   }
   progress.Step(kPhase, std::ssize(upload.files), std::ssize(upload.files));
   return absl::OkStatus();
@@ -152,7 +152,7 @@ absl::StatusOr<Digest> ImportDataset(BlobStore& store, const Manifest& upload, P
   } else if (HoldsOtherThanImages(upload)) {
     GWQ_RETURN_IF_ERROR(ReadOnly(store, upload, kPlain).status());
   } else {
-    GWQ_RETURN_IF_ERROR(CheckPictures(store, upload, progress));
+    GWQ_RETURN_IF_ERROR(CheckImages(store, upload, progress));
   }
   const std::string json = ManifestJson(upload);
   return PutBlob(store, std::as_bytes(std::span(json)));

@@ -29,9 +29,9 @@ class StoredDataset {
 
   // The first `limit` items (0: all), each of them fit for `kind`. INVALID_ARGUMENT at "line N.key".
   [[nodiscard]] absl::StatusOr<std::vector<DatasetItem>> Items(EvaluationKind kind, int64_t limit) const;
-  // The .txt file; INVALID_ARGUMENT where there is none or it is no UTF-8.
+  // The .txt file; INVALID_ARGUMENT if there is none or it is no UTF-8.
   [[nodiscard]] absl::StatusOr<std::string> Text() const;
-  // The bytes of an image; INVALID_ARGUMENT at "line N.image" where the dataset has no such file.
+  // The bytes of an image; INVALID_ARGUMENT at "line N.image" if the dataset has no such file.
   [[nodiscard]] absl::StatusOr<std::string> Image(const DatasetItem& item, std::string_view path) const;
 
  private:

@@ -58,13 +58,13 @@ struct Side {
 
 class Evaluator {
  public:
-  Evaluator(Backend& backend, std::span<const int32_t> tokens, int64_t window, int64_t vocabulary, ComputeTeam& team,
+  Evaluator(Backend& backend, std::span<const int32_t> tokens, int64_t window, int64_t vocabulary, ThreadPool& pool,
             Progress& progress)
       : backend_(backend),
         tokens_(tokens.first(tokens.size() - tokens.size() % static_cast<size_t>(window))),
         window_(window),
         vocabulary_(static_cast<size_t>(vocabulary)),
-        team_(team),
+        pool_(pool),
         progress_(progress),
         blocks_(static_cast<size_t>(CacheBlocksFor(window))) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
@@ -127,7 +127,7 @@ class Evaluator {
     const size_t base = results_.size();
     results_.resize(base + count);
     std::vector<absl::Status> statuses(count);
-    team_.ParallelFor(static_cast<int64_t>(count), 1, [&](int64_t from, int64_t to, int) {
+    pool_.ParallelFor(static_cast<int64_t>(count), 1, [&](int64_t from, int64_t to, int) {
       for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) {
         const auto row = [&](size_t side) {
           return std::span<const float>(logits[side]).subspan(i * vocabulary_, vocabulary_);
@@ -182,7 +182,7 @@ class Evaluator {
   const std::span<const int32_t> tokens_;  // of whole windows
   const int64_t window_;
   const size_t vocabulary_;
-  ComputeTeam& team_;
+  ThreadPool& pool_;
   Progress& progress_;
   std::vector<int32_t> blocks_;
   std::vector<std::unique_ptr<Side>> sides_;  // the model, then the reference
@@ -201,7 +201,7 @@ std::string NoFit(std::span<const int32_t> tokens, int64_t window) {
 }  // namespace
 
 absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* reference, Backend& backend,
-                                            std::span<const int32_t> tokens, int64_t window, ComputeTeam& team,
+                                            std::span<const int32_t> tokens, int64_t window, ThreadPool& pool,
                                             Progress& progress) {
   if (!Fits(tokens, window)) return InvalidField("window", NoFit(tokens, window));
   if (reference != nullptr && reference->model.config().vocab_size != model.model.config().vocab_size) {
@@ -209,19 +209,19 @@ absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* re
                         fmt::format("its vocabulary has {} tokens, the model's {}; they cannot be compared",
                                     reference->model.config().vocab_size, model.model.config().vocab_size));
   }
-  Evaluator evaluator(backend, tokens, window, model.model.config().vocab_size, team, progress);
+  Evaluator evaluator(backend, tokens, window, model.model.config().vocab_size, pool, progress);
   GWQ_RETURN_IF_ERROR(evaluator.AddSide(model));
   if (reference != nullptr) GWQ_RETURN_IF_ERROR(evaluator.AddSide(*reference));
   return evaluator.Run();
 }
 
 absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
-                                    Backend& backend, std::span<const int32_t> tokens, int64_t window,
-                                    ComputeTeam& team, Progress& progress) {
+                                    Backend& backend, std::span<const int32_t> tokens, int64_t window, ThreadPool& pool,
+                                    Progress& progress) {
   if (!Fits(tokens, window)) return InvalidField("recipe.evaluation_window", NoFit(tokens, window));
   const ModelSide reference{model, original};
   GWQ_ASSIGN_OR_RETURN(const TextEvaluation made,
-                       EvaluateText({model, artifact}, &reference, backend, tokens, window, team, progress));
+                       EvaluateText({model, artifact}, &reference, backend, tokens, window, pool, progress));
   return Evaluation{made.window,
                     made.windows,
                     made.positions,

@@ -50,15 +50,15 @@ struct TextEvaluation {
 // Cuts `tokens` into windows of `window` that do not overlap (what is left over is not used) and walks the model and,
 // where one is given, the reference over all of them, one stage at a time: the hidden states of all windows are held,
 // the weights of one stage. The loaders give weights of `backend`, and must not keep them alive. INVALID_ARGUMENT at
-// "window" where there is no whole window or a window is shorter than 2, at "reference" where its vocabulary has
+// "window" if there is no whole window or a window is shorter than 2, at "reference" if its vocabulary has
 // another size. Reports phase "evaluate" by stages.
 [[nodiscard]] absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* reference, Backend& backend,
                                                           std::span<const int32_t> tokens, int64_t window,
-                                                          ComputeTeam& team, Progress& progress);
+                                                          ThreadPool& pool, Progress& progress);
 
 // EvaluateText of an artifact against the model it was made of. INVALID_ARGUMENT at "recipe.evaluation_window".
 [[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
                                                   Backend& backend, std::span<const int32_t> tokens, int64_t window,
-                                                  ComputeTeam& team, Progress& progress);
+                                                  ThreadPool& pool, Progress& progress);
 
 }  // namespace gwq

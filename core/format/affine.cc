@@ -58,7 +58,7 @@ constinit const Format kAffine1 = {.tag = "affine",
                                    .for_each_outlier = ForEachOutlier,
                                    .for_each_row = ForEachRow};
 
-// No tile counts where there are no outliers, and scales of 8 bits if asked for.
+// No tile counts if there are no outliers, and scales of 8 bits if asked for.
 constinit const Format kAffine2 = {.tag = "affine",
                                    .version = 2,
                                    .magic = kMagic,

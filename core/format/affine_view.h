@@ -7,7 +7,7 @@ namespace gwq {
 
 class AffineView {
  public:
-  // INTERNAL where `view` is of another format.
+  // INTERNAL if `view` is of another format.
   [[nodiscard]] static absl::StatusOr<AffineView> Of(const PackedView& view);
   // `bytes` are laid out as `shape` says and outlive the view.
   AffineView(std::span<const std::byte> bytes, const PackedShape& shape)

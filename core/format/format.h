@@ -47,7 +47,7 @@ struct Format {
   // Reads the header of `bytes`, which begin with magic and version, and checks every byte: what it accepts, `encode`
   // gives. DATA_LOSS naming what is wrong. The shape that it returns has this format.
   absl::StatusOr<PackedShape> (*open)(const Format& format, std::span<const std::byte> bytes);
-  // As PackedView's functions of these names. Null where the format has no outliers.
+  // As PackedView's functions of these names. Null if the format has no outliers.
   void (*for_each_outlier)(const PackedView& view, absl::FunctionRef<void(const PackedView::Outlier&)> visit);
   absl::Status (*for_each_row)(const PackedView& view,
                                absl::FunctionRef<absl::Status(int64_t, std::span<const float>)> visit);

@@ -57,7 +57,7 @@ struct PackedLayout {
   uint64_t total = 0;        // size of the blob
   uint64_t code_stride = 0;  // bytes of codes per row
   uint64_t zero_stride = 0;  // bytes of zero points per row
-  int64_t tiles = 0;         // that are counted: all, or none where version 2 has no outliers
+  int64_t tiles = 0;         // that are counted: all, or none if version 2 has no outliers
 };
 // `shape` must pass CheckPackedShape.
 [[nodiscard]] PackedLayout LayoutOf(const PackedShape& shape);
@@ -81,7 +81,7 @@ class PackedView {
     int64_t col;
     uint16_t half;  // FP16 bits
   };
-  // Weights that are stored beside the codes, in row-major order; none where the format has none.
+  // Weights that are stored beside the codes, in row-major order; none if the format has none.
   void ForEachOutlier(absl::FunctionRef<void(const Outlier&)> visit) const;
   // The weights of each row in order, cols of them: dequantized codes with the outliers written over them. The first
   // error that `visit` returns ends the walk.
@@ -109,7 +109,7 @@ struct PackedContent {
   std::vector<uint8_t> scale_codes;
   std::vector<uint16_t> row_scales;
 };
-// The canonical bytes: the same content gives the same bytes. INVALID_ARGUMENT where sizes, ranges or order are off.
+// The canonical bytes: the same content gives the same bytes. INVALID_ARGUMENT if sizes, ranges or order are off.
 [[nodiscard]] absl::StatusOr<std::vector<std::byte>> EncodePacked(const PackedContent& content);
 
 }  // namespace gwq

@@ -94,7 +94,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
-// Of the character at the beginning of `text`, which is not empty; 0 where none is whole and valid.
+// Of the character at the beginning of `text`, which is not empty; 0 if none is whole and valid.
 size_t CharacterBytes(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;

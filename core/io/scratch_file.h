@@ -15,13 +15,13 @@ namespace gwq {
 // Thread-safe where ranges do not overlap.
 class ScratchFile {
  public:
-  // FAILED_PRECONDITION where the folder cannot be written; the text names it and TMPDIR.
+  // FAILED_PRECONDITION if the folder cannot be written; the text names it and TMPDIR.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ScratchFile>> Create();
   ~ScratchFile();
   ScratchFile(const ScratchFile&) = delete;
   ScratchFile& operator=(const ScratchFile&) = delete;
 
-  // Grows the file where needed. RESOURCE_EXHAUSTED where the disk is full.
+  // Grows the file where needed. RESOURCE_EXHAUSTED if the disk is full.
   [[nodiscard]] absl::Status Write(uint64_t offset, std::span<const std::byte> bytes);
   // Fills all of `out`; OUT_OF_RANGE past the end.
   [[nodiscard]] absl::Status Read(uint64_t offset, std::span<std::byte> out) const;

@@ -11,7 +11,7 @@
 namespace gwq {
 namespace {
 
-constexpr int64_t kMostSlots = 256;
+constexpr int64_t kMaxSlots = 256;
 
 class FixedDevices final : public DeviceProvider {
  public:
@@ -37,8 +37,8 @@ bool TakeNumber(std::string_view& text, int64_t& value) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DeviceProvider>> CpuDevices(int64_t slots, uint64_t memory_bytes) {
-  if (slots < 1 || slots > kMostSlots)
-    return InvalidField("workers", fmt::format("{} is not in 1..{}", slots, kMostSlots));
+  if (slots < 1 || slots > kMaxSlots)
+    return InvalidField("workers", fmt::format("{} is not in 1..{}", slots, kMaxSlots));
   if (memory_bytes == 0) memory_bytes = MachineMemory() / 10 * 9;
   std::vector<DeviceSlot> out;
   for (int64_t i = 0; i < slots; ++i)
@@ -60,7 +60,7 @@ absl::StatusOr<std::unique_ptr<DeviceProvider>> FakeDevices(std::string_view tex
     text.remove_prefix(3);
     if (!text.empty() && !text.starts_with(',')) return malformed;
     if (!text.empty()) text.remove_prefix(1);
-    if (static_cast<int64_t>(out.size()) + count > kMostSlots) return malformed;
+    if (static_cast<int64_t>(out.size()) + count > kMaxSlots) return malformed;
     for (int64_t i = 0; i < count; ++i) {
       out.push_back({fmt::format("fake:{}", out.size()), static_cast<uint64_t>(size) << (gib ? 30 : 20)});
     }
@@ -70,9 +70,9 @@ absl::StatusOr<std::unique_ptr<DeviceProvider>> FakeDevices(std::string_view tex
 }
 
 uint64_t LargestMemory(const DeviceProvider& devices) {
-  uint64_t most = 0;
-  for (const DeviceSlot& slot : devices.Slots()) most = std::max(most, slot.memory_bytes);
-  return most;
+  uint64_t largest = 0;
+  for (const DeviceSlot& slot : devices.Slots()) largest = std::max(largest, slot.memory_bytes);
+  return largest;
 }
 
 }  // namespace gwq

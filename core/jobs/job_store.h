@@ -19,7 +19,7 @@ struct AcquireOffer {
   std::string device;  // "cpu:0", "fake:2"
   uint64_t memory_bytes = 0;
   std::vector<std::string> kinds;  // job kinds it runs; empty for all
-  uint64_t least_bytes = 0;        // jobs that need less are left to others
+  uint64_t min_bytes = 0;          // jobs that need less are left to others
 };
 
 // A position among the ended jobs, in the order of their ends. The default is before all of them.
@@ -38,12 +38,12 @@ class JobStore {
   // Requests are the same by request_sha256, or by kind and spec where one of them has none.
   // RESOURCE_EXHAUSTED with a retry delay past the queue limit.
   [[nodiscard]] virtual absl::StatusOr<Job> Enqueue(Job job) = 0;
-  // The job that this request made before, for an answer that needs no look at what the request names; none where the
-  // key is new. ALREADY_EXISTS where it was another request. An empty `request_sha256` asks for the key alone; of a job
+  // The job that this request made before, for an answer that needs no look at what the request names; none if the
+  // key is new. ALREADY_EXISTS if it was another request. An empty `request_sha256` asks for the key alone; of a job
   // without one nothing can be told, and Enqueue compares.
-  [[nodiscard]] virtual absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal,
-                                                                      const std::string& request_id,
-                                                                      const std::string& request_sha256) = 0;
+  [[nodiscard]] virtual absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal,
+                                                                         const std::string& request_id,
+                                                                         const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
   // Newest first, by (created, id); `page_token` is opaque. A page ends early if its specs exceed 1 MiB.
   struct JobPage {
@@ -60,10 +60,10 @@ class JobStore {
   [[nodiscard]] virtual absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token,
                                                    const JobProgress& progress,
                                                    const std::vector<std::string>& log_lines) = 0;
-  // The running job under this lease, of whatever principal. ABORTED where the lease is over.
+  // The running job under this lease, of whatever principal. ABORTED if the lease is over.
   [[nodiscard]] virtual absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) = 0;
   // Makes `checkpoint`, a stored blob (core/storage/checkpoint.h), the job's own in place of the one before: Acquire
-  // gives it to the next attempt, and it goes when the job ends. ABORTED where the lease is over.
+  // gives it to the next attempt, and it goes when the job ends. ABORTED if the lease is over.
   [[nodiscard]] virtual absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token,
                                                     const Digest& checkpoint) = 0;
   // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
@@ -74,7 +74,7 @@ class JobStore {
                                           bool retryable) = 0;
   // The service ended the worker for its own reasons: the job waits again (or is cancelled, if that was asked for), and
   // the attempt does not count. ABORTED if the lease is over.
-  [[nodiscard]] virtual absl::Status GiveBack(const std::string& id, uint64_t fencing_token) = 0;
+  [[nodiscard]] virtual absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) = 0;
   // A queued job ends at once, a running one when its worker hears of it or its lease ends. Cancelling an ended job is
   // OK.
   [[nodiscard]] virtual absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) = 0;
@@ -88,15 +88,15 @@ class JobStore {
   [[nodiscard]] virtual absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal,
                                                                      const std::string& id, uint64_t first_index,
                                                                      int max_lines) = 0;
-  // Goes on from `position` through the jobs that ended before the wall time, oldest first, and removes at most `most`
+  // Goes on from `position` through the jobs that ended before the wall time, oldest first, and removes at most `limit`
   // of them with their logs: those that neither made what the catalogue has nor are named by an upload. Their ids are
   // NOT_FOUND then, their request ids new. A call looks at a bounded number of jobs; `next` is missing once all were.
-  struct Removed {
+  struct Purged {
     int64_t removed = 0;
     std::optional<EndedPosition> next;
   };
-  [[nodiscard]] virtual absl::StatusOr<Removed> RemoveEnded(int64_t before_wall_millis, const EndedPosition& position,
-                                                            int most) = 0;
+  [[nodiscard]] virtual absl::StatusOr<Purged> PurgeEnded(int64_t before_wall_millis, const EndedPosition& position,
+                                                          int limit) = 0;
   struct LiveCounts {
     int64_t queued = 0;
     int64_t running = 0;

@@ -74,7 +74,7 @@ struct Job {
   std::optional<Digest> texts;  // the blob of the spec's long texts (core/jobs/spec_texts.h)
   // What the spec names, as its kind says. Enqueue stores it; it is not read back.
   JobInputs inputs;
-  std::string request_id;      // idempotency key, empty where none was given
+  std::string request_id;      // idempotency key, empty if none was given
   std::string request_sha256;  // of what was asked under that key; empty: spec_json stands for it
   uint64_t memory_bytes = 0;   // the plan's peak: what placement asks of a device
   JobState state = JobState::kQueued;

@@ -39,7 +39,7 @@ class Statement {
     return Bind(second, more...);
   }
 
-  // True where there is a row, false at the end.
+  // True if there is a row, false at the end.
   [[nodiscard]] absl::StatusOr<bool> Step();
   // Steps to the end.
   [[nodiscard]] absl::Status Run();
@@ -56,7 +56,7 @@ class Statement {
 // One connection, which holds the file for itself: WAL, synchronous=FULL, foreign keys.
 class Database {
  public:
-  // UNAVAILABLE where another process holds the file for longer than a few seconds; DATA_LOSS where it is no database.
+  // UNAVAILABLE if another process holds the file for longer than a few seconds; DATA_LOSS if it is no database.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
   ~Database();
 

@@ -111,7 +111,7 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
   {
     MutexLock lock(mutex_);
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindByRequest(job.principal, job.request_id));
+    GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindJobByRequest(job.principal, job.request_id));
     if (first.has_value()) {
       if (!SameRequest(*first, job)) return OtherRequest(*first);
       return *std::move(first);
@@ -134,7 +134,7 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
     GWQ_RETURN_IF_ERROR(StoreInputs(sequence, job.inputs));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
-  Tell(job.id);
+  Notify(job.id);
   return job;
 }
 
@@ -148,8 +148,8 @@ absl::Status SqliteStore::StoreInputs(int64_t sequence, const JobInputs& inputs)
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<Job>> SqliteStore::FindByRequest(const std::string& principal,
-                                                              const std::string& request_id) {
+absl::StatusOr<std::optional<Job>> SqliteStore::FindJobByRequest(const std::string& principal,
+                                                                 const std::string& request_id) {
   if (request_id.empty()) return std::nullopt;
   GWQ_ASSIGN_OR_RETURN(Statement find, database_->Prepare(SelectJobs("WHERE principal = ? AND request_id = ?")));
   find.Bind(principal, request_id);
@@ -158,10 +158,11 @@ absl::StatusOr<std::optional<Job>> SqliteStore::FindByRequest(const std::string&
   return std::move(found.front().job);
 }
 
-absl::StatusOr<std::optional<Job>> SqliteStore::MadeBefore(const std::string& principal, const std::string& request_id,
-                                                           const std::string& request_sha256) {
+absl::StatusOr<std::optional<Job>> SqliteStore::FindByRequest(const std::string& principal,
+                                                              const std::string& request_id,
+                                                              const std::string& request_sha256) {
   MutexLock lock(mutex_);
-  GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindByRequest(principal, request_id));
+  GWQ_ASSIGN_OR_RETURN(std::optional<Job> first, FindJobByRequest(principal, request_id));
   if (!first.has_value() || request_sha256.empty()) return first;
   if (first->request_sha256.empty()) return std::nullopt;
   if (first->request_sha256 != request_sha256) return OtherRequest(*first);
@@ -227,7 +228,7 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
               "AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
               "ORDER BY (SELECT count(*) FROM jobs AS r WHERE r.state = 1 AND r.principal = j.principal), seq LIMIT "
               "1")));
-      statement.Bind(offer.memory_bytes, kinds, offer.least_bytes);
+      statement.Bind(offer.memory_bytes, kinds, offer.min_bytes);
       GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
       if (rows.empty()) return absl::NotFoundError("no job fits the offer");
       row = std::move(rows.front());
@@ -243,7 +244,7 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
     lease_ends_[row.job.id] = {clock_.MonotonicMillis() + options_.lease_ttl_millis, offer.worker};
     lease = {std::move(row.job), row.fencing_token, options_.lease_ttl_millis};
   }
-  Tell(lease.job.id);
+  Notify(lease.job.id);
   return lease;
 }
 
@@ -284,7 +285,7 @@ absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     lease_ends_[id].at = end;
   }
-  Tell(id);
+  Notify(id);
   return cancel;
 }
 
@@ -318,9 +319,9 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     auto found = FindLeased(id, fencing_token);
     if (!found.ok()) {
       auto ended = FindJob(id);
-      const bool told_before =
+      const bool reported_before =
           ended.ok() && ended->job.state == JobState::kSucceeded && ended->fencing_token == fencing_token;
-      return told_before ? absl::OkStatus() : found.status();
+      return reported_before ? absl::OkStatus() : found.status();
     }
     JobRow row = *std::move(found);
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
@@ -334,7 +335,7 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     lease_ends_.erase(id);
   }
-  Tell(id);
+  Notify(id);
   return absl::OkStatus();
 }
 
@@ -366,11 +367,11 @@ absl::Status SqliteStore::Fail(const std::string& id, uint64_t fencing_token, co
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     lease_ends_.erase(id);
   }
-  Tell(id);
+  Notify(id);
   return absl::OkStatus();
 }
 
-absl::Status SqliteStore::GiveBack(const std::string& id, uint64_t fencing_token) {
+absl::Status SqliteStore::ReleaseLease(const std::string& id, uint64_t fencing_token) {
   {
     MutexLock lock(mutex_);
     GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
@@ -382,7 +383,7 @@ absl::Status SqliteStore::GiveBack(const std::string& id, uint64_t fencing_token
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     lease_ends_.erase(id);
   }
-  Tell(id);
+  Notify(id);
   return absl::OkStatus();
 }
 
@@ -400,7 +401,7 @@ absl::StatusOr<Job> SqliteStore::Cancel(const std::string& principal, const std:
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     job = std::move(row.job);
   }
-  Tell(id);
+  Notify(id);
   return job;
 }
 
@@ -426,7 +427,7 @@ absl::StatusOr<std::vector<JobStore::ExpiredLease>> SqliteStore::ExpireLeases() 
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     for (const ExpiredLease& lease : expired) lease_ends_.erase(lease.job);
   }
-  for (const ExpiredLease& lease : expired) Tell(lease.job);
+  for (const ExpiredLease& lease : expired) Notify(lease.job);
   return expired;
 }
 
@@ -446,8 +447,8 @@ absl::StatusOr<std::vector<JobLogLine>> SqliteStore::Logs(const std::string& pri
   }
 }
 
-absl::StatusOr<std::vector<int64_t>> SqliteStore::Unneeded(int64_t before_wall_millis, int most,
-                                                           std::optional<EndedPosition>& position) {
+absl::StatusOr<std::vector<int64_t>> SqliteStore::FindPurgeable(int64_t before_wall_millis, int limit,
+                                                                std::optional<EndedPosition>& position) {
   GWQ_ASSIGN_OR_RETURN(
       Statement ended,
       database_->Prepare(
@@ -455,32 +456,32 @@ absl::StatusOr<std::vector<int64_t>> SqliteStore::Unneeded(int64_t before_wall_m
           "OR EXISTS (SELECT 1 FROM uploads WHERE uploads.commit_job = jobs.id) FROM jobs "
           "WHERE state >= 2 AND (finished, seq) > (?, ?) AND finished < ? ORDER BY finished, seq LIMIT ?"));
   ended.Bind(position->finished_wall_millis, position->sequence, before_wall_millis, kMaxLookedAt);
-  std::vector<int64_t> unneeded;
-  for (int looked_at = 0; std::ssize(unneeded) < most; ++looked_at) {
+  std::vector<int64_t> purgeable;
+  for (int looked_at = 0; std::ssize(purgeable) < limit; ++looked_at) {
     GWQ_ASSIGN_OR_RETURN(const bool more, ended.Step());
     if (!more) {
       if (looked_at < kMaxLookedAt) position.reset();
       break;
     }
     position = EndedPosition{ended.Int(1), ended.Int(0)};
-    if (ended.Int(2) == 0) unneeded.push_back(position->sequence);
+    if (ended.Int(2) == 0) purgeable.push_back(position->sequence);
   }
-  return unneeded;
+  return purgeable;
 }
 
-absl::StatusOr<JobStore::Removed> SqliteStore::RemoveEnded(int64_t before_wall_millis, const EndedPosition& position,
-                                                           int most) {
+absl::StatusOr<JobStore::Purged> SqliteStore::PurgeEnded(int64_t before_wall_millis, const EndedPosition& position,
+                                                         int limit) {
   MutexLock lock(mutex_);
-  Removed out{.removed = 0, .next = position};
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> unneeded, Unneeded(before_wall_millis, most, out.next));
-  if (unneeded.empty()) return out;
+  Purged out{.removed = 0, .next = position};
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> purgeable, FindPurgeable(before_wall_millis, limit, out.next));
+  if (purgeable.empty()) return out;
   GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-  for (const int64_t sequence : unneeded) {
+  for (const int64_t sequence : purgeable) {
     GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("DELETE FROM jobs WHERE seq = ?"));
     GWQ_RETURN_IF_ERROR(statement.Bind(sequence).Run());
   }
   GWQ_RETURN_IF_ERROR(transaction.Commit());
-  out.removed = std::ssize(unneeded);
+  out.removed = std::ssize(purgeable);
   return out;
 }
 
@@ -498,7 +499,7 @@ void SqliteStore::SetListener(std::function<void(const std::string& job_id)> lis
   listener_ = std::move(listener);
 }
 
-void SqliteStore::Tell(const std::string& job_id) {
+void SqliteStore::Notify(const std::string& job_id) {
   std::function<void(const std::string&)> listener;
   {
     MutexLock lock(mutex_);

@@ -33,13 +33,13 @@ struct SqliteStoreOptions {
 // store was closed gets its whole time again on Open.
 class SqliteStore final : public JobStore, public Catalogue {
  public:
-  // `clock` outlives the store. FAILED_PRECONDITION where the file is of a newer schema.
+  // `clock` outlives the store. FAILED_PRECONDITION if the file is of a newer schema.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(SqliteStoreOptions options,
                                                                          const Clock& clock);
 
   absl::StatusOr<Job> Enqueue(Job job) override;
-  absl::StatusOr<std::optional<Job>> MadeBefore(const std::string& principal, const std::string& request_id,
-                                                const std::string& request_sha256) override;
+  absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal, const std::string& request_id,
+                                                   const std::string& request_sha256) override;
   absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) override;
   absl::StatusOr<JobPage> List(const std::string& principal, int page_size, const std::string& page_token) override;
   absl::StatusOr<Lease> Acquire(const AcquireOffer& offer) override;
@@ -49,12 +49,12 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
-  absl::Status GiveBack(const std::string& id, uint64_t fencing_token) override;
+  absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) override;
   absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) override;
   absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() override;
   absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal, const std::string& id,
                                                uint64_t first_index, int max_lines) override;
-  absl::StatusOr<Removed> RemoveEnded(int64_t before_wall_millis, const EndedPosition& position, int most) override;
+  absl::StatusOr<Purged> PurgeEnded(int64_t before_wall_millis, const EndedPosition& position, int limit) override;
   absl::StatusOr<LiveCounts> CountLive() override;
   void SetListener(std::function<void(const std::string& job_id)> listener) override;
 
@@ -95,7 +95,7 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<CatalogueEntry> FindEntry(const std::string& principal, const std::string& kind,
                                            const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // None for the empty key.
-  absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal, const std::string& request_id)
+  absl::StatusOr<std::optional<Job>> FindJobByRequest(const std::string& principal, const std::string& request_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<JobRow> FindOwned(const std::string& principal, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -112,19 +112,19 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status AppendLogs(int64_t sequence, const std::vector<std::string>& lines)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sequences of ended jobs that nothing needs; moves `position`, and resets it at the end.
-  absl::StatusOr<std::vector<int64_t>> Unneeded(int64_t before_wall_millis, int most,
-                                                std::optional<EndedPosition>& position)
+  absl::StatusOr<std::vector<int64_t>> FindPurgeable(int64_t before_wall_millis, int limit,
+                                                     std::optional<EndedPosition>& position)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Publish(const Job& job, const CatalogueEntry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::StatusOr<Upload> FindUpload(const std::string& principal, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // FAILED_PRECONDITION where a live job or a hold of the principal needs the manifest.
+  // FAILED_PRECONDITION if a live job or a hold of the principal needs the manifest.
   absl::Status CheckUnused(const CatalogueEntry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DropEndedHolds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Outside the lock.
-  void Tell(const std::string& job_id);
+  void Notify(const std::string& job_id);
 
   const SqliteStoreOptions options_;
   const Clock& clock_;

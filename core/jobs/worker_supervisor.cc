@@ -30,7 +30,7 @@ WorkerSupervisor::WorkerSupervisor(const DeviceProvider& devices, ProcessLaunche
 WorkerSupervisor::~WorkerSupervisor() = default;
 
 void WorkerSupervisor::Poll() {
-  std::vector<std::function<void()>> told;
+  std::vector<std::function<void()>> pending;
   {
     MutexLock lock(mutex_);
     const int64_t now = clock_.MonotonicMillis();
@@ -38,9 +38,9 @@ void WorkerSupervisor::Poll() {
       CheckEnd(slot, now);
       StartIfDue(slot, now);
     }
-    told.swap(told_);
+    pending.swap(pending_events_);
   }
-  for (const auto& event : told) event();
+  for (const auto& event : pending) event();
 }
 
 void WorkerSupervisor::CheckEnd(Slot& slot, int64_t now) {
@@ -50,7 +50,8 @@ void WorkerSupervisor::CheckEnd(Slot& slot, int64_t now) {
   const bool healthy = now - slot.started_at >= kHealthyMillis;
   slot.delay = healthy || slot.delay == 0 ? kFirstDelayMillis : std::min(2 * slot.delay, kLongestDelayMillis);
   slot.next_start = now + slot.delay;
-  told_.push_back([this, device = slot.device, worker = slot.worker, how] { events_.ended(device, worker, how); });
+  pending_events_.push_back(
+      [this, device = slot.device, worker = slot.worker, how] { events_.ended(device, worker, how); });
 }
 
 void WorkerSupervisor::StartIfDue(Slot& slot, int64_t now) {
@@ -60,13 +61,13 @@ void WorkerSupervisor::StartIfDue(Slot& slot, int64_t now) {
   if (!process.ok()) {
     slot.delay = slot.delay == 0 ? kFirstDelayMillis : std::min(2 * slot.delay, kLongestDelayMillis);
     slot.next_start = now + slot.delay;
-    told_.push_back(
+    pending_events_.push_back(
         [this, device = slot.device, status = process.status()] { events_.failed_to_start(device, status); });
     return;
   }
   slot.process = *std::move(process);
   slot.started_at = now;
-  told_.push_back([this, device = slot.device, worker = slot.worker] { events_.started(device, worker); });
+  pending_events_.push_back([this, device = slot.device, worker = slot.worker] { events_.started(device, worker); });
 }
 
 bool WorkerSupervisor::Kill(const std::string& worker) {

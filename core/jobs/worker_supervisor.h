@@ -83,7 +83,8 @@ class WorkerSupervisor {
   mutable Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::function<void()>> told_ ABSL_GUARDED_BY(mutex_);  // events to call once the lock is given up
+  std::vector<std::function<void()>> pending_events_
+      ABSL_GUARDED_BY(mutex_);  // events to call once the lock is given up
 };
 
 }  // namespace gwq

@@ -16,7 +16,7 @@ inline constexpr int64_t kCacheBlockTokens = KvCacheShape{}.block_tokens;
   return (tokens + block_tokens - 1) / block_tokens;
 }
 
-// `layers` is config.blocks where a sequence goes through the whole model, and 1 where one block at a time runs over
+// `layers` is config.blocks where a sequence goes through the whole model, and 1 if one block at a time runs over
 // all sequences.
 [[nodiscard]] inline KvCacheShape CacheShapeFor(const ModelConfig& config, int layers, int64_t blocks) {
   KvCacheShape shape;

@@ -32,7 +32,7 @@ struct VisionConfig {
   bool resampled_positions = false;  // a tile of fewer patches spreads over the whole square; else tiles fill it
   bool class_token = false;          // a row before the patches of a tile, dropped after the blocks
   float rope_theta = 10000.0F;
-  // Window attention: a window is a square of this many image tokens a side (0: none), except in these blocks.
+  // Window attention: a window is a square of this many image tokens per side (0: none), except in these blocks.
   int64_t window_tokens = 0;
   std::vector<int> full_attention_blocks;
   // The projector: one linear layer, or two with this width and activation between them.
@@ -61,7 +61,7 @@ struct ModelConfig {
   // Axes of Batch::positions: 3 (time, height, width) for M-RoPE, 1 otherwise. Text has the same position on each.
   int position_axes = 1;
   std::optional<VisionConfig> vision;  // of a vision-language model
-  int32_t image_token_id = -1;         // stands for one image row in a prompt; -1 where none
+  int32_t image_token_id = -1;         // stands for one image row in a prompt; -1 if none
 };
 
 // INVALID_ARGUMENT naming the field for JSON that is malformed, missing a field, or has a size out of range (all

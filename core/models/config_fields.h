@@ -23,7 +23,7 @@ inline constexpr int64_t kMaxTokenId = kMaxVocabulary - 1;
 // The name of an activation; UNIMPLEMENTED, kept in `json`, for one that is not known.
 [[nodiscard]] Gate ReadActivation(ConfigReader& json, std::string_view name, std::string_view fallback);
 
-// A size that files give as one number or as a list of `dimensions` equal ones; UNIMPLEMENTED where they differ.
+// A size that files give as one number or as a list of `dimensions` equal ones; UNIMPLEMENTED if they differ.
 [[nodiscard]] int64_t ReadSquare(ConfigReader& json, std::string_view name, int64_t fallback, int64_t high);
 
 // The shape of a tower's attention: `heads_field` heads over `hidden`, with as many key heads. Rotary positions over

@@ -20,7 +20,7 @@ class ConfigReader {
   ConfigReader(const nlohmann::json& object, std::string path);
 
   [[nodiscard]] bool Has(std::string_view name) const;
-  // INVALID_ARGUMENT where the field is missing, no integer, or not in [low, high].
+  // INVALID_ARGUMENT if the field is missing, no integer, or not in [low, high].
   int64_t Int(std::string_view name, int64_t low, int64_t high);
   int64_t IntOr(std::string_view name, int64_t fallback, int64_t low, int64_t high);
   // Finite and in [low, high].
@@ -28,13 +28,13 @@ class ConfigReader {
   double NumberOr(std::string_view name, double fallback, double low, double high);
   bool BoolOr(std::string_view name, bool fallback);
   std::string StringOr(std::string_view name, std::string_view fallback);
-  // A list of strings; empty where missing.
+  // A list of strings; empty if missing.
   std::vector<std::string> Strings(std::string_view name);
-  // One integer or a list of them; empty where missing.
+  // One integer or a list of them; empty if missing.
   std::vector<int64_t> Ints(std::string_view name, int64_t low, int64_t high);
-  // The object in this field; nullopt where missing. Its errors are its own.
+  // The object in this field; nullopt if missing. Its errors are its own.
   [[nodiscard]] std::optional<ConfigReader> Object(std::string_view name);
-  // True where some field of this object is an object itself.
+  // True if some field of this object is an object itself.
   [[nodiscard]] bool HasNestedObject() const;
 
   // Keeps an error found by the caller: INVALID_ARGUMENT, or UNIMPLEMENTED for an option of the model that is known and

@@ -30,7 +30,7 @@ extern const Family kIdefics3Family;
 extern const Family kSmolVlmFamily;
 extern const Family kLlavaFamily;
 
-// The table is in registry.cc. Null where no family has that name.
+// The table is in registry.cc. Null if no family has that name.
 [[nodiscard]] const Family* FindFamily(std::string_view architecture);
 // INVALID_ARGUMENT naming the architecture and the list of known ones.
 [[nodiscard]] absl::Status UnknownArchitecture(std::string_view architecture);

@@ -46,7 +46,7 @@ class Model {
   // Null for a text model. Lives as long as the model.
   [[nodiscard]] virtual const VisionTower* vision() const { return nullptr; }
   // Positions of a prompt whose image rows are tokens below zero or config().image_token_id, `images` holding each
-  // image's tiles in order. INVALID_ARGUMENT where the number of image rows is not the images'. Source: get_rope_index
+  // image's tiles in order. INVALID_ARGUMENT if the number of image rows is not the images'. Source: get_rope_index
   // of transformers' models/qwen2_vl for three axes; with one axis a token's position is its index.
   [[nodiscard]] absl::StatusOr<PromptPositions> PositionsFor(std::span<const int32_t> tokens,
                                                              std::span<const std::vector<PatchGrid>> images) const;

@@ -13,7 +13,7 @@
 namespace gwq {
 namespace {
 
-// Image tokens of each image. INVALID_ARGUMENT where the prompt has another number of image rows.
+// Image tokens of each image. INVALID_ARGUMENT if the prompt has another number of image rows.
 absl::StatusOr<std::vector<int64_t>> TokensOfImages(const VisionTower* tower, int64_t image_rows,
                                                     std::span<const std::vector<PatchGrid>> images) {
   if (tower == nullptr && !images.empty()) return InvalidField("images", "the model takes none");

@@ -10,7 +10,7 @@
 
 namespace gwq {
 
-// Modules as the file names them, without ".weight" and ".bias"; empty where the family has none.
+// Modules as the file names them, without ".weight" and ".bias"; empty if the family has none.
 struct VitNames {
   std::string patch;
   std::string position;

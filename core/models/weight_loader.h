@@ -20,7 +20,7 @@ struct NamedWeight {
 class WeightLoader {
  public:
   virtual ~WeightLoader() = default;
-  // A weight of shape MatrixShape(spec.shape). NOT_FOUND, or INVALID_ARGUMENT where the stored shape is not
+  // A weight of shape MatrixShape(spec.shape). NOT_FOUND, or INVALID_ARGUMENT if the stored shape is not
   // `spec.shape`.
   [[nodiscard]] virtual absl::StatusOr<std::shared_ptr<const Weight>> Load(const TensorSpec& spec) = 0;
 };

@@ -36,7 +36,7 @@ class PromptBuilder {
       : text_(text), model_(&model), processor_(&processor) {}
 
   // The conversation as the model's chat template writes it. A message may have content or parts: the template of a
-  // text model sees content, that of a vision-language model parts. FAILED_PRECONDITION where the model has no chat
+  // text model sees content, that of a vision-language model parts. FAILED_PRECONDITION if the model has no chat
   // template; the errors of ChatTemplate::Render.
   [[nodiscard]] absl::StatusOr<std::string> Render(std::span<const ChatMessage> messages,
                                                    const RenderOptions& options) const;
@@ -46,8 +46,8 @@ class PromptBuilder {
   // transformers 5.23: `text` of apply_chat_template with its markers expanded, encoded with the tokenizer's special
   // tokens unless the text begins with the BOS; of a text model without special tokens. `choices` become tokens by
   // AnswerContinuations and EncodeChoices (core/text/choice_tokens.h), whose errors are theirs. INVALID_ARGUMENT (field
-  // "messages") where the template refuses the conversation, or a text holds what the tokenizer takes for an image;
-  // FAILED_PRECONDITION as Render, and for images where the model takes none; INTERNAL where template and processor do
+  // "messages") if the template refuses the conversation, or a text holds what the tokenizer takes for an image;
+  // FAILED_PRECONDITION as Render, and for images if the model takes none; INTERNAL if template and processor do
   // not fit together.
   [[nodiscard]] absl::StatusOr<Prompt> Build(std::span<const ChatMessage> messages,
                                              std::span<const PreparedImage* const> images, const RenderOptions& options,

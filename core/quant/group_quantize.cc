@@ -220,24 +220,24 @@ PackedContent EmptyContent(const PackedShape& shape, std::span<const int64_t> ou
 
 absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
                                                std::span<const int64_t> outliers, std::span<const float> gradient,
-                                               std::string_view tensor, ComputeTeam& team) {
-  if (const absl::Status finite = CheckFinite(weights, shape.cols, tensor, team); !finite.ok()) return finite;
+                                               std::string_view tensor, ThreadPool& pool) {
+  if (const absl::Status finite = CheckFinite(weights, shape.cols, tensor, pool); !finite.ok()) return finite;
   QuantizedMatrix out;
   out.content = EmptyContent(shape, outliers);
   std::vector<int64_t> saturated(static_cast<size_t>(shape.rows));
-  team.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
+  pool.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
     RowQuantizer quantizer(weights, out.content);
     for (int64_t row = begin; row < end; ++row) saturated[static_cast<size_t>(row)] = quantizer.Run(row);
   });
   for (const int64_t count : saturated) out.saturated += count;
-  MeasureErrors(weights, gradient, team, out);
+  MeasureErrors(weights, gradient, pool, out);
   return out;
 }
 
-void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ComputeTeam& team,
+void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ThreadPool& pool,
                    QuantizedMatrix& made) {
   std::vector<RowErrors> rows(static_cast<size_t>(made.content.shape.rows));
-  team.ParallelFor(made.content.shape.rows, 1, [&](int64_t begin, int64_t end, int) {
+  pool.ParallelFor(made.content.shape.rows, 1, [&](int64_t begin, int64_t end, int) {
     RowMeter meter(weights, gradient, made.content);
     for (int64_t row = begin; row < end; ++row) rows[static_cast<size_t>(row)] = meter.Run(row);
   });
@@ -249,10 +249,10 @@ void MeasureErrors(const TensorView& weights, std::span<const float> gradient, C
   }
 }
 
-absl::Status CheckFinite(const TensorView& weights, int64_t cols, std::string_view tensor, ComputeTeam& team) {
+absl::Status CheckFinite(const TensorView& weights, int64_t cols, std::string_view tensor, ThreadPool& pool) {
   const int64_t rows = weights.elements() / cols;
   std::vector<int64_t> bad(static_cast<size_t>(rows), -1);
-  team.ParallelFor(rows, 1, [&](int64_t begin, int64_t end, int) {
+  pool.ParallelFor(rows, 1, [&](int64_t begin, int64_t end, int) {
     std::vector<float> values(static_cast<size_t>(cols));
     for (int64_t row = begin; row < end; ++row) {
       ToFloat(weights, row * cols, values);

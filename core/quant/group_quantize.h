@@ -58,22 +58,21 @@ struct QuantizedMatrix {
 
 // Quantizes `weights` [shape.rows, shape.cols], F32, F16 or BF16. `outliers` holds shape.outliers flat positions in
 // increasing order; `gradient` weights the error and may be empty. `shape` must pass CheckPackedShape. The result does
-// not depend on the team's size. Holds the content and a row of floats per thread. FAILED_PRECONDITION naming `tensor`
+// not depend on the pool's size. Holds the content and a row of floats per thread. FAILED_PRECONDITION naming `tensor`
 // and the position of a weight that is not finite.
 [[nodiscard]] absl::StatusOr<QuantizedMatrix> QuantizeMatrix(const TensorView& weights, const PackedShape& shape,
                                                              std::span<const int64_t> outliers,
                                                              std::span<const float> gradient, std::string_view tensor,
-                                                             ComputeTeam& team);
+                                                             ThreadPool& pool);
 
 // The scale of a group as weights are multiplied by it.
 [[nodiscard]] float ScaleAt(const PackedContent& content, int64_t row, int64_t group);
 
-// Fills in what `made.content` loses of `weights`; `gradient` may be empty. The sums do not depend on the team's size.
-void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ComputeTeam& team,
-                   QuantizedMatrix& made);
+// Fills in what `made.content` loses of `weights`; `gradient` may be empty. The sums do not depend on the pool's size.
+void MeasureErrors(const TensorView& weights, std::span<const float> gradient, ThreadPool& pool, QuantizedMatrix& made);
 
 // FAILED_PRECONDITION naming tensor, row and column of the first weight that is not finite.
 [[nodiscard]] absl::Status CheckFinite(const TensorView& weights, int64_t cols, std::string_view tensor,
-                                       ComputeTeam& team);
+                                       ThreadPool& pool);
 
 }  // namespace gwq

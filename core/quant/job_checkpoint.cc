@@ -17,7 +17,7 @@ constexpr char kGradientsStep[] = "gradients";
 // A checkpoint's state lists packed matrices, samples and a walk's record: far below this.
 constexpr JsonLimits kStateLimits{.max_bytes = size_t{64} << 20};
 
-// Samples with pictures are made again: their patches are large, and making them is quick.
+// Samples with images are made again: their patches are large, and making them is quick.
 Json SamplesJson(const SampleSet& samples) {
   Json out = Json::array();
   for (const CalibrationSample& sample : samples) {

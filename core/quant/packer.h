@@ -40,7 +40,7 @@ class Packer {
 
   // What was packed so far, for a checkpoint: blobs and figures by tensor. Waits until the blobs are durable.
   [[nodiscard]] absl::StatusOr<nlohmann::json> State();
-  // Takes what an earlier attempt packed. DATA_LOSS where `state` is none of the plan's.
+  // Takes what an earlier attempt packed. DATA_LOSS if `state` is none of the plan's.
   [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Plan& plan);
   // Blobs of what was packed.
   [[nodiscard]] std::vector<Digest> Blobs() const;

@@ -112,7 +112,7 @@ uint64_t TowerWidths(const VisionConfig& vision) {
                   vision.projector_width);
 }
 
-// The tower's part of a walk: inputs of its stages, and one stage over all rows of the picture.
+// The tower's part of a walk: inputs of its stages, and one stage over all rows of the image.
 uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, uint64_t tokens) {
   const VisionConfig& vision = *config.vision;
   // Rows that become an image token, and class tokens.

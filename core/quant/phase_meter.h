@@ -11,9 +11,9 @@
 namespace gwq {
 
 // The largest resident memory of this process since it started or since the last reset, in bytes (VmHWM of
-// /proc/self/status); 0 where it cannot be read.
+// /proc/self/status); 0 if it cannot be read.
 [[nodiscard]] uint64_t PeakResidentBytes();
-// Starts the peak anew (writes 5 to /proc/self/clear_refs). False where the kernel does not allow it: then a phase's
+// Starts the peak anew (writes 5 to /proc/self/clear_refs). False if the kernel does not allow it: then a phase's
 // peak includes what came before it.
 bool ResetPeakResident();
 

@@ -103,7 +103,7 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
   if (quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing && !reached) {
     return InvalidField(choice.method_field,
                         fmt::format("asks for {} on {}, which the calibration sample does not reach because it has no "
-                                    "picture; use calibration.source image, or method rtn or keep",
+                                    "image; use calibration.source image, or method rtn or keep",
                                     name, spec.name));
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {

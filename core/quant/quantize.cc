@@ -62,8 +62,8 @@ class Job {
         evaluations_(evaluations),
         progress_(progress),
         meter_(SystemClock()),
-        team_(recipe.threads),
-        tools_{team_},
+        pool_(recipe.threads),
+        tools_{pool_},
         writer_(store, source),
         packer_(source, recipe, writer_, tools_),
         checkpoints_(checkpoints) {}
@@ -237,7 +237,7 @@ class Job {
     const std::unique_ptr<WeightLoader> after = MakeWeightLoader(artifact, *backend);
     const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));
     GWQ_ASSIGN_OR_RETURN(report_.evaluation,
-                         Evaluate(model_, *before, *after, *backend, evaluation_tokens_, window, team_, progress_));
+                         Evaluate(model_, *before, *after, *backend, evaluation_tokens_, window, pool_, progress_));
     return absl::OkStatus();
   }
 
@@ -278,7 +278,7 @@ class Job {
   const std::vector<EvaluationTask>& evaluations_;
   Progress& progress_;
   PhaseMeter meter_;
-  ComputeTeam team_;
+  ThreadPool pool_;
   QuantizeTools tools_;
   ArtifactWriter writer_;
   Packer packer_;

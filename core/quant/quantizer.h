@@ -41,7 +41,7 @@ struct MatrixInput {
 
 // What a method may compute with.
 struct QuantizeTools {
-  ComputeTeam& team;
+  ThreadPool& pool;
   const Solver* solver = nullptr;  // given with Needs::kGram
 };
 
@@ -62,7 +62,7 @@ class Quantizer {
   // Upper bound of the memory of one Quantize in bytes, beside the input and the result's content.
   [[nodiscard]] virtual uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const = 0;
 
-  // The same input gives the same content, whatever the team's size. FAILED_PRECONDITION naming tensor, row and column
+  // The same input gives the same content, whatever the pool's size. FAILED_PRECONDITION naming tensor, row and column
   // of a weight, gradient or Gram matrix entry that is not finite.
   [[nodiscard]] virtual absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
                                                                  const QuantizeTools& tools) const = 0;

@@ -60,7 +60,7 @@ struct Report {
   uint64_t total_weights = 0, total_bytes = 0;
   std::vector<ReportPart> parts;  // those that the model has, in the order of ModelPart
   uint64_t planned_memory_bytes = 0;
-  int64_t calibration_tokens = 0;  // 0 where no gradient was needed
+  int64_t calibration_tokens = 0;  // 0 if no gradient was needed
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
   std::vector<ReportModule> modules;  // in the model's order

@@ -67,11 +67,11 @@ class Line {
     out.push_back(std::move(text));
     return absl::OkStatus();
   }
-  [[nodiscard]] absl::Status Texts(const char* key, size_t most, std::vector<std::string>& out) const {
+  [[nodiscard]] absl::Status Texts(const char* key, size_t limit, std::vector<std::string>& out) const {
     const Json* const value = Find(key);
     if (value == nullptr) return absl::OkStatus();
     if (!value->is_array()) return Wrong(key, fmt::format("is a {}, not a list of strings", value->type_name()));
-    if (value->size() > most) return Wrong(key, fmt::format("has {} entries, the limit is {}", value->size(), most));
+    if (value->size() > limit) return Wrong(key, fmt::format("has {} entries, the limit is {}", value->size(), limit));
     for (size_t i = 0; i < value->size(); ++i) {
       if (!(*value)[i].is_string() || (*value)[i].get_ref<const std::string&>().empty()) {
         return Wrong(fmt::format("{}[{}]", key, i), "is not a string, or an empty one");

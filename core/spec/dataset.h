@@ -1,4 +1,4 @@
-// Questions with known answers, one JSON object a line. docs/evaluation.md lists the fields.
+// Questions with known answers, one JSON object per line. docs/evaluation.md lists the fields.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ struct DatasetItem {
 [[nodiscard]] absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind);
 
 // Whether it is fit for what it seems made for: grounding where it has a box; choices where it has any and no image, or
-// where none of its answers is among them; vqa else, and where it has answers beside a box. INVALID_ARGUMENT as
+// if none of its answers is among them; vqa else, and where it has answers beside a box. INVALID_ARGUMENT as
 // CheckItem.
 [[nodiscard]] absl::Status CheckComplete(const DatasetItem& item);
 

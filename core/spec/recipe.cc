@@ -68,7 +68,7 @@ const Table<Calibration>& CalibrationTable() {
                "the sample, with source token_ids"),
       Text("blob", &Calibration::blob, kMaxNameBytes, {},
            "digest of an uploaded text (source file) or image (source image)"),
-      Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the picture, with source image"),
+      Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the image, with source image"),
       Text("answer", &Calibration::answer, kMaxTextBytes, {}, "answer to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
              "tokens of each sample at most; a text is cut there, 2 to 8192"),

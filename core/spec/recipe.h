@@ -18,7 +18,7 @@ namespace gwq {
 enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
-// kImage: a picture and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
+// kImage: an image and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
 // model kImage with everything built in.
 enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage };
 
@@ -70,7 +70,7 @@ struct Calibration {
   std::string text;                // kText
   std::vector<ChatTurn> messages;  // kChat, rendered with the model's own template
   std::vector<int32_t> token_ids;  // kTokenIds
-  std::string blob;                // kFile: digest of an uploaded text; kImage: of a picture, empty: one built in
+  std::string blob;                // kFile: digest of an uploaded text; kImage: of an image, empty: one built in
   std::string question;            // kImage; empty: one built in
   std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
   int64_t max_tokens = 512;        // of each sample, 2 to 8192; a text is cut there; see kImageSampleTokens
@@ -78,7 +78,7 @@ struct Calibration {
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
-// A sample with a picture cannot be cut: it may have this many tokens, or max_tokens where that is more.
+// A sample with an image cannot be cut: it may have this many tokens, or max_tokens where that is more.
 inline constexpr int64_t kImageSampleTokens = 2048;
 
 struct Recipe {

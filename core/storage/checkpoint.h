@@ -27,11 +27,11 @@ struct Checkpoint {
 class CheckpointSlot {
  public:
   virtual ~CheckpointSlot() = default;
-  // False where nothing is kept: then a job need not store what only a checkpoint would name.
+  // False if nothing is kept: then a job need not store what only a checkpoint would name.
   [[nodiscard]] virtual bool keeps() const { return true; }
-  // What an earlier attempt saved last; none in a first attempt. DATA_LOSS where it cannot be read.
+  // What an earlier attempt saved last; none in a first attempt. DATA_LOSS if it cannot be read.
   [[nodiscard]] virtual absl::StatusOr<std::optional<Checkpoint>> Load() = 0;
-  // Durable on OK. ABORTED where the lease is lost.
+  // Durable on OK. ABORTED if the lease is lost.
   [[nodiscard]] virtual absl::Status Save(const Checkpoint& checkpoint) = 0;
 };
 

@@ -9,7 +9,7 @@
 namespace gwq {
 namespace {
 
-// An array of the file widened to T, as the member of GgufTokenizer wants it; empty where the key is absent.
+// An array of the file widened to T, as the member of GgufTokenizer wants it; empty if the key is absent.
 template <typename Stored, typename T>
 absl::Status CopyArray(const GgufHeader& header, const std::string& key, std::vector<T>& out) {
   const auto entry = header.metadata.find(key);

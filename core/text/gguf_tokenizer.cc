@@ -145,7 +145,7 @@ json Model(const Vocabulary& vocabulary, json merges) {
           {"merges", std::move(merges)}};
 }
 
-// Puts a BOS before and an EOS behind the text where the model wants them; null where it wants neither.
+// Puts a BOS before and an EOS behind the text where the model wants them; null if it wants neither.
 json PostProcessor(const Vocabulary& vocabulary, bool add_bos, bool add_eos) {
   const GgufTokenizer& metadata = vocabulary.metadata;
   json single = json::array();

@@ -55,7 +55,7 @@ absl::StatusOr<std::string> DefaultTemplate(const json& named) {
   return InvalidField(kField, fmt::format("is a list of {} templates without one named default", named.size()));
 }
 
-// The source; empty where the model has none.
+// The source; empty if the model has none.
 absl::StatusOr<std::string> ReadTemplate(const Files& files, const json& config) {
   if (const auto file = files.find("chat_template.jinja"); file != files.end()) return file->second;
   GWQ_ASSIGN_OR_RETURN(const json processor, ReadObject(files, "chat_template.json"));

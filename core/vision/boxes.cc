@@ -14,14 +14,14 @@ absl::Status NoFormat() {
   return absl::UnimplementedError("this model's family has no format for boxes; Qwen2-VL, Qwen2.5-VL and LLaVA have");
 }
 
-// INVALID_ARGUMENT where the picture lacks what the format's frame is made of.
+// INVALID_ARGUMENT if the image lacks what the format's frame is made of.
 absl::Status CheckFrame(GroundingFormat format, const PreparedImage& image) {
   if (image.original_width < 1 || image.original_height < 1 || image.resized_width < 1 || image.resized_height < 1) {
-    return absl::InvalidArgumentError("boxes of a picture without pixels");
+    return absl::InvalidArgumentError("boxes of an image without pixels");
   }
   if (format == GroundingFormat::kLlava && image.tiles.size() != 1) {
     return absl::InvalidArgumentError(
-        fmt::format("boxes of a picture of {} tiles: LLaVA's lie in the one that its tower sees", image.tiles.size()));
+        fmt::format("boxes of an image of {} tiles: LLaVA's lie in the one that its tower sees", image.tiles.size()));
   }
   return absl::OkStatus();
 }
@@ -40,7 +40,7 @@ absl::StatusOr<std::string> FormatBox(GroundingFormat format, const LabelledBox&
   GWQ_RETURN_IF_ERROR(CheckFrame(format, image));
   const PixelRect& box = labelled.box;
   const int width = image.original_width, height = image.original_height;
-  if (auto wrong = WrongCorners({box.left, box.top, box.right, box.bottom}, width, height, "the picture")) {
+  if (auto wrong = WrongCorners({box.left, box.top, box.right, box.bottom}, width, height, "the image")) {
     return absl::InvalidArgumentError(*wrong);
   }
   if (format == GroundingFormat::kLlava) return FormatLlavaBox(box, image);

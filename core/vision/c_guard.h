@@ -11,7 +11,7 @@ namespace gwq {
 // anything: `body` captures by reference and makes no object with a destructor; what it fills belongs to Run's caller.
 class CGuard {
  public:
-  // False where Fail was called meanwhile; message() tells why.
+  // False if Fail was called meanwhile; message() tells why.
   template <class Body>
   [[nodiscard]] bool Run(const Body& body) {
     if (setjmp(return_point_) != 0) return false;

@@ -10,7 +10,7 @@
 
 namespace gwq {
 
-// Everything up to the first pixels; allocates nothing of the picture's size.
+// Everything up to the first pixels; allocates nothing of the image's size.
 [[nodiscard]] absl::StatusOr<ImageHeader> ReadJpegHeader(std::span<const std::byte> file);
 [[nodiscard]] absl::StatusOr<ImageHeader> ReadPngHeader(std::span<const std::byte> file);
 [[nodiscard]] absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file);

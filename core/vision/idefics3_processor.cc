@@ -20,7 +20,7 @@ constexpr int64_t kMaxSide = 4096;  // MAX_IMAGE_SIZE of transformers
 struct Settings {
   PixelSettings pixels;
   PatchShape shape;
-  int64_t longest_edge = 0;  // of the picture before it is split
+  int64_t longest_edge = 0;  // of the image before it is split
   int64_t tile_side = 0;
   int64_t tokens_per_tile = 0;
   bool split = true;
@@ -73,7 +73,7 @@ class Idefics3Processor final : public ImageProcessor {
       : ImageProcessor(VisionFamily::kIdefics3, kMarker), settings_(settings), values_(settings.pixels.values) {}
 
   absl::StatusOr<PreparedImage> Plan(int width, int height) const override {
-    if (width < 1 || height < 1) return absl::InvalidArgumentError("a picture without pixels");
+    if (width < 1 || height < 1) return absl::InvalidArgumentError("an image without pixels");
     const int64_t tile = settings_.tile_side;
     const Size size = settings_.split ? ToWholeTiles(FirstSize(width, height), tile) : Size{tile, tile};
     const bool split = size.width > tile || size.height > tile;
@@ -99,8 +99,8 @@ class Idefics3Processor final : public ImageProcessor {
     return plan;
   }
 
-  // Resized twice as Hugging Face does it, to the longest edge and to whole tiles; each picture is freed when the next
-  // is there. The last tile is the whole picture, resized from the one that is split.
+  // Resized twice as Hugging Face does it, to the longest edge and to whole tiles; each image is freed when the next
+  // is there. The last tile is the whole image, resized from the one that is split.
   absl::StatusOr<PreparedImage> Prepare(Image image) const override {
     GWQ_RETURN_IF_ERROR(CheckPixels(image));
     GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, Plan(image.width, image.height));

@@ -50,16 +50,16 @@ absl::Status DecodePixels(ImageFormat format, std::span<const std::byte> file, I
 
 absl::Status CheckSize(const ImageHeader& header, const ImageLimits& limits) {
   if (header.width < 1 || header.height < 1) {
-    return absl::InvalidArgumentError(fmt::format("the picture has {} x {} pixels", header.width, header.height));
+    return absl::InvalidArgumentError(fmt::format("the image has {} x {} pixels", header.width, header.height));
   }
   if (header.width > limits.max_side || header.height > limits.max_side) {
-    return absl::InvalidArgumentError(fmt::format("the picture has {} x {} pixels; a side may have {}: make it smaller",
+    return absl::InvalidArgumentError(fmt::format("the image has {} x {} pixels; a side may have {}: make it smaller",
                                                   header.width, header.height, limits.max_side));
   }
   if (int64_t{header.width} * header.height > limits.max_pixels) {
-    return absl::InvalidArgumentError(
-        fmt::format("the picture has {} x {} = {} pixels; the limit is {}: make it smaller", header.width,
-                    header.height, int64_t{header.width} * header.height, limits.max_pixels));
+    return absl::InvalidArgumentError(fmt::format("the image has {} x {} = {} pixels; the limit is {}: make it smaller",
+                                                  header.width, header.height, int64_t{header.width} * header.height,
+                                                  limits.max_pixels));
   }
   return absl::OkStatus();
 }

@@ -44,7 +44,7 @@ absl::StatusOr<const FamilyEntry*> FindFamily(const SettingsReader& config, cons
   const auto* found = std::ranges::find(kFamilies, type, &FamilyEntry::model_type);
   if (found != std::end(kFamilies)) return found;
   return absl::UnimplementedError(fmt::format(
-      "config.json: models of type '{}' take no pictures here; qwen2_vl, qwen2_5_vl, idefics3, smolvlm and llava do",
+      "config.json: models of type '{}' take no images here; qwen2_vl, qwen2_5_vl, idefics3, smolvlm and llava do",
       type));
 }
 
@@ -62,7 +62,7 @@ void CheckType(const FamilyEntry& family, const ProcessorInputs& inputs) {
     if (!name.empty()) known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
   }
   inputs.image_processor.Invalid("image_processor_type",
-                                 fmt::format("'{}' is unknown for models of type {}, whose pictures are prepared by {}",
+                                 fmt::format("'{}' is unknown for models of type {}, whose images are prepared by {}",
                                              inputs.type, family.model_type, known));
 }
 
@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<const ImageProcessor>> ImageProcessor::Parse(cons
   if (files.preprocessor_config.empty() && !processor_reader.Has("image_processor")) {
     return InvalidField(kPreprocessorConfig,
                         fmt::format("the model has no such file, and no {} with the field image_processor: how its "
-                                    "pictures are prepared is not known; upload the file with the model",
+                                    "images are prepared is not known; upload the file with the model",
                                     kProcessorConfig));
   }
   ProcessorInputs inputs{
@@ -128,10 +128,10 @@ GroundingFormat ImageProcessor::grounding() const {
 }
 
 absl::Status CheckPatchBytes(int64_t rows, int64_t floats, const ProcessorLimits& limits) {
-  const int64_t most = limits.max_patch_bytes / static_cast<int64_t>(sizeof(float)) / floats;
-  if (rows <= most) return absl::OkStatus();
+  const int64_t limit = limits.max_patch_bytes / static_cast<int64_t>(sizeof(float)) / floats;
+  if (rows <= limit) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      fmt::format("the picture becomes {} patches; the limit is {}: send a smaller one", rows, most));
+      fmt::format("the image becomes {} patches; the limit is {}: send a smaller one", rows, limit));
 }
 
 absl::Status CheckPixels(const Image& image) {
@@ -139,7 +139,7 @@ absl::Status CheckPixels(const Image& image) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
-      fmt::format("a picture of {} x {} pixels with {} bytes", image.width, image.height, image.rgb.size()));
+      fmt::format("an image of {} x {} pixels with {} bytes", image.width, image.height, image.rgb.size()));
 }
 
 std::string Repeat(std::string_view text, int64_t times) {

@@ -1,4 +1,4 @@
-// Converts pictures to the input of a vision tower, like the Hugging Face image processor of each model family.
+// Converts images to the input of a vision tower, like the Hugging Face image processor of each model family.
 #pragma once
 
 #include <cstdint>
@@ -18,31 +18,31 @@ enum class VisionFamily { kQwen2Vl, kQwen25Vl, kIdefics3, kLlava };  // kIdefics
 // How a model's answers name boxes (core/vision/boxes.h).
 enum class GroundingFormat { kNone, kQwen2Vl, kQwen25Vl, kLlava };
 
-// One picture that the tower sees by itself: all of it (Qwen, LLaVA), or one part or the whole of it (Idefics3).
+// One image that the tower sees by itself: all of it (Qwen, LLaVA), or one part or the whole of it (Idefics3).
 struct ImageTile {
   int64_t first_patch = 0;  // row of PreparedImage::patches
   int64_t patches_high = 0;
   int64_t patches_wide = 0;
-  PixelRect shows;  // may reach outside the original where a crop or a square is larger than the picture
+  PixelRect shows;  // may reach outside the original where a crop or a square is larger than the image
 };
 
 // Patches are flattened so that the tower's convolution, whose stride is its kernel, is a product with a matrix.
 struct PreparedImage {
   int original_width = 0;
   int original_height = 0;
-  int resized_width = 0;  // the picture that the patches are cut from; for Idefics3 the one that is split
+  int resized_width = 0;  // the image that the patches are cut from; for Idefics3 the one that is split
   int resized_height = 0;
   int64_t patch_size_floats = 0;  // Qwen: 3 * temporal * p * p in the order channel, time, y, x; others: channel, y, x
   // [rows, patch_size_floats]. Qwen: the rows of a merge window (merge x merge patches) stand together, row by row, and
   // the windows row by row; others: the tiles one after the other, row by row.
   std::vector<float> patches;
   std::vector<ImageTile> tiles;
-  int tile_rows = 0;  // Idefics3's grid of parts; 0 where the picture is not split
+  int tile_rows = 0;  // Idefics3's grid of parts; 0 if the image is not split
   int tile_columns = 0;
   int64_t image_tokens = 0;  // placeholders in the prompt, of all tiles together
 };
 
-// Texts of a model's files; empty where the model has no such file. transformers 4 writes the image processor's
+// Texts of a model's files; empty if the model has no such file. transformers 4 writes the image processor's
 // settings to preprocessor_config.json, transformers 5 to the field image_processor of processor_config.json; the
 // former wins.
 struct ProcessorFiles {
@@ -52,7 +52,7 @@ struct ProcessorFiles {
 };
 
 struct ProcessorLimits {
-  int64_t max_patch_bytes = int64_t{1} << 29;  // of one picture's patches
+  int64_t max_patch_bytes = int64_t{1} << 29;  // of one image's patches
 };
 
 // Immutable; every method may be called from several threads at once.
@@ -65,13 +65,13 @@ class ImageProcessor {
                                                                                    const ProcessorLimits& limits = {});
   virtual ~ImageProcessor() = default;
 
-  // The result of Prepare for a picture of this size, without patches, so that a request can be checked before anything
+  // The result of Prepare for an image of this size, without patches, so that a request can be checked before anything
   // is decoded.
   // INVALID_ARGUMENT for a shape that the family refuses (an aspect ratio over 200 for Qwen) or too many patches.
   [[nodiscard]] virtual absl::StatusOr<PreparedImage> Plan(int width, int height) const = 0;
 
-  // Pixel values equal those of the family's PIL processor in transformers 5.23 bit for bit. Takes the picture,
-  // so that it can be freed early: besides the returned patches at most two pictures are alive, the given one and the
+  // Pixel values equal those of the family's PIL processor in transformers 5.23 bit for bit. Takes the image,
+  // so that it can be freed early: besides the returned patches at most two images are alive, the given one and the
   // resized one.
   [[nodiscard]] virtual absl::StatusOr<PreparedImage> Prepare(Image image) const = 0;
 

@@ -21,7 +21,7 @@
 namespace gwq {
 namespace {
 
-constexpr int kMaxScans = 64;  // a progressive encoder writes about 10; each costs a walk over the whole picture
+constexpr int kMaxScans = 64;  // a progressive encoder writes about 10; each costs a walk over the whole image
 
 struct ErrorManager : jpeg_error_mgr {
   CGuard* guard;
@@ -33,7 +33,7 @@ struct ErrorManager : jpeg_error_mgr {
   guard.Fail();
 }
 
-// The library repairs broken data and only warns; a picture with invented parts is worse than none. Two warnings leave
+// The library repairs broken data and only warns; an image with invented parts is worse than none. Two warnings leave
 // every pixel as it was meant: bytes between markers, and an unknown colour transform of Adobe.
 void OnMessage(j_common_ptr jpeg, int level) {
   const int code = jpeg->err->msg_code;
@@ -115,7 +115,7 @@ class JpegReader {
       for (int event = JPEG_REACHED_SOS; event != JPEG_REACHED_EOI; event = jpeg_consume_input(&jpeg_)) {
         if (event != JPEG_REACHED_SOS) continue;
         for (int i = 0; i < jpeg_.comps_in_scan; ++i) seen[jpeg_.cur_comp_info[i]->component_index] = true;
-        if (++scans > kMaxScans) guard_.Fail("too many scans: a picture made to take long");
+        if (++scans > kMaxScans) guard_.Fail("too many scans: an image made to take long");
       }
       jpeg_start_output(&jpeg_, jpeg_.input_scan_number);
     });

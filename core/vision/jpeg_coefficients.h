@@ -1,4 +1,4 @@
-// Where libjpeg keeps the coefficients of a picture whose scans it must read all before the first row.
+// Where libjpeg keeps the coefficients of an image whose scans it must read all before the first row.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 namespace gwq {
 
 // Takes the place of libjpeg's virtual arrays of blocks (libjpeg.txt, "Memory management"), which are heap in the
-// builds of today: here they are ScratchMemory, since two bytes a coefficient are more than the decoded picture.
+// builds of today: here they are ScratchMemory, since two bytes per coefficient are more than the decoded image.
 class JpegCoefficients {
  public:
   JpegCoefficients() = default;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kHalfHundredth = 0.005 * (1 + 1e-9);  // what is rounded by as much is off by a last bit more
 
-// Four numbers with commas between; nullopt where it is none of that.
+// Four numbers with commas between; nullopt if it is none of that.
 std::optional<Corners> ReadList(std::string_view inside) {
   Corners corners;
   for (size_t i = 0; i < corners.size(); ++i) {
@@ -54,7 +54,7 @@ void ReadLlavaBox(std::string_view inside, std::string_view whole, const Prepare
     mapped[i] = i % 2 == 0 ? SnapToBorder(shows.left + (*at)[i] * wide, width, kHalfHundredth * wide)
                            : SnapToBorder(shows.top + (*at)[i] * high, height, kHalfHundredth * high);
   }
-  if (auto wrong = WrongCorners(mapped, width, height, "the picture")) return refuse("in pixels, " + *wrong);
+  if (auto wrong = WrongCorners(mapped, width, height, "the image")) return refuse("in pixels, " + *wrong);
   out.boxes.push_back({"", {mapped[0], mapped[1], mapped[2], mapped[3]}});
 }
 
@@ -88,7 +88,7 @@ absl::StatusOr<std::string> FormatLlavaBox(const PixelRect& box, const PreparedI
   const Corners at = {x(box.left), y(box.top), x(box.right), y(box.bottom)};
   if (at[0] >= at[2] || at[1] >= at[3]) {
     return absl::InvalidArgumentError(
-        fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the picture: ({}, {}) to ({}, {})",
+        fmt::format("({}, {}) to ({}, {}) lies outside what the model sees of the image: ({}, {}) to ({}, {})",
                     box.left, box.top, box.right, box.bottom, shows.left, shows.top, shows.right, shows.bottom));
   }
   return fmt::format("[{:.2f}, {:.2f}, {:.2f}, {:.2f}]", at[0], at[1], at[2], at[3]);

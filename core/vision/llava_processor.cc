@@ -30,16 +30,16 @@ struct Settings {
 
 int64_t FloorHalf(int64_t value) { return (value - (value < 0 ? 1 : 0)) / 2; }
 
-// The picture after padding, resizing and cropping, in the pixels of each.
+// The image after padding, resizing and cropping, in the pixels of each.
 struct Geometry {
-  int64_t padded_width = 0, padded_height = 0;    // the given picture, or the square around it
-  int64_t offset_x = 0, offset_y = 0;             // of the given picture in it
+  int64_t padded_width = 0, padded_height = 0;    // the given image, or the square around it
+  int64_t offset_x = 0, offset_y = 0;             // of the given image in it
   int64_t resized_width = 0, resized_height = 0;  // all of it, resized
   int64_t left = 0, top = 0;                      // of what is cut out of that; outside of it is black
   int64_t width = 0, height = 0;
 };
 
-// Hands out the rows of the square around a picture.
+// Hands out the rows of the square around an image.
 class PaddedRows {
  public:
   PaddedRows(const Image& image, const Geometry& geometry, const std::array<uint8_t, 3>& background)
@@ -67,11 +67,11 @@ class LlavaProcessor final : public ImageProcessor {
       : ImageProcessor(VisionFamily::kLlava, kMarker), settings_(settings), values_(settings.pixels.values) {}
 
   absl::StatusOr<PreparedImage> Plan(int width, int height) const override {
-    if (width < 1 || height < 1) return absl::InvalidArgumentError("a picture without pixels");
+    if (width < 1 || height < 1) return absl::InvalidArgumentError("an image without pixels");
     const Geometry at = GeometryOf(width, height);
     const int64_t patch = settings_.shape.patch;
     const int64_t high = at.height / patch, wide = at.width / patch;
-    if (high < 1 || wide < 1) return absl::InvalidArgumentError("the picture is smaller than one patch");
+    if (high < 1 || wide < 1) return absl::InvalidArgumentError("the image is smaller than one patch");
     GWQ_RETURN_IF_ERROR(CheckPatchBytes(high, settings_.shape.floats() * wide, settings_.limits));
     PreparedImage plan;
     plan.original_width = width;
@@ -106,7 +106,7 @@ class LlavaProcessor final : public ImageProcessor {
     const int64_t left = std::max<int64_t>(0, at.left), right = std::min(at.resized_width, at.left + at.width);
     const int64_t top = std::max<int64_t>(0, at.top), bottom = std::min(at.resized_height, at.top + at.height);
     const ResizeWindow window = {left, top, static_cast<int>(right - left), static_cast<int>(bottom - top)};
-    std::vector<uint8_t> row(size_t{3} * at.width);  // black where the crop is larger than the picture
+    std::vector<uint8_t> row(size_t{3} * at.width);  // black where the crop is larger than the image
     for (int64_t y = 0; y < at.height; ++y) {
       if (at.top + y < top || at.top + y >= bottom) writer.PutRow(static_cast<int>(y), row.data());
     }

@@ -22,7 +22,7 @@ PixelSettings ReadPixelSettings(const SettingsReader& settings, const PixelSetti
   if (resample == 0) settings.Unsupported("resample", "0 (nearest neighbour) is not supported");
   if (resample != 0) read.resample = static_cast<Resample>(resample);
   if (!settings.BoolOr("do_resize", true)) {
-    settings.Unsupported("do_resize", "false is not supported: the towers need pictures of certain sizes");
+    settings.Unsupported("do_resize", "false is not supported: the towers need images of certain sizes");
   }
   ByteValues::Settings& values = read.values;
   values.do_rescale = settings.BoolOr("do_rescale", values.do_rescale);

@@ -1,4 +1,4 @@
-// Bytes of a resized picture to the normalised floats of patches.
+// Bytes of a resized image to the normalised floats of patches.
 #pragma once
 
 #include <array>
@@ -39,13 +39,13 @@ inline constexpr std::array<double, 3> kClipMean = {0.48145466, 0.4578275, 0.408
 inline constexpr std::array<double, 3> kClipStd = {0.26862954, 0.26130258, 0.27577711};
 
 struct PatchShape {
-  int patch = 14;    // pixels a side
+  int patch = 14;    // pixels per side
   int temporal = 1;  // how often a patch's pixels are repeated, as frames of a film that stands still
   int merge = 1;     // patches a side of a merge window, whose patches stand together
   [[nodiscard]] int64_t floats() const { return int64_t{3} * temporal * patch * patch; }
 };
 
-// Takes the rows of one picture from the top and writes its patches; pixels beyond the last whole patch are left out.
+// Takes the rows of one image from the top and writes its patches; pixels beyond the last whole patch are left out.
 class PatchWriter {
  public:
   // `out` holds patches_high * patches_wide * shape.floats() floats; it and `values` outlive the writer.

@@ -16,7 +16,7 @@ struct ProcessorInputs {
   SettingsReader config;           // config.json
   SettingsReader vision;           // its vision_config
   ProcessorLimits limits;
-  std::string type;  // image_processor_type without "Fast"; empty where the file names none
+  std::string type;  // image_processor_type without "Fast"; empty if the file names none
 };
 
 [[nodiscard]] std::unique_ptr<const ImageProcessor> MakeQwenProcessor(VisionFamily family,
@@ -24,9 +24,9 @@ struct ProcessorInputs {
 [[nodiscard]] std::unique_ptr<const ImageProcessor> MakeIdefics3Processor(const ProcessorInputs& inputs);
 [[nodiscard]] std::unique_ptr<const ImageProcessor> MakeLlavaProcessor(const ProcessorInputs& inputs);
 
-// INVALID_ARGUMENT where `rows` patches of `floats` each pass the limit.
+// INVALID_ARGUMENT if `rows` patches of `floats` each pass the limit.
 [[nodiscard]] absl::Status CheckPatchBytes(int64_t rows, int64_t floats, const ProcessorLimits& limits);
-// INVALID_ARGUMENT where `image` has no pixels or another number of bytes than its sides say.
+// INVALID_ARGUMENT if `image` has no pixels or another number of bytes than its sides say.
 [[nodiscard]] absl::Status CheckPixels(const Image& image);
 [[nodiscard]] std::string Repeat(std::string_view text, int64_t times);
 

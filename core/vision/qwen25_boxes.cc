@@ -55,7 +55,7 @@ int64_t ToResized(double value, int side, int resized) { return std::llround(val
 
 ParsedBoxes ParseQwen25Boxes(std::string_view answer, const PreparedImage& image) {
   ParsedBoxes out;
-  // Multiplied first: the resized picture's edge is then exactly the original's.
+  // Multiplied first: the resized image's edge is then exactly the original's.
   const auto original_x = [&](double x) { return x * image.original_width / image.resized_width; };
   const auto original_y = [&](double y) { return y * image.original_height / image.resized_height; };
   for (size_t start = answer.find('{'); start != std::string_view::npos;) {
@@ -75,13 +75,13 @@ ParsedBoxes ParseQwen25Boxes(std::string_view answer, const PreparedImage& image
       continue;
     }
     const auto& [at, label] = *read;
-    if (auto wrong = WrongCorners(at, image.resized_width, image.resized_height, "the resized picture")) {
+    if (auto wrong = WrongCorners(at, image.resized_width, image.resized_height, "the resized image")) {
       refuse(*wrong);
       continue;
     }
     // Once more: corners that differ by the last bit may have become one.
     const Corners mapped = {original_x(at[0]), original_y(at[1]), original_x(at[2]), original_y(at[3])};
-    if (auto wrong = WrongCorners(mapped, image.original_width, image.original_height, "the picture")) {
+    if (auto wrong = WrongCorners(mapped, image.original_width, image.original_height, "the image")) {
       refuse(*wrong);
       continue;
     }

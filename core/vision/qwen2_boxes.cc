@@ -57,7 +57,7 @@ void ReadQwen2Box(std::string_view inside, std::string_view whole, std::string_v
   const auto refuse = [&](std::string reason) { out.malformed.push_back({std::string(whole), std::move(reason)}); };
   const std::optional<Corners> at = CornerReader(inside).Read();
   if (!at.has_value()) return refuse("is not (x1,y1),(x2,y2) with whole numbers");
-  if (auto wrong = WrongCorners(*at, kThousandths - 1, kThousandths - 1, "the picture")) return refuse(*wrong);
+  if (auto wrong = WrongCorners(*at, kThousandths - 1, kThousandths - 1, "the image")) return refuse(*wrong);
   out.boxes.push_back(
       {std::string(label),
        {FromThousandths((*at)[0], image.original_width), FromThousandths((*at)[1], image.original_height),

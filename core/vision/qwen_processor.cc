@@ -23,7 +23,7 @@ struct Settings {
   ProcessorLimits limits;
 };
 
-// Sides that are multiples of `factor`, about the picture's shape, with min_pixels to max_pixels: smart_resize of
+// Sides that are multiples of `factor`, about the image's shape, with min_pixels to max_pixels: smart_resize of
 // transformers, whose arithmetic (Python's round to even, true division) decides about single patches.
 struct Size {
   int64_t width;
@@ -51,18 +51,18 @@ class QwenProcessor final : public ImageProcessor {
       : ImageProcessor(family, kMarker), settings_(settings), values_(settings.pixels.values) {}
 
   absl::StatusOr<PreparedImage> Plan(int width, int height) const override {
-    if (width < 1 || height < 1) return absl::InvalidArgumentError("a picture without pixels");
+    if (width < 1 || height < 1) return absl::InvalidArgumentError("an image without pixels");
     const double longer = std::max(width, height), shorter = std::min(width, height);
     if (longer / shorter > static_cast<double>(kMaxAspectRatio)) {
       return absl::InvalidArgumentError(
-          fmt::format("a picture of {} x {} pixels is too long for this model: the ratio of its sides may be {}", width,
+          fmt::format("an image of {} x {} pixels is too long for this model: the ratio of its sides may be {}", width,
                       height, kMaxAspectRatio));
     }
     const PatchShape& shape = settings_.shape;
     const Size size = SmartSize(width, height, shape.patch * shape.merge, settings_);
     if (size.width < 1 || size.height < 1) {
       return absl::InvalidArgumentError(
-          fmt::format("a picture of {} x {} pixels is too small for this model's patches", width, height));
+          fmt::format("an image of {} x {} pixels is too small for this model's patches", width, height));
     }
     const int64_t high = size.height / shape.patch, wide = size.width / shape.patch;
     GWQ_RETURN_IF_ERROR(CheckPatchBytes(high * wide, shape.floats(), settings_.limits));
@@ -79,7 +79,7 @@ class QwenProcessor final : public ImageProcessor {
     return plan;
   }
 
-  // Rows go from the filter into the patches: there is no resized picture beside them.
+  // Rows go from the filter into the patches: there is no resized image beside them.
   absl::StatusOr<PreparedImage> Prepare(Image image) const override {
     GWQ_RETURN_IF_ERROR(CheckPixels(image));
     GWQ_ASSIGN_OR_RETURN(PreparedImage prepared, Plan(image.width, image.height));
@@ -113,7 +113,7 @@ int SameAsVision(const ProcessorInputs& inputs, std::string_view name, std::stri
 }  // namespace
 
 std::unique_ptr<const ImageProcessor> MakeQwenProcessor(VisionFamily family, const ProcessorInputs& inputs) {
-  constexpr int64_t kMostPixels = int64_t{1} << 30;
+  constexpr int64_t kMaxPixels = int64_t{1} << 30;
   const SettingsReader& from = inputs.image_processor;
   Settings settings;
   settings.pixels = ReadPixelSettings(from, {.values = {.mean = kClipMean, .std = kClipStd}});
@@ -122,13 +122,13 @@ std::unique_ptr<const ImageProcessor> MakeQwenProcessor(VisionFamily family, con
                     .merge = SameAsVision(inputs, "merge_size", "spatial_merge_size", 2, 16)};
   // The limits stand at the top, or in `size` under one of two pairs of names, by version of transformers.
   const SettingsReader size = from.Object("size");
-  settings.min_pixels = size.IntOr("shortest_edge", size.IntOr("min_pixels", 56 * 56, 1, kMostPixels), 1, kMostPixels);
+  settings.min_pixels = size.IntOr("shortest_edge", size.IntOr("min_pixels", 56 * 56, 1, kMaxPixels), 1, kMaxPixels);
   settings.max_pixels =
-      size.IntOr("longest_edge", size.IntOr("max_pixels", 28 * 28 * 1280, 1, kMostPixels), 1, kMostPixels);
-  settings.min_pixels = from.IntOr("min_pixels", settings.min_pixels, 1, kMostPixels);
-  settings.max_pixels = from.IntOr("max_pixels", settings.max_pixels, 1, kMostPixels);
+      size.IntOr("longest_edge", size.IntOr("max_pixels", 28 * 28 * 1280, 1, kMaxPixels), 1, kMaxPixels);
+  settings.min_pixels = from.IntOr("min_pixels", settings.min_pixels, 1, kMaxPixels);
+  settings.max_pixels = from.IntOr("max_pixels", settings.max_pixels, 1, kMaxPixels);
   if (settings.min_pixels > settings.max_pixels) {
-    from.Invalid("size", fmt::format("at least {} and at most {} pixels fit no picture", settings.min_pixels,
+    from.Invalid("size", fmt::format("at least {} and at most {} pixels fit no image", settings.min_pixels,
                                      settings.max_pixels));
   }
   settings.limits = inputs.limits;

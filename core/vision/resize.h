@@ -1,4 +1,4 @@
-// Resizing with antialiasing, byte for byte what Pillow's Image.resize gives for RGB pictures.
+// Resizing with antialiasing, byte for byte what Pillow's Image.resize gives for RGB images.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct RowSource {
 };
 [[nodiscard]] RowSource RowsOf(const Image& image);  // `image` outlives the result
 
-// The rectangle of the resized picture that is wanted.
+// The rectangle of the resized image that is wanted.
 struct ResizeWindow {
   int64_t left = 0;
   int64_t top = 0;
@@ -36,7 +36,7 @@ struct ResizeWindow {
 void ResizeRows(const RowSource& source, int64_t width, int64_t height, const ResizeWindow& window, Resample filter,
                 const std::function<void(int y, const uint8_t* row)>& put);
 
-// The whole of it as a picture.
+// The whole of it as an image.
 [[nodiscard]] Image Resize(const Image& image, int width, int height, Resample filter);
 
 }  // namespace gwq

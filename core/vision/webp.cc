@@ -23,7 +23,7 @@ uint32_t LittleEndian(const std::byte* at) {
 
 const uint8_t* Data(std::span<const std::byte> file) { return reinterpret_cast<const uint8_t*>(file.data()); }
 
-// The first chunk of that name with its header, wherever it stands; empty where there is none whole.
+// The first chunk of that name with its header, wherever it stands; empty if there is none whole.
 std::span<const std::byte> Chunk(std::span<const std::byte> file, std::string_view name) {
   for (size_t at = kRiffHeaderBytes; at + kChunkHeaderBytes <= file.size();) {
     const size_t size = LittleEndian(&file[at + 4]);
@@ -76,7 +76,7 @@ absl::Status ReadRows(std::span<const std::byte> file, int width, std::span<uint
   return status == VP8_STATUS_OK ? absl::OkStatus() : Broken(status);
 }
 
-// libwebp keeps a lossless picture whole, with four bytes a pixel until its last row is read; ours is made when that is
+// libwebp keeps a lossless image whole, with four bytes per pixel until its last row is read; ours is made when that is
 // gone.
 absl::Status ReadWhole(std::span<const std::byte> file, Image& image) {
   GWQ_ASSIGN_OR_RETURN(const ScratchMemory rows, ScratchMemory::Create(size_t{3} * image.width * image.height));
@@ -94,7 +94,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file) {
     return Broken(status);
   }
   if (features.has_animation != 0) {
-    return absl::InvalidArgumentError("the WebP is animated; send one of its pictures as a file of its own");
+    return absl::InvalidArgumentError("the WebP is animated; send one of its images as a file of its own");
   }
   return ImageHeader{.format = ImageFormat::kWebp,
                      .width = features.width,
@@ -103,7 +103,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(std::span<const std::byte> file) {
 }
 
 absl::Status DecodeWebp(std::span<const std::byte> file, Image& image) {
-  // An alpha channel, which is dropped, would be decoded all the same, and held whole: a lossy picture goes without it.
+  // An alpha channel, which is dropped, would be decoded all the same, and held whole: a lossy image goes without it.
   const std::span<const std::byte> lossy = IsLossy(file) ? Chunk(file, "VP8 ") : file.first(0);
   if (lossy.empty()) return ReadWhole(file, image);
   AllocatePixels(image);

@@ -62,10 +62,10 @@ void Options::Add(std::string_view name, std::string& value, std::string_view he
   impl_->app.add_option(flag, value, text)->capture_default_str();
 }
 
-void Options::Add(std::string_view name, int64_t& value, int64_t least, int64_t most, std::string_view help) {
+void Options::Add(std::string_view name, int64_t& value, int64_t minimum, int64_t maximum, std::string_view help) {
   std::string text;
   const std::string flag = impl_->Flag(name, help, text);
-  impl_->app.add_option(flag, value, text)->capture_default_str()->check(CLI::Range(least, most));
+  impl_->app.add_option(flag, value, text)->capture_default_str()->check(CLI::Range(minimum, maximum));
 }
 
 void Options::Add(std::string_view name, bool& value, std::string_view help) {

@@ -22,7 +22,7 @@ class Options {
 
   // `value` holds the default and must live until Parse returned.
   void Add(std::string_view name, std::string& value, std::string_view help);
-  void Add(std::string_view name, int64_t& value, int64_t least, int64_t most, std::string_view help);
+  void Add(std::string_view name, int64_t& value, int64_t minimum, int64_t maximum, std::string_view help);
   void Add(std::string_view name, bool& value, std::string_view help);
 
   // True if the program should continue. Otherwise it must end with exit_code(): help, version or an error has been

@@ -21,16 +21,16 @@ EngineMetrics::EngineMetrics(Metrics& metrics, const MetricLabels& labels)
                                     kNextTokenSeconds, labels)),
       queued_(metrics.Gauge("gwq_infer_queued_requests", "Requests that wait for blocks or a slot.", labels)),
       running_(metrics.Gauge("gwq_infer_running_requests", "Requests in the batch.", labels)),
-      parked_(metrics.Gauge("gwq_infer_parked_requests", "Requests whose client does not read.", labels)),
+      paused_(metrics.Gauge("gwq_infer_parked_requests", "Requests whose client does not read.", labels)),
       cache_used_(metrics.Gauge("gwq_infer_cache_used_ratio", "Share of the KV cache's blocks in use.", labels)),
       prompt_tokens_(
           metrics.Counter("gwq_infer_prompt_tokens_total", "Prompt tokens computed, recomputation included.", labels)),
       generated_tokens_(metrics.Counter("gwq_infer_generated_tokens_total", "Tokens generated.", labels)),
-      evictions_(metrics.Counter("gwq_infer_evictions_total",
-                                 "Requests that gave their cache blocks back and were computed again.", labels)) {}
+      preemptions_(metrics.Counter("gwq_infer_evictions_total",
+                                   "Requests that gave their cache blocks back and were computed again.", labels)) {}
 
 EngineMetrics::~EngineMetrics() {
-  for (prometheus::Gauge* gauge : {&queued_, &running_, &parked_, &cache_used_}) gauge->Set(0);
+  for (prometheus::Gauge* gauge : {&queued_, &running_, &paused_, &cache_used_}) gauge->Set(0);
 }
 
 void EngineMetrics::OnFirstToken(int64_t millis_since_arrival) {
@@ -51,11 +51,11 @@ void EngineMetrics::OnFinished(absl::StatusCode code) {
 void EngineMetrics::OnStats(const SchedulerStats& stats) {
   queued_.Set(stats.queued);
   running_.Set(stats.running);
-  parked_.Set(stats.parked);
+  paused_.Set(stats.paused);
   cache_used_.Set(1 - static_cast<double>(stats.free_blocks) / static_cast<double>(stats.blocks));
   prompt_tokens_.Increment(static_cast<double>(stats.prompt_tokens - last_.prompt_tokens));
   generated_tokens_.Increment(static_cast<double>(stats.generated_tokens - last_.generated_tokens));
-  evictions_.Increment(static_cast<double>(stats.evictions - last_.evictions));
+  preemptions_.Increment(static_cast<double>(stats.preemptions - last_.preemptions));
   last_ = stats;
 }
 

@@ -28,11 +28,11 @@ class EngineMetrics final : public EngineObserver {
   prometheus::Histogram& next_token_;
   prometheus::Gauge& queued_;
   prometheus::Gauge& running_;
-  prometheus::Gauge& parked_;
+  prometheus::Gauge& paused_;
   prometheus::Gauge& cache_used_;
   prometheus::Counter& prompt_tokens_;
   prometheus::Counter& generated_tokens_;
-  prometheus::Counter& evictions_;
+  prometheus::Counter& preemptions_;
   SchedulerStats last_;
 };
 

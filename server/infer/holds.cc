@@ -71,7 +71,7 @@ absl::Status Holds::RenewAll() {
   }
   for (const auto& [key, hold] : kept) {
     const auto& [principal, name] = key;
-    const absl::StatusOr<ResolvedModel> renewed = source_.Resolve(hold.caller, name, WhenAway::kWait);
+    const absl::StatusOr<ResolvedModel> renewed = source_.Resolve(hold.caller, name, OnUnavailable::kWait);
     if (!renewed.ok()) {
       log_.Write(LogLevel::kWarning, "hold not renewed",
                  {{"principal", principal}, {"model", name}, {"error", MessageOf(renewed.status())}});

@@ -30,13 +30,13 @@ absl::StatusOr<Digest> ImageStore::Put(const std::string& principal, std::string
 
 void ImageStore::Shrink() {
   while (bytes_ > max_bytes_) {
-    const auto most = std::ranges::max_element(owners_, {}, [](const auto& owner) { return owner.second.bytes; });
-    Owner& owner = most->second;
+    const auto largest = std::ranges::max_element(owners_, {}, [](const auto& owner) { return owner.second.bytes; });
+    Owner& owner = largest->second;
     const size_t size = owner.entries.back().file->size();
     owner.bytes -= size;
     bytes_ -= size;
     owner.entries.pop_back();
-    if (owner.entries.empty()) owners_.erase(most);
+    if (owner.entries.empty()) owners_.erase(largest);
   }
 }
 

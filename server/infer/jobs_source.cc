@@ -26,7 +26,9 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-std::chrono::seconds TimeOf(WhenAway when_away) { return when_away == WhenAway::kWait ? kCallTime : kShortCallTime; }
+std::chrono::seconds TimeOf(OnUnavailable on_unavailable) {
+  return on_unavailable == OnUnavailable::kWait ? kCallTime : kShortCallTime;
+}
 
 class JobsSource final : public ModelSource {
  public:
@@ -35,15 +37,16 @@ class JobsSource final : public ModelSource {
         holder_(std::move(holder)),
         stub_(v1::ArtifactService::NewStub(OpenChannel(options.address))) {}
 
-  absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name, WhenAway when_away) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name,
+                                        OnUnavailable on_unavailable) override {
     v1::ResolveRequest request;
     request.set_name(name);
     request.set_holder(HolderOf(caller));
     request.set_hold_millis(options_.hold_millis);
     v1::ResolveResponse response;
     grpc::ClientContext context;
-    Prepare(caller, when_away, context);
-    GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response), when_away));
+    Prepare(caller, on_unavailable, context);
+    GWQ_RETURN_IF_ERROR(ToStatus(stub_->Resolve(&context, request, &response), on_unavailable));
     ResolvedModel resolved;
     resolved.name = response.name();
     GWQ_ASSIGN_OR_RETURN(resolved.digest, Digest::Parse(response.digest()));
@@ -57,8 +60,8 @@ class JobsSource final : public ModelSource {
     request.set_holder(HolderOf(caller));
     google::protobuf::Empty response;
     grpc::ClientContext context;
-    Prepare(caller, WhenAway::kWait, context);
-    return ToStatus(stub_->ReleaseHold(&context, request, &response), WhenAway::kWait);
+    Prepare(caller, OnUnavailable::kWait, context);
+    return ToStatus(stub_->ReleaseHold(&context, request, &response), OnUnavailable::kWait);
   }
 
   int64_t hold_millis() const override { return options_.hold_millis; }
@@ -69,22 +72,22 @@ class JobsSource final : public ModelSource {
     if (caller.authorization.empty()) return holder_;
     return fmt::format("{}-{}", holder_, Sha256Of(caller.principal).Hex().substr(0, 16));
   }
-  void Prepare(const Caller& caller, WhenAway when_away, grpc::ClientContext& context) const {
-    context.set_deadline(std::chrono::system_clock::now() + TimeOf(when_away));
-    context.set_wait_for_ready(when_away == WhenAway::kWait);
+  void Prepare(const Caller& caller, OnUnavailable on_unavailable, grpc::ClientContext& context) const {
+    context.set_deadline(std::chrono::system_clock::now() + TimeOf(on_unavailable));
+    context.set_wait_for_ready(on_unavailable == OnUnavailable::kWait);
     if (!caller.authorization.empty()) {
       context.AddMetadata("authorization", caller.authorization);
     } else if (!options_.token.empty()) {
       context.AddMetadata("authorization", "Bearer " + options_.token);
     }
   }
-  absl::Status ToStatus(const grpc::Status& status, WhenAway when_away) const {
+  absl::Status ToStatus(const grpc::Status& status, OnUnavailable on_unavailable) const {
     if (status.ok()) return absl::OkStatus();
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       return absl::UnavailableError(
           fmt::format("gwq-jobs at {} did not answer within {} s; is it running, and is "
                       "--jobs its address?",
-                      options_.address, TimeOf(when_away).count()));
+                      options_.address, TimeOf(on_unavailable).count()));
     }
     const bool unknown = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
     return absl::Status(

@@ -16,8 +16,8 @@ struct JobsSourceOptions {
 };
 
 // Passes the caller's own token to gwq-jobs, so the answer is what that caller may know. `holder` is unique to this
-// process. A call takes at most 10 s, and waits that long for a service that is still starting. With WhenAway::kFail it
-// takes at most 2 s and does not wait.
+// process. A call takes at most 10 s, and waits that long for a service that is still starting. With
+// OnUnavailable::kFail it takes at most 2 s and does not wait.
 [[nodiscard]] std::unique_ptr<ModelSource> MakeJobsSource(const JobsSourceOptions& options, const std::string& holder);
 
 }  // namespace gwq

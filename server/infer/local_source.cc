@@ -9,7 +9,7 @@ class LocalSource final : public ModelSource {
  public:
   explicit LocalSource(const std::string& blob_root) : blob_root_(blob_root) {}
 
-  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, WhenAway) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, OnUnavailable) override {
     const absl::StatusOr<Digest> digest = Digest::Parse(name);
     if (!digest.ok()) {
       return InvalidField("name", "is not a manifest digest; start gwq-infer with --jobs to use names");

@@ -95,10 +95,10 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string
   const MetricLabels labels = LabelsOf(principal, resolved.name);
   std::unique_ptr<ServedVision> vision;
   if (processor != nullptr) {
-    vision = std::make_unique<ServedVision>(loaded, std::move(processor), backend_, turnstile_, metrics_, labels);
+    vision = std::make_unique<ServedVision>(loaded, std::move(processor), backend_, fifo_lock_, metrics_, labels);
   }
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
-                       MakeStepModel(std::move(loaded), backend_, turnstile_, CacheTokens(config)));
+                       MakeStepModel(std::move(loaded), backend_, fifo_lock_, CacheTokens(config)));
   auto observer = std::make_unique<EngineMetrics>(metrics_, labels);
   return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(vision), std::move(observer),
                                        std::move(model), engine, clock_);

@@ -10,7 +10,7 @@
 #include "core/backend/backend.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
-#include "core/engine/turnstile.h"
+#include "core/engine/fifo_lock.h"
 #include "core/storage/blob_store.h"
 #include "server/common/metrics.h"
 #include "server/infer/model_source.h"
@@ -50,7 +50,7 @@ class ModelLoader {
   Metrics& metrics_;
   const Clock& clock_;
   const LoadOptions options_;
-  Turnstile turnstile_;
+  FifoLock fifo_lock_;
   Mutex mutex_;
   std::map<std::string, std::unique_ptr<BlobStore>> stores_ ABSL_GUARDED_BY(mutex_);  // by folder
 };

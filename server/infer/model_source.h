@@ -23,7 +23,7 @@ struct Caller {
 };
 
 // What a call does if the source cannot be reached. The source may be about to start.
-enum class WhenAway { kWait, kFail };
+enum class OnUnavailable { kWait, kFail };
 
 // Thread-safe; every call may block on the network.
 class ModelSource {
@@ -34,7 +34,7 @@ class ModelSource {
   // source cannot be asked: with kFail as soon as a connection is refused. If the source accepts the call and does not
   // answer, the call takes its whole time in both cases.
   [[nodiscard]] virtual absl::StatusOr<ResolvedModel> Resolve(const Caller& caller, const std::string& name,
-                                                              WhenAway when_away) = 0;
+                                                              OnUnavailable on_unavailable) = 0;
   // Releases the caller's hold. After a failure the hold expires by itself.
   [[nodiscard]] virtual absl::Status Release(const Caller& caller, const Digest& digest) = 0;
   // 0: a hold never expires.

@@ -21,7 +21,7 @@ absl::Status CheckContext(const ServedModel& model, int64_t max_context_tokens) 
 }
 
 // A source that is full or about to stop answers no more than one that is gone.
-bool IsAway(const absl::Status& status) {
+bool CannotAnswer(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsCancelled(status);
 }
 
@@ -51,8 +51,8 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Loaded(const Caller& ca
                                                                 int64_t max_context_tokens) {
   GWQ_RETURN_IF_ERROR(CheckFields(name, max_context_tokens));
   if (!Find(caller.principal, name).ok()) return std::shared_ptr<ServedModel>();
-  const absl::StatusOr<ResolvedModel> resolved = source_.Resolve(caller, name, WhenAway::kFail);
-  if (IsAway(resolved.status())) {
+  const absl::StatusOr<ResolvedModel> resolved = source_.Resolve(caller, name, OnUnavailable::kFail);
+  if (CannotAnswer(resolved.status())) {
     // An unload may have come between. The hold stays with the token that gwq-jobs has accepted.
     const auto found = Find(caller.principal, name);
     if (!found.ok()) return std::shared_ptr<ServedModel>();
@@ -76,7 +76,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& call
   // The load that this one waited for may have been of the same.
   GWQ_ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> present, Loaded(caller, name, max_context_tokens));
   if (present != nullptr) return present;
-  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name, WhenAway::kWait));
+  GWQ_ASSIGN_OR_RETURN(const ResolvedModel resolved, source_.Resolve(caller, name, OnUnavailable::kWait));
   {
     MutexLock lock(mutex_);
     // A bare name may by now mean another one that is loaded.
@@ -97,15 +97,15 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelTable::Load(const Caller& call
   }
   MutexLock lock(mutex_);
   models_[{caller.principal, resolved.name}] = *loaded;
-  standing_.emplace_back(caller.principal, *loaded);
+  resident_.emplace_back(caller.principal, *loaded);
   return loaded;
 }
 
-std::vector<ModelTable::Standing> ModelTable::InMemory() {
-  std::vector<Standing> out;
+std::vector<ModelTable::Resident> ModelTable::InMemory() {
+  std::vector<Resident> out;
   MutexLock lock(mutex_);
-  std::erase_if(standing_, [](const auto& entry) { return entry.second.expired(); });
-  for (const auto& [principal, model] : standing_) {
+  std::erase_if(resident_, [](const auto& entry) { return entry.second.expired(); });
+  for (const auto& [principal, model] : resident_) {
     if (auto held = model.lock()) out.push_back({principal, std::move(held)});
   }
   return out;

@@ -59,12 +59,12 @@ class ModelTable {
 
   // Whether `bytes` more fit the limit; RESOURCE_EXHAUSTED for `name` if they do not.
   [[nodiscard]] absl::Status Admit(const std::string& principal, const std::string& name, uint64_t bytes);
-  struct Standing {
+  struct Resident {
     std::string principal;
     std::shared_ptr<const ServedModel> model;
   };
   // The models that use memory: loaded ones and those that are being unloaded.
-  [[nodiscard]] std::vector<Standing> InMemory();
+  [[nodiscard]] std::vector<Resident> InMemory();
 
   ModelSource& source_;
   Holds& holds_;
@@ -75,7 +75,7 @@ class ModelTable {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<ServedModel>> models_
       ABSL_GUARDED_BY(mutex_);  // by principal and name
   // All models that may still be in memory, with their principals.
-  std::vector<std::pair<std::string, std::weak_ptr<const ServedModel>>> standing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::pair<std::string, std::weak_ptr<const ServedModel>>> resident_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gwq

@@ -26,7 +26,7 @@ v1::LoadedModel ServedModel::Describe() const {
   out.set_cache_tokens(engine_.cache_tokens());
   out.set_max_context_tokens(engine_.limits().max_context_tokens);
   out.set_running_requests(stats.running);
-  out.set_queued_requests(stats.queued + stats.parked);
+  out.set_queued_requests(stats.queued + stats.paused);
   out.set_kernels(info_.kernels);
   out.set_takes_images(vision_ != nullptr);
   return out;

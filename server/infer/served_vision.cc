@@ -9,7 +9,7 @@ absl::Status ServedVision::Encode(const PreparedImage& image, const std::functio
                                   std::span<float> rows) const {
   const auto in_turn = [&](const std::function<absl::Status()>& stage) -> absl::Status {
     GWQ_RETURN_IF_ERROR(check());
-    const Turnstile::Turn turn(turnstile_);
+    const FifoLock::Guard turn(fifo_lock_);
     return stage();
   };
   return model_->EncodeImage(backend_, image.patches, GridsOf(image), rows, in_turn);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/backend/backend.h"
-#include "core/engine/turnstile.h"
+#include "core/engine/fifo_lock.h"
 #include "core/models/model.h"
 #include "core/vision/image_processor.h"
 #include "server/infer/image_metrics.h"
@@ -17,13 +17,13 @@ namespace gwq {
 // Thread-safe.
 class ServedVision {
  public:
-  // Backend, turnstile and metrics must outlive this object. `model` has a vision tower.
+  // Backend, fifo_lock and metrics must outlive this object. `model` has a vision tower.
   ServedVision(std::shared_ptr<const LoadedModel> model, std::unique_ptr<const ImageProcessor> processor,
-               Backend& backend, Turnstile& turnstile, Metrics& metrics, const MetricLabels& labels)
+               Backend& backend, FifoLock& fifo_lock, Metrics& metrics, const MetricLabels& labels)
       : model_(std::move(model)),
         processor_(std::move(processor)),
         backend_(backend),
-        turnstile_(turnstile),
+        fifo_lock_(fifo_lock),
         metrics_(metrics, labels) {}
 
   [[nodiscard]] const Model& model() const { return model_->model(); }
@@ -39,7 +39,7 @@ class ServedVision {
   const std::shared_ptr<const LoadedModel> model_;
   const std::unique_ptr<const ImageProcessor> processor_;
   Backend& backend_;
-  Turnstile& turnstile_;
+  FifoLock& fifo_lock_;
   ImageMetrics metrics_;
 };
 

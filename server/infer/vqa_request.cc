@@ -129,7 +129,7 @@ absl::Status ReadInput(const v1::VqaRequest& request, const ImageLimits& limits,
   return InvalidField("input", "neither question nor dialogue is set");
 }
 
-// Fields that shape a generated answer, where none is generated.
+// Fields that shape a generated answer, if none is generated.
 absl::Status RefuseAnswerFields(const v1::VqaRequest& request) {
   const auto refuse = [](std::string_view field) {
     return InvalidField(field, "shapes a generated answer, and choices are scored instead; leave it out");

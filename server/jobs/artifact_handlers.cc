@@ -16,7 +16,7 @@ namespace {
 using google::protobuf::Empty;
 
 constexpr uint64_t kPartBytes = uint64_t{1} << 20;
-constexpr int64_t kLeastHoldMillis = 1'000, kMostHoldMillis = 3'600'000;
+constexpr int64_t kMinHoldMillis = 1'000, kMaxHoldMillis = 3'600'000;
 
 class GetArtifactHandler final : public JobsCall<v1::GetArtifactRequest, v1::Artifact> {
  public:
@@ -66,9 +66,9 @@ class ResolveHandler final : public JobsCall<v1::ResolveRequest, v1::ResolveResp
     if (request().holder().empty() || request().holder().size() > 256) {
       return InvalidField("holder", "empty or longer than 256 bytes; give a name that is unique to the server process");
     }
-    if (request().hold_millis() < kLeastHoldMillis || request().hold_millis() > kMostHoldMillis) {
-      return InvalidField("hold_millis", fmt::format("{} is not in {}..{}", request().hold_millis(), kLeastHoldMillis,
-                                                     kMostHoldMillis));
+    if (request().hold_millis() < kMinHoldMillis || request().hold_millis() > kMaxHoldMillis) {
+      return InvalidField("hold_millis",
+                          fmt::format("{} is not in {}..{}", request().hold_millis(), kMinHoldMillis, kMaxHoldMillis));
     }
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find());
     GWQ_RETURN_IF_ERROR(

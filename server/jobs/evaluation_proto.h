@@ -12,7 +12,7 @@ namespace gwq {
 [[nodiscard]] EvaluationTask TaskFromProto(const v1::EvaluationTask& proto);
 [[nodiscard]] v1::EvaluationTask TaskToProto(const EvaluationTask& task);
 
-// Adds the metrics of a result's JSON; none where it cannot be read.
+// Adds the metrics of a result's JSON; none if it cannot be read.
 void AddMetrics(const std::string& result_json, v1::Evaluation& out);
 
 }  // namespace gwq

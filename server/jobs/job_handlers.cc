@@ -24,7 +24,7 @@ class CreateJobHandler final : public JobsCall<v1::CreateJobRequest, v1::CreateJ
     if (!request().validate_only()) {
       // Before everything else: what the request names may have changed since, its job has not.
       GWQ_ASSIGN_OR_RETURN(const std::optional<Job> made,
-                           state_.jobs.MadeBefore(principal(), RequestKey(), RequestSha256()));
+                           state_.jobs.FindByRequest(principal(), RequestKey(), RequestSha256()));
       if (made.has_value()) {
         *response().mutable_job() = JobToProto(WithTexts(state_, *made));
         return absl::OkStatus();

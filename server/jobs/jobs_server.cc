@@ -205,7 +205,7 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
             if (!held.has_value()) return;
             // The lease may have ended meanwhile; then there is nothing to give back.
             if (draining) {
-              (void)store->GiveBack(held->job, held->fencing_token);
+              (void)store->ReleaseLease(held->job, held->fencing_token);
               return;
             }
             (void)store->Fail(held->job, held->fencing_token,

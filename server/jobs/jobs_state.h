@@ -55,14 +55,14 @@ struct JobsState {
   std::function<uint64_t()> free_bytes;
 };
 
-// RESOURCE_EXHAUSTED where the disk has no room for `bytes` more beside what is kept free.
+// RESOURCE_EXHAUSTED if the disk has no room for `bytes` more beside what is kept free.
 [[nodiscard]] absl::Status CheckRoom(const JobsState& state, uint64_t bytes);
 
 [[nodiscard]] Job NewJob(const std::string& principal, std::string_view kind, std::string spec_json,
                          std::string request_id);
-// What the job will do. FAILED_PRECONDITION where no device could hold it.
+// What the job will do. FAILED_PRECONDITION if no device could hold it.
 [[nodiscard]] absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job);
-// Plans the job, stores its long texts and queues it; state.collection is held. RESOURCE_EXHAUSTED where the disk is
+// Plans the job, stores its long texts and queues it; state.collection is held. RESOURCE_EXHAUSTED if the disk is
 // full.
 [[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
 // The same for a job whose memory_bytes is known.

@@ -16,7 +16,7 @@ namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(100);
 // Each may have 10,000 lines of log.
-constexpr int kRemovedAtOnce = 4;
+constexpr int kPurgedAtOnce = 4;
 
 }  // namespace
 
@@ -68,12 +68,12 @@ void Maintenance::Tick() {
   if (now >= next_collection_) {
     next_collection_ = now + periods_.collection_millis;
     ReportCollection();
-    if (periods_.retention_millis > 0 && !removal_.has_value()) {
-      removal_ = Removal{.before = state_.clock.WallMillis() - periods_.retention_millis, .position = {}};
+    if (periods_.retention_millis > 0 && !purge_.has_value()) {
+      purge_ = Purge{.before = state_.clock.WallMillis() - periods_.retention_millis, .position = {}};
     }
   }
   // One step a tick: workers, leases and the end of the service wait for no more than that.
-  if (removal_.has_value()) RemoveSomeJobs();
+  if (purge_.has_value()) PurgeSomeJobs();
 }
 
 void Maintenance::ReportCollection() {
@@ -84,21 +84,21 @@ void Maintenance::ReportCollection() {
   log_.Write(LogLevel::kInfo, "collect", {{"freed_bytes", *freed}});
 }
 
-void Maintenance::RemoveSomeJobs() {
-  const auto some = state_.jobs.RemoveEnded(removal_->before, removal_->position, kRemovedAtOnce);
+void Maintenance::PurgeSomeJobs() {
+  const auto some = state_.jobs.PurgeEnded(purge_->before, purge_->position, kPurgedAtOnce);
   if (!some.ok()) {
     log_.Write(LogLevel::kError, "remove_jobs", {{"error", MessageOf(some.status())}});
-    return removal_.reset();
+    return purge_.reset();
   }
-  removal_->removed += some->removed;
+  purge_->removed += some->removed;
   metrics_.Counter("gwq_jobs_removed_total", "Ended jobs that were kept long enough and removed.")
       .Increment(static_cast<double>(some->removed));
   if (some->next.has_value()) {
-    removal_->position = *some->next;
+    purge_->position = *some->next;
     return;
   }
-  log_.Write(LogLevel::kInfo, "remove_jobs", {{"removed", removal_->removed}});
-  removal_.reset();
+  log_.Write(LogLevel::kInfo, "remove_jobs", {{"removed", purge_->removed}});
+  purge_.reset();
 }
 
 void Maintenance::KillSilentWorkers() {

@@ -45,7 +45,7 @@ class Maintenance {
   void ExpireLeases();
   void ReportCollection();
   // A few of the jobs that ended longer ago than they are kept.
-  void RemoveSomeJobs();
+  void PurgeSomeJobs();
   void Report();
   absl::Status AddManifests(const std::vector<Digest>& manifests, std::vector<Digest>& keep);
   absl::Status AddCheckpoints(const std::vector<Digest>& checkpoints, std::vector<Digest>& keep);
@@ -58,12 +58,12 @@ class Maintenance {
   const Periods periods_;
   int64_t next_expiry_;
   int64_t next_collection_;
-  struct Removal {
+  struct Purge {
     int64_t before = 0;  // wall milliseconds
     EndedPosition position;
     int64_t removed = 0;
   };
-  std::optional<Removal> removal_;  // while one goes on
+  std::optional<Purge> purge_;  // while one goes on
 
   Mutex mutex_;
   CondVar changed_;

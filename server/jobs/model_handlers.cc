@@ -210,7 +210,7 @@ class CommitUploadHandler final : public JobsCall<v1::CommitUploadRequest, googl
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "uploads", request().name()));
     if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
-    GWQ_ASSIGN_OR_RETURN(std::optional<Job> job, state_.jobs.MadeBefore(principal(), KeyOf(id), ""));
+    GWQ_ASSIGN_OR_RETURN(std::optional<Job> job, state_.jobs.FindByRequest(principal(), KeyOf(id), ""));
     if (!job.has_value()) {
       GWQ_ASSIGN_OR_RETURN(job, Enqueue(id));
     }

@@ -17,7 +17,7 @@ namespace lro = google::longrunning;
 using google::protobuf::Empty;
 
 // What a WaitOperation without a timeout waits: the answer says that the operation is not done.
-constexpr int64_t kDefaultWaitMillis = 60'000, kMostWaitMillis = 3'600'000;
+constexpr int64_t kDefaultWaitMillis = 60'000, kMaxWaitMillis = 3'600'000;
 
 class GetOperationHandler final : public JobsCall<lro::GetOperationRequest, lro::Operation> {
  public:
@@ -87,8 +87,8 @@ class WaitOperationHandler final
     id_ = *id;
     int64_t wait = kDefaultWaitMillis;
     if (request().has_timeout()) {
-      const int64_t seconds = std::clamp<int64_t>(request().timeout().seconds(), 0, kMostWaitMillis / 1000);
-      wait = std::clamp<int64_t>(seconds * 1000 + request().timeout().nanos() / 1'000'000, 0, kMostWaitMillis);
+      const int64_t seconds = std::clamp<int64_t>(request().timeout().seconds(), 0, kMaxWaitMillis / 1000);
+      wait = std::clamp<int64_t>(seconds * 1000 + request().timeout().nanos() / 1'000'000, 0, kMaxWaitMillis);
     }
     subscription_.Start(id_, shared_from_this(), [this] { Look(/*last=*/false); });
     timer_ = state_.timers.After(wait, [weak = weak_from_this(), this] {

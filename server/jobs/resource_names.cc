@@ -34,10 +34,10 @@ absl::StatusOr<EntryName> ParseModelName(std::string_view field, std::string_vie
 
 std::string NameOf(std::string_view kind, std::string_view id) { return fmt::format("{}s/{}", kind, id); }
 
-absl::StatusOr<int> PageSize(int asked, int standard, int most) {
+absl::StatusOr<int> PageSize(int asked, int standard, int limit) {
   if (asked == 0) return standard;
-  if (asked < 0 || asked > most) {
-    return InvalidField("page_size", fmt::format("{} is not in 1..{}; 0 means {}", asked, most, standard));
+  if (asked < 0 || asked > limit) {
+    return InvalidField("page_size", fmt::format("{} is not in 1..{}; 0 means {}", asked, limit, standard));
   }
   return asked;
 }

@@ -21,7 +21,7 @@ struct EntryName {
 [[nodiscard]] absl::StatusOr<EntryName> ParseModelName(std::string_view field, std::string_view name);
 [[nodiscard]] std::string NameOf(std::string_view kind, std::string_view id);  // "models/{id}", "jobs/{id}"
 
-// 0 becomes `standard`; INVALID_ARGUMENT outside 1..most.
-[[nodiscard]] absl::StatusOr<int> PageSize(int asked, int standard, int most);
+// 0 becomes `standard`; INVALID_ARGUMENT outside 1..limit.
+[[nodiscard]] absl::StatusOr<int> PageSize(int asked, int standard, int limit);
 
 }  // namespace gwq

@@ -33,7 +33,7 @@ struct UploadManifest {
   uint64_t total_bytes = 0;          // of all files
   bool complete = false;             // the last page is there
 };
-// `pages` as PageJson made them, in order. Where the last one is among them the whole is checked (overlaps and gaps
+// `pages` as PageJson made them, in order. If the last one is among them the whole is checked (overlaps and gaps
 // between pages, repeated paths and tensors); fields count files in the order in which they were first named.
 [[nodiscard]] absl::StatusOr<UploadManifest> AssembleUpload(std::string_view kind,
                                                             const std::vector<std::string>& pages);

@@ -21,8 +21,8 @@ class WaitingOffers {
     MutexLock lock(mutex_);
     memories_.extract(memory_bytes);
   }
-  // Jobs that need less than this are for a smaller device that waits too. 0 where there is none.
-  [[nodiscard]] uint64_t LeastFor(uint64_t memory_bytes) const {
+  // Jobs that need less than this are for a smaller device that waits too. 0 if there is none.
+  [[nodiscard]] uint64_t MinBytesFor(uint64_t memory_bytes) const {
     MutexLock lock(mutex_);
     const auto mine = memories_.lower_bound(memory_bytes);
     return mine == memories_.begin() ? 0 : *std::prev(mine) + 1;

@@ -20,7 +20,7 @@
 namespace gwq {
 namespace {
 
-constexpr int64_t kMostWaitMillis = 60'000;
+constexpr int64_t kMaxWaitMillis = 60'000;
 
 absl::Status Admit(const JobsState& state, const std::string& principal) {
   if (state.worker_principal.empty() || state.worker_principal == principal) return absl::OkStatus();
@@ -77,7 +77,7 @@ class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::Acqui
   void Start() override {
     if (const absl::Status admitted = Admit(state_, principal()); !admitted.ok()) return End(admitted);
     if (worker_.empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
-    const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMostWaitMillis);
+    const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMaxWaitMillis);
     state_.offers.Join(memory_bytes_);
     waits_ = true;
     // From here on Try may run on another thread, and leave.
@@ -92,7 +92,7 @@ class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::Acqui
     MutexLock lock(mutex_);
     if (ended() || cancelled()) return;
     const auto lease =
-        state_.jobs.Acquire({worker_, request().device(), memory_bytes_, {}, state_.offers.LeastFor(memory_bytes_)});
+        state_.jobs.Acquire({worker_, request().device(), memory_bytes_, {}, state_.offers.MinBytesFor(memory_bytes_)});
     if (absl::IsNotFound(lease.status())) return;
     if (!lease.ok()) return End(lease.status());
     state_.leases.Set(worker_, {lease->job.id, lease->fencing_token});

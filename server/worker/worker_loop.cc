@@ -76,11 +76,11 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
   const absl::StatusOr<JobOutput> output = Run(lease, session);
   session.Flush();
   session.Reporting();
-  const absl::Status told = Report(lease, output);
-  log_.Write(told.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
+  const absl::Status reported = Report(lease, output);
+  log_.Write(reported.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
              {{"job", lease.job()},
               {"code", absl::StatusCodeToString(output.status().code())},
-              {"told", absl::StatusCodeToString(told.code())}});
+              {"told", absl::StatusCodeToString(reported.code())}});
 }
 
 absl::StatusOr<JobOutput> WorkerLoop::Run(const v1::AcquireResponse& lease, Progress& progress) {
@@ -100,12 +100,12 @@ absl::StatusOr<JobOutput> WorkerLoop::Run(const v1::AcquireResponse& lease, Prog
 absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {
   // The heartbeats go on meanwhile, so the lease lives; where the service is silent for all of it, they end the
   // process.
-  const absl::Status told = UntilAnswered([&] {
+  const absl::Status reported = UntilAnswered([&] {
     return output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
   });
-  if (told.ok() || !output.ok() || absl::IsAborted(told)) return told;
+  if (reported.ok() || !output.ok() || absl::IsAborted(reported)) return reported;
   // The service refuses the result: the job must not stay with this worker.
-  return client_.Fail(FailOf(lease, Annotate(told, "the result was refused")));
+  return client_.Fail(FailOf(lease, Annotate(reported, "the result was refused")));
 }
 
 }  // namespace gwq

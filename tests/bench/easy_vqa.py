@@ -4,13 +4,13 @@
 usage: easy_vqa.py --model DIR --data DIR [--limit N] [--bits 4,3,2] [--json]
 needs: the programs in GWQ_BIN_DIR; nothing beyond the standard library
 
-DIR of the model: tests/models/easy-vqa-qwen2-vl. DIR of the data: what tests/models/easy_vqa_data.py writes; its questions and pictures are
+DIR of the model: tests/models/easy-vqa-qwen2-vl. DIR of the data: what tests/models/easy_vqa_data.py writes; its questions and images are
 held out of the training.
 Every figure comes from `gwq eval run` and the jobs' reports. Three tables:
 
-  methods        round to nearest and GWQ (1 % outliers by one picture and question built into the service), each at 4, 3 and 2 bits
+  methods        round to nearest and GWQ (1 % outliers by one image and question built into the service), each at 4, 3 and 2 bits
   paired         by how much GWQ's divergence is below round to nearest's on the same questions, and on how many of them
-  calibration    GWQ at 3 and 2 bits: picture and text against text alone, with the vision tower quantized and with the tower kept
+  calibration    GWQ at 3 and 2 bits: image and text against text alone, with the vision tower quantized and with the tower kept
 
 KL is against the full-precision model in nats, over the steps of its own answers; of answers and of located boxes apart. Takes about half a minute a
 row on 2 cores.
@@ -107,7 +107,7 @@ def main():
             methods.append(bench.quantized(f"GWQ, {one} bits", f"gwq{one}", "--bits", one))
         calibration = []
         for one in [one for one in bits if one < 4]:
-            for sample, flags in (("picture and text", []), ("text alone", TEXT_ALONE)):
+            for sample, flags in (("image and text", []), ("text alone", TEXT_ALONE)):
                 for tower, rules in (("tower too", []), ("tower kept", KEEP_TOWER)):
                     name = f"c{one}-{len(calibration)}"
                     calibration.append(bench.quantized(f"{one} bits, {sample}, {tower}", name, "--bits", one, *flags, *rules))

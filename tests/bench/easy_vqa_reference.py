@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What transformers (fp32) makes of a Qwen2-VL on easy-VQA's held-out test data: exact match, with a blank picture too, and boxes.
+"""What transformers (fp32) makes of a Qwen2-VL on easy-VQA's held-out test data: exact match, with a blank image too, and boxes.
 
 usage: easy_vqa_reference.py MODEL_DIR [--all] [--answers FILE] [--threads 1]
 needs: torch 2.11, transformers 5.23, torchvision 0.26, pillow, easy-vqa 1.0
 
 The questions are the 1,000 of tests/models/easy_vqa_data.py, or with --all the whole test split. Answers are generated greedily and
 compared as whole strings. "of 13" takes the most probable of the 13 answers' first tokens instead. A box counts when it overlaps the
-shape's by at least half (IoU); beside it stands the constant box that would score best on the same pictures. --answers writes one JSON
-object a question: {"id", "answer", "logprobs": of the 13 answers}, and one a located picture: {"id", "text", "box"}.
+shape's by at least half (IoU); beside it stands the constant box that would score best on the same images. --answers writes one JSON
+object a question: {"id", "answer", "logprobs": of the 13 answers}, and one a located image: {"id", "text", "box"}.
 """
 import argparse
 import json
@@ -41,7 +41,7 @@ class Reference:
 
     @torch.no_grad()
     def ask(self, rows, limit):
-        """(text, log-probabilities of ANSWERS as the first token) for each (question, picture)."""
+        """(text, log-probabilities of ANSWERS as the first token) for each (question, image)."""
         out = [None] * len(rows)
         by_length = defaultdict(list)  # equal lengths together: no padding
         for i, (text, _) in enumerate(rows):
@@ -101,7 +101,7 @@ def report_answers(reference, rows, shown):
     share_line("exact match", rows, [text == row.answer for row, (text, _) in zip(rows, made)])
     share_line("of 13", rows, [ANSWERS[int(np.argmax(logprobs))] == row.answer for row, (_, logprobs) in zip(rows, made)])
     unseen = reference.ask([(row.text, blank) for row in rows], 8)
-    share_line("exact match, blank picture", rows, [text == row.answer for row, (text, _) in zip(rows, unseen)])
+    share_line("exact match, blank image", rows, [text == row.answer for row, (text, _) in zip(rows, unseen)])
     return [{"id": row.id, "answer": text, "logprobs": logprobs} for row, (text, logprobs) in zip(rows, made)]
 
 

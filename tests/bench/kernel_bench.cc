@@ -20,11 +20,11 @@ constexpr int64_t kWalkBytes = 96 << 20;
 constexpr int64_t kCachedBytes = 1 << 20;  // stays in the second-level cache: the kernel without the memory
 
 void ReadMemory(benchmark::State& state) {
-  ComputeTeam team(static_cast<int>(state.range(0)));
+  ThreadPool pool(static_cast<int>(state.range(0)));
   std::vector<uint64_t> words(kWalkBytes / sizeof(uint64_t), 1);
   std::array<uint64_t, 64> sums{};
   for (auto _ : state) {
-    team.ParallelFor(static_cast<int64_t>(words.size()), 4096, [&](int64_t begin, int64_t end, int thread) {
+    pool.ParallelFor(static_cast<int64_t>(words.size()), 4096, [&](int64_t begin, int64_t end, int thread) {
       sums[static_cast<size_t>(thread)] += std::accumulate(words.begin() + begin, words.begin() + end, uint64_t{0});
     });
     benchmark::DoNotOptimize(sums);

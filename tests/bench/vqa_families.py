@@ -5,7 +5,7 @@ usage: vqa_families.py [--tokens N]
 needs: torch, transformers 5.23, pillow, grpcio, grpcio-tools; GWQ_BIN_DIR and GWQ_DEPS as the tests have them
 
 The models are tiny and random, with the tokenizers and processors of tests/golden/make_prompts.py, and saved by transformers. Asked are
-dialogues with text before, between and after one picture, two of different sizes, one that is split, and none.
+dialogues with text before, between and after one image, two of different sizes, one that is split, and none.
 """
 import argparse
 import io
@@ -30,7 +30,7 @@ from gwq.v1 import inference_pb2, inference_pb2_grpc  # noqa: E402
 from PIL import Image  # noqa: E402
 
 SIZES = [[(40, 30)], [(30, 52), (64, 16)], [(17, 90)], []]
-SPREAD = 0.12  # of the random weights: large enough that answers depend on the pictures
+SPREAD = 0.12  # of the random weights: large enough that answers depend on the images
 
 
 def save(folder, config, template, processor):
@@ -50,7 +50,7 @@ def save(folder, config, template, processor):
 
 
 def pieces(pictures):
-    """The parts of the one message, pictures as they are."""
+    """The parts of the one message, images as they are."""
     return ["see ", *(part for picture in pictures for part in (picture, " then ")), "what?"]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The easy-VQA model at full precision through gwq-infer: accuracy with and without the picture, boxes, and how often it says what transformers says.
+"""The easy-VQA model at full precision through gwq-infer: accuracy with and without the image, boxes, and how often it says what transformers says.
 
 usage: vqa_service.py --data DIR [--model DIR] [--reference FILE] [--questions N] [--streams N]
 needs: grpcio, grpcio-tools; GWQ_BIN_DIR and GWQ_DEPS as the tests have them
@@ -7,7 +7,7 @@ needs: grpcio, grpcio-tools; GWQ_BIN_DIR and GWQ_DEPS as the tests have them
   --data DIR        what tests/models/easy_vqa_data.py wrote
   --model DIR       a Hugging Face directory (default: the one that ships in tests/models)
   --reference FILE  what tests/bench/easy_vqa_reference.py --answers wrote: adds the comparison with transformers
-  --questions N     the first N questions and pictures alone
+  --questions N     the first N questions and images alone
   --streams N       requests at once
 
 Exact match compares whole greedy answers. A box counts when its IoU with the shape's is at least 0.5.

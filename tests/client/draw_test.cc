@@ -15,7 +15,7 @@ namespace {
 using testing::HasCode;
 using testing::IsOk;
 
-// A picture in which neighbours differ.
+// An image in which neighbours differ.
 Image Scene(int width, int height) {
   Image image{.width = width, .height = height, .rgb = {}};
   for (int i = 0; i < width * height * 3; ++i) image.rgb.push_back(static_cast<uint8_t>(i * 37 + i / width));
@@ -44,7 +44,7 @@ TEST(DrawBoxes, FramesEachBoxAndWritesItsLabel) {
   EXPECT_EQ(PixelAt(image, 10 + 1 + 6 + 2, 15), black);
 }
 
-TEST(DrawBoxes, FramesReachTheBordersOfThePicture) {
+TEST(DrawBoxes, FramesReachTheBordersOfTheImage) {
   Image image{.width = 9, .height = 7, .rgb = std::vector<uint8_t>(9 * 7 * 3)};
   const LabelledBox whole[] = {{.label = "", .box = {0, 0, 9, 7}}};
   DrawBoxes(whole, image);
@@ -54,7 +54,7 @@ TEST(DrawBoxes, FramesReachTheBordersOfThePicture) {
   EXPECT_EQ(PixelAt(image, 8, 6), corner);
 }
 
-TEST(DrawBoxes, PaintsNothingOutsideThePicture) {
+TEST(DrawBoxes, PaintsNothingOutsideTheImage) {
   Image image = Scene(7, 5);
   const double huge = 1e300;
   const LabelledBox boxes[] = {{.label = std::string(5000, 'W'), .box = {-huge, -huge, huge, huge}},

@@ -121,7 +121,7 @@ class EvalTest(unittest.TestCase):
 
 
 class VisionEvalTest(unittest.TestCase):
-    """The same on a model that sees: quantized by one picture and its question, asked about others."""
+    """The same on a model that sees: quantized by one image and its question, asked about others."""
 
     @classmethod
     def setUpClass(cls):
@@ -152,7 +152,7 @@ class VisionEvalTest(unittest.TestCase):
         return {part: {module["method"] for module in report["modules"] if module["part"] == part and "embed_tokens" not in module["tensor"]}
                 for part in ("language", "vision", "projector")}
 
-    def test_all_three_parts_are_quantized_by_one_picture_and_reported_apart(self):
+    def test_all_three_parts_are_quantized_by_one_image_and_reported_apart(self):
         report = self.quantize("whole")
         self.assertEqual(self.methods(report), {part: {"gwq"} for part in ("language", "vision", "projector")})
         self.assertEqual([part["part"] for part in report["parts"]], ["language", "vision", "projector"])
@@ -171,12 +171,12 @@ class VisionEvalTest(unittest.TestCase):
         self.assertEqual(json.loads(again.stdout.splitlines()[-1])["digest"], report["artifact"])
 
     def test_text_alone_leaves_the_tower_to_rounding_and_a_rule_leaves_it_whole(self):
-        text = self.methods(self.quantize("words", "--calibration-text", "a text without any picture in it"))
+        text = self.methods(self.quantize("words", "--calibration-text", "a text without any image in it"))
         self.assertEqual(text, {"language": {"gwq"}, "vision": {"rtn"}, "projector": {"rtn"}})
         kept = self.methods(self.quantize("kept", "--rule", "*:method=keep,part=vision", "--rule", "visual.*:method=keep"))
         self.assertEqual(kept, {"language": {"gwq"}, "vision": set(), "projector": set()})
 
-    def test_a_picture_of_ones_own_calibrates(self):
+    def test_an_image_of_ones_own_calibrates(self):
         own = self.quantize("own", "--calibration-image", self.data / "images/3.png", "--calibration-question", "what?",
                             "--calibration-answer", "stripes")
         self.assertEqual(own["recipe"]["calibration"]["source"], "image")

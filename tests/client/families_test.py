@@ -1,4 +1,4 @@
-"""Every vision-language family through both services: pushed, quantized by a picture and its question, and asked about others."""
+"""Every vision-language family through both services: pushed, quantized by an image and its question, and asked about others."""
 import json
 import sys
 import unittest
@@ -49,7 +49,7 @@ class FamiliesTest(unittest.TestCase):
                     self.assertGreater(part["outliers"], 0)
                     self.assertLess(part["relative_error"], 0.01)
 
-    def test_an_artifact_answers_about_the_pictures_it_is_shown(self):
+    def test_an_artifact_answers_about_the_images_it_is_shown(self):
         first, second, third = self.pictures
         for family in golden_family.names():
             with self.subTest(family):
@@ -81,7 +81,7 @@ class FamiliesTest(unittest.TestCase):
                 else:
                     self.assertIn("text", json.loads(run.stdout.splitlines()[-1])["result"]["boxes"])
 
-    def test_two_pictures_take_the_tokens_of_both(self):
+    def test_two_images_take_the_tokens_of_both(self):
         for family in golden_family.names():
             with self.subTest(family):
                 tokens = [self.ask(self.model(family), pictures, "-n", "1")["usage"]["image_tokens"]

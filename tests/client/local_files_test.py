@@ -149,7 +149,7 @@ class DrawTest(Files):
         run, made = self.draw(out)
         self.assertEqual((run.returncode, made), (0, [out]), run.stderr)
         self.assertEqual(self.services.inference.calls, ["LoadModel", "VqaOnce"])
-        self.image.write_bytes(b"no picture")
+        self.image.write_bytes(b"no image")
         run, made = self.draw(self.folder / "other.png")
         self.assertEqual((run.returncode, made), (INVALID, []), run.stderr)
 

@@ -159,7 +159,7 @@ class VqaTest(unittest.TestCase):
         self.assertEqual(boxes.returncode, 4)
         self.assertIn("UNIMPLEMENTED", boxes.stderr)
 
-    def test_a_large_picture_is_refused_before_it_is_decoded(self):
+    def test_a_large_image_is_refused_before_it_is_decoded(self):
         bomb = self.services.folder / "bomb.png"
         bomb.write_bytes(png_image.png(2, 2, lambda x, y: (0, 0, 0)).replace(b"\0\0\0\2\0\0\0\2", b"\0\0\x10\0\0\0\x10\0"))
         run = self.vqa("--image", bomb, "--question", "x", check=False)
@@ -186,7 +186,7 @@ def overlap(a, b):
 
 
 class TrainedModelTest(unittest.TestCase):
-    """The model that ships with the project, on pictures that it has not seen."""
+    """The model that ships with the project, on images that it has not seen."""
     SHAPES = {"blue": ((0, 0, 255), (10, 20, 40, 36)), "red": ((255, 0, 0), (30, 8, 50, 34))}
 
     @classmethod

@@ -1,4 +1,4 @@
-// Every box that is read lies in the picture and has an area, and the model's own text for it reads back as it.
+// Every box that is read lies in the image and has an area, and the model's own text for it reads back as it.
 #include <cmath>
 
 #include "core/vision/boxes.h"
@@ -18,7 +18,7 @@ void RequireBox(gwq::GroundingFormat format, const gwq::LabelledBox& found, cons
   const auto text = gwq::FormatBox(format, plain, image);
   Require(text.ok());
   const auto again = gwq::ParseBoxes(format, *text, image);
-  // Qwen2.5-VL's may be thinner than a pixel of the resized picture, LLaVA's than a hundredth, which rounding takes
+  // Qwen2.5-VL's may be thinner than a pixel of the resized image, LLaVA's than a hundredth, which rounding takes
   // away.
   Require(again.ok() && again->boxes.size() + again->malformed.size() == 1);
   if (format == gwq::GroundingFormat::kQwen2Vl) Require(std::abs(again->boxes.at(0).box.left - box.left) < 1e-6);

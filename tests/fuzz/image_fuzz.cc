@@ -1,4 +1,4 @@
-// A file that is accepted is a whole picture inside the limits, and every family's processor makes of it what it
+// A file that is accepted is a whole image inside the limits, and every family's processor makes of it what it
 // planned.
 #include <memory>
 #include <vector>

@@ -1,4 +1,4 @@
-// Settings that are accepted plan every picture within the limit of patches, or refuse it.
+// Settings that are accepted plan every image within the limit of patches, or refuse it.
 #include "core/vision/image_processor.h"
 #include "tests/fuzz/bytes.h"
 

@@ -35,7 +35,7 @@ def shapes(family, config):
 
 
 def values(name, shape, seed):
-    """Norms near one; matrices large enough that an answer depends on the picture."""
+    """Norms near one; matrices large enough that an answer depends on the image."""
     count = math.prod(shape)
     source = random.Random(f"{seed} {name}")
     if len(shape) == 1:

@@ -55,7 +55,7 @@ struct GoldenModel {
   [[nodiscard]] static absl::StatusOr<GoldenModel> LoadFrom(const std::string& folder, const std::string& goldens);
   // tokens.WHICH
   [[nodiscard]] std::vector<int32_t> Tokens(std::string_view which) const;
-  // A golden of floats; empty where there is none of that name.
+  // A golden of floats; empty if there is none of that name.
   [[nodiscard]] std::vector<float> Floats(std::string_view name) const;
 };
 

@@ -15,7 +15,7 @@ struct Rgb {
   uint8_t red, green, blue;
 };
 
-// A PNG of this size, 8 bits a channel, with the colour that `at(x, y)` gives. Empty where libpng fails.
+// A PNG of this size, 8 bits per channel, with the colour that `at(x, y)` gives. Empty if libpng fails.
 inline std::string PngFile(int width, int height, const std::function<Rgb(int, int)>& at) {
   std::vector<uint8_t> pixels;
   for (int y = 0; y < height; ++y) {

@@ -14,5 +14,5 @@ def png(width, height, pixel):
 
 
 def stripes(width, height, seed):
-    """Pictures that differ by `seed`."""
+    """Images that differ by `seed`."""
     return png(width, height, lambda x, y: ((x * 37 + seed * 3) % 256, y * (seed + 1) * 37 % 256, (x * y + 11 * seed) * 37 % 256))

@@ -15,7 +15,7 @@ namespace gwq::testing {
 
 class ImportedSmolLm2 {
  public:
-  // Takes some seconds. NOT_FOUND where deploy/setup has not run.
+  // Takes some seconds. NOT_FOUND if deploy/setup has not run.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ImportedSmolLm2>> Import();
   [[nodiscard]] const StoredModel& model() const { return *model_; }
 

@@ -14,7 +14,7 @@
 
 namespace gwq::testing {
 
-// NOT_FOUND where deploy/setup did not run.
+// NOT_FOUND if deploy/setup did not run.
 inline absl::StatusOr<Digest> ImportSmolLm2(BlobStore& store) {
   const char* const deps = std::getenv("GWQ_DEPS");
   std::error_code error;

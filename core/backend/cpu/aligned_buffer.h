@@ -8,7 +8,7 @@
 
 namespace gwq {
 
-// Move-only. Elements start uninitialized. Allocate answers null where the memory cannot be had.
+// Move-only. Elements start uninitialized. Allocate answers null if the memory cannot be had.
 template <class T>
 class AlignedBuffer {
  public:

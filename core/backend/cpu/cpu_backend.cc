@@ -29,7 +29,7 @@ const Kernels& KernelsOf(IsaLevel level) {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(int threads, IsaLevel level) : team_(threads), kernels_(KernelsOf(level)) {}
+  CpuBackend(int threads, IsaLevel level) : pool_(threads), kernels_(KernelsOf(level)) {}
 
   std::string_view name() const override { return "cpu"; }
 
@@ -52,12 +52,12 @@ class CpuBackend final : public Backend {
     auto* own = dynamic_cast<CpuKvCache*>(cache);
     if (cache != nullptr && own == nullptr) return absl::InvalidArgumentError("the KV cache is another backend's");
     GWQ_RETURN_IF_ERROR(CheckBatch(batch, own == nullptr ? KvCacheShape{} : own->shape()));
-    std::unique_ptr<Pass> pass = std::make_unique<CpuPass>(batch, own, kernels_, team_, arena_);
+    std::unique_ptr<Pass> pass = std::make_unique<CpuPass>(batch, own, kernels_, pool_, arena_);
     return pass;
   }
 
  private:
-  ComputeTeam team_;
+  ThreadPool pool_;
   const Kernels& kernels_;
   Arena arena_;
   WeightMemory memory_;

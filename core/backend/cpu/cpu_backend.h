@@ -12,7 +12,7 @@ namespace gwq {
 
 struct CpuBackendOptions {
   int threads = 1;              // 1 to 1024, the caller's included; results do not depend on it
-  std::optional<IsaLevel> isa;  // the best one where unset; results do not depend on it
+  std::optional<IsaLevel> isa;  // the best one if unset; results do not depend on it
 };
 
 // INVALID_ARGUMENT for a number of threads out of range; UNIMPLEMENTED for an instruction set this machine lacks.

@@ -12,7 +12,7 @@ namespace gwq {
 // Memory is reserved at once and becomes resident block by block as sequences fill it; bytes() is all of it.
 class CpuKvCache final : public KvCache {
  public:
-  // INVALID_ARGUMENT for a size out of range; RESOURCE_EXHAUSTED where the memory cannot be had.
+  // INVALID_ARGUMENT for a size out of range; RESOURCE_EXHAUSTED if the memory cannot be had.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuKvCache>> Create(const KvCacheShape& shape);
 
   [[nodiscard]] const KvCacheShape& shape() const override { return shape_; }

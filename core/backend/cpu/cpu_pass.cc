@@ -31,8 +31,8 @@ GateKernel KernelOf(Gate kind) {
   return GateKernel::kSilu;
 }
 
-CpuPass::CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ComputeTeam& team, Arena& arena)
-    : batch_(batch), cache_(cache), kernels_(kernels), team_(team), arena_(arena) {}
+CpuPass::CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ThreadPool& pool, Arena& arena)
+    : batch_(batch), cache_(cache), kernels_(kernels), pool_(pool), arena_(arena) {}
 
 CpuPass::~CpuPass() {
   for (Rows& rows : slots_) arena_.Return(std::move(rows.buffer));
@@ -119,7 +119,7 @@ bool CpuPass::NormalizeRows(const Rows& x, const Norm& norm, std::span<const int
   const float* weight = NormVector(norm.weight, x.width);
   const float* bias = layer ? NormVector(norm.bias, x.width) : nullptr;
   if (weight == nullptr || (layer && bias == nullptr)) return false;
-  team_.ParallelFor(out.rows, 4, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(out.rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const float* from = x.row(only.empty() ? row : only[static_cast<size_t>(row)]);
       if (layer) {
@@ -136,7 +136,7 @@ void CpuPass::SumBlocks(const Rows& x, std::span<Product> products) {
   sums_.resize(products.size());
   for (size_t i = 0; i < products.size(); ++i) {
     const MatrixTiles& weight = *products[i].weight;
-    if (weight.grid == nullptr) continue;
+    if (weight.group_params == nullptr) continue;
     // Sums depend on the group size alone.
     const auto same = std::find_if(products.begin(), products.begin() + static_cast<int64_t>(i), [&](const Product& p) {
       return p.sums != nullptr && p.weight->group == weight.group;
@@ -147,7 +147,7 @@ void CpuPass::SumBlocks(const Rows& x, std::span<Product> products) {
     }
     std::vector<float>& sums = sums_[i];
     sums.resize(static_cast<size_t>(x.rows * weight.blocks));
-    team_.ParallelFor(x.rows, 8, [&](int64_t begin, int64_t end, int) {
+    pool_.ParallelFor(x.rows, 8, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         kernels_.block_sums(weight, x.row(row), sums.data() + row * weight.blocks);
       }
@@ -169,7 +169,7 @@ void CpuPass::TransposeRows(const Rows& x, std::span<Product> products) {
     columns_ = arena_.Take(static_cast<size_t>(chunks * chunk_floats));
     if (columns_.data() == nullptr) return;
   }
-  team_.ParallelFor(chunks, 1, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(chunks, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t first = chunk * kChunkRows;
       kernels_.transpose_chunk(x.row(first), x.stride, std::min(kChunkRows, x.rows - first), x.width,
@@ -208,7 +208,7 @@ void CpuPass::Multiply(const Rows& x, std::span<Product> products) {
   Prepare(x, products);
   int64_t tiles = 0;
   for (const Product& product : products) tiles += product.weight->tiles;
-  team_.ParallelFor(tiles, 1, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(tiles, 1, [&](int64_t begin, int64_t end, int) {
     int64_t first = 0;
     for (const Product& product : products) {
       const int64_t from = std::max(begin - first, int64_t{0});
@@ -234,7 +234,7 @@ Activation CpuPass::Embed(const Weight& table) {
   }
   Rows out = TakeRows(batch_.rows, tiles.cols);
   if (failed()) return {};
-  team_.ParallelFor(batch_.rows, 4, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(batch_.rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const int32_t token = batch_.tokens[static_cast<size_t>(row)];
       if (token >= 0) {
@@ -322,7 +322,7 @@ void CpuPass::StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, 
                                  const AttentionShape& shape) {
   const int64_t block_tokens = cache_->shape().block_tokens;
   for (const SequenceRows& sequence : batch_.sequences) {
-    team_.ParallelFor(sequence.rows, 8, [&](int64_t begin, int64_t end, int) {
+    pool_.ParallelFor(sequence.rows, 8, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = sequence.first_row + i;
         const int64_t token = sequence.context + i;
@@ -352,13 +352,13 @@ Activation CpuPass::Attend(int cache_layer, const Activation& queries, const Att
   const int64_t heads_a_key = shape.heads / shape.kv_heads;
   const int64_t together = std::min<int64_t>(heads_a_key, 4);
   Rows out = TakeRows(from->rows, from->width);
-  Rows scratch = TakeRows(team_.threads(), together * (scores + cache_->value_stride()));
+  Rows scratch = TakeRows(pool_.threads(), together * (scores + cache_->value_stride()));
   if (failed()) {
     for (Rows* rows : {&out, &scratch}) arena_.Return(std::move(rows->buffer));
     return {};
   }
   for (const SequenceRows& sequence : batch_.sequences) {
-    team_.ParallelFor(sequence.rows * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
+    pool_.ParallelFor(sequence.rows * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t row = task / shape.kv_heads;
         const int64_t kv_head = task % shape.kv_heads;
@@ -422,7 +422,7 @@ Activation CpuPass::GatedUp(const Activation& x, const Norm& norm, const Linear&
     products[0].out = &gates;
     products[1].out = &ups;
     Prepare(normed, products);
-    team_.ParallelFor(products[0].weight->tiles, 1, [&](int64_t begin, int64_t end, int) {
+    pool_.ParallelFor(products[0].weight->tiles, 1, [&](int64_t begin, int64_t end, int) {
       for (const Product& product : products) kernels_.matmul(ArgsOf(normed, product, begin, end));
       const int64_t first = begin * kTileRows;
       for (int64_t row = 0; row < gates.rows; ++row) {

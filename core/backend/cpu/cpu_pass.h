@@ -1,4 +1,4 @@
-// One pass of CpuBackend: checks what it is given, plans buffers, splits outputs over the team.
+// One pass of CpuBackend: checks what it is given, plans buffers, splits outputs over the pool.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ namespace gwq {
 class CpuPass final : public Pass {
  public:
   // What spans and references point at outlives the pass. `batch` has passed CheckBatch; `cache` may be null.
-  CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ComputeTeam& team, Arena& arena);
+  CpuPass(const Batch& batch, CpuKvCache* cache, const Kernels& kernels, ThreadPool& pool, Arena& arena);
   ~CpuPass() override;
   CpuPass(const CpuPass&) = delete;
   CpuPass& operator=(const CpuPass&) = delete;
@@ -79,7 +79,7 @@ class CpuPass final : public Pass {
   void Prepare(const Rows& x, std::span<Product> products);
   void SumBlocks(const Rows& x, std::span<Product> products);
   void TransposeRows(const Rows& x, std::span<Product> products);
-  // Runs all products over x, outputs split over the team.
+  // Runs all products over x, outputs split over the pool.
   void Multiply(const Rows& x, std::span<Product> products);
   MatMulArgs ArgsOf(const Rows& x, const Product& product, int64_t tile_begin, int64_t tile_end) const;
 
@@ -102,7 +102,7 @@ class CpuPass final : public Pass {
   const Batch batch_;  // its spans are the caller's
   CpuKvCache* const cache_;
   const Kernels& kernels_;
-  ComputeTeam& team_;
+  ThreadPool& pool_;
   Arena& arena_;
   absl::Status status_;
   std::vector<Rows> slots_;

@@ -86,7 +86,7 @@ Activation CpuPass::Apply(const Activation& x, const Linear& linear, std::option
   Multiply(*from, {&product, 1});
   if (activation.has_value()) {
     const GateKernel kind = KernelOf(*activation);
-    team_.ParallelFor(out.rows, 4, [&](int64_t begin, int64_t end, int) {
+    pool_.ParallelFor(out.rows, 4, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         kernels_.gate(kind, out.row(row), nullptr, RoundUp(out.width, 16), out.row(row));
       }
@@ -119,9 +119,9 @@ Activation CpuPass::AddRows(Activation x, const Weight& table, std::span<const i
     Fail(absl::InvalidArgumentError(fmt::format("add rows: row {} of a table of {}", *bad, count)));
     return {};
   }
-  Rows scratch = TakeRows(team_.threads(), onto->width);
+  Rows scratch = TakeRows(pool_.threads(), onto->width);
   if (failed()) return {};
-  team_.ParallelFor(onto->rows, 8, [&](int64_t begin, int64_t end, int thread) {
+  pool_.ParallelFor(onto->rows, 8, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t row = begin; row < end; ++row) {
       const int32_t id = ids[static_cast<size_t>(row)];
       if (id < 0) continue;
@@ -150,7 +150,7 @@ Activation CpuPass::Regroup(const Activation& x, std::span<const int32_t> order,
   }
   Rows out = TakeRows(count / group, group * from->width);
   if (failed()) return {};
-  team_.ParallelFor(out.rows, 8, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(out.rows, 8, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin * group; i < end * group; ++i) {
       const int32_t row = order[static_cast<size_t>(i)];
       float* to = out.row(i / group) + i % group * from->width;
@@ -207,7 +207,7 @@ bool CpuPass::FindQkv(const Qkv& qkv, const SegmentAttention& attention, QkvPlac
 void CpuPass::FillSegments(const QkvPlaces& places, const SegmentAttention& attention, const SegmentCache& cache,
                            Rows& out) {
   const AttentionShape& shape = attention.shape;
-  team_.ParallelFor(out.rows, 8, [&](int64_t begin, int64_t end, int) {
+  pool_.ParallelFor(out.rows, 8, [&](int64_t begin, int64_t end, int) {
     std::vector<float> key(static_cast<size_t>(shape.kv_heads * shape.head_dim));
     for (int64_t row = begin; row < end; ++row) {
       TurnRow(attention, row, shape.heads, places.rows[0]->row(row) + places.columns[0], out.row(row));
@@ -233,7 +233,7 @@ void CpuPass::AttendSegments(const SegmentAttention& attention, const SegmentCac
   const int64_t heads_a_key = shape.heads / shape.kv_heads;
   const int64_t scores = AttendScores(cache.longest, kBlockTokens);
   const int64_t together = std::min<int64_t>(heads_a_key, 4);
-  team_.ParallelFor(out.rows * shape.kv_heads, 4, [&](int64_t begin, int64_t end, int thread) {
+  pool_.ParallelFor(out.rows * shape.kv_heads, 4, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t kv_head = task / out.rows;
       const int64_t row = task % out.rows;
@@ -270,7 +270,7 @@ Activation CpuPass::AttendWithin(const Qkv& qkv, const SegmentAttention& attenti
     Fail(absl::ResourceExhaustedError(fmt::format("no memory for keys and values of {} floats", floats)));
   }
   const int64_t together = std::min<int64_t>(shape.heads / shape.kv_heads, 4);
-  Rows scratch = TakeRows(team_.threads(), together * (AttendScores(cache.longest, kBlockTokens) + cache.value_stride));
+  Rows scratch = TakeRows(pool_.threads(), together * (AttendScores(cache.longest, kBlockTokens) + cache.value_stride));
   Rows out = TakeRows(places.rows[0]->rows, shape.heads * shape.head_dim);
   if (!failed()) {
     FillSegments(places, attention, cache, out);

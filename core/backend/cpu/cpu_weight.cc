@@ -14,7 +14,7 @@ absl::Status NoMemory(uint64_t bytes) {
 }
 
 // Where the code of column `col` of a unit of three words stands: word and shift; the last two columns are split.
-void PutTriple(uint8_t* unit, int64_t lane, int64_t col, uint32_t code) {
+void PutU3(uint8_t* unit, int64_t lane, int64_t col, uint32_t code) {
   uint32_t words[3];
   for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
   if (col < 30) {
@@ -26,7 +26,7 @@ void PutTriple(uint8_t* unit, int64_t lane, int64_t col, uint32_t code) {
   for (int w = 0; w < 3; ++w) std::memcpy(unit + w * 64 + lane * 4, &words[w], 4);
 }
 
-uint32_t GetTriple(const uint8_t* unit, int64_t lane, int64_t col) {
+uint32_t GetU3(const uint8_t* unit, int64_t lane, int64_t col) {
   uint32_t words[3];
   for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
   if (col < 30) return (words[col / 10] >> (3 * (col % 10))) & 7u;
@@ -61,18 +61,18 @@ Encoding DenseEncoding(DType type) {
   return type == DType::kBF16 ? Encoding::kBF16 : Encoding::kF32;
 }
 
-// Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits a code in
+// Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits per code in
 // memory.
 absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
   switch (shape.bits) {
     case 2:
-      return shape.group_size % UnitCols(Encoding::kPair) == 0 ? Encoding::kPair : Encoding::kNibble;
+      return shape.group_size % UnitCols(Encoding::kU2) == 0 ? Encoding::kU2 : Encoding::kU4;
     case 3:
-      return shape.group_size % UnitCols(Encoding::kTriple) == 0 ? Encoding::kTriple : Encoding::kNibble;
+      return shape.group_size % UnitCols(Encoding::kU3) == 0 ? Encoding::kU3 : Encoding::kU4;
     case 4:
-      return Encoding::kNibble;
+      return Encoding::kU4;
     case 8:
-      return Encoding::kByte;
+      return Encoding::kU8;
     default:
       return absl::UnimplementedError(
           fmt::format("the cpu backend has no kernel for codes of {} bits; it has 2, 3, 4 and 8", shape.bits));
@@ -81,16 +81,16 @@ absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
 
 void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_t code) {
   switch (encoding) {
-    case Encoding::kPair:
+    case Encoding::kU2:
       unit[lane * 4 + col / 4] |= static_cast<uint8_t>(code << (col % 4 * 2));
       return;
-    case Encoding::kNibble:
+    case Encoding::kU4:
       unit[lane * 4 + col / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
       return;
-    case Encoding::kTriple:
-      PutTriple(unit, lane, col, code);
+    case Encoding::kU3:
+      PutU3(unit, lane, col, code);
       return;
-    case Encoding::kByte:
+    case Encoding::kU8:
       unit[col * kTileRows + lane] = code;
       return;
     case Encoding::kF16:
@@ -103,7 +103,7 @@ void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_
 }  // namespace
 
 uint64_t CpuWeight::bytes() const {
-  return codes_.bytes() + grid_.bytes() + row_scales_.bytes() + vector_.bytes() + sparse_.bytes();
+  return codes_.bytes() + group_params_.bytes() + row_scales_.bytes() + vector_.bytes() + sparse_.bytes();
 }
 
 absl::Status CpuWeight::AllocateTiles(WeightMemory& memory) {
@@ -166,11 +166,11 @@ absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromGrid(const GridShape& 
 }
 
 absl::Status CpuWeight::AllocateGrid(bool coded_scales, WeightMemory& memory) {
-  tiles_.grid_bytes = coded_scales ? kCodedGridBytes : kHalfGridBytes;
-  const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.groups * tiles_.grid_bytes);
-  grid_ = memory.Allocate(bytes);
-  if (grid_.as<uint8_t>() == nullptr) return NoMemory(bytes);
-  tiles_.grid = grid_.as<uint8_t>();
+  tiles_.group_param_bytes = coded_scales ? kCodedGridBytes : kHalfGridBytes;
+  const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.groups * tiles_.group_param_bytes);
+  group_params_ = memory.Allocate(bytes);
+  if (group_params_.as<uint8_t>() == nullptr) return NoMemory(bytes);
+  tiles_.group_params = group_params_.as<uint8_t>();
   if (!coded_scales) return absl::OkStatus();
   const auto row_bytes = static_cast<size_t>(tiles_.tiles * kTileRows) * sizeof(float);
   row_scales_ = memory.Allocate(row_bytes);
@@ -194,24 +194,24 @@ void CpuWeight::FillGrid(const GridShape& shape, ReadGridRow read) {
       PutCode(tiles_.encoding, tile + col / unit * UnitBytes(tiles_.encoding), lane, col % unit,
               from.codes[static_cast<size_t>(col)]);
     }
-    uint8_t* grid = grid_.as<uint8_t>() + row / kTileRows * tiles_.groups * tiles_.grid_bytes;
-    for (size_t group = 0; group < from.zeros.size(); ++group, grid += tiles_.grid_bytes) {
+    uint8_t* group_params = group_params_.as<uint8_t>() + row / kTileRows * tiles_.groups * tiles_.group_param_bytes;
+    for (size_t group = 0; group < from.zeros.size(); ++group, group_params += tiles_.group_param_bytes) {
       if (shape.coded_scales) {
-        grid[lane] = from.scale_codes[group];
+        group_params[lane] = from.scale_codes[group];
       } else {
-        std::memcpy(grid + lane * 2, &from.scales[group], sizeof(uint16_t));
+        std::memcpy(group_params + lane * 2, &from.scales[group], sizeof(uint16_t));
       }
-      grid[tiles_.grid_bytes - kTileRows + lane] = from.zeros[group];
+      group_params[tiles_.group_param_bytes - kTileRows + lane] = from.zeros[group];
     }
     if (shape.coded_scales) row_scales_.as<float>()[row] = from.row_scale;
   }
 }
 
-float CpuWeight::ScaleOf(int64_t row, const uint8_t* grid) const {
+float CpuWeight::ScaleOf(int64_t row, const uint8_t* group_params) const {
   const int64_t lane = row % kTileRows;
-  if (tiles_.row_scales != nullptr) return static_cast<float>(grid[lane]) * tiles_.row_scales[row];
+  if (tiles_.row_scales != nullptr) return static_cast<float>(group_params[lane]) * tiles_.row_scales[row];
   uint16_t scale;
-  std::memcpy(&scale, grid + lane * 2, sizeof(scale));
+  std::memcpy(&scale, group_params + lane * 2, sizeof(scale));
   return HalfToFloat(scale);
 }
 
@@ -232,21 +232,22 @@ float CpuWeight::ElementOf(int64_t row, int64_t col) const {
       return HalfToFloat(element(uint16_t{}));
     case Encoding::kBF16:
       return BFloat16ToFloat(element(uint16_t{}));
-    case Encoding::kPair:
+    case Encoding::kU2:
       code = (at[lane * 4 + in_unit / 4] >> (in_unit % 4 * 2)) & 3u;
       break;
-    case Encoding::kNibble:
+    case Encoding::kU4:
       code = (at[lane * 4 + in_unit / 2] >> (in_unit % 2 * 4)) & 15u;
       break;
-    case Encoding::kTriple:
-      code = GetTriple(at, lane, in_unit);
+    case Encoding::kU3:
+      code = GetU3(at, lane, in_unit);
       break;
-    case Encoding::kByte:
+    case Encoding::kU8:
       code = element(uint8_t{});
   }
-  const uint8_t* grid = tiles_.grid + (row / kTileRows * tiles_.groups + col / tiles_.group) * tiles_.grid_bytes;
-  const int zero = grid[tiles_.grid_bytes - kTileRows + lane];
-  return static_cast<float>(static_cast<int>(code) - zero) * ScaleOf(row, grid);
+  const uint8_t* group_params =
+      tiles_.group_params + (row / kTileRows * tiles_.groups + col / tiles_.group) * tiles_.group_param_bytes;
+  const int zero = group_params[tiles_.group_param_bytes - kTileRows + lane];
+  return static_cast<float>(static_cast<int>(code) - zero) * ScaleOf(row, group_params);
 }
 
 void CpuWeight::Row(int64_t row, float* out) const {

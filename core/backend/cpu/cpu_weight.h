@@ -35,7 +35,7 @@ using ReadGridRow = absl::FunctionRef<void(int64_t row, GridRow& out)>;
 class CpuWeight final : public Weight {
  public:
   // INVALID_ARGUMENT for another element type, no element, or other than one or two dimensions; RESOURCE_EXHAUSTED
-  // where the memory cannot be had.
+  // if the memory cannot be had.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<CpuWeight>> FromDense(const TensorView& view,
                                                                             WeightMemory& memory);
   // UNIMPLEMENTED for a width of codes that no kernel reads; RESOURCE_EXHAUSTED as above. A slot of an outlier holds
@@ -60,13 +60,13 @@ class CpuWeight final : public Weight {
   void FillDense(const TensorView& view);
   [[nodiscard]] absl::Status AllocateGrid(bool coded_scales, WeightMemory& memory);
   void FillGrid(const GridShape& shape, ReadGridRow read);
-  [[nodiscard]] float ScaleOf(int64_t row, const uint8_t* grid) const;
+  [[nodiscard]] float ScaleOf(int64_t row, const uint8_t* group_params) const;
   [[nodiscard]] float ElementOf(int64_t row, int64_t col) const;
 
   Shape shape_;
   MatrixTiles tiles_;
   WeightSpan codes_;
-  WeightSpan grid_;
+  WeightSpan group_params_;
   WeightSpan row_scales_;
   WeightSpan vector_;
   WeightSpan sparse_;

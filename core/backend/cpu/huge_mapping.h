@@ -1,4 +1,4 @@
-// Anonymous memory in pages of 2 MiB where the kernel gives them. Weights are read once a token, front to back: with
+// Anonymous memory in pages of 2 MiB where the kernel gives them. Weights are read once per token, front to back: with
 // small pages the walks of the page table cost as much as the reads.
 #pragma once
 

@@ -16,38 +16,38 @@ template <class V, Encoding E>
 struct Unit;
 
 template <class V>
-struct Unit<V, Encoding::kPair> {
+struct Unit<V, Encoding::kU2> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
     const auto words = V::LoadWords(from);
     [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template Pair<J>(words)), ...);
+      (sink(Index<J>(), V::template U2<J>(words)), ...);
     }(std::make_integer_sequence<int, 16>());
   }
 };
 
 template <class V>
-struct Unit<V, Encoding::kNibble> {
+struct Unit<V, Encoding::kU4> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
     const auto words = V::LoadWords(from);
     [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template Nibble<J>(words)), ...);
+      (sink(Index<J>(), V::template U4<J>(words)), ...);
     }(std::make_integer_sequence<int, 8>());
   }
 };
 
 template <class V>
-struct Unit<V, Encoding::kTriple> {
+struct Unit<V, Encoding::kU3> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
     const auto a = V::LoadWords(from);
     const auto b = V::LoadWords(from + 64);
     const auto c = V::LoadWords(from + 128);
     [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template Triple<J>(a)), ...);
-      (sink(Index<J + 10>(), V::template Triple<J>(b)), ...);
-      (sink(Index<J + 20>(), V::template Triple<J>(c)), ...);
+      (sink(Index<J>(), V::template U3<J>(a)), ...);
+      (sink(Index<J + 10>(), V::template U3<J>(b)), ...);
+      (sink(Index<J + 20>(), V::template U3<J>(c)), ...);
     }(std::make_integer_sequence<int, 10>());
     sink(Index<30>(), V::template Split<30>(a, b));
     sink(Index<31>(), V::template Split<31>(c, b));
@@ -58,7 +58,7 @@ template <class V, Encoding E>
 struct Unit {
   template <int J>
   static inline __attribute__((always_inline)) auto Column(const uint8_t* from) {
-    if constexpr (E == Encoding::kByte) return V::Bytes(from + 16 * J);
+    if constexpr (E == Encoding::kU8) return V::Bytes(from + 16 * J);
     if constexpr (E == Encoding::kF16) return V::Halves(from + 32 * J);
     if constexpr (E == Encoding::kBF16) return V::Brains(from + 32 * J);
     if constexpr (E == Encoding::kF32) return V::Floats(from + 64 * J);
@@ -104,7 +104,7 @@ inline __attribute__((always_inline)) void SumBlock(const uint8_t* codes, const 
 
 struct Block {
   const uint8_t* codes;
-  const uint8_t* grid;  // null where dense
+  const uint8_t* group_params;  // null if dense
   int64_t index;
   int64_t col;
   int64_t cols;  // padded to units
@@ -114,10 +114,11 @@ struct Block {
 template <Encoding E, class Visit>
 inline __attribute__((always_inline)) void ForEachBlock(const MatrixTiles& w, int64_t tile, const Visit& visit) {
   Block block{w.codes + tile * w.tile_bytes, nullptr, 0, 0, 0};
-  const uint8_t* grid = w.grid == nullptr ? nullptr : w.grid + tile * w.groups * w.grid_bytes;
+  const uint8_t* group_params =
+      w.group_params == nullptr ? nullptr : w.group_params + tile * w.groups * w.group_param_bytes;
   for (int64_t group = 0; group < w.groups; ++group) {
     const int64_t end = group + 1 == w.groups ? w.padded_cols : (group + 1) * w.group;
-    block.grid = grid == nullptr ? nullptr : grid + group * w.grid_bytes;
+    block.group_params = group_params == nullptr ? nullptr : group_params + group * w.group_param_bytes;
     while (block.col < end) {
       block.cols = end - block.col < kBlockCols ? end - block.col : kBlockCols;
       visit(block);
@@ -138,17 +139,18 @@ struct Grid {
 // code and a row's scale is exact.
 template <class V>
 inline __attribute__((always_inline)) Grid<V> LoadGrid(const MatrixTiles& w, int64_t tile, const Block& block) {
-  if (block.grid == nullptr) return {V::Zero(), V::Zero()};
-  if (w.row_scales == nullptr) return {V::Halves(block.grid), V::Bytes(block.grid + kHalfGridBytes - kTileRows)};
-  return {V::Mul(V::Bytes(block.grid), V::Load(w.row_scales + tile * kTileRows)),
-          V::Bytes(block.grid + kCodedGridBytes - kTileRows)};
+  if (block.group_params == nullptr) return {V::Zero(), V::Zero()};
+  if (w.row_scales == nullptr)
+    return {V::Halves(block.group_params), V::Bytes(block.group_params + kHalfGridBytes - kTileRows)};
+  return {V::Mul(V::Bytes(block.group_params), V::Load(w.row_scales + tile * kTileRows)),
+          V::Bytes(block.group_params + kCodedGridBytes - kTileRows)};
 }
 
 template <class V>
 inline __attribute__((always_inline)) typename V::F AddBlock(const Block& block, typename V::F scale,
                                                              typename V::F zero, float x_sum, typename V::F sum,
                                                              typename V::F total) {
-  if (block.grid == nullptr) return V::Add(total, sum);
+  if (block.group_params == nullptr) return V::Add(total, sum);
   return V::Fma(scale, V::Fnma(zero, V::Broadcast(x_sum), sum), total);
 }
 
@@ -206,10 +208,10 @@ void TileDirect(const MatMulArgs& args, int64_t tile, int64_t first_row) {
   ForEachBlock<E>(w, tile, [&](const Block& block) __attribute__((always_inline)) {
     typename V::F sums[R];
     SumBlock<V, E, R, true>(block.codes, x + block.col, args.x_stride, block.cols, sums);
-    const Grid<V> grid = LoadGrid<V>(w, tile, block);
+    const Grid<V> group_params = LoadGrid<V>(w, tile, block);
     for (int r = 0; r < R; ++r) {
-      const float x_sum = block.grid == nullptr ? 0.0F : x_sums[r * w.blocks + block.index];
-      totals[r] = AddBlock<V>(block, grid.scale, grid.zero, x_sum, sums[r], totals[r]);
+      const float x_sum = block.group_params == nullptr ? 0.0F : x_sums[r * w.blocks + block.index];
+      totals[r] = AddBlock<V>(block, group_params.scale, group_params.zero, x_sum, sums[r], totals[r]);
     }
   });
   for (int r = 0; r < R; ++r) {
@@ -255,7 +257,7 @@ void BlockRows(const MatMulArgs& args, const Block& block, const float* unpacked
   SumBlock<V, Encoding::kF32, R, false>(reinterpret_cast<const uint8_t*>(unpacked),
                                         args.x + row * args.x_stride + block.col, args.x_stride, block.cols, sums);
   for (int r = 0; r < R; ++r) {
-    const float x_sum = block.grid == nullptr ? 0.0F : args.sums[(row + r) * args.weight->blocks + block.index];
+    const float x_sum = block.group_params == nullptr ? 0.0F : args.sums[(row + r) * args.weight->blocks + block.index];
     V::Store(totals + 16 * r, AddBlock<V>(block, scale, zero, x_sum, sums[r], V::Load(totals + 16 * r)));
   }
 }
@@ -272,18 +274,20 @@ void TileChunk(const MatMulArgs& args, int64_t tile, int64_t first_row, int64_t 
       Unit<V, E>::Each(block.codes + col / UnitCols(E) * UnitBytes(E),
                        [&](auto j, typename V::F w) { V::Store(to + decltype(j)::value * kTileRows, w); });
     }
-    const Grid<V> grid = LoadGrid<V>(*args.weight, tile, block);
+    const Grid<V> group_params = LoadGrid<V>(*args.weight, tile, block);
     int64_t row = 0;
     for (; row + V::kRowBlock <= rows; row += V::kRowBlock) {
-      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
+      BlockRows<V, V::kRowBlock>(args, block, unpacked, first_row + row, group_params.scale, group_params.zero,
+                                 totals + 16 * row);
     }
     if constexpr (V::kRowBlock > 2) {
       for (; row + 2 <= rows; row += 2) {
-        BlockRows<V, 2>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
+        BlockRows<V, 2>(args, block, unpacked, first_row + row, group_params.scale, group_params.zero,
+                        totals + 16 * row);
       }
     }
     for (; row < rows; ++row) {
-      BlockRows<V, 1>(args, block, unpacked, first_row + row, grid.scale, grid.zero, totals + 16 * row);
+      BlockRows<V, 1>(args, block, unpacked, first_row + row, group_params.scale, group_params.zero, totals + 16 * row);
     }
   });
   const MatrixTiles& w = *args.weight;
@@ -323,14 +327,14 @@ void MatMulTiles(const MatMulArgs& args) {
 template <class V>
 void MatMul(const MatMulArgs& args) {
   switch (args.weight->encoding) {
-    case Encoding::kPair:
-      return MatMulTiles<V, Encoding::kPair>(args);
-    case Encoding::kNibble:
-      return MatMulTiles<V, Encoding::kNibble>(args);
-    case Encoding::kTriple:
-      return MatMulTiles<V, Encoding::kTriple>(args);
-    case Encoding::kByte:
-      return MatMulTiles<V, Encoding::kByte>(args);
+    case Encoding::kU2:
+      return MatMulTiles<V, Encoding::kU2>(args);
+    case Encoding::kU4:
+      return MatMulTiles<V, Encoding::kU4>(args);
+    case Encoding::kU3:
+      return MatMulTiles<V, Encoding::kU3>(args);
+    case Encoding::kU8:
+      return MatMulTiles<V, Encoding::kU8>(args);
     case Encoding::kF16:
       return MatMulTiles<V, Encoding::kF16>(args);
     case Encoding::kBF16:

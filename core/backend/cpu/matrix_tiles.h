@@ -6,7 +6,7 @@
 
 namespace gwq {
 
-enum class Encoding : uint8_t { kPair, kNibble, kTriple, kByte, kF16, kBF16, kF32 };
+enum class Encoding : uint8_t { kU2, kU4, kU3, kU8, kF16, kBF16, kF32 };
 
 inline constexpr int64_t kTileRows = 16;
 inline constexpr int64_t kBlockCols = 64;  // columns summed before the sum is scaled and added to the total
@@ -18,13 +18,13 @@ inline constexpr int64_t kCodedGridBytes = 32;
 // Outliers carry 16-bit columns, so a wider matrix has a list a segment of this many columns.
 inline constexpr int64_t kSparseSegment = 65536;
 
-// Columns come in units (8; 16 for kPair, 32 for kTriple); groups are whole numbers of units except the last, which is
+// Columns come in units (8; 16 for kU2, 32 for kU3); groups are whole numbers of units except the last, which is
 // padded up.
-//   kPair    a unit is 16 little-endian words, one an output: code j at bits [2j, 2j + 2)
-//   kNibble  a unit is 16 little-endian words, one an output: code j at bits [4j, 4j + 4)
-//   kTriple  a unit is 3 x 16 words a, b, c: codes 0-9 in a, 10-19 in b, 20-29 in c, 3 bits each from bit 0 up;
+//   kU2  a unit is 16 little-endian words, one per output: code j at bits [2j, 2j + 2)
+//   kU4  a unit is 16 little-endian words, one per output: code j at bits [4j, 4j + 4)
+//   kU3  a unit is 3 x 16 words a, b, c: codes 0-9 in a, 10-19 in b, 20-29 in c, 3 bits each from bit 0 up;
 //            code 30 is a >> 30 | (b >> 30 & 1) << 2, code 31 is c >> 30 | (b >> 31) << 2
-//   kByte, kF16, kBF16, kF32  a column is 16 elements, one an output
+//   kU8, kF16, kBF16, kF32  a column is 16 elements, one per output
 struct MatrixTiles {
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
@@ -35,14 +35,14 @@ struct MatrixTiles {
   int64_t padded_cols = 0;
   int64_t blocks = 0;  // a row
   const uint8_t* codes = nullptr;
-  int64_t tile_bytes = 0;         // of codes
-  const uint8_t* grid = nullptr;  // [tiles, groups, grid_bytes]; null where dense
-  int64_t grid_bytes = kHalfGridBytes;
-  const float* row_scales = nullptr;  // [tiles, 16] where scales are codes; null where they are FP16
+  int64_t tile_bytes = 0;                 // of codes
+  const uint8_t* group_params = nullptr;  // [tiles, groups, group_param_bytes]; null if dense
+  int64_t group_param_bytes = kHalfGridBytes;
+  const float* row_scales = nullptr;  // [tiles, 16] where scales are codes; null if they are FP16
 
   // Outliers of list (tile * segments + segment): rank by rank, rank r holding the r-th outlier of each row that has
   // one. A mask tells the rows of a rank; entries follow in order of rows: column | FP16 bits << 16.
-  int64_t segments = 0;  // 0 where there are no outliers
+  int64_t segments = 0;  // 0 if there are no outliers
   const uint32_t* first_mask = nullptr;
   const uint64_t* first_entry = nullptr;
   const uint16_t* masks = nullptr;
@@ -51,12 +51,12 @@ struct MatrixTiles {
 
 constexpr int64_t UnitCols(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kPair:
+    case Encoding::kU2:
       return 16;
-    case Encoding::kTriple:
+    case Encoding::kU3:
       return 32;
-    case Encoding::kNibble:
-    case Encoding::kByte:
+    case Encoding::kU4:
+    case Encoding::kU8:
     case Encoding::kF16:
     case Encoding::kBF16:
     case Encoding::kF32:
@@ -67,12 +67,12 @@ constexpr int64_t UnitCols(Encoding encoding) {
 
 constexpr int64_t UnitBytes(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kPair:
-    case Encoding::kNibble:
+    case Encoding::kU2:
+    case Encoding::kU4:
       return 64;
-    case Encoding::kTriple:
+    case Encoding::kU3:
       return 192;
-    case Encoding::kByte:
+    case Encoding::kU8:
       return 128;
     case Encoding::kF16:
     case Encoding::kBF16:

@@ -10,7 +10,7 @@
 
 namespace gwq {
 
-// UNIMPLEMENTED naming the format where the table in packed_loaders.cc lacks it; RESOURCE_EXHAUSTED where the memory
+// UNIMPLEMENTED naming the format if the table in packed_loaders.cc lacks it; RESOURCE_EXHAUSTED if the memory
 // cannot be had.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<CpuWeight>> LoadPackedWeight(const PackedView& view, WeightMemory& memory);
 

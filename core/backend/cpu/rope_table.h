@@ -9,7 +9,7 @@ namespace gwq {
 
 class RopeTable {
  public:
-  // Fills the table for the batch unless it already holds this rope's. INVALID_ARGUMENT where sections do not fit the
+  // Fills the table for the batch unless it already holds this rope's. INVALID_ARGUMENT if sections do not fit the
   // frequencies or the batch's position axes. As transformers computes them: cos(float(position) * inverse_frequency)
   // * attention_factor, all in FP32.
   [[nodiscard]] absl::Status Prepare(const Rope& rope, const Batch& batch);

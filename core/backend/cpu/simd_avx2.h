@@ -58,19 +58,19 @@ struct Avx2Simd {
     return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(word, shift), _mm256_set1_epi32(mask)));
   }
   template <int J>
-  static F Pair(Words w) {
+  static F U2(Words w) {
     return {Code(w.a, 2 * J, 3), Code(w.b, 2 * J, 3)};
   }
   template <int J>
-  static F Nibble(Words w) {
+  static F U4(Words w) {
     return {Code(w.a, 4 * J, 15), Code(w.b, 4 * J, 15)};
   }
   // The permutation of eight reads the low three bits of an index: no mask.
-  static __m256 TripleTable() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
+  static __m256 U3Table() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
   template <int J>
-  static F Triple(Words w) {
-    return {_mm256_permutevar8x32_ps(TripleTable(), _mm256_srli_epi32(w.a, 3 * J)),
-            _mm256_permutevar8x32_ps(TripleTable(), _mm256_srli_epi32(w.b, 3 * J))};
+  static F U3(Words w) {
+    return {_mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.a, 3 * J)),
+            _mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.b, 3 * J))};
   }
   template <int Bit>
   static F Split(Words low, Words high) {
@@ -79,7 +79,7 @@ struct Avx2Simd {
         _mm256_or_si256(_mm256_srli_epi32(low.a, 30), _mm256_and_si256(_mm256_srli_epi32(high.a, Bit - 2), four));
     const __m256i b =
         _mm256_or_si256(_mm256_srli_epi32(low.b, 30), _mm256_and_si256(_mm256_srli_epi32(high.b, Bit - 2), four));
-    return {_mm256_permutevar8x32_ps(TripleTable(), a), _mm256_permutevar8x32_ps(TripleTable(), b)};
+    return {_mm256_permutevar8x32_ps(U3Table(), a), _mm256_permutevar8x32_ps(U3Table(), b)};
   }
   static F Bytes(const uint8_t* from) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));

@@ -35,27 +35,27 @@ struct Avx512Simd {
 
   static Words LoadWords(const uint8_t* from) { return _mm512_loadu_si512(from); }
   // The permutation reads the low four bits of an index, so no width needs a mask.
-  static F NibbleTable() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
-  static F TripleTable() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7); }
-  static F PairTable() { return _mm512_setr_ps(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3); }
+  static F U4Table() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+  static F U3Table() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7); }
+  static F U2Table() { return _mm512_setr_ps(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3); }
   template <int J>
-  static F Pair(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 2 * J), PairTable());
+  static F U2(Words w) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 2 * J), U2Table());
   }
   template <int J>
-  static F Nibble(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 4 * J), NibbleTable());
+  static F U4(Words w) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 4 * J), U4Table());
   }
   template <int J>
-  static F Triple(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 3 * J), TripleTable());
+  static F U3(Words w) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 3 * J), U3Table());
   }
   template <int Bit>
   static F Split(Words low, Words high) {
     // low | (high & 4)
     const Words index = _mm512_ternarylogic_epi32(_mm512_srli_epi32(low, 30), _mm512_srli_epi32(high, Bit - 2),
                                                   _mm512_set1_epi32(4), 0xf8);
-    return _mm512_permutexvar_ps(index, TripleTable());
+    return _mm512_permutexvar_ps(index, U3Table());
   }
   static F Bytes(const uint8_t* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));

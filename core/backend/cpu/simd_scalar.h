@@ -96,15 +96,15 @@ struct ScalarSimd {
     return out;
   }
   template <int J>
-  static F Pair(const Words& w) {
+  static F U2(const Words& w) {
     return Each([&](int i) { return static_cast<float>((w.lane[i] >> (2 * J)) & 3u); });
   }
   template <int J>
-  static F Nibble(const Words& w) {
+  static F U4(const Words& w) {
     return Each([&](int i) { return static_cast<float>((w.lane[i] >> (4 * J)) & 15u); });
   }
   template <int J>
-  static F Triple(const Words& w) {
+  static F U3(const Words& w) {
     return Each([&](int i) { return static_cast<float>((w.lane[i] >> (3 * J)) & 7u); });
   }
   // The code whose low bits are the top two of `low` and whose high bit is bit `Bit` of `high`.

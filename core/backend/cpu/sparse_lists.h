@@ -19,7 +19,7 @@ struct SparseLists {
   std::vector<uint16_t> masks;
   std::vector<uint32_t> entries;
 
-  // Copies the lists to `span`'s memory and points the sparse fields of `tiles` there. RESOURCE_EXHAUSTED where it
+  // Copies the lists to `span`'s memory and points the sparse fields of `tiles` there. RESOURCE_EXHAUSTED if it
   // cannot be had.
   [[nodiscard]] absl::Status MoveTo(WeightMemory& memory, WeightSpan& span, MatrixTiles& tiles) const;
 };

@@ -32,7 +32,7 @@ class WeightSpan {
 // Thread-safe.
 class WeightMemory {
  public:
-  // Null where the memory cannot be had.
+  // Null if the memory cannot be had.
   [[nodiscard]] WeightSpan Allocate(size_t bytes);
 
  private:

@@ -1,6 +1,6 @@
 // Reference and gradients: runs a model on LibTorch's CPU kernels in single precision, with autograd where asked.
 //
-// This header includes nothing of LibTorch; its exceptions end inside the implementation: RESOURCE_EXHAUSTED where
+// This header includes nothing of LibTorch; its exceptions end inside the implementation: RESOURCE_EXHAUSTED if
 // memory cannot be had, INTERNAL otherwise.
 //
 // Rows: LibTorch's matrix products pick their blocking by the number of rows, so a row's result agrees with the same
@@ -66,7 +66,7 @@ class TorchBackend final : public Backend {
   // From now on passes that record add up the gradient of `weight`, which is one of this backend's. The others cost
   // neither time nor memory.
   [[nodiscard]] absl::Status WantGradient(const Weight& weight);
-  // Row-major, valid until DropGradient or the weight's end. FAILED_PRECONDITION where none was computed.
+  // Row-major, valid until DropGradient or the weight's end. FAILED_PRECONDITION if none was computed.
   [[nodiscard]] absl::StatusOr<std::span<const float>> GradientOf(const Weight& weight) const;
   // Frees the gradient; a later pass starts from zero.
   void DropGradient(const Weight& weight);
@@ -75,7 +75,7 @@ class TorchBackend final : public Backend {
   // matrix, the sum of x x^T. Layers that read the same rows (queries, keys, values; gate and up) share one matrix.
   // Must not outlive the backend.
   [[nodiscard]] absl::Status CollectGram(const Weight& weight);
-  // [in, in], row-major, valid until DropGram or the weight's end. FAILED_PRECONDITION where no layer ran.
+  // [in, in], row-major, valid until DropGram or the weight's end. FAILED_PRECONDITION if no layer ran.
   [[nodiscard]] absl::StatusOr<std::span<const float>> GramOf(const Weight& weight) const;
   // Ends the collecting; the matrix stays.
   void PauseGram(const Weight& weight);
@@ -83,7 +83,7 @@ class TorchBackend final : public Backend {
   void DropGram(const Weight& weight);
 
   // Replaces the values of `weight`, one of this backend's, row-major, for passes that begin later. INVALID_ARGUMENT
-  // where the number of values is another.
+  // if the number of values is another.
   [[nodiscard]] absl::Status SetValues(const Weight& weight, std::span<const float> values);
 
  private:

@@ -69,7 +69,7 @@ class TorchPass final : public GradientPass {
   std::vector<at::Tensor> slots_;
   std::vector<int> free_slots_;
   at::Tensor input_;                                // of DifferentiableInput
-  std::unordered_map<int, KeysValues> own_layers_;  // where there is no cache: from Queries to Attend
+  std::unordered_map<int, KeysValues> own_layers_;  // if there is no cache: from Queries to Attend
 };
 
 template <class Body>

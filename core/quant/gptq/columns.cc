@@ -217,13 +217,13 @@ std::vector<float> ImportanceOf(const ColumnsInput& input) {
 
 }  // namespace
 
-QuantizedMatrix CompensateColumns(const ColumnsInput& input, ComputeTeam& team) {
+QuantizedMatrix CompensateColumns(const ColumnsInput& input, ThreadPool& pool) {
   QuantizedMatrix out;
   out.content = EmptyContent(input.shape, input.outliers);
   const std::vector<float> importance = ImportanceOf(input);
   const int64_t chunks = (input.shape.rows + kRows - 1) / kRows;
   std::vector<int64_t> saturated(static_cast<size_t>(chunks));
-  team.ParallelFor(chunks, 1, [&](int64_t begin, int64_t end, int) {
+  pool.ParallelFor(chunks, 1, [&](int64_t begin, int64_t end, int) {
     Chunk chunk(input, importance, out.content);
     for (int64_t i = begin; i < end; ++i) {
       saturated[static_cast<size_t>(i)] = chunk.Run(i * kRows, std::min(kRows, input.shape.rows - i * kRows));

@@ -28,8 +28,8 @@ struct ColumnsInput {
   bool range_search = true;
 };
 
-// Content and number of saturated values; errors are not measured. The result does not depend on the team's size. Holds
+// Content and number of saturated values; errors are not measured. The result does not depend on the pool's size. Holds
 // a few rows per thread.
-[[nodiscard]] QuantizedMatrix CompensateColumns(const ColumnsInput& input, ComputeTeam& team);
+[[nodiscard]] QuantizedMatrix CompensateColumns(const ColumnsInput& input, ThreadPool& pool);
 
 }  // namespace gwq

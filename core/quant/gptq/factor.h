@@ -13,9 +13,9 @@
 namespace gwq {
 
 // The upper triangular U with (G + damping * mean(diag G) * I)^-1 = U^T U, where G is the Gram matrix [size, size] with
-// columns and rows in `order` (empty: as they are) and, before the mean is taken, a diagonal of 1 where it is 0 (an
-// input that is always 0). Where that is not positive definite in single precision, with ten times the damping, up to
-// 1. FAILED_PRECONDITION naming `tensor`, row and column where G is not finite. Source: arXiv 2210.17323, section 3.3
+// columns and rows in `order` (empty: as they are) and, before the mean is taken, a diagonal of 1 if it is 0 (an
+// input that is always 0). If that is not positive definite in single precision, with ten times the damping, up to
+// 1. FAILED_PRECONDITION naming `tensor`, row and column if G is not finite. Source: arXiv 2210.17323, section 3.3
 // and its published code.
 [[nodiscard]] absl::StatusOr<std::vector<float>> CompensationFactor(std::span<const float> gram, int64_t size,
                                                                     double damping, std::span<const int32_t> order,

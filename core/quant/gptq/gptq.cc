@@ -21,7 +21,7 @@ uint64_t GptqQuantizer::Memory(const PackedShape& shape, const Recipe&) const { 
 
 absl::StatusOr<QuantizedMatrix> GptqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
                                                         const QuantizeTools& tools) const {
-  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.team); !s.ok()) return s;
+  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
   const GptqOptions& options = recipe.gptq;
   std::vector<int32_t> order;
   if (options.act_order) order = ActivationOrder(input.gram, input.shape.cols);
@@ -29,8 +29,8 @@ absl::StatusOr<QuantizedMatrix> GptqQuantizer::Quantize(const MatrixInput& input
       const std::vector<float> factor,
       CompensationFactor(input.gram, input.shape.cols, options.damping, order, input.tensor, *tools.solver));
   QuantizedMatrix made =
-      CompensateColumns({input.weights, input.shape, factor, order, {}, options.range_search}, tools.team);
-  MeasureErrors(input.weights, input.gradient, tools.team, made);
+      CompensateColumns({input.weights, input.shape, factor, order, {}, options.range_search}, tools.pool);
+  MeasureErrors(input.weights, input.gradient, tools.pool, made);
   return made;
 }
 

@@ -22,7 +22,7 @@ absl::Status CheckGradient(const MatrixInput& input) {
                   input.tensor, *bad, at / input.shape.cols, at % input.shape.cols));
 }
 
-absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Recipe& recipe, ComputeTeam& team) {
+absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Recipe& recipe, ThreadPool& pool) {
   const int64_t count = input.shape.outliers;
   if (count == 0) return std::vector<int64_t>{};
   const auto weights = static_cast<size_t>(input.shape.rows * input.shape.cols);
@@ -36,7 +36,7 @@ absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Re
   }
   std::vector<float> scores(weights);
   if (recipe.gwq.select == Select::kMagnitude) {
-    if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, team); !s.ok()) return s;
+    if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, pool); !s.ok()) return s;
     ToFloat(input.weights, 0, scores);
   } else {
     RandomScores(recipe.seed, input.tensor, scores);
@@ -70,8 +70,8 @@ uint64_t GwqQuantizer::Memory(const PackedShape& shape, const Recipe& recipe) co
 
 absl::StatusOr<QuantizedMatrix> GwqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
                                                        const QuantizeTools& tools) const {
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.team));
-  return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.team);
+  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.pool));
+  return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.pool);
 }
 
 }  // namespace gwq

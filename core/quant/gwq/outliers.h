@@ -15,7 +15,7 @@ namespace gwq {
 
 // Flat positions of the `count` largest |scores|, in increasing order; of equal ones those with the lowest position
 // win, as a stable sort in descending order would have it. Uses 4 bytes a score besides its result. FAILED_PRECONDITION
-// naming `tensor` and the position where a score is not finite. count in [0, scores.size()].
+// naming `tensor` and the position if a score is not finite. count in [0, scores.size()].
 [[nodiscard]] absl::StatusOr<std::vector<int64_t>> LargestScores(std::span<const float> scores, int64_t count,
                                                                  std::string_view tensor);
 

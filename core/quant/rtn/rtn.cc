@@ -12,7 +12,7 @@ uint64_t RtnQuantizer::Memory(const PackedShape& shape, const Recipe&) const {
 
 absl::StatusOr<QuantizedMatrix> RtnQuantizer::Quantize(const MatrixInput& input, const Recipe&,
                                                        const QuantizeTools& tools) const {
-  return QuantizeMatrix(input.weights, input.shape, {}, input.gradient, input.tensor, tools.team);
+  return QuantizeMatrix(input.weights, input.shape, {}, input.gradient, input.tensor, tools.pool);
 }
 
 }  // namespace gwq

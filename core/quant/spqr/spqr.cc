@@ -28,11 +28,11 @@ std::vector<float> InverseDiagonal(std::span<const float> factor, int64_t size) 
 // |w - w'| / sqrt((G^-1)_jj), with w' as round to nearest makes it of the whole group's range and G damped as for the
 // factor: the square is twice the output error that rounding this weight costs once the others have adapted (arXiv
 // 2306.03078, equation 2).
-std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float> factor, ComputeTeam& team) {
+std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float> factor, ThreadPool& pool) {
   const PackedShape& shape = input.shape;
   const std::vector<float> inverse = InverseDiagonal(factor, shape.cols);
   std::vector<float> scores(static_cast<size_t>(shape.rows * shape.cols));
-  team.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
+  pool.ParallelFor(shape.rows, 1, [&](int64_t begin, int64_t end, int) {
     std::vector<float> row(static_cast<size_t>(shape.cols));
     std::vector<uint8_t> codes(static_cast<size_t>(shape.group_size));
     for (int64_t r = begin; r < end; ++r) {
@@ -75,7 +75,7 @@ uint64_t SpqrQuantizer::Memory(const PackedShape& shape, const Recipe&) const {
 
 absl::StatusOr<QuantizedMatrix> SpqrQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
                                                         const QuantizeTools& tools) const {
-  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.team); !s.ok()) return s;
+  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
   const SpqrOptions& options = recipe.spqr;
   GWQ_ASSIGN_OR_RETURN(
       const std::vector<float> factor,
@@ -83,11 +83,11 @@ absl::StatusOr<QuantizedMatrix> SpqrQuantizer::Quantize(const MatrixInput& input
   std::vector<int64_t> outliers;
   if (input.shape.outliers > 0) {
     GWQ_ASSIGN_OR_RETURN(outliers,
-                         LargestScores(Sensitivities(input, factor, tools.team), input.shape.outliers, input.tensor));
+                         LargestScores(Sensitivities(input, factor, tools.pool), input.shape.outliers, input.tensor));
   }
   QuantizedMatrix made =
-      CompensateColumns({input.weights, input.shape, factor, {}, outliers, options.range_search}, tools.team);
-  MeasureErrors(input.weights, input.gradient, tools.team, made);
+      CompensateColumns({input.weights, input.shape, factor, {}, outliers, options.range_search}, tools.pool);
+  MeasureErrors(input.weights, input.gradient, tools.pool, made);
   return made;
 }
 

@@ -47,9 +47,9 @@ int gwq_tokenizer_encode(const GwqTokenizer* tokenizer, const char* text, size_t
 // Ids that name no token contribute nothing.
 int gwq_tokenizer_decode(const GwqTokenizer* tokenizer, const uint32_t* ids, size_t count, int skip_special_tokens,
                          GwqText* out, GwqText* error);
-// -1 where there is no such token.
+// -1 if there is no such token.
 int64_t gwq_tokenizer_token_to_id(const GwqTokenizer* tokenizer, const char* token, size_t size);
-// 1 and *out, or 0 where the id names no token.
+// 1 and *out, or 0 if the id names no token.
 int gwq_tokenizer_id_to_token(const GwqTokenizer* tokenizer, uint32_t id, GwqText* out);
 int gwq_tokenizer_is_special(const GwqTokenizer* tokenizer, uint32_t id);
 // One more than the largest id, added tokens included.

@@ -18,7 +18,7 @@ absl::Status CheckCalibrationBlob(const CallerNames& names, const Recipe& recipe
   GWQ_ASSIGN_OR_RETURN(const bool have, names.HaveBlob(*digest));
   if (have) return absl::OkStatus();
   return InvalidField("recipe.calibration.blob",
-                      "none of your datasets and models holds it; push the text or the picture as a dataset first");
+                      "none of your datasets and models holds it; push the text or the image as a dataset first");
 }
 
 absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::CreateJobRequest& request) {

@@ -31,7 +31,7 @@ class NaiveSolver final : public Solver {
   }
 
  private:
-  // Lower triangular L with A = L L^T; empty where A is not positive definite.
+  // Lower triangular L with A = L L^T; empty if A is not positive definite.
   static std::vector<double> Cholesky(const std::vector<double>& a, size_t n) {
     std::vector<double> lower(n * n);
     for (size_t row = 0; row < n; ++row) {

@@ -38,7 +38,7 @@ struct Matrix {
                                 const AttentionShape& shape);
 [[nodiscard]] double GateSlow(Gate kind, double x);
 
-// The largest difference over the largest magnitude expected (1 where all are below 1).
+// The largest difference over the largest magnitude expected (1 if all are below 1).
 [[nodiscard]] double RelativeError(std::span<const float> actual, const Matrix& expected);
 
 }  // namespace gwq::testing

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 
 namespace gwq::testing {
 namespace {

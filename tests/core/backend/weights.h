@@ -15,7 +15,7 @@ namespace gwq::testing {
 struct WeightForm {
   std::string name;
   DType type = DType::kF32;
-  int bits = 0;             // 0 where dense
+  int bits = 0;             // 0 if dense
   int64_t group_size = 64;  // cut to the columns where they are fewer
   double outlier_ratio = 0.01;
   const Format* format = &kAffine1;

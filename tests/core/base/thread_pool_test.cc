@@ -43,14 +43,14 @@ TEST(ExecutorTest, AFullQueueRefusesAndSaysTheLimit) {
 class ComputeTeamTest : public testing::TestWithParam<int> {};
 
 TEST_P(ComputeTeamTest, CoversEveryIndexOnceWhateverTheGrain) {
-  ComputeTeam team(GetParam());
-  EXPECT_EQ(team.threads(), GetParam());
+  ThreadPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
   for (const int64_t count : {0, 1, 5, 16, 17, 1000}) {
     for (const int64_t grain : {1, 3, 16, 64}) {
       std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
-      team.ParallelFor(count, grain, [&](int64_t begin, int64_t end, int thread) {
+      pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end, int thread) {
         EXPECT_GE(thread, 0);
-        EXPECT_LT(thread, team.threads());
+        EXPECT_LT(thread, pool.threads());
         EXPECT_EQ(begin % grain, 0);
         for (int64_t i = begin; i < end; ++i) seen[static_cast<size_t>(i)].fetch_add(1);
       });
@@ -60,10 +60,10 @@ TEST_P(ComputeTeamTest, CoversEveryIndexOnceWhateverTheGrain) {
 }
 
 TEST_P(ComputeTeamTest, ManyShortLoopsSeeEachOthersWrites) {
-  ComputeTeam team(GetParam());
+  ThreadPool pool(GetParam());
   std::vector<int64_t> values(64, 0);
   for (int round = 0; round < 2000; ++round) {
-    team.ParallelFor(64, 1, [&](int64_t begin, int64_t end, int) {
+    pool.ParallelFor(64, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) values[static_cast<size_t>(i)] += 1;
     });
   }
@@ -71,13 +71,13 @@ TEST_P(ComputeTeamTest, ManyShortLoopsSeeEachOthersWrites) {
 }
 
 TEST_P(ComputeTeamTest, CallersFromSeveralThreadsTakeTurns) {
-  ComputeTeam team(GetParam());
+  ThreadPool pool(GetParam());
   std::atomic<int64_t> sum{0};
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 4; ++caller) {
     callers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {
-        team.ParallelFor(10, 1, [&](int64_t begin, int64_t end, int) { sum.fetch_add(end - begin); });
+        pool.ParallelFor(10, 1, [&](int64_t begin, int64_t end, int) { sum.fetch_add(end - begin); });
       }
     });
   }

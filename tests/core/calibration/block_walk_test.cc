@@ -285,7 +285,7 @@ TEST(BlockWalk, TellsItsStages) {
   EXPECT_THAT(progress.steps(), ::testing::ElementsAre(Step{0, 3}, Step{1, 3}, Step{2, 3}, Step{3, 3}));
 }
 
-TEST(BlockWalk, WalksTheTowerForSamplesWithPicturesOnly) {
+TEST(BlockWalk, WalksTheTowerForSamplesWithImagesOnly) {
   WalkFixture walk(kVisionModel, PictureSamples(kVisionModel));
   FakeVisitor visitor;
   ASSERT_THAT(WalkBlocks(walk.runner(), {}, visitor, NoProgress()), IsOk());
@@ -301,7 +301,7 @@ TEST(BlockWalk, WalksTheTowerForSamplesWithPicturesOnly) {
   EXPECT_EQ(visitor.outputs_of, visitor.targets_of);
 }
 
-TEST(BlockWalk, TheDecoderReadsThePicturesRows) {
+TEST(BlockWalk, TheDecoderReadsTheImagesRows) {
   WalkFixture walk(kVisionModel, PictureSamples(kVisionModel));
   FakeVisitor plain, halving;
   ASSERT_THAT(WalkBlocks(walk.runner(), {}, plain, NoProgress()), IsOk());
@@ -314,7 +314,7 @@ TEST(BlockWalk, TheDecoderReadsThePicturesRows) {
   halving.change = Halving(walk, tower_weight);
   ASSERT_THAT(WalkBlocks(walk.runner(), {}, halving, NoProgress()), IsOk());
   const int block = walk.runner().model_stage(walk.runner().tower_stages() + 1);
-  EXPECT_EQ((halving.inputs_of[{block, 0}]), (plain.inputs_of[{block, 0}])) << "the sample without a picture";
+  EXPECT_EQ((halving.inputs_of[{block, 0}]), (plain.inputs_of[{block, 0}])) << "the sample without an image";
   EXPECT_NE((halving.inputs_of[{block, 1}]), (plain.inputs_of[{block, 1}]));
 }
 

@@ -224,7 +224,7 @@ TEST_F(Samples, OfGivenTokensAreOneWithinTheVocabulary) {
   EXPECT_THAT(Make(1), FailsAt("recipe.calibration.token_ids[1]"));
 }
 
-TEST_F(Samples, HaveNeitherPositionsNorPictures) {
+TEST_F(Samples, HaveNeitherPositionsNorImages) {
   const auto samples = MakeOf(Words(100), 2);
   ASSERT_THAT(samples, IsOk());
   for (const CalibrationSample& one : *samples) {

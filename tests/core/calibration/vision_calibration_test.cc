@@ -1,4 +1,4 @@
-// Gradients of language model, projector and tower from one picture and its question, against transformers.
+// Gradients of language model, projector and tower from one image and its question, against transformers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -121,7 +121,7 @@ TEST(VisionCalibration, PatchesThatDoNotFitTheTilesAreRefused) {
   EXPECT_THAT(StageRunner::Create(*golden->model, loader, **backend, samples), FailsAt("patches"));
 }
 
-TEST(VisionCalibration, TheBuiltInPictureHasShapesOfSeveralColours) {
+TEST(VisionCalibration, TheBuiltInImageHasShapesOfSeveralColours) {
   const Image image = BuiltInImage();
   EXPECT_EQ(image.rgb.size(), size_t{3} * 224 * 224);
   std::map<std::array<int, 3>, int> coarse;

@@ -82,7 +82,7 @@ class WalkFixture {
   return {{{1, 5, 9, 33, 2, 40, 41, 7}, {}, {}, {}}, {{63, 12, 3}, {}, {}, {}}, {{8, 8, 20, 30, 10, 11}, {}, {}, {}}};
 }
 
-// A prompt with pictures, and a text without any.
+// A prompt with images, and a text without any.
 [[nodiscard]] inline SampleSet PictureSamples(const std::string& model) {
   const auto golden = GoldenModel::Load(model);
   EXPECT_THAT(golden, IsOk());

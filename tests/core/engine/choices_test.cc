@@ -83,7 +83,7 @@ TEST_F(ChoicesTest, SingleTokensNeedNoRowBehindThePrompt) {
   EXPECT_EQ(client.sink->result().choice_log_likelihoods[0], client.sink->result().choice_log_likelihoods[2]);
 }
 
-TEST_F(ChoicesTest, AreTheSameBesideOthersInSmallPassesAndAfterEvictions) {
+TEST_F(ChoicesTest, AreTheSameBesideOthersInSmallPassesAndAfterPreemptions) {
   std::vector<std::vector<double>> expected;
   const auto prompt = [](uint32_t i) { return Prompt(i, 3 + 17 * i); };
   const auto choices = [](uint32_t i) { return RandomChoices(i, 2 + i, 12); };
@@ -92,7 +92,7 @@ TEST_F(ChoicesTest, AreTheSameBesideOthersInSmallPassesAndAfterEvictions) {
     for (const auto& choice : choices(i)) expected.back().push_back(TeacherForced(prompt(i), choice));
   }
   std::mt19937 random(1);
-  int64_t evictions = 0;
+  int64_t preemptions = 0;
   for (int round = 0; round < 40; ++round) {
     SchedulerOptions options;
     options.step_tokens = 2 + static_cast<int64_t>(random() % 30);
@@ -112,21 +112,21 @@ TEST_F(ChoicesTest, AreTheSameBesideOthersInSmallPassesAndAfterEvictions) {
       ASSERT_TRUE(others[i].sink->status().ok());
     }
     ASSERT_EQ(scheduler.stats().free_blocks, scheduler.stats().blocks);
-    evictions += scheduler.stats().evictions;
+    preemptions += scheduler.stats().preemptions;
   }
-  EXPECT_GT(evictions, 0) << "the rounds were meant to run out of blocks now and then";
+  EXPECT_GT(preemptions, 0) << "the rounds were meant to run out of blocks now and then";
 }
 
 TEST_F(ChoicesTest, ALongChoiceAsksForAFewRowsOfLogitsAtATime) {
-  size_t most = 0;
-  model.before_pass = [&](const Batch& batch) { most = std::max(most, batch.output_rows.size()); };
+  size_t largest = 0;
+  model.before_pass = [&](const Batch& batch) { largest = std::max(largest, batch.output_rows.size()); };
   const std::vector<int32_t> prompt = Prompt(1, 10);
   const std::vector<int32_t> choice = Prompt(2, 100);
   Scheduler scheduler = Make();
   const Client client = Add(scheduler, Score(prompt, {choice, {1}}));
   RunToEnd(scheduler);
   EXPECT_DOUBLE_EQ(client.sink->result().choice_log_likelihoods[0], TeacherForced(prompt, choice));
-  EXPECT_EQ(most, 16u);
+  EXPECT_EQ(largest, 16u);
 }
 
 TEST_F(ChoicesTest, BrokenLogitsAndACancelEndTheRequest) {

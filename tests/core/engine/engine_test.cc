@@ -152,7 +152,7 @@ TEST_F(EngineTest, CancelReachesARequestThatRunsAndOneThatWaits) {
   EXPECT_EQ(engine->stats().free_blocks, engine->stats().blocks);
 }
 
-TEST_F(EngineTest, AParkedRequestGoesOnWhenItsReaderDoes) {
+TEST_F(EngineTest, APausedRequestGoesOnWhenItsReaderDoes) {
   auto engine = Make({.scheduler = {.max_unread_tokens = 4}});
   auto sink = std::make_shared<FakeSink>();
   sink->slow = true;

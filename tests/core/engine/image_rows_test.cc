@@ -38,14 +38,14 @@ class ImageRowsTest : public SchedulerTest {
   }
 };
 
-TEST_F(ImageRowsTest, AnswersAreTheSameAloneAndAmongOthersWithEvictions) {
+TEST_F(ImageRowsTest, AnswersAreTheSameAloneAndAmongOthersWithPreemptions) {
   const auto request = [&](uint32_t i) {
     return i % 3 == 2 ? Ask(Prompt(i, 5 + 9 * i), 30) : AskImage(i, int(i), int(4 + 6 * i), int(1 + i), 20 + int(i));
   };
   std::vector<std::vector<int32_t>> alone;
   for (uint32_t i = 0; i < 8; ++i) alone.push_back(Alone(request(i)));
   std::mt19937 random(2);
-  int64_t evictions = 0;
+  int64_t preemptions = 0;
   for (int round = 0; round < 60; ++round) {
     SchedulerOptions options;
     options.step_tokens = 1 + static_cast<int64_t>(random() % 40);
@@ -62,9 +62,9 @@ TEST_F(ImageRowsTest, AnswersAreTheSameAloneAndAmongOthersWithEvictions) {
       ASSERT_TRUE(clients[i].sink->status().ok()) << clients[i].sink->status();
       ASSERT_EQ(clients[i].sink->tokens(), alone[i]) << "request " << i << " in round " << round;
     }
-    evictions += scheduler.stats().evictions;
+    preemptions += scheduler.stats().preemptions;
   }
-  EXPECT_GT(evictions, 0) << "the rounds were meant to run out of blocks now and then";
+  EXPECT_GT(preemptions, 0) << "the rounds were meant to run out of blocks now and then";
 }
 
 TEST_F(ImageRowsTest, TwoImagesWithTheSameQuestionGetTheirOwnAnswersInOneBatch) {

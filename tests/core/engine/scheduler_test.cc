@@ -69,7 +69,7 @@ TEST_F(SchedulerTest, AnAnswerEndsWhereTheContextIsFull) {
 }
 
 // The promise of the engine: a request's tokens do not depend on what runs beside it, on how its prompt was cut, on
-// when it came or on whether it was evicted in between.
+// when it came or on whether it was preempted in between.
 TEST_F(SchedulerTest, TokensAreTheSameAloneAndAmongOthers) {
   std::vector<std::vector<int32_t>> alone;
   std::mt19937 random(1);
@@ -78,7 +78,7 @@ TEST_F(SchedulerTest, TokensAreTheSameAloneAndAmongOthers) {
     shapes.emplace_back(1 + random() % 90, 1 + static_cast<int64_t>(random() % 60));
     alone.push_back(Alone(Sampled(i, shapes[i].first, shapes[i].second)));
   }
-  int64_t evictions = 0;
+  int64_t preemptions = 0;
   for (int round = 0; round < 60; ++round) {
     SchedulerOptions options;
     options.step_tokens = 1 + static_cast<int64_t>(random() % 40);
@@ -96,9 +96,9 @@ TEST_F(SchedulerTest, TokensAreTheSameAloneAndAmongOthers) {
       ASSERT_EQ(clients[i].sink->tokens(), alone[i]) << "request " << i << " in round " << round;
     }
     ASSERT_EQ(scheduler.stats().free_blocks, scheduler.stats().blocks);
-    evictions += scheduler.stats().evictions;
+    preemptions += scheduler.stats().preemptions;
   }
-  EXPECT_GT(evictions, 0) << "the rounds were meant to run out of blocks now and then";
+  EXPECT_GT(preemptions, 0) << "the rounds were meant to run out of blocks now and then";
 }
 
 TEST_F(SchedulerTest, APassHoldsNoMoreRowsThanAllowed) {
@@ -106,10 +106,10 @@ TEST_F(SchedulerTest, APassHoldsNoMoreRowsThanAllowed) {
   options.step_tokens = 20;
   options.prefill_tokens_beside_decodes = 7;
   Scheduler scheduler = Make(options);
-  int64_t most = 0;
+  int64_t largest = 0;
   int64_t most_beside_decodes = 0;
   model.before_pass = [&](const Batch& batch) {
-    most = std::max(most, batch.rows);
+    largest = std::max(largest, batch.rows);
     int64_t prefill = 0;
     bool decodes = false;
     for (const SequenceRows& rows : batch.sequences) {
@@ -122,7 +122,7 @@ TEST_F(SchedulerTest, APassHoldsNoMoreRowsThanAllowed) {
   for (int i = 0; i < 3; ++i) (void)scheduler.Step();
   (void)Add(scheduler, Ask(Prompt(2, 90), 5));
   RunToEnd(scheduler);
-  EXPECT_LE(most, 20);
+  EXPECT_LE(largest, 20);
   EXPECT_EQ(most_beside_decodes, 7);
 }
 
@@ -176,7 +176,7 @@ TEST_F(SchedulerTest, ADeadlineEndsWaitingAndRunningRequests) {
   EXPECT_EQ(running.sink->tokens().size(), 2u);
 }
 
-TEST_F(SchedulerTest, ASlowReaderIsParkedLendsItsBlocksAndGoesOnWithTheSameTokens) {
+TEST_F(SchedulerTest, ASlowReaderIsPausedLendsItsBlocksAndGoesOnWithTheSameTokens) {
   const std::vector<int32_t> alone = Alone(Sampled(1, 10, 60));
   SchedulerOptions options;
   options.max_unread_tokens = 8;
@@ -188,12 +188,12 @@ TEST_F(SchedulerTest, ASlowReaderIsParkedLendsItsBlocksAndGoesOnWithTheSameToken
   EXPECT_TRUE(other.sink->done()) << "a slow reader stalls another";
   EXPECT_FALSE(slow.sink->done());
   EXPECT_EQ(slow.sink->tokens().size(), 9u);
-  EXPECT_EQ(scheduler.stats().parked, 1);
-  EXPECT_EQ(scheduler.stats().evictions, 0) << "nobody asked for its blocks";
+  EXPECT_EQ(scheduler.stats().paused, 1);
+  EXPECT_EQ(scheduler.stats().preemptions, 0) << "nobody asked for its blocks";
   const Client large = Add(scheduler, Ask(Prompt(3, 250), 6));
   RunToEnd(scheduler);
-  EXPECT_TRUE(large.sink->done()) << "a parked sequence keeps its blocks from one that runs";
-  EXPECT_EQ(scheduler.stats().evictions, 1);
+  EXPECT_TRUE(large.sink->done()) << "a paused sequence keeps its blocks from one that runs";
+  EXPECT_EQ(scheduler.stats().preemptions, 1);
   slow.sink->slow = false;
   slow.sink->unread = 0;
   RunToEnd(scheduler);
@@ -201,7 +201,7 @@ TEST_F(SchedulerTest, ASlowReaderIsParkedLendsItsBlocksAndGoesOnWithTheSameToken
   EXPECT_EQ(scheduler.stats().free_blocks, scheduler.stats().blocks);
 }
 
-TEST_F(SchedulerTest, AParkedSequenceWhoseBlocksNobodyTookIsNotComputedAgain) {
+TEST_F(SchedulerTest, APausedSequenceWhoseBlocksNobodyTookIsNotComputedAgain) {
   SchedulerOptions options;
   options.max_unread_tokens = 8;
   Scheduler scheduler = Make(options);
@@ -229,13 +229,13 @@ TEST_F(SchedulerTest, AReaderThatStaysAwayIsEnded) {
   clock.Advance(1);
   (void)scheduler.Step();
   EXPECT_EQ(slow.sink->status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(scheduler.stats().parked, 0);
+  EXPECT_EQ(scheduler.stats().paused, 0);
 }
 
-TEST_F(SchedulerTest, ParkedReadersAreBounded) {
+TEST_F(SchedulerTest, PausedReadersAreBounded) {
   SchedulerOptions options;
   options.max_unread_tokens = 2;
-  options.max_parked = 3;
+  options.max_paused = 3;
   Scheduler scheduler = Make(options);
   std::vector<Client> clients;
   for (int i = 0; i < 5; ++i) {
@@ -243,7 +243,7 @@ TEST_F(SchedulerTest, ParkedReadersAreBounded) {
     clients.back().sink->slow = true;
     RunToEnd(scheduler);
   }
-  EXPECT_EQ(scheduler.stats().parked, 3);
+  EXPECT_EQ(scheduler.stats().paused, 3);
   EXPECT_TRUE(clients[0].sink->done());
   EXPECT_TRUE(clients[1].sink->done());
   EXPECT_FALSE(clients[2].sink->done());
@@ -303,7 +303,7 @@ TEST_F(TightSchedulerTest, EveryRequestThatFitsTheCacheAloneIsServed) {
     }
     for (const Client& client : clients) ASSERT_EQ(client.sink->done_calls(), 1) << "round " << round;
     ASSERT_EQ(scheduler.stats().free_blocks, 6);
-    ASSERT_EQ(scheduler.stats().queued + scheduler.stats().running + scheduler.stats().parked, 0);
+    ASSERT_EQ(scheduler.stats().queued + scheduler.stats().running + scheduler.stats().paused, 0);
   }
 }
 

@@ -38,7 +38,7 @@ class SmolLm2EngineTest : public ::testing::Test {
     ASSERT_GE(runs_.size(), 4u);
   }
   std::unique_ptr<Engine> MakeEngine(const SchedulerOptions& options, int64_t cache_tokens) {
-    auto step = MakeStepModel(loaded_->model, *loaded_->backend, turnstile_, cache_tokens);
+    auto step = MakeStepModel(loaded_->model, *loaded_->backend, fifo_lock_, cache_tokens);
     return std::make_unique<Engine>(*std::move(step), EngineOptions{.scheduler = options}, SystemClock(), nullptr);
   }
   [[nodiscard]] std::shared_ptr<FakeSink> Submit(Engine& engine, const testing::GreedyRun& run) const {
@@ -48,7 +48,7 @@ class SmolLm2EngineTest : public ::testing::Test {
   }
 
   static inline absl::StatusOr<Loaded> loaded_ = absl::UnknownError("not loaded");
-  Turnstile turnstile_;
+  FifoLock fifo_lock_;
   std::vector<testing::GreedyRun> runs_;
 };
 
@@ -61,8 +61,8 @@ TEST_F(SmolLm2EngineTest, GreedyTokensEqualTransformersAlone) {
   }
 }
 
-// Prompts in chunks of a few rows beside decodes, and a cache too small for all, so that some are evicted.
-TEST_F(SmolLm2EngineTest, GreedyTokensEqualTransformersInABatchWithEvictions) {
+// Prompts in chunks of a few rows beside decodes, and a cache too small for all, so that some are preempted.
+TEST_F(SmolLm2EngineTest, GreedyTokensEqualTransformersInABatchWithPreemptions) {
   const auto engine = MakeEngine({.max_running = 8, .step_tokens = 16, .prefill_tokens_beside_decodes = 3}, 320);
   std::vector<std::shared_ptr<FakeSink>> sinks;
   for (int copy = 0; copy < 2; ++copy) {
@@ -72,7 +72,7 @@ TEST_F(SmolLm2EngineTest, GreedyTokensEqualTransformersInABatchWithEvictions) {
     sinks[i]->WaitDone();
     EXPECT_EQ(sinks[i]->tokens(), runs_[i % runs_.size()].greedy_ids) << runs_[i % runs_.size()].prompt;
   }
-  EXPECT_GT(engine->stats().evictions, 0);
+  EXPECT_GT(engine->stats().preemptions, 0);
 }
 
 }  // namespace

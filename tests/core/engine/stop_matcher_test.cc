@@ -63,9 +63,10 @@ TEST(StopMatcher, WithoutStopStringsEverythingPassesAtOnce) {
 TEST(StopMatcher, DoesNotDependOnTheCuts) {
   const std::vector<std::string> characters = {"a", "b", "é", "日", "😀"};
   std::mt19937 random(5);
-  const auto draw = [&](size_t least, size_t most) {
+  const auto draw = [&](size_t minimum, size_t maximum) {
     std::string text;
-    for (size_t i = least + random() % (most - least + 1); i > 0; --i) text += characters[random() % characters.size()];
+    for (size_t i = minimum + random() % (maximum - minimum + 1); i > 0; --i)
+      text += characters[random() % characters.size()];
     return text;
   };
   int found = 0;

@@ -233,7 +233,7 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   };
   EXPECT_THAT(import({{"q.jsonl", std::string(kLines) + "{\n"}}), FailsAt("line 4"));
   EXPECT_THAT(import({{"q.jsonl", kLines}, {"r.jsonl", kLines}}), FailsAt("files"));
-  EXPECT_THAT(import({{"a.png", StripedPng(24, 16, 1)}}), IsOk()) << "a picture for a calibration";
+  EXPECT_THAT(import({{"a.png", StripedPng(24, 16, 1)}}), IsOk()) << "an image for a calibration";
   EXPECT_THAT(import({{"a.png", "x"}, {"read.md", "x"}}), FailsAt("files"));
   EXPECT_THAT(import({}), FailsAt("files"));
   EXPECT_THAT(import({{"t.txt", "\xFF"}}), FailsAt("files"));

@@ -77,7 +77,7 @@ class EvaluateTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<WeightLoader> original_, artifact_;
   std::vector<int32_t> tokens_;
-  ComputeTeam team_{2};
+  ThreadPool pool_{2};
 };
 
 std::vector<double> Softmax(std::span<const float> logits) {
@@ -90,7 +90,7 @@ std::vector<double> Softmax(std::span<const float> logits) {
 }
 
 TEST_F(EvaluateTest, EqualsTheDefinitionOnWholeModels) {
-  const auto got = Evaluate(*golden_->model, *original_, *artifact_, *backend_, tokens_, 10, team_, NoProgress());
+  const auto got = Evaluate(*golden_->model, *original_, *artifact_, *backend_, tokens_, 10, pool_, NoProgress());
   ASSERT_THAT(got, IsOk());
   EXPECT_EQ(got->windows, 2);  // three tokens are left over
   EXPECT_EQ(got->positions, 18);
@@ -123,7 +123,7 @@ TEST_F(EvaluateTest, EqualsTheDefinitionOnWholeModels) {
 }
 
 TEST_F(EvaluateTest, AModelEqualsItself) {
-  const auto got = Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, 23, team_, NoProgress());
+  const auto got = Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, 23, pool_, NoProgress());
   ASSERT_THAT(got, IsOk());
   EXPECT_EQ(got->original_perplexity, got->artifact_perplexity);
   EXPECT_NEAR(got->p99_kl, 0.0, 1e-12);
@@ -134,14 +134,14 @@ TEST_F(EvaluateTest, LogitsThatAreNotFiniteAreAnErrorAndNoNumber) {
   WithNorms broken(*original_, *backend_, std::numeric_limits<float>::quiet_NaN());
   for (WeightLoader* const artifact : {&broken, static_cast<WithNorms*>(artifact_.get())}) {
     WeightLoader& original = artifact == &broken ? *original_ : static_cast<WeightLoader&>(broken);
-    EXPECT_THAT(Evaluate(*golden_->model, original, *artifact, *backend_, tokens_, 10, team_, NoProgress()),
+    EXPECT_THAT(Evaluate(*golden_->model, original, *artifact, *backend_, tokens_, 10, pool_, NoProgress()),
                 HasCode(absl::StatusCode::kInternal));
   }
 }
 
 TEST_F(EvaluateTest, RefusesAWindowThatDoesNotFit) {
   for (const int64_t window : {1, 24}) {
-    EXPECT_THAT(Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, window, team_, NoProgress()),
+    EXPECT_THAT(Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, window, pool_, NoProgress()),
                 FailsAt("recipe.evaluation_window"));
   }
 }

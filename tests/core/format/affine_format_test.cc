@@ -9,7 +9,7 @@
 #include "core/format/affine_view.h"
 #include "core/format/coded_scales.h"
 #include "core/format/format.h"
-#include "tests/core/format/format_suite.h"
+#include "tests/core/format/format_conformance.h"
 #include "tests/core/format/random_content.h"
 #include "tests/core/format/read_content.h"
 
@@ -81,7 +81,7 @@ const std::vector<FormatCase>& Cases() {
                                                  Case("affine2_scales8", kAffine2, 8)};
   return kCases;
 }
-INSTANTIATE_TEST_SUITE_P(Affine, FormatSuite, ::testing::ValuesIn(Cases()), FormatCaseName);
+INSTANTIATE_TEST_SUITE_P(Affine, FormatConformance, ::testing::ValuesIn(Cases()), FormatCaseName);
 
 PackedShape Of(const FormatCase& format, PackedShape shape) {
   shape.format = format.shapes[0].format;

@@ -15,7 +15,7 @@
 
 #include "core/base/status.h"
 #include "core/jobs/kinds/specs.h"
-#include "tests/core/jobs/job_store_suite.h"
+#include "tests/core/jobs/job_store_conformance.h"
 
 namespace gwq {
 namespace {
@@ -38,7 +38,7 @@ StoreUnderTest OpenAt(const std::string& path, const Clock& clock) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Sqlite, JobStoreSuite,
+    Sqlite, JobStoreConformance,
     testing::Values(JobStoreCase{"file", [](const std::string& folder,
                                             const Clock& clock) { return OpenAt(folder + "/jobs.sqlite", clock); }},
                     JobStoreCase{"memory",
@@ -97,7 +97,7 @@ TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {
     ASSERT_TRUE(store.ok()) << store.status();
     EXPECT_EQ((*store)->Get("alice", "old")->created_wall_millis, 7);
     // Its request is known by the spec alone.
-    EXPECT_EQ(*(*store)->MadeBefore("alice", "key", "a request"), std::nullopt);
+    EXPECT_EQ(*(*store)->FindByRequest("alice", "key", "a request"), std::nullopt);
     Job again;
     again.principal = "alice";
     again.kind = "import";
@@ -218,7 +218,7 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("second");
   if (!store.Cancel("bob", second->id).ok()) return;
   note("cancelled");
-  if (!store.RemoveEnded(INT64_MAX, {}, 10).ok()) return;  // alice's is named by her upload
+  if (!store.PurgeEnded(INT64_MAX, {}, 10).ok()) return;  // alice's is named by her upload
   note("removed");
 }
 

@@ -113,7 +113,7 @@ class Reference : public ::testing::Test {
     input.weights = {DType::kF32, {matrix.rows, matrix.cols}, std::as_bytes(std::span(matrix.weights))};
     input.shape = quantizer.Plan(request);
     input.gram = matrix.gram;
-    const auto made = quantizer.Quantize(input, RecipeOf(one), {team_, &solver_});
+    const auto made = quantizer.Quantize(input, RecipeOf(one), {pool_, &solver_});
     EXPECT_THAT(made, IsOk());
     return made.ok() ? made->content : PackedContent{};
   }
@@ -149,7 +149,7 @@ class Reference : public ::testing::Test {
 
   Json golden_;
   std::map<std::string, Matrix> matrices_;
-  ComputeTeam team_{2};
+  ThreadPool pool_{2};
   NaiveSolver solver_;
 };
 
@@ -189,8 +189,8 @@ TEST(CompensateColumns, EqualsTheLoopOverSingleColumnsOnAWideMatrix) {
       for (size_t col = row + 1; col < cols; ++col) factor[row * cols + col] = 0.02F * normal(random);
     }
     const TensorView view{DType::kF32, {35, 1190}, std::as_bytes(std::span(weights))};
-    ComputeTeam team(2);
-    const QuantizedMatrix made = CompensateColumns({view, shape, factor, {}, {}, false}, team);
+    ThreadPool pool(2);
+    const QuantizedMatrix made = CompensateColumns({view, shape, factor, {}, {}, false}, pool);
     Share share;
     for (size_t row = 0; row < 35; ++row) {
       const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(row * cols);

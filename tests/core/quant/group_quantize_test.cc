@@ -42,9 +42,9 @@ std::vector<float> Dequantize(const PackedContent& content) {
 }
 
 QuantizedMatrix Quantize(const std::vector<float>& weights, PackedShape shape, const std::vector<int64_t>& outliers) {
-  ComputeTeam team(1);
+  ThreadPool pool(1);
   shape.outliers = static_cast<int64_t>(outliers.size());
-  auto made = QuantizeMatrix(View(weights, shape.rows, shape.cols), shape, outliers, {}, "t", team);
+  auto made = QuantizeMatrix(View(weights, shape.rows, shape.cols), shape, outliers, {}, "t", pool);
   EXPECT_TRUE(made.ok()) << made.status();
   return *std::move(made);
 }
@@ -114,7 +114,7 @@ TEST(GroupQuantize, ResultDoesNotDependOnThreads) {
   for (float& weight : weights) weight = normal(random);
   const std::vector<int64_t> outliers = {3, 20, 21, 700};
   const PackedShape shape{37, 20, 4, 8, 4};
-  ComputeTeam one(1), three(3);
+  ThreadPool one(1), three(3);
   const auto a = QuantizeMatrix(View(weights, 37, 20), shape, outliers, {}, "t", one);
   const auto b = QuantizeMatrix(View(weights, 37, 20), shape, outliers, {}, "t", three);
   EXPECT_EQ(a->content.codes, b->content.codes);
@@ -145,8 +145,8 @@ TEST(GroupQuantize, WhatFp16CannotHoldSaturatesAndIsCounted) {
 TEST(GroupQuantize, RefusesAWeightThatIsNotFinite) {
   std::vector<float> weights(16, 1.0F);
   weights[11] = std::numeric_limits<float>::quiet_NaN();
-  ComputeTeam team(1);
-  const auto made = QuantizeMatrix(View(weights, 2, 8), {2, 8, 3, 8, 0}, {}, {}, "model.x.weight", team);
+  ThreadPool pool(1);
+  const auto made = QuantizeMatrix(View(weights, 2, 8), {2, 8, 3, 8, 0}, {}, {}, "model.x.weight", pool);
   EXPECT_EQ(made.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(made.status().message().find("model.x.weight holds a value that is not finite at row 1, column 3"),
             absl::string_view::npos);

@@ -203,7 +203,7 @@ TEST(Plan, EveryPartOfAVisionModelIsEligibleAndThePatchEmbeddingIsAMatrix) {
   const auto model = VisionModel();
   const auto plan = PlanQuantization(*model, HalfManifest(model->tensors()), Recipe{});
   ASSERT_TRUE(plan.ok()) << plan.status();
-  EXPECT_TRUE(plan->sees_image) << "a vision model's own sample has a picture";
+  EXPECT_TRUE(plan->sees_image) << "a vision model's own sample has an image";
   for (const ModelPart part : {ModelPart::kLanguage, ModelPart::kVision, ModelPart::kProjector}) {
     EXPECT_EQ(FirstOf(*plan, part).method, Method::kGwq) << ModelPartName(part);
   }
@@ -224,7 +224,7 @@ TEST(Plan, EveryPartOfAVisionModelIsEligibleAndThePatchEmbeddingIsAMatrix) {
   EXPECT_TRUE(found);
 }
 
-TEST(Plan, WithoutAPictureTheTowerIsRoundedToNearest) {
+TEST(Plan, WithoutAnImageTheTowerIsRoundedToNearest) {
   const auto model = VisionModel();
   const Manifest source = HalfManifest(model->tensors());
   Recipe recipe;

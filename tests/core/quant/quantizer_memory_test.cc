@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/backend/torch/torch_solver.h"
-#include "tests/core/quant/quantizer_suite.h"
+#include "tests/core/quant/quantizer_conformance.h"
 #include "tests/core/vision/counting_malloc.h"
 #include "tests/support/status_matchers.h"
 
@@ -30,7 +30,7 @@ TEST_P(QuantizerMemory, IsAnUpperBoundOfWhatQuantizingTakesBesideInputAndResult)
   const auto& [name, method, recipe] = GetParam();
   const Quantizer& quantizer = *FindQuantizer(method);
   const TorchSolver solver(1);
-  ComputeTeam team(2);
+  ThreadPool pool(2);
   for (const PackedShape& plain : kShapes) {
     for (const double ratio : {0.0, 0.01, 0.5}) {
       SCOPED_TRACE(fmt::format("{} x {}, outliers {}", plain.rows, plain.cols, ratio));
@@ -38,9 +38,9 @@ TEST_P(QuantizerMemory, IsAnUpperBoundOfWhatQuantizingTakesBesideInputAndResult)
       const RandomMatrix matrix(shape.rows, shape.cols, 1, 4);
       const MatrixInput input = matrix.InputFor(quantizer, recipe, shape);
       // The libraries' own memory is there after the first call.
-      EXPECT_THAT(quantizer.Quantize(input, recipe, {team, &solver}), IsOk());
+      EXPECT_THAT(quantizer.Quantize(input, recipe, {pool, &solver}), IsOk());
       const PeakHeap peak;
-      const auto made = quantizer.Quantize(input, recipe, {team, &solver});
+      const auto made = quantizer.Quantize(input, recipe, {pool, &solver});
       const auto held = static_cast<uint64_t>(peak.bytes());
       ASSERT_THAT(made, IsOk());
       const uint64_t result = BytesOf(made->content);

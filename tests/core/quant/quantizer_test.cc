@@ -8,7 +8,7 @@
 
 #include "core/format/packed_matrix.h"
 #include "tests/core/backend/naive_solver.h"
-#include "tests/core/quant/quantizer_suite.h"
+#include "tests/core/quant/quantizer_conformance.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
@@ -56,8 +56,8 @@ class QuantizerConformance : public ::testing::TestWithParam<QuantizerCase> {
     return Quantize(matrix.InputFor(quantizer(), recipe(), shape), threads);
   }
   absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, int threads = 2) {
-    ComputeTeam team(threads);
-    return quantizer().Quantize(input, recipe(), {team, &solver_});
+    ThreadPool pool(threads);
+    return quantizer().Quantize(input, recipe(), {pool, &solver_});
   }
 
   // Calls body(shape as planned) for many.
@@ -238,9 +238,9 @@ TEST_P(GramConformance, LosesLessOfTheOutputsThanRoundToNearest) {
     const PackedShape shape = PlannedShape(quantizer(), plain, 0.01);
     const RandomMatrix matrix(48, 128, 12);
     const auto made = Quantize(matrix, shape);
-    ComputeTeam team(1);
+    ThreadPool pool(1);
     const Quantizer& rtn = *FindQuantizer(Method::kRtn);
-    const auto rounded = rtn.Quantize(matrix.InputFor(rtn, {}, plain), {}, {team, nullptr});
+    const auto rounded = rtn.Quantize(matrix.InputFor(rtn, {}, plain), {}, {pool, nullptr});
     ASSERT_THAT(made, IsOk());
     ASSERT_THAT(rounded, IsOk());
     const double error = matrix.OutputError(Dequantized(made->content));
@@ -284,12 +284,12 @@ TEST(Gptq, OfInputsThatDoNotDependOnEachOtherIsRoundToNearest) {
   Recipe recipe;
   recipe.gptq.range_search = false;
   const NaiveSolver solver;
-  ComputeTeam team(1);
+  ThreadPool pool(1);
   const Quantizer &gptq = *FindQuantizer(Method::kGptq), &rtn = *FindQuantizer(Method::kRtn);
   for (const bool act_order : {false, true}) {
     recipe.gptq.act_order = act_order;
-    const auto made = gptq.Quantize(matrix.InputFor(gptq, recipe, shape), recipe, {team, &solver});
-    const auto rounded = rtn.Quantize(matrix.InputFor(rtn, recipe, shape), recipe, {team, nullptr});
+    const auto made = gptq.Quantize(matrix.InputFor(gptq, recipe, shape), recipe, {pool, &solver});
+    const auto rounded = rtn.Quantize(matrix.InputFor(rtn, recipe, shape), recipe, {pool, nullptr});
     ASSERT_THAT(made, IsOk());
     ASSERT_THAT(rounded, IsOk());
     EXPECT_TRUE(SameContent(made->content, rounded->content)) << act_order;

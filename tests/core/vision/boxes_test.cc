@@ -96,7 +96,7 @@ TEST(ParseBoxes, ReadsLlavaInHundredthsOfThePaddedSquare) {
   EXPECT_NEAR(box.bottom, 700, 1e-9);
   EXPECT_EQ(parsed.boxes[1].box.right, 2000);
   EXPECT_EQ(parsed.boxes[1].box.bottom, 1000);
-  // 0.246 of the square is 8 pixels above the picture, and half a hundredth is 10.
+  // 0.246 of the square is 8 pixels above the image, and half a hundredth is 10.
   const ParsedBoxes rounded = Llava("[0.1, 0.246, 0.2, 0.754]");
   ASSERT_THAT(rounded.boxes, SizeIs(1));
   EXPECT_EQ(rounded.boxes[0].box.top, 0);
@@ -133,8 +133,8 @@ TEST(ParseBoxes, ReportsMalformedQwen2BoxesAndKeepsTheOthers) {
       {"<|box_start|>(1,2),(3,4),(5,6)<|box_end|>", "is not (x1,y1),(x2,y2)"},
       {"<|box_start|>(1.5,2),(3,4)<|box_end|>", "is not (x1,y1),(x2,y2)"},
       {"<|box_start|>(1,2),(3,99999999999999999999)<|box_end|>", "is not (x1,y1),(x2,y2)"},
-      {"<|box_start|>(1,2),(1000,4)<|box_end|>", "1000 is outside the picture: values of x are in [0, 999]"},
-      {"<|box_start|>(1,-2),(3,4)<|box_end|>", "-2 is outside the picture: values of y"},
+      {"<|box_start|>(1,2),(1000,4)<|box_end|>", "1000 is outside the image: values of x are in [0, 999]"},
+      {"<|box_start|>(1,-2),(3,4)<|box_end|>", "-2 is outside the image: values of y"},
       {"<|box_start|>(3,2),(3,4)<|box_end|>", "has no area"},
       {"<|box_start|>(5,2),(3,4)<|box_end|>", "has no area"},
   };
@@ -160,7 +160,7 @@ TEST(ParseBoxes, ReportsMalformedQwen25BoxesAndKeepsTheOthers) {
       {R"({"point_2d": [1, 2], "label": "a"})", "no field bbox_2d"},
       {R"({"bbox_2d": [1, 2, 3, 4], "label": 5})", "label is not a string"},
       {R"({"bbox_2d": [1, 2, 3, 4,], "label": "a"})", "box"},
-      {R"({"bbox_2d": [1, 2, 1009, 4]})", "1009 is outside the resized picture: values of x are in [0, 1008]"},
+      {R"({"bbox_2d": [1, 2, 1009, 4]})", "1009 is outside the resized image: values of x are in [0, 1008]"},
       {R"({"bbox_2d": [1, -0.5, 2, 4]})", "-0.5 is outside"},
       {R"({"bbox_2d": [1, 2, 3, 504.5]})", "504.5 is outside"},
       {R"({"bbox_2d": [1, 2, 1, 4]})", "no area"},
@@ -191,9 +191,9 @@ TEST(ParseBoxes, ReportsMalformedLlavaBoxesAndKeepsTheOthers) {
       {"[0.1, 0.3, 0.2, 4e-1]", "is not [x1, y1, x2, y2]"},
       {"[0.1, 0.3, 1.01, 0.4]", "1.01 is outside the square that the model sees: values of x are in [0, 1]"},
       {"[-0.1, 0.3, 0.2, 0.4]", "-0.1 is outside"},
-      {"[0.1, 0.2, 0.2, 0.4]", "-100 is outside the picture"},
-      {"[0.1, 0.244, 0.2, 0.4]", "-12 is outside the picture"},  // 0.5 of a hundredth is 10 pixels
-      {"[0.1, 0.3, 0.2, 0.756]", "1012 is outside the picture"},
+      {"[0.1, 0.2, 0.2, 0.4]", "-100 is outside the image"},
+      {"[0.1, 0.244, 0.2, 0.4]", "-12 is outside the image"},  // 0.5 of a hundredth is 10 pixels
+      {"[0.1, 0.3, 0.2, 0.756]", "1012 is outside the image"},
       {"[0.2, 0.3, 0.2, 0.4]", "has no area"},
       {"[0.1, 0.4, 0.2, 0.3]", "has no area"},
       {"[0.1, 0.3", "] is missing"},
@@ -227,7 +227,7 @@ struct Family {
   GroundingFormat format;
 };
 
-// The part of the picture that the model sees, and a step of the format in its pixels.
+// The part of the image that the model sees, and a step of the format in its pixels.
 struct Frame {
   PixelRect seen;
   double step_x = 0, step_y = 0;
@@ -254,7 +254,7 @@ constexpr char kLlavaConfig[] = R"({"model_type": "llava", "vision_config": {"pa
 class BoxesMapBack : public ::testing::TestWithParam<Family> {};
 
 // Tolerance: half a step of the format, and half a pixel.
-TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
+TEST_P(BoxesMapBack, WithinHalfAStepOverRandomImages) {
   const Family& family = GetParam();
   const auto processor = ImageProcessor::Parse(
       {.config = family.config, .preprocessor_config = family.preprocessor, .processor_config = ""});
@@ -271,7 +271,7 @@ TEST_P(BoxesMapBack, WithinHalfAStepOverRandomPictures) {
     // A strip of a padded square that a box of two steps does not fit in.
     if (seen.right - seen.left < 2 * step_x || seen.bottom - seen.top < 2 * step_y) continue;
     ++tried;
-    // At least two steps wide, so that it stays a box; borders and the whole picture among them.
+    // At least two steps wide, so that it stays a box; borders and the whole image among them.
     const auto edges = [&](double first, double last, double step) {
       double low = std::uniform_real_distribution(first, last - 2 * step)(random);
       double high = std::uniform_real_distribution(low + 2 * step, last)(random);

@@ -23,7 +23,7 @@ std::atomic<int64_t> peak = 0;
 void* Counted(void* memory) {
   if (memory == nullptr) return memory;
   const int64_t now = held += static_cast<int64_t>(malloc_usable_size(memory));
-  for (int64_t most = peak; now > most && !peak.compare_exchange_weak(most, now);) {
+  for (int64_t largest = peak; now > largest && !peak.compare_exchange_weak(largest, now);) {
   }
   return memory;
 }

@@ -1,4 +1,4 @@
-// What tests/golden/make_images.py wrote: pictures, their pixels and their patches as transformers makes them.
+// What tests/golden/make_images.py wrote: images, their pixels and their patches as transformers makes them.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace gwq::testing {
 
-// The bytes of tests/golden/data/images/`name`; ends the test program where there is no such file.
+// The bytes of tests/golden/data/images/`name`; ends the test program if there is no such file.
 [[nodiscard]] std::string GoldenFile(const std::string& name);
 [[nodiscard]] const nlohmann::json& Goldens();  // goldens.json
 

@@ -45,7 +45,7 @@ double LargestDifference(const json& sample, const std::vector<float>& values) {
 
 class GoldenProcessors : public ::testing::TestWithParam<std::string> {};
 
-TEST_P(GoldenProcessors, EqualTransformersForEveryPicture) {
+TEST_P(GoldenProcessors, EqualTransformersForEveryImage) {
   const json& golden = GoldenProcessor(GetParam());
   const auto processor = ParseGolden(golden);
   ASSERT_NE(processor, nullptr);
@@ -191,7 +191,7 @@ TEST(ParseProcessor, TakesSizesUnderTheNamesOfEveryVersion) {
   }
 }
 
-TEST(PlanPicture, RefusesShapesThatBecomeTooMuch) {
+TEST(PlanImage, RefusesShapesThatBecomeTooMuch) {
   const auto qwen = Parse(kQwen, json::object());
   ASSERT_THAT(qwen, IsOk());
   EXPECT_THAT((*qwen)->Plan(201, 1), HasCode(absl::StatusCode::kInvalidArgument));
@@ -204,7 +204,7 @@ TEST(PlanPicture, RefusesShapesThatBecomeTooMuch) {
   EXPECT_THAT((*uncropped)->Plan(16384, 1), HasCode(absl::StatusCode::kInvalidArgument));
 }
 
-TEST(PlanPicture, CroppedAwayPartsAreNeverResized) {
+TEST(PlanImage, CroppedAwayPartsAreNeverResized) {
   // All of it would be 3.7 million columns.
   const auto processor = Parse(kLlava, json::object());
   ASSERT_THAT(processor, IsOk());
@@ -216,7 +216,7 @@ TEST(PlanPicture, CroppedAwayPartsAreNeverResized) {
   EXPECT_NEAR(prepared->tiles[0].shows.right, 8192.5, 1e-6);
 }
 
-TEST(PlanPicture, TilesShowTheirPartOfTheOriginal) {
+TEST(PlanImage, TilesShowTheirPartOfTheOriginal) {
   const auto smolvlm =
       Parse(kSmolVlm, {{"size", {{"longest_edge", 1024}}}, {"max_image_size", {{"longest_edge", 512}}}});
   ASSERT_THAT(smolvlm, IsOk());

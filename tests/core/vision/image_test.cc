@@ -30,7 +30,7 @@ int LargestDifference(const nlohmann::json& sample, const std::vector<uint8_t>& 
   return largest;
 }
 
-TEST(DecodeImage, EqualsPillowForEveryGoldenPicture) {
+TEST(DecodeImage, EqualsPillowForEveryGoldenImage) {
   for (const auto& golden : Goldens()["images"]) {
     const std::string name = golden["name"];
     const Image image = GoldenImage(name);

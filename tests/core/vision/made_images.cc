@@ -101,7 +101,7 @@ std::string EncodeInterlacedPng(const Image& image) {
 
 namespace {
 
-// With an alpha channel of as much texture as the picture.
+// With an alpha channel of as much texture as the image.
 std::vector<uint8_t> WithAlpha(const Image& image) {
   std::vector<uint8_t> rgba;
   rgba.reserve(image.rgb.size() / 3 * 4);

@@ -30,44 +30,44 @@ using testing::WebpKind;
 using testing::WithOrientation;
 
 constexpr int kWidth = 2403, kHeight = 1601;
-constexpr int64_t kPicture = int64_t{3} * kWidth * kHeight;  // 11.5 MB
-constexpr int64_t kRows = 1 << 20;                           // rows and tables of the libraries
+constexpr int64_t kImageBytes = int64_t{3} * kWidth * kHeight;  // 11.5 MB
+constexpr int64_t kRows = 1 << 20;                              // rows and tables of the libraries
 
 int64_t PeakOfDecoding(const std::string& file) {
   const PeakHeap peak;
   const auto image = DecodeImage(BytesOf(file));
   EXPECT_THAT(image, IsOk());
-  EXPECT_GE(peak.bytes(), kPicture) << "the counter counts";
+  EXPECT_GE(peak.bytes(), kImageBytes) << "the counter counts";
   return peak.bytes();
 }
 
-TEST(DecodingMemory, IsOnePicture) {
+TEST(DecodingMemory, IsOneImage) {
   const Image scene = MakeScene(kWidth, kHeight);
   const std::string png = testing::PngFile(kWidth, kHeight, [&](int x, int y) {
     const uint8_t* pixel = scene.Row(y) + 3 * x;
     return testing::Rgb{pixel[0], pixel[1], pixel[2]};
   });
-  EXPECT_LE(PeakOfDecoding(png), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeInterlacedPng(scene)), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kBaseline)), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kProgressive)), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kSeparate)), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossy)), kPicture + kRows);
-  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossyWithAlpha)), kPicture + kRows);
+  EXPECT_LE(PeakOfDecoding(png), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeInterlacedPng(scene)), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kBaseline)), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kProgressive)), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeJpeg(scene, JpegKind::kSeparate)), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossy)), kImageBytes + kRows);
+  EXPECT_LE(PeakOfDecoding(EncodeWebp(scene, WebpKind::kLossyWithAlpha)), kImageBytes + kRows);
 }
 
-TEST(DecodingMemory, IsOnePictureWhileItIsTurned) {
+TEST(DecodingMemory, IsOneImageWhileItIsTurned) {
   const std::string jpeg = EncodeJpeg(MakeScene(kWidth, kHeight), JpegKind::kBaseline);
   for (const int orientation : {2, 6}) {
-    EXPECT_LE(PeakOfDecoding(WithOrientation(jpeg, orientation)), kPicture + kRows) << orientation;
+    EXPECT_LE(PeakOfDecoding(WithOrientation(jpeg, orientation)), kImageBytes + kRows) << orientation;
   }
 }
 
-TEST(DecodingMemory, OfLosslessWebpIsOnePictureOfFourBytesAPixel) {
-  EXPECT_LE(PeakOfDecoding(EncodeWebp(MakeScene(kWidth, kHeight), WebpKind::kLossless)), kPicture / 3 * 4 + kRows);
+TEST(DecodingMemory, OfLosslessWebpIsOneImageOfFourBytesAPixel) {
+  EXPECT_LE(PeakOfDecoding(EncodeWebp(MakeScene(kWidth, kHeight), WebpKind::kLossless)), kImageBytes / 3 * 4 + kRows);
 }
 
-TEST(DecodingMemory, IsNothingForAPictureOverTheLimit) {
+TEST(DecodingMemory, IsNothingForAnImageOverTheLimit) {
   const std::string file = GoldenFile("100-megapixels.png");
   EXPECT_LT(file.size(), 16'000u);
   const PeakHeap peak;
@@ -92,7 +92,7 @@ constexpr Processor kProcessors[] = {
          "crop_size": {"height": 336, "width": 336}})"},
 };
 
-TEST(PreparingMemory, IsTheGivenPictureTheResizedOneAndThePatches) {
+TEST(PreparingMemory, IsTheGivenImageTheResizedOneAndThePatches) {
   for (const auto& [name, config, file] : kProcessors) {
     const auto processor =
         ImageProcessor::Parse({.config = config, .preprocessor_config = file, .processor_config = ""});
@@ -102,12 +102,12 @@ TEST(PreparingMemory, IsTheGivenPictureTheResizedOneAndThePatches) {
     ASSERT_THAT(prepared, IsOk()) << name;
     const auto patches = static_cast<int64_t>(prepared->patches.size() * sizeof(float));
     const int64_t resized = int64_t{3} * prepared->resized_width * prepared->resized_height;
-    EXPECT_LE(peak.bytes(), kPicture + resized + patches + kRows) << name;
-    EXPECT_GE(peak.bytes(), kPicture + patches) << name;
+    EXPECT_LE(peak.bytes(), kImageBytes + resized + patches + kRows) << name;
+    EXPECT_GE(peak.bytes(), kImageBytes + patches) << name;
   }
 }
 
-TEST(ResizingMemory, IsAFewRowsForAThinPicture) {
+TEST(ResizingMemory, IsAFewRowsForAThinImage) {
   for (const auto& [width, height] : {std::pair(16384, 3), std::pair(3, 16384)}) {
     const Image image = MakeScene(width, height);
     const PeakHeap peak;

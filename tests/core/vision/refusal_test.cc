@@ -78,10 +78,10 @@ struct Refused {
 };
 
 const Refused kRefused[] = {
-    // No picture at all.
+    // No image at all.
     {"nothing", [] { return std::string(); }, "empty"},
     {"one byte", [] { return std::string("\xff"); }, "not a JPEG, PNG or WebP"},
-    {"text", [] { return std::string("Where is the picture?"); }, "not a JPEG, PNG or WebP"},
+    {"text", [] { return std::string("Where is the image?"); }, "not a JPEG, PNG or WebP"},
     {"GIF", [] { return std::string("GIF89a\1\0\1\0\0\0\0;", 14); }, "not a JPEG, PNG or WebP"},
     {"RIFF of another kind", [] { return std::string("RIFF\x04\0\0\0WAVE", 12); }, "not a JPEG, PNG or WebP"},
     {"zeros", [] { return std::string(4096, '\0'); }, "not a JPEG, PNG or WebP"},
@@ -227,7 +227,7 @@ TEST(DecodeImage, GivesTheSamePixelsForOneScanAndForSeveral) {
   }
 }
 
-TEST(DecodeImage, TakesPicturesAtTheLimits) {
+TEST(DecodeImage, TakesImagesAtTheLimits) {
   const Image image = testing::MakeScene(40, 30);
   const std::string file = testing::EncodeJpeg(image, testing::JpegKind::kBaseline);
   EXPECT_THAT(DecodeImage(BytesOf(file), {.max_bytes = file.size(), .max_pixels = 1200, .max_side = 40}), IsOk());

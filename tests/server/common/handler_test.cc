@@ -290,7 +290,7 @@ TEST_F(HandlerTest, AStreamTakesFewBytesAheadOfAReaderThatStands) {
   grpc::ClientContext context;
   v1::WriteBlobResponse response;
   grpc::CompletionQueue queue;
-  // The tag of what ended within the time; null where nothing did.
+  // The tag of what ended within the time; null if nothing did.
   const auto ended = [&](std::chrono::seconds time) -> void* {
     void* tag = nullptr;
     bool ok = false;

@@ -248,7 +248,7 @@ TEST_F(GenerateTest, AFullQueueAnswersResourceExhaustedWithARetryDelay) {
   EXPECT_EQ(refused, 3);
 }
 
-TEST_F(GenerateTest, ASlowReaderIsParkedAndOthersGoOn) {
+TEST_F(GenerateTest, ASlowReaderIsPausedAndOthersGoOn) {
   Setup setup;
   setup.load.engine.scheduler.max_unread_tokens = 16;
   setup.load.engine.scheduler.max_running = 1;
@@ -262,7 +262,7 @@ TEST_F(GenerateTest, ASlowReaderIsParkedAndOthersGoOn) {
   const auto slow = NewStub(narrow);
   grpc::ClientContext call;
   const auto reader = slow->Generate(&call, Prompt("tiny", "abc", 2000));
-  while (Stats("tiny").parked == 0) std::this_thread::yield();
+  while (Stats("tiny").paused == 0) std::this_thread::yield();
   EXPECT_TRUE(ReadStream(*stub, Prompt("tiny", "x", 50)).status.ok()) << "the only slot is free";
   std::string text;
   for (v1::GenerateChunk chunk; reader->Read(&chunk);) text += chunk.text();

@@ -10,7 +10,7 @@ namespace {
 // Fails the first renewals.
 class FlakySource final : public ModelSource {
  public:
-  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, WhenAway) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, OnUnavailable) override {
     MutexLock lock(mutex_);
     ++calls_;
     changed_.NotifyAll();
@@ -45,7 +45,7 @@ TEST(Holds, AFailedRenewalIsTriedAgainAndAFailedReleaseIsNoError) {
 class AbsentSource final : public ModelSource {
  public:
   AbsentSource(int& releases, absl::StatusCode code) : releases_(releases), code_(code) {}
-  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string&, WhenAway) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string&, OnUnavailable) override {
     return absl::UnavailableError("gwq-jobs is gone");
   }
   absl::Status Release(const Caller&, const Digest&) override {

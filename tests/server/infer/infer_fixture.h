@@ -94,9 +94,9 @@ struct Streamed {
 [[nodiscard]] Streamed ReadStream(v1::InferenceService::Stub& stub, const v1::GenerateRequest& request);
 
 [[nodiscard]] bool IsUtf8(std::string_view text);
-// The field of the first BadRequest violation in the details; empty where there is none.
+// The field of the first BadRequest violation in the details; empty if there is none.
 [[nodiscard]] std::string ViolatedField(const grpc::Status& status);
-// The RetryInfo's delay in milliseconds; -1 where there is none.
+// The RetryInfo's delay in milliseconds; -1 if there is none.
 [[nodiscard]] int64_t RetryMillis(const grpc::Status& status);
 
 [[nodiscard]] v1::GenerateRequest Prompt(const std::string& model, const std::string& prompt, int max_tokens);

@@ -16,7 +16,7 @@ TEST(JobsSource, OneThatWaitsFindsTheServiceStartedAfterOneThatDidNotWaitFailed)
   const TempFolder folder;
   const std::string address = fmt::format("unix:{}/socket", folder.path());  // no other process takes it meanwhile
   const auto source = MakeJobsSource({.address = address, .token = {}, .blob_root = {}}, "test");
-  const auto refused = source->Resolve(Caller(), "tiny", WhenAway::kFail);
+  const auto refused = source->Resolve(Caller(), "tiny", OnUnavailable::kFail);
   EXPECT_THAT(refused, HasCode(absl::StatusCode::kUnavailable));
   EXPECT_EQ(MessageOf(refused.status()).find("did not answer within"), std::string::npos)
       << "it waited: " << refused.status();
@@ -28,10 +28,10 @@ TEST(JobsSource, OneThatWaitsFindsTheServiceStartedAfterOneThatDidNotWaitFailed)
   builder.RegisterService(&jobs);
   const auto server = builder.BuildAndStart();
   // The channel takes its time before it connects again.
-  const auto resolved = source->Resolve(Caller(), "tiny", WhenAway::kWait);
+  const auto resolved = source->Resolve(Caller(), "tiny", OnUnavailable::kWait);
   ASSERT_THAT(resolved, IsOk());
   EXPECT_EQ(resolved->name, "models/tiny");
-  EXPECT_THAT(source->Resolve(Caller(), "tiny", WhenAway::kFail), IsOk());
+  EXPECT_THAT(source->Resolve(Caller(), "tiny", OnUnavailable::kFail), IsOk());
   server->Shutdown();
 }
 

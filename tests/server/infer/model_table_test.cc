@@ -22,19 +22,19 @@ class FakeSource final : public ModelSource {
  public:
   absl::StatusOr<ResolvedModel> answer = absl::UnavailableError("gwq-jobs is away");
   std::vector<absl::StatusOr<ResolvedModel>> answers;  // come first
-  std::vector<WhenAway> resolves;
+  std::vector<OnUnavailable> resolves;
   std::vector<std::string> releases;  // the headers they came with
   // A call for "silent" tells of its begin and is answered NOT_FOUND at the end.
   std::promise<void> silence_begins, silence_ends;
 
  private:
-  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, WhenAway when_away) override {
+  absl::StatusOr<ResolvedModel> Resolve(const Caller&, const std::string& name, OnUnavailable on_unavailable) override {
     if (name == "silent") {
       silence_begins.set_value();
       silence_ends.get_future().wait();
       return absl::NotFoundError(name);
     }
-    resolves.push_back(when_away);
+    resolves.push_back(on_unavailable);
     if (answers.empty()) return answer;
     const auto first = answers.front();
     answers.erase(answers.begin());
@@ -90,7 +90,7 @@ TEST_F(ModelTableTest, WhatIsLoadedIsAnsweredWithoutWaitingForASourceThatIsAway)
     EXPECT_EQ(*again, loaded);
   }
   EXPECT_THAT(Load("tiny", 64), IsOk());
-  EXPECT_EQ(source_.resolves, std::vector<WhenAway>(3, WhenAway::kFail));
+  EXPECT_EQ(source_.resolves, std::vector<OnUnavailable>(3, OnUnavailable::kFail));
   EXPECT_THAT(Load("tiny", 128), HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
@@ -115,7 +115,7 @@ TEST_F(ModelTableTest, WhatTheCallerHasNotLoadedWaitsForTheSourceAndIsUnavailabl
   EXPECT_THAT(Load("artifacts/tiny"), HasCode(absl::StatusCode::kUnavailable));
   caller_.principal = "bob";
   EXPECT_THAT(Load("tiny"), HasCode(absl::StatusCode::kUnavailable));
-  EXPECT_EQ(source_.resolves, std::vector<WhenAway>(2, WhenAway::kWait));
+  EXPECT_EQ(source_.resolves, std::vector<OnUnavailable>(2, OnUnavailable::kWait));
 }
 
 TEST_F(ModelTableTest, ASourceThatIsBusyOrStopsIsAway) {

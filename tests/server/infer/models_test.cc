@@ -163,7 +163,7 @@ TEST_F(ModelsTest, AnUnloadWithoutTimeEndsRunningRequests) {
 
 TEST_F(ModelsTest, ACacheInBytesIsThatManyTokens) {
   Setup setup;
-  // Two blocks, two KV heads of 16 numbers, keys and values in 4 bytes: 512 bytes a token.
+  // Two blocks, two KV heads of 16 numbers, keys and values in 4 bytes: 512 bytes per token.
   setup.load.cache_bytes = 512 * 160;
   Start(setup);
   v1::LoadedModel loaded;

@@ -41,7 +41,7 @@ class Program {
     kill(process_, SIGKILL);
     waitpid(process_, nullptr, 0);
   }
-  // HOST:PORT once the service is ready; empty where the program ended instead.
+  // HOST:PORT once the service is ready; empty if the program ended instead.
   std::string WaitReady() {
     for (;;) {
       if (std::ifstream file(port_); file.good()) {

@@ -78,7 +78,7 @@ TEST(InferLimits, ThePageNamesTheSettingsAndTheirDefaults) {
            fmt::format("`--max-queued` ({}); `--max-queued-images` ({}); `--max-queued-calls` ({})",
                        settings.max_queued, settings.max_queued_images, settings.service.max_queued_calls),
            fmt::format("| {}: the request is paused; RESOURCE_EXHAUSTED after a minute, or where {} others",
-                       scheduler.max_unread_tokens, scheduler.max_parked),
+                       scheduler.max_unread_tokens, scheduler.max_paused),
        }) {
     EXPECT_NE(page.find(line), std::string::npos) << line;
   }

@@ -14,14 +14,14 @@ namespace gwq::testing {
 // the bytes, so random weights generate bytes that are seldom UTF-8.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyModel(BlobStore& store, int seed);
 
-// A tiny Qwen2-VL (tests/support/tiny_vlm.py) with patches of 4 and pictures of 64 to 4096 pixels; its vocabulary has
+// A tiny Qwen2-VL (tests/support/tiny_vlm.py) with patches of 4 and images of 64 to 4096 pixels; its vocabulary has
 // ten special tokens before the bytes.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyVlm(BlobStore& store, int seed);
 
 // A model that an import would refuse: the same without this file.
 [[nodiscard]] absl::StatusOr<Digest> WithoutFile(BlobStore& store, const Digest& model, std::string_view path);
 
-// A tiny model of a family of tests/support/golden_family.py. "llava" has patches of 2 and pictures of 8 x 8; its
+// A tiny model of a family of tests/support/golden_family.py. "llava" has patches of 2 and images of 8 x 8; its
 // template ends in "ASSISTANT:" and writes answers behind a blank. "idefics3" writes no boxes.
 [[nodiscard]] absl::StatusOr<Digest> ImportTinyFamily(BlobStore& store, std::string_view family, int seed);
 

@@ -258,7 +258,7 @@ TEST_F(VqaTest, BoxesAreReadFromSpecialTokensInPixelsOfTheOriginalImage) {
   EXPECT_EQ(ReadAsBoxes(*model, "stop! " + cat, "stop!").boxes_size(), 0) << "what follows a stop string is cut";
 }
 
-TEST_F(VqaTest, BoxesOfACroppedPictureAreInPixelsOfAllOfIt) {
+TEST_F(VqaTest, BoxesOfACroppedImageAreInPixelsOfAllOfIt) {
   Start();
   ASSERT_TRUE(Load("llava").ok());
   // Of 200 x 100 pixels LLaVA's crop shows the square from 50 to 150.
@@ -381,7 +381,7 @@ PreparedImage Prepared(const ServedVision& vision, const std::string& file) {
   return vision.processor().Prepare(DecodeImage(std::as_bytes(std::span(file))).value()).value();
 }
 
-// One picture is one tile of four stages: patches, two blocks, the merger.
+// One image is one tile of four stages: patches, two blocks, the merger.
 TEST_F(VqaTest, EncodingStopsBeforeTheNextStageOfTheTower) {
   Start();
   ASSERT_TRUE(Load("seeing").ok());
@@ -458,7 +458,7 @@ TEST_F(VqaTest, AFullQueueOfImagesAnswersResourceExhaustedWithARetryDelay) {
 
 TEST_F(VqaTest, RowsOfImagesAreBoundedOverAllRequestsAndGivenBack) {
   Setup setup;
-  setup.image_memory_bytes = 6 * 64 * sizeof(float);  // of one picture
+  setup.image_memory_bytes = 6 * 64 * sizeof(float);  // of one image
   Start(setup);
   ASSERT_TRUE(Load("seeing").ok());
   v1::VqaResponse response;

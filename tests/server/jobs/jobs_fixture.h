@@ -66,7 +66,7 @@ class JobsFixture : public ::testing::Test {
   // Pushed and imported.
   void Import(const PushedModel& model, const std::string& model_id);
 
-  // Runs one job with `runner` for every kind, an import really; false where none waited.
+  // Runs one job with `runner` for every kind, an import really; false if none waited.
   bool RunOne();
   google::longrunning::Operation OperationNow(const std::string& name);
   static v1::CreateJobRequest Quantize(const std::string& model, const std::string& artifact_id);

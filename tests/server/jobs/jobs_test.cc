@@ -445,7 +445,7 @@ class PlacementTest : public JobsTest {
     EXPECT_TRUE(Call(*jobs_, &Stub::CreateJob, request, &response).ok());
     return response.plan().peak_memory_bytes();
   }
-  // The name of the job that a device of this memory gets; empty where none comes in `millis`.
+  // The name of the job that a device of this memory gets; empty if none comes in `millis`.
   std::string Acquire(uint64_t memory, int64_t millis) {
     v1::AcquireRequest request;
     request.set_worker("worker with " + std::to_string(memory));

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 #include "tests/core/backend/tiny_decoder.h"
 
 namespace gwq::testing {
@@ -23,7 +23,7 @@ std::vector<BackendCase> Cases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, BackendSuite, ::testing::ValuesIn(Cases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Cpu, BackendConformance, ::testing::ValuesIn(Cases()), CaseName);
 
 std::vector<float> LogitsOf(const CpuBackendOptions& options, const WeightForm& form) {
   const auto backend = CreateCpuBackend(options).value();

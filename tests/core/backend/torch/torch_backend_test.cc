@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "core/base/status.h"
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 #include "tests/support/cached_sequences.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/logits_conformance.h"
@@ -33,7 +33,7 @@ std::vector<BackendCase> Cases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Torch, BackendSuite, ::testing::ValuesIn(Cases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Torch, BackendConformance, ::testing::ValuesIn(Cases()), CaseName);
 
 }  // namespace
 }  // namespace testing

@@ -1,4 +1,4 @@
-// What every stored format must do. A test binary compiles format_suite.cc and registers each format, version and
+// What every stored format must do. A test binary compiles format_conformance.cc and registers each format, version and
 // option by INSTANTIATE_TEST_SUITE_P.
 #pragma once
 
@@ -26,7 +26,7 @@ struct FormatCase {
 inline void PrintTo(const FormatCase& format, std::ostream* out) { *out << format.name; }
 inline std::string FormatCaseName(const ::testing::TestParamInfo<FormatCase>& info) { return info.param.name; }
 
-class FormatSuite : public ::testing::TestWithParam<FormatCase> {};
+class FormatConformance : public ::testing::TestWithParam<FormatCase> {};
 
 [[nodiscard]] bool SameContent(const PackedContent& a, const PackedContent& b);
 // Encodes and reads `content` and compares all that can be read with it.

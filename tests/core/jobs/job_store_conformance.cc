@@ -1,4 +1,4 @@
-#include "tests/core/jobs/job_store_suite.h"
+#include "tests/core/jobs/job_store_conformance.h"
 
 #include <gmock/gmock.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 namespace gwq {
 
-void JobStoreSuite::SetUp() {
+void JobStoreConformance::SetUp() {
   std::string pattern = testing::TempDir() + "gwq-store-XXXXXX";
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   folder_ = pattern;
@@ -17,13 +17,13 @@ void JobStoreSuite::SetUp() {
   ASSERT_NE(store_.jobs, nullptr);
 }
 
-void JobStoreSuite::TearDown() {
+void JobStoreConformance::TearDown() {
   store_ = {};
   std::filesystem::remove_all(folder_);
 }
 
-absl::StatusOr<Job> JobStoreSuite::Enqueue(const std::string& principal, const std::string& request_id,
-                                           uint64_t memory_bytes) {
+absl::StatusOr<Job> JobStoreConformance::Enqueue(const std::string& principal, const std::string& request_id,
+                                                 uint64_t memory_bytes) {
   Job job;
   job.principal = principal;
   job.kind = "import";
@@ -33,11 +33,11 @@ absl::StatusOr<Job> JobStoreSuite::Enqueue(const std::string& principal, const s
   return jobs().Enqueue(job);
 }
 
-absl::StatusOr<Lease> JobStoreSuite::Acquire(uint64_t memory_bytes) {
+absl::StatusOr<Lease> JobStoreConformance::Acquire(uint64_t memory_bytes) {
   return jobs().Acquire({"worker", "cpu:0", memory_bytes, {}});
 }
 
-Job JobStoreSuite::Get(const std::string& id) {
+Job JobStoreConformance::Get(const std::string& id) {
   auto job = jobs().Get("alice", id);
   EXPECT_TRUE(job.ok()) << job.status();
   return job.value_or(Job{});
@@ -57,7 +57,7 @@ Publication PublicationOf(const std::string& kind, const std::string& name, cons
   return publication;
 }
 
-TEST_P(JobStoreSuite, AJobGoesFromTheQueueToItsResult) {
+TEST_P(JobStoreConformance, AJobGoesFromTheQueueToItsResult) {
   const Job made = *Enqueue("alice");
   EXPECT_EQ(Get(made.id).state, JobState::kQueued);
   const Lease lease = *Acquire();
@@ -82,7 +82,7 @@ TEST_P(JobStoreSuite, AJobGoesFromTheQueueToItsResult) {
   EXPECT_EQ(logs[0].text, "two");
 }
 
-TEST_P(JobStoreSuite, TheSameRequestIdGivesTheSameJobAndAnotherSpecIsRefused) {
+TEST_P(JobStoreConformance, TheSameRequestIdGivesTheSameJobAndAnotherSpecIsRefused) {
   const Job first = *Enqueue("alice", "key");
   EXPECT_EQ(Enqueue("alice", "key")->id, first.id);
   EXPECT_NE(Enqueue("bob", "key")->id, first.id);
@@ -94,31 +94,31 @@ TEST_P(JobStoreSuite, TheSameRequestIdGivesTheSameJobAndAnotherSpecIsRefused) {
   EXPECT_EQ(jobs().Enqueue(other).status().code(), absl::StatusCode::kAlreadyExists);
 }
 
-TEST_P(JobStoreSuite, ARequestFindsTheJobThatItMadeBefore) {
+TEST_P(JobStoreConformance, ARequestFindsTheJobThatItMadeBefore) {
   Job asked;
   asked.principal = "alice";
   asked.kind = "import";
   asked.spec_json = "{\"source\":1}";
   asked.request_id = "key";
   asked.request_sha256 = "a request";
-  EXPECT_EQ(*jobs().MadeBefore("alice", "key", "a request"), std::nullopt);
+  EXPECT_EQ(*jobs().FindByRequest("alice", "key", "a request"), std::nullopt);
   const std::string id = jobs().Enqueue(asked)->id;
   if (GetParam().keeps) {
     store_ = {};
     Open();
   }
-  EXPECT_EQ((*jobs().MadeBefore("alice", "key", "a request"))->id, id);
-  EXPECT_EQ((*jobs().MadeBefore("alice", "key", ""))->id, id) << "by the key alone";
-  EXPECT_EQ(*jobs().MadeBefore("bob", "key", "a request"), std::nullopt);
-  EXPECT_EQ(*jobs().MadeBefore("alice", "", "a request"), std::nullopt);
-  EXPECT_EQ(jobs().MadeBefore("alice", "key", "another").status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ((*jobs().FindByRequest("alice", "key", "a request"))->id, id);
+  EXPECT_EQ((*jobs().FindByRequest("alice", "key", ""))->id, id) << "by the key alone";
+  EXPECT_EQ(*jobs().FindByRequest("bob", "key", "a request"), std::nullopt);
+  EXPECT_EQ(*jobs().FindByRequest("alice", "", "a request"), std::nullopt);
+  EXPECT_EQ(jobs().FindByRequest("alice", "key", "another").status().code(), absl::StatusCode::kAlreadyExists);
   asked.spec_json = "{\"source\":2}";
   EXPECT_EQ(jobs().Enqueue(asked)->id, id) << "what a name stands for is no part of the request";
   asked.request_sha256 = "another";
   EXPECT_EQ(jobs().Enqueue(asked).status().code(), absl::StatusCode::kAlreadyExists);
 }
 
-TEST_P(JobStoreSuite, AFullQueueRefusesOnePrincipalAloneWithARetryDelay) {
+TEST_P(JobStoreConformance, AFullQueueRefusesOnePrincipalAloneWithARetryDelay) {
   for (int i = 0; i < kSuiteMaxQueued; ++i) ASSERT_TRUE(Enqueue("alice").ok());
   const absl::Status refused = Enqueue("alice").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
@@ -128,7 +128,7 @@ TEST_P(JobStoreSuite, AFullQueueRefusesOnePrincipalAloneWithARetryDelay) {
   EXPECT_TRUE(Enqueue("alice").ok()) << "a job that runs no longer waits";
 }
 
-TEST_P(JobStoreSuite, ThePrincipalWithTheFewestRunningJobsComesFirst) {
+TEST_P(JobStoreConformance, ThePrincipalWithTheFewestRunningJobsComesFirst) {
   const Job first = *Enqueue("alice");
   const Job second = *Enqueue("alice");
   const Job third = *Enqueue("bob");
@@ -138,7 +138,7 @@ TEST_P(JobStoreSuite, ThePrincipalWithTheFewestRunningJobsComesFirst) {
   EXPECT_TRUE(absl::IsNotFound(Acquire().status()));
 }
 
-TEST_P(JobStoreSuite, AJobWaitsForADeviceThatHoldsItAndDoesNotBlockSmallerOnes) {
+TEST_P(JobStoreConformance, AJobWaitsForADeviceThatHoldsItAndDoesNotBlockSmallerOnes) {
   const Job large = *Enqueue("alice", "", 5000);
   const Job small = *Enqueue("alice", "", 500);
   EXPECT_TRUE(absl::IsNotFound(jobs().Acquire({"worker", "cpu:0", 4999, {}, 501}).status())) << "left to others";
@@ -147,13 +147,13 @@ TEST_P(JobStoreSuite, AJobWaitsForADeviceThatHoldsItAndDoesNotBlockSmallerOnes) 
   EXPECT_EQ(Acquire(5000)->job.id, large.id);
 }
 
-TEST_P(JobStoreSuite, AWorkerGetsOnlyKindsItRuns) {
+TEST_P(JobStoreConformance, AWorkerGetsOnlyKindsItRuns) {
   ASSERT_TRUE(Enqueue("alice").ok());
   EXPECT_TRUE(absl::IsNotFound(jobs().Acquire({"w", "cpu:0", 1000, {"quantize"}}).status()));
   EXPECT_TRUE(jobs().Acquire({"w", "cpu:0", 1000, {"quantize", "import"}}).ok());
 }
 
-TEST_P(JobStoreSuite, FencingTokensGrowAndOldOnesAreRefused) {
+TEST_P(JobStoreConformance, FencingTokensGrowAndOldOnesAreRefused) {
   const Job job = *Enqueue("alice");
   const Lease first = *Acquire();
   clock_.Advance(kSuiteLeaseMillis);
@@ -168,7 +168,7 @@ TEST_P(JobStoreSuite, FencingTokensGrowAndOldOnesAreRefused) {
   EXPECT_TRUE(absl::IsAborted(jobs().Renew("nosuchjob", 1, {}, {}).status()));
 }
 
-TEST_P(JobStoreSuite, ARenewedLeaseLivesOn) {
+TEST_P(JobStoreConformance, ARenewedLeaseLivesOn) {
   const Job job = *Enqueue("alice");
   const Lease lease = *Acquire();
   for (int i = 0; i < 5; ++i) {
@@ -178,7 +178,7 @@ TEST_P(JobStoreSuite, ARenewedLeaseLivesOn) {
   }
 }
 
-TEST_P(JobStoreSuite, ALeaseThatRanOutNamesItsJobAndItsWorker) {
+TEST_P(JobStoreConformance, ALeaseThatRanOutNamesItsJobAndItsWorker) {
   const Job first = *Enqueue("alice"), second = *Enqueue("alice");
   ASSERT_TRUE(jobs().Acquire({"cpu:0-abc", "cpu:0", 1000, {}}).ok());
   clock_.Advance(kSuiteLeaseMillis / 2);
@@ -192,7 +192,7 @@ TEST_P(JobStoreSuite, ALeaseThatRanOutNamesItsJobAndItsWorker) {
   EXPECT_EQ(Get(second.id).state, JobState::kRunning);
 }
 
-TEST_P(JobStoreSuite, ALeaseThatRunsOutTooOftenFailsTheJob) {
+TEST_P(JobStoreConformance, ALeaseThatRunsOutTooOftenFailsTheJob) {
   const Job job = *Enqueue("alice");
   for (int attempt = 1; attempt <= 3; ++attempt) {
     ASSERT_EQ(Acquire()->job.attempt, attempt);
@@ -204,23 +204,23 @@ TEST_P(JobStoreSuite, ALeaseThatRunsOutTooOftenFailsTheJob) {
   EXPECT_TRUE(absl::IsNotFound(Acquire().status()));
 }
 
-TEST_P(JobStoreSuite, AJobGivenBackWaitsAgainAndItsAttemptDoesNotCount) {
+TEST_P(JobStoreConformance, AJobGivenBackWaitsAgainAndItsAttemptDoesNotCount) {
   const Job job = *Enqueue("alice");
   for (int restart = 0; restart < 5; ++restart) {
     const Lease lease = *Acquire();
     EXPECT_EQ(lease.job.attempt, 1);
-    ASSERT_TRUE(jobs().GiveBack(job.id, lease.fencing_token).ok());
+    ASSERT_TRUE(jobs().ReleaseLease(job.id, lease.fencing_token).ok());
     EXPECT_EQ(Get(job.id).state, JobState::kQueued);
     EXPECT_FALSE(Get(job.id).error.has_value());
-    EXPECT_TRUE(absl::IsAborted(jobs().GiveBack(job.id, lease.fencing_token))) << "once";
+    EXPECT_TRUE(absl::IsAborted(jobs().ReleaseLease(job.id, lease.fencing_token))) << "once";
   }
   const Lease lease = *Acquire();
   ASSERT_TRUE(jobs().Cancel("alice", job.id).ok());
-  ASSERT_TRUE(jobs().GiveBack(job.id, lease.fencing_token).ok());
+  ASSERT_TRUE(jobs().ReleaseLease(job.id, lease.fencing_token).ok());
   EXPECT_EQ(Get(job.id).state, JobState::kCancelled);
 }
 
-TEST_P(JobStoreSuite, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
+TEST_P(JobStoreConformance, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
   const Job bad = *Enqueue("alice");
   Lease lease = *Acquire();
   ASSERT_TRUE(jobs().Fail(bad.id, lease.fencing_token, {3, "wrong", "files[0].path"}, false).ok());
@@ -235,7 +235,7 @@ TEST_P(JobStoreSuite, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
   EXPECT_FALSE(Get(unlucky.id).error.has_value());
 }
 
-TEST_P(JobStoreSuite, CancellingEndsAQueuedJobAtOnceAndARunningOneWithItsWorker) {
+TEST_P(JobStoreConformance, CancellingEndsAQueuedJobAtOnceAndARunningOneWithItsWorker) {
   const Job queued = *Enqueue("alice");
   EXPECT_EQ(jobs().Cancel("alice", queued.id)->state, JobState::kCancelled);
   const Job running = *Enqueue("alice");
@@ -253,7 +253,7 @@ TEST_P(JobStoreSuite, CancellingEndsAQueuedJobAtOnceAndARunningOneWithItsWorker)
   EXPECT_EQ(Get(lost.id).state, JobState::kCancelled);
 }
 
-TEST_P(JobStoreSuite, ACommitWhoseAnswerWasLostIsOkAgainAndPublishesOnce) {
+TEST_P(JobStoreConformance, ACommitWhoseAnswerWasLostIsOkAgainAndPublishesOnce) {
   const Job job = *Enqueue("alice");
   const Lease lease = *Acquire();
   const Digest first = Sha256Of("first");
@@ -263,7 +263,7 @@ TEST_P(JobStoreSuite, ACommitWhoseAnswerWasLostIsOkAgainAndPublishesOnce) {
   EXPECT_TRUE(absl::IsAborted(jobs().Commit(job.id, lease.fencing_token + 1, {})));
 }
 
-TEST_P(JobStoreSuite, WhatAnotherPrincipalStoredIsNotFound) {
+TEST_P(JobStoreConformance, WhatAnotherPrincipalStoredIsNotFound) {
   const Job job = *Enqueue("alice");
   const Lease lease = *Acquire();
   ASSERT_TRUE(jobs().Commit(job.id, lease.fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok());
@@ -276,7 +276,7 @@ TEST_P(JobStoreSuite, WhatAnotherPrincipalStoredIsNotFound) {
   EXPECT_TRUE(catalogue().ListEntries("bob", "model", 10, "")->entries.empty());
 }
 
-TEST_P(JobStoreSuite, TheLeasedJobIsGivenToTheHolderOfItsTokenAlone) {
+TEST_P(JobStoreConformance, TheLeasedJobIsGivenToTheHolderOfItsTokenAlone) {
   const Job job = *Enqueue("alice");
   const Lease lease = *Acquire();
   EXPECT_EQ(jobs().GetLeased(job.id, lease.fencing_token)->principal, "alice");
@@ -286,7 +286,7 @@ TEST_P(JobStoreSuite, TheLeasedJobIsGivenToTheHolderOfItsTokenAlone) {
   EXPECT_TRUE(absl::IsAborted(jobs().GetLeased(job.id, lease.fencing_token).status())) << "it waits again";
 }
 
-TEST_P(JobStoreSuite, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
+TEST_P(JobStoreConformance, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
   const Job job = *Enqueue("alice");
   const Lease first = *Acquire();
   EXPECT_EQ(first.job.checkpoint, std::nullopt);
@@ -307,7 +307,7 @@ TEST_P(JobStoreSuite, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
   EXPECT_EQ(Acquire()->job.checkpoint, Sha256Of("two"));
 }
 
-TEST_P(JobStoreSuite, ACheckpointGoesWithItsJobsEnd) {
+TEST_P(JobStoreConformance, ACheckpointGoesWithItsJobsEnd) {
   const auto with_checkpoint = [&] {
     EXPECT_TRUE(Enqueue("alice").ok());
     Lease lease = *Acquire();
@@ -326,13 +326,13 @@ TEST_P(JobStoreSuite, ACheckpointGoesWithItsJobsEnd) {
   ASSERT_TRUE(jobs().Fail(lease.job.id, lease.fencing_token, {3, "bad", ""}, false).ok());
   expect_none(lease.job.id);
   lease = with_checkpoint();
-  ASSERT_TRUE(jobs().GiveBack(lease.job.id, lease.fencing_token).ok());
+  ASSERT_TRUE(jobs().ReleaseLease(lease.job.id, lease.fencing_token).ok());
   EXPECT_EQ(Get(lease.job.id).checkpoint, Sha256Of("c")) << "it waits and goes on from there";
   ASSERT_TRUE(jobs().Cancel("alice", lease.job.id).ok());
   expect_none(lease.job.id);
 }
 
-TEST_P(JobStoreSuite, WhatAJobNamesIsARootWhileItIsLiveAndItsTextsAsLongAsItIsKept) {
+TEST_P(JobStoreConformance, WhatAJobNamesIsARootWhileItIsLiveAndItsTextsAsLongAsItIsKept) {
   Job job;
   job.principal = "alice";
   job.kind = "quantize";
@@ -355,11 +355,11 @@ TEST_P(JobStoreSuite, WhatAJobNamesIsARootWhileItIsLiveAndItsTextsAsLongAsItIsKe
   ASSERT_TRUE(jobs().Fail(id, lease.fencing_token, {3, "bad", ""}, false).ok());
   EXPECT_TRUE(catalogue().Roots()->manifests.empty());
   EXPECT_EQ(catalogue().Roots()->blobs, std::vector<Digest>{Sha256Of("texts")});
-  ASSERT_EQ(jobs().RemoveEnded(INT64_MAX, {}, 10)->removed, 1);
+  ASSERT_EQ(jobs().PurgeEnded(INT64_MAX, {}, 10)->removed, 1);
   EXPECT_TRUE(catalogue().Roots()->blobs.empty());
 }
 
-TEST_P(JobStoreSuite, LiveJobsAreCountedByState) {
+TEST_P(JobStoreConformance, LiveJobsAreCountedByState) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Enqueue(i == 0 ? "alice" : "bob").ok());
   const Lease lease = *Acquire();
   EXPECT_EQ(jobs().CountLive()->queued, 2);
@@ -368,7 +368,7 @@ TEST_P(JobStoreSuite, LiveJobsAreCountedByState) {
   EXPECT_EQ(jobs().CountLive()->running, 0);
 }
 
-TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNamedByAnUpload) {
+TEST_P(JobStoreConformance, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNamedByAnUpload) {
   Upload upload;
   upload.principal = "alice";
   upload.name = "m";
@@ -386,16 +386,16 @@ TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNam
   }
   ASSERT_TRUE(catalogue().SetUploadCommitted("alice", upload.id, ids[2]).ok());
   const int64_t last_end = Get(ids[4]).finished_wall_millis;
-  const auto first = *jobs().RemoveEnded(last_end, {}, 1);
+  const auto first = *jobs().PurgeEnded(last_end, {}, 1);
   EXPECT_EQ(first.removed, 1);
   ASSERT_TRUE(first.next.has_value());
   EXPECT_EQ(jobs().Get("alice", ids[0]).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(jobs().Get("alice", ids[3]).ok());
-  const auto rest = *jobs().RemoveEnded(last_end, *first.next, 10);
+  const auto rest = *jobs().PurgeEnded(last_end, *first.next, 10);
   EXPECT_EQ(rest.removed, 1);
   EXPECT_FALSE(rest.next.has_value());
   EXPECT_EQ(jobs().Get("alice", ids[3]).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(jobs().RemoveEnded(last_end, {}, 10)->removed, 0);
+  EXPECT_EQ(jobs().PurgeEnded(last_end, {}, 10)->removed, 0);
   for (const std::string& kept : {ids[1], ids[2], ids[4]}) EXPECT_TRUE(jobs().Get("alice", kept).ok()) << kept;
   EXPECT_EQ(jobs().Logs("alice", ids[1], 0, 10)->size(), 1u);
   // Its key is free again, and the next job's id and log are its own.
@@ -404,7 +404,7 @@ TEST_P(JobStoreSuite, EndedJobsAreRemovedOldestFirstButNotWhatMadeAnEntryOrIsNam
   EXPECT_TRUE(jobs().Logs("alice", again.id, 0, 10)->empty());
 }
 
-TEST_P(JobStoreSuite, ARemovalGoesOnInStepsOfABoundedLengthUntilItHasSeenAllEndedJobs) {
+TEST_P(JobStoreConformance, ARemovalGoesOnInStepsOfABoundedLengthUntilItHasSeenAllEndedJobs) {
   constexpr int kEnded = 450;
   constexpr int kKept = 250;  // one after the other, more than a step looks at
   for (int i = 0; i < kEnded; ++i) {
@@ -422,7 +422,7 @@ TEST_P(JobStoreSuite, ARemovalGoesOnInStepsOfABoundedLengthUntilItHasSeenAllEnde
   std::optional<EndedPosition> position = EndedPosition();
   for (; position.has_value(); ++steps) {
     ASSERT_LT(steps, kEnded);
-    const auto step = *jobs().RemoveEnded(INT64_MAX, *position, 7);
+    const auto step = *jobs().PurgeEnded(INT64_MAX, *position, 7);
     EXPECT_LE(step.removed, 7);
     removed += step.removed;
     position = step.next;
@@ -431,19 +431,19 @@ TEST_P(JobStoreSuite, ARemovalGoesOnInStepsOfABoundedLengthUntilItHasSeenAllEnde
   EXPECT_EQ(jobs().List("alice", 1000, "")->jobs.size(), static_cast<size_t>(kKept));
 }
 
-TEST_P(JobStoreSuite, LiveJobsAreNotRemovedHoweverOld) {
+TEST_P(JobStoreConformance, LiveJobsAreNotRemovedHoweverOld) {
   const std::string running = Enqueue("alice")->id;
   ASSERT_TRUE(Acquire().ok());
   const std::string queued = Enqueue("alice")->id;
   const std::string cancelled = Enqueue("alice")->id;
   ASSERT_TRUE(jobs().Cancel("alice", cancelled).ok());
-  EXPECT_EQ(jobs().RemoveEnded(INT64_MAX, {}, 10)->removed, 1);
+  EXPECT_EQ(jobs().PurgeEnded(INT64_MAX, {}, 10)->removed, 1);
   EXPECT_EQ(jobs().Get("alice", cancelled).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(jobs().Get("alice", running).ok());
   EXPECT_TRUE(jobs().Get("alice", queued).ok());
 }
 
-TEST_P(JobStoreSuite, APageOfLongSpecsEndsEarly) {
+TEST_P(JobStoreConformance, APageOfLongSpecsEndsEarly) {
   for (int i = 0; i < 4; ++i) {
     Job job;
     job.principal = "alice";
@@ -463,7 +463,7 @@ TEST_P(JobStoreSuite, APageOfLongSpecsEndsEarly) {
   EXPECT_EQ(sizes, (std::vector<size_t>{1, 2, 1})) << "newest first: 3 MiB, then three of 400 KiB";
 }
 
-TEST_P(JobStoreSuite, ListsComeNewestFirstInPagesThatJoinWithoutGapOrRepeat) {
+TEST_P(JobStoreConformance, ListsComeNewestFirstInPagesThatJoinWithoutGapOrRepeat) {
   std::vector<std::string> ids;
   for (int i = 0; i < kSuiteMaxQueued; ++i) ids.push_back(Enqueue("alice")->id);
   std::reverse(ids.begin(), ids.end());
@@ -481,7 +481,7 @@ TEST_P(JobStoreSuite, ListsComeNewestFirstInPagesThatJoinWithoutGapOrRepeat) {
   EXPECT_EQ(FieldViolations(jobs().List("alice", 0, "").status())[0].field, "page_size");
 }
 
-TEST_P(JobStoreSuite, TheVersionGrowsAndTheListenerHearsEveryChange) {
+TEST_P(JobStoreConformance, TheVersionGrowsAndTheListenerHearsEveryChange) {
   std::vector<std::string> heard;
   jobs().SetListener([&](const std::string& id) { heard.push_back(id); });
   const Job job = *Enqueue("alice");
@@ -495,7 +495,7 @@ TEST_P(JobStoreSuite, TheVersionGrowsAndTheListenerHearsEveryChange) {
   EXPECT_EQ(heard, std::vector<std::string>(4, job.id));
 }
 
-TEST_P(JobStoreSuite, AnUploadCollectsItsPages) {
+TEST_P(JobStoreConformance, AnUploadCollectsItsPages) {
   Upload upload;
   upload.principal = "alice";
   upload.name = "m";
@@ -519,7 +519,7 @@ TEST_P(JobStoreSuite, AnUploadCollectsItsPages) {
   EXPECT_TRUE(absl::IsNotFound(catalogue().GetUpload("alice", made.id).status()));
 }
 
-TEST_P(JobStoreSuite, OpenUploadsOfOnePrincipalAreLimited) {
+TEST_P(JobStoreConformance, OpenUploadsOfOnePrincipalAreLimited) {
   Upload upload;
   upload.principal = "alice";
   upload.name = "m";
@@ -530,7 +530,7 @@ TEST_P(JobStoreSuite, OpenUploadsOfOnePrincipalAreLimited) {
   EXPECT_TRUE(catalogue().CreateUpload(upload).ok());
 }
 
-TEST_P(JobStoreSuite, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
+TEST_P(JobStoreConformance, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   const Digest manifest = Sha256Of("m");
   const Job import = *Enqueue("alice");
   Lease lease = *Acquire();
@@ -561,7 +561,7 @@ TEST_P(JobStoreSuite, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   EXPECT_TRUE(catalogue().Roots()->manifests.empty());
 }
 
-TEST_P(JobStoreSuite, EntriesAreListedByNameWithoutReports) {
+TEST_P(JobStoreConformance, EntriesAreListedByNameWithoutReports) {
   for (const char* name : {"b", "a", "c"}) {
     const Job job = *Enqueue("alice");
     const Lease lease = *Acquire();
@@ -578,7 +578,7 @@ TEST_P(JobStoreSuite, EntriesAreListedByNameWithoutReports) {
   EXPECT_TRUE(second.next_page_token.empty());
 }
 
-TEST_P(JobStoreSuite, AfterARestartRunningLeasesGetTheirWholeTimeAndTokensGoOnGrowing) {
+TEST_P(JobStoreConformance, AfterARestartRunningLeasesGetTheirWholeTimeAndTokensGoOnGrowing) {
   if (!GetParam().keeps) return;
   const Job job = *Enqueue("alice");
   const Lease lease = *Acquire();

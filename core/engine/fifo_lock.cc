@@ -1,14 +1,14 @@
-#include "core/engine/turnstile.h"
+#include "core/engine/fifo_lock.h"
 
 namespace gwq {
 
-void Turnstile::Enter() {
+void FifoLock::Acquire() {
   MutexLock lock(mutex_);
   const uint64_t ticket = next_ticket_++;
   while (serving_ != ticket) changed_.Wait(mutex_);
 }
 
-void Turnstile::Leave() {
+void FifoLock::Release() {
   {
     MutexLock lock(mutex_);
     ++serving_;

@@ -1,4 +1,4 @@
-#include "tests/core/format/format_suite.h"
+#include "tests/core/format/format_conformance.h"
 
 #include <gmock/gmock.h>
 
@@ -62,7 +62,7 @@ void ExpectRoundTrip(const FormatCase& format, const PackedContent& content) {
   EXPECT_EQ(outliers, content.shape.outliers);
 }
 
-TEST_P(FormatSuite, StandsInTheTableUnderItsTagAndVersion) {
+TEST_P(FormatConformance, StandsInTheTableUnderItsTagAndVersion) {
   const Format& format = *GetParam().format;
   const auto found = FindFormat(format.tag, format.version);
   ASSERT_TRUE(found.ok()) << found.status();
@@ -70,7 +70,7 @@ TEST_P(FormatSuite, StandsInTheTableUnderItsTagAndVersion) {
   EXPECT_THAT(FormatName(format), HasSubstr(std::string(format.tag)));
 }
 
-TEST_P(FormatSuite, EveryContentSurvivesEncodingAndReading) {
+TEST_P(FormatConformance, EveryContentSurvivesEncodingAndReading) {
   std::mt19937 random(1);
   for (const PackedShape& shape : GetParam().shapes) {
     ASSERT_TRUE(CheckPackedShape(shape).ok()) << CheckPackedShape(shape);
@@ -78,7 +78,7 @@ TEST_P(FormatSuite, EveryContentSurvivesEncodingAndReading) {
   }
 }
 
-TEST_P(FormatSuite, ABlobHasTheSizeOfItsLayout) {
+TEST_P(FormatConformance, ABlobHasTheSizeOfItsLayout) {
   std::mt19937 random(2);
   for (const PackedShape& shape : GetParam().shapes) {
     const Bytes blob = EncodePacked(GetParam().content(shape, random)).value();
@@ -87,7 +87,7 @@ TEST_P(FormatSuite, ABlobHasTheSizeOfItsLayout) {
   }
 }
 
-TEST_P(FormatSuite, TheSameContentGivesTheSameBytes) {
+TEST_P(FormatConformance, TheSameContentGivesTheSameBytes) {
   std::mt19937 random(3);
   for (const PackedShape& shape : GetParam().shapes) {
     const PackedContent content = GetParam().content(shape, random);
@@ -98,7 +98,7 @@ TEST_P(FormatSuite, TheSameContentGivesTheSameBytes) {
 }
 
 // A damaged bit is refused, or it is part of another content, whose own bytes these are: no byte is without meaning.
-TEST_P(FormatSuite, EveryBitIsReadOrRefused) {
+TEST_P(FormatConformance, EveryBitIsReadOrRefused) {
   std::mt19937 random(4);
   const PackedContent content = GetParam().content(GetParam().shapes[0], random);
   const Bytes good = EncodePacked(content).value();
@@ -120,7 +120,7 @@ TEST_P(FormatSuite, EveryBitIsReadOrRefused) {
   }
 }
 
-TEST_P(FormatSuite, EveryOtherLengthIsRefused) {
+TEST_P(FormatConformance, EveryOtherLengthIsRefused) {
   std::mt19937 random(5);
   const Bytes good = EncodePacked(GetParam().content(GetParam().shapes[0], random)).value();
   for (size_t size = 0; size < good.size(); ++size) ExpectBroken(std::span(good).first(size), "truncated");
@@ -129,7 +129,7 @@ TEST_P(FormatSuite, EveryOtherLengthIsRefused) {
   ExpectBroken(longer, "longer");
 }
 
-TEST_P(FormatSuite, AnUnknownVersionIsRefusedByNumber) {
+TEST_P(FormatConformance, AnUnknownVersionIsRefusedByNumber) {
   std::mt19937 random(6);
   Bytes bytes = EncodePacked(GetParam().content(GetParam().shapes[0], random)).value();
   bytes[8] = std::byte{99};
@@ -138,7 +138,7 @@ TEST_P(FormatSuite, AnUnknownVersionIsRefusedByNumber) {
   EXPECT_EQ(FieldViolations(FindFormat(GetParam().format->tag, 99).status()).at(0).field, "version");
 }
 
-TEST_P(FormatSuite, AShapeThatItDoesNotTakeIsRefusedEverywhere) {
+TEST_P(FormatConformance, AShapeThatItDoesNotTakeIsRefusedEverywhere) {
   PackedContent content;
   content.shape = GetParam().refused;
   const absl::Status status = CheckPackedShape(content.shape);
@@ -147,7 +147,7 @@ TEST_P(FormatSuite, AShapeThatItDoesNotTakeIsRefusedEverywhere) {
   EXPECT_EQ(EncodePacked(content).status(), status);
 }
 
-TEST_P(FormatSuite, AFieldThatItLacksStandsAtItsDefault) {
+TEST_P(FormatConformance, AFieldThatItLacksStandsAtItsDefault) {
   for (const ShapeField& field : kShapeFields) {
     const auto& own = GetParam().format->fields;
     if (std::ranges::find(own, field.name, &ShapeField::name) != own.end()) continue;
@@ -161,7 +161,7 @@ TEST_P(FormatSuite, AFieldThatItLacksStandsAtItsDefault) {
 }
 
 // The first error of a visit ends the walk.
-TEST_P(FormatSuite, AWalkOverRowsEndsAtAnError) {
+TEST_P(FormatConformance, AWalkOverRowsEndsAtAnError) {
   std::mt19937 random(7);
   const Bytes blob = EncodePacked(GetParam().content(GetParam().shapes[0], random)).value();
   int visits = 0;

@@ -1,5 +1,5 @@
 // What every JobStore must do. An implementation registers once:
-//   INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreSuite, testing::Values(JobStoreCase{"file", MakeStore}));
+//   INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance, testing::Values(JobStoreCase{"file", MakeStore}));
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ struct JobStoreCase {
   bool keeps = true;
 };
 
-class JobStoreSuite : public testing::TestWithParam<JobStoreCase> {
+class JobStoreConformance : public testing::TestWithParam<JobStoreCase> {
  protected:
   void SetUp() override;
   void TearDown() override;

@@ -9,23 +9,23 @@ namespace gwq {
 
 // A lock that threads get in the order of asking. Engines take it for one step, so that loaded models share the compute
 // threads step by step. With a std::mutex the thread that has just unlocked it would often win again. Thread-safe.
-class Turnstile {
+class FifoLock {
  public:
   // Holds the lock during its life.
-  class Turn {
+  class Guard {
    public:
-    explicit Turn(Turnstile& turnstile) : turnstile_(turnstile) { turnstile_.Enter(); }
-    ~Turn() { turnstile_.Leave(); }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
+    explicit Guard(FifoLock& fifo_lock) : fifo_lock_(fifo_lock) { fifo_lock_.Acquire(); }
+    ~Guard() { fifo_lock_.Release(); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
 
    private:
-    Turnstile& turnstile_;
+    FifoLock& fifo_lock_;
   };
 
  private:
-  void Enter();
-  void Leave();
+  void Acquire();
+  void Release();
 
   Mutex mutex_;
   CondVar changed_;

@@ -1,6 +1,6 @@
-// What every Backend must do, whatever it runs on. A test binary compiles backend_suite.cc, backend_rows_suite.cc,
-// backend_vision_suite.cc,
-// reference.cc and weights.cc and registers each of its backends by INSTANTIATE_TEST_SUITE_P.
+// What every Backend must do, whatever it runs on. A test binary compiles backend_conformance.cc,
+// backend_rows_conformance.cc, backend_vision_conformance.cc, reference.cc and weights.cc and registers each of its
+// backends by INSTANTIATE_TEST_SUITE_P.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ struct BackendCase {
   std::string name;
   std::function<absl::StatusOr<std::unique_ptr<Backend>>()> create;
   double tolerance = 1e-5;  // of FP32 results, relative to the largest magnitude
-  bool has_cache = true;    // false where keys and values live in the pass: every sequence starts at context 0
+  bool has_cache = true;    // false if keys and values live in the pass: every sequence starts at context 0
   bool bitwise_rows = true;
   double max_bits_over_stored = 1.5;  // a weight, in memory, over the bits of its codes or elements
 };
@@ -26,7 +26,7 @@ struct BackendCase {
 inline void PrintTo(const BackendCase& backend, std::ostream* out) { *out << backend.name; }
 inline std::string CaseName(const ::testing::TestParamInfo<BackendCase>& info) { return info.param.name; }
 
-class BackendSuite : public ::testing::TestWithParam<BackendCase> {
+class BackendConformance : public ::testing::TestWithParam<BackendCase> {
  protected:
   void SetUp() override;
   std::unique_ptr<Backend> backend_;

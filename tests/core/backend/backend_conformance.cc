@@ -1,4 +1,4 @@
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 
 #include <gmock/gmock.h>
 
@@ -12,7 +12,7 @@
 
 namespace gwq::testing {
 
-void BackendSuite::SetUp() {
+void BackendConformance::SetUp() {
   auto backend = GetParam().create();
   ASSERT_TRUE(backend.ok()) << backend.status();
   backend_ = *std::move(backend);
@@ -71,7 +71,7 @@ std::vector<float> RunPass(Backend& backend, int64_t rows, const std::function<A
   return ReadAll(**pass, result, rows);
 }
 
-TEST_P(BackendSuite, LinearOfEveryWeightFormMatchesTheReference) {
+TEST_P(BackendConformance, LinearOfEveryWeightFormMatchesTheReference) {
   std::mt19937 random(11);
   for (const WeightForm& form : AllForms()) {
     for (const auto& [rows, in, out] : std::vector<std::array<int64_t, 3>>{
@@ -110,7 +110,7 @@ constexpr Format kOnes = {.tag = "ones",
                           .for_each_outlier = nullptr,
                           .for_each_row = RowsOfOnes};
 
-TEST_P(BackendSuite, AFormatIsRunOrRefusedByName) {
+TEST_P(BackendConformance, AFormatIsRunOrRefusedByName) {
   const auto loaded = backend_->LoadPacked(PackedView::OpenAs(kOnes, {}).value());
   if (loaded.ok()) {
     EXPECT_EQ((*loaded)->shape(), (Shape{1, 8}));
@@ -121,7 +121,7 @@ TEST_P(BackendSuite, AFormatIsRunOrRefusedByName) {
   EXPECT_THAT(std::string(MessageOf(loaded.status())), ::testing::HasSubstr(std::string(backend_->name())));
 }
 
-TEST_P(BackendSuite, EmbeddingGivesTheRowsOfEveryWeightFormExactly) {
+TEST_P(BackendConformance, EmbeddingGivesTheRowsOfEveryWeightFormExactly) {
   std::mt19937 random(12);
   for (const WeightForm& form : AllForms()) {
     SCOPED_TRACE(form.name);
@@ -138,7 +138,7 @@ TEST_P(BackendSuite, EmbeddingGivesTheRowsOfEveryWeightFormExactly) {
   }
 }
 
-TEST_P(BackendSuite, GivenEmbeddingsTakeTheTablesPlace) {
+TEST_P(BackendConformance, GivenEmbeddingsTakeTheTablesPlace) {
   std::mt19937 random(13);
   const TestWeight table = RandomWeight(*backend_, AllForms()[0], 50, kHidden, random);
   const std::vector<float> embeddings = RandomFloats(3 * kHidden, 1.0, random);
@@ -150,7 +150,7 @@ TEST_P(BackendSuite, GivenEmbeddingsTakeTheTablesPlace) {
   EXPECT_EQ(ReadAll(*pass, pass->Embed(*table.weight), 3), embeddings);
 }
 
-TEST_P(BackendSuite, GatedUpMatchesTheReferenceForEveryGate) {
+TEST_P(BackendConformance, GatedUpMatchesTheReferenceForEveryGate) {
   std::mt19937 random(14);
   for (Gate kind : {Gate::kSilu, Gate::kGelu, Gate::kGeluTanh, Gate::kQuickGelu, Gate::kRelu}) {
     for (int64_t rows : {1, 9}) {
@@ -174,7 +174,7 @@ TEST_P(BackendSuite, GatedUpMatchesTheReferenceForEveryGate) {
   }
 }
 
-TEST_P(BackendSuite, HeadGivesLogitsOfTheOutputRowsAlone) {
+TEST_P(BackendConformance, HeadGivesLogitsOfTheOutputRowsAlone) {
   std::mt19937 random(15);
   const TestWeight norm = RandomVector(*backend_, kHidden, 1.0, random);
   const TestWeight head = RandomWeight(*backend_, AllForms()[9], 130, kHidden, random);
@@ -203,7 +203,7 @@ struct AttentionCase {
 };
 
 // Three sequences, of which two continue what an earlier pass cached.
-TEST_P(BackendSuite, AttentionOverCachedTokensMatchesTheReference) {
+TEST_P(BackendConformance, AttentionOverCachedTokensMatchesTheReference) {
   std::mt19937 random(16);
   for (const AttentionCase& c : std::vector<AttentionCase>{{{4, 2, 16, 0.25F}, 16, 1},
                                                            {{9, 3, 64, 0.125F}, 16, 1},

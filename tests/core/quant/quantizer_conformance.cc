@@ -1,4 +1,4 @@
-#include "tests/core/quant/quantizer_suite.h"
+#include "tests/core/quant/quantizer_conformance.h"
 
 #include <cmath>
 #include <random>

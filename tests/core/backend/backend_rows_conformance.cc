@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/base/status.h"
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 #include "tests/core/backend/tiny_decoder.h"
 
 namespace gwq::testing {
@@ -26,7 +26,7 @@ std::vector<float> InChunks(Backend& backend, const TinyDecoder& decoder, int64_
   return all;
 }
 
-TEST_P(BackendSuite, RowsAreBitwiseEqualUnderAnyChunking) {
+TEST_P(BackendConformance, RowsAreBitwiseEqualUnderAnyChunking) {
   if (!GetParam().bitwise_rows || !GetParam().has_cache) GTEST_SKIP() << "the backend does not promise it";
   for (const WeightForm& form : AllForms()) {
     SCOPED_TRACE(form.name);
@@ -40,7 +40,7 @@ TEST_P(BackendSuite, RowsAreBitwiseEqualUnderAnyChunking) {
   }
 }
 
-TEST_P(BackendSuite, RowsAreBitwiseEqualAloneAndInABatchOfEight) {
+TEST_P(BackendConformance, RowsAreBitwiseEqualAloneAndInABatchOfEight) {
   if (!GetParam().bitwise_rows || !GetParam().has_cache) GTEST_SKIP() << "the backend does not promise it";
   for (const WeightForm& form : AllForms()) {
     SCOPED_TRACE(form.name);
@@ -67,13 +67,13 @@ TEST_P(BackendSuite, RowsAreBitwiseEqualAloneAndInABatchOfEight) {
   }
 }
 
-TEST_P(BackendSuite, AHundredRowsAreBitwiseEqualToTheSameRowsInTwoPasses) {
+TEST_P(BackendConformance, AHundredRowsAreBitwiseEqualToTheSameRowsInTwoPasses) {
   if (!GetParam().bitwise_rows || !GetParam().has_cache) GTEST_SKIP() << "the backend does not promise it";
   const TinyDecoder decoder(*backend_, AllForms()[6], 23);
   EXPECT_EQ(InChunks(*backend_, decoder, 0, {100}), InChunks(*backend_, decoder, 0, {37, 63}));
 }
 
-TEST_P(BackendSuite, BlocksOfAnySizeGiveTheSameLogits) {
+TEST_P(BackendConformance, BlocksOfAnySizeGiveTheSameLogits) {
   if (!GetParam().has_cache) GTEST_SKIP() << "the backend has no cache";
   const TinyDecoder decoder(*backend_, AllForms()[0], 24);
   const auto logits = [&](int64_t block_tokens) {
@@ -87,7 +87,7 @@ TEST_P(BackendSuite, BlocksOfAnySizeGiveTheSameLogits) {
   }
 }
 
-TEST_P(BackendSuite, AWeightTellsItsMemory) {
+TEST_P(BackendConformance, AWeightTellsItsMemory) {
   std::mt19937 random(25);
   for (const WeightForm& form : AllForms()) {
     if (form.group_size < 64 || form.outlier_ratio > 0.1) continue;
@@ -105,7 +105,7 @@ struct Mistake {
   std::string field;
 };
 
-TEST_P(BackendSuite, ABatchThatDoesNotAddUpIsRefusedByField) {
+TEST_P(BackendConformance, ABatchThatDoesNotAddUpIsRefusedByField) {
   if (!GetParam().has_cache) GTEST_SKIP() << "the backend has no cache";
   const KvCacheShape shape{1, 2, 8, 16, 4};
   const auto cache = backend_->CreateKvCache(shape).value();
@@ -152,7 +152,7 @@ TEST_P(BackendSuite, ABatchThatDoesNotAddUpIsRefusedByField) {
   }
 }
 
-TEST_P(BackendSuite, TheFirstErrorOfAPassIsKeptAndWhatFollowsDoesNothing) {
+TEST_P(BackendConformance, TheFirstErrorOfAPassIsKeptAndWhatFollowsDoesNothing) {
   std::mt19937 random(26);
   const TestWeight table = RandomWeight(*backend_, AllForms()[0], 10, 16, random);
   const TestWeight wide = RandomWeight(*backend_, AllForms()[0], 16, 99, random);
@@ -170,7 +170,7 @@ TEST_P(BackendSuite, TheFirstErrorOfAPassIsKeptAndWhatFollowsDoesNothing) {
   EXPECT_EQ(pass->Finish(), status);
 }
 
-TEST_P(BackendSuite, AMatrixOfTheWrongWidthIsAnError) {
+TEST_P(BackendConformance, AMatrixOfTheWrongWidthIsAnError) {
   std::mt19937 random(27);
   const TestWeight wide = RandomWeight(*backend_, AllForms()[6], 16, 99, random);
   const std::vector<float> values(2 * 16, 1.0F);
@@ -183,7 +183,7 @@ TEST_P(BackendSuite, AMatrixOfTheWrongWidthIsAnError) {
   EXPECT_EQ(pass->Finish().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_P(BackendSuite, WeightsThatAreNoneAreRefused) {
+TEST_P(BackendConformance, WeightsThatAreNoneAreRefused) {
   const std::vector<std::byte> bytes(64);
   EXPECT_FALSE(backend_->LoadDense({DType::kI32, {4, 4}, bytes}).ok());
   EXPECT_FALSE(backend_->LoadDense({DType::kF32, {4, 5}, bytes}).ok());

@@ -1,4 +1,4 @@
-#include "core/engine/turnstile.h"
+#include "core/engine/fifo_lock.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 namespace gwq {
 namespace {
 
-TEST(Turnstile, OneAtATimeAndNobodyStarves) {
-  Turnstile turnstile;
+TEST(FifoLock, OneAtATimeAndNobodyStarves) {
+  FifoLock fifo_lock;
   std::atomic<int> inside = 0;
   std::atomic<bool> stop = false;
   std::atomic<int> greedy_turns = 0;
@@ -19,7 +19,7 @@ TEST(Turnstile, OneAtATimeAndNobodyStarves) {
   for (int i = 0; i < 2; ++i) {
     greedy.emplace_back([&] {
       while (!stop) {
-        const Turnstile::Turn turn(turnstile);
+        const FifoLock::Guard turn(fifo_lock);
         EXPECT_EQ(inside.fetch_add(1), 0);
         std::this_thread::yield();
         ++greedy_turns;
@@ -29,7 +29,7 @@ TEST(Turnstile, OneAtATimeAndNobodyStarves) {
   }
   while (greedy_turns == 0) std::this_thread::yield();
   for (int i = 0; i < 200; ++i) {
-    const Turnstile::Turn turn(turnstile);
+    const FifoLock::Guard turn(fifo_lock);
     EXPECT_EQ(inside.fetch_add(1), 0);
     std::this_thread::yield();
     inside.fetch_sub(1);

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/base/status.h"
-#include "tests/core/backend/backend_suite.h"
+#include "tests/core/backend/backend_conformance.h"
 #include "tests/core/backend/tiny_decoder.h"
 
 namespace gwq::testing {
@@ -25,7 +25,7 @@ Floats RunRows(Backend& backend, int64_t rows, int64_t out_rows, const std::func
   return ReadAll(**pass, result, out_rows);
 }
 
-TEST_P(BackendSuite, ApplyOfEveryWeightFormAndActivationMatchesTheReference) {
+TEST_P(BackendConformance, ApplyOfEveryWeightFormAndActivationMatchesTheReference) {
   std::mt19937 random(31);
   const std::vector<std::optional<Gate>> activations = {std::nullopt,    Gate::kSilu,      Gate::kGelu,
                                                         Gate::kGeluTanh, Gate::kQuickGelu, Gate::kRelu};
@@ -49,7 +49,7 @@ TEST_P(BackendSuite, ApplyOfEveryWeightFormAndActivationMatchesTheReference) {
   }
 }
 
-TEST_P(BackendSuite, NormalizeMatchesTheReferenceForBothKinds) {
+TEST_P(BackendConformance, NormalizeMatchesTheReferenceForBothKinds) {
   std::mt19937 random(32);
   for (const int64_t width : {1, 16, 31, 72, 200}) {
     const TestWeight weight = RandomVector(*backend_, width, 1.0, random);
@@ -71,7 +71,7 @@ TEST_P(BackendSuite, NormalizeMatchesTheReferenceForBothKinds) {
   }
 }
 
-TEST_P(BackendSuite, AddRowsAddsRowsOfMatricesAndVectors) {
+TEST_P(BackendConformance, AddRowsAddsRowsOfMatricesAndVectors) {
   std::mt19937 random(33);
   const Floats x = RandomFloats(4 * kHidden, 1.0, random);
   const TestWeight vector = RandomVector(*backend_, kHidden, 0.5, random);
@@ -90,7 +90,7 @@ TEST_P(BackendSuite, AddRowsAddsRowsOfMatricesAndVectors) {
   }
 }
 
-TEST_P(BackendSuite, RegroupGathersAndConcatenates) {
+TEST_P(BackendConformance, RegroupGathersAndConcatenates) {
   std::mt19937 random(34);
   const Floats x = RandomFloats(3 * 5, 1.0, random);
   const std::vector<int32_t> order = {2, 0, -1, 1, 1, 2};
@@ -172,7 +172,7 @@ struct Segments {
   }
 };
 
-TEST_P(BackendSuite, AttentionWithinSegmentsMatchesTheReference) {
+TEST_P(BackendConformance, AttentionWithinSegmentsMatchesTheReference) {
   std::mt19937 random(35);
   for (const AttentionShape& shape :
        {AttentionShape{4, 4, 16, 0.25F}, {2, 2, 80, 0.1F}, {9, 3, 20, 0.2F}, {1, 1, 4, 0.5F}, {5, 1, 8, 0.3F}}) {
@@ -189,7 +189,7 @@ TEST_P(BackendSuite, AttentionWithinSegmentsMatchesTheReference) {
   }
 }
 
-TEST_P(BackendSuite, SegmentsAreBitwiseEqualAloneAndTogether) {
+TEST_P(BackendConformance, SegmentsAreBitwiseEqualAloneAndTogether) {
   if (!GetParam().bitwise_rows) GTEST_SKIP() << "the backend does not promise it";
   std::mt19937 random(36);
   const Segments all({4, 2, 24, 0.2F}, {7, 30, 47}, true, random);
@@ -207,7 +207,7 @@ TEST_P(BackendSuite, SegmentsAreBitwiseEqualAloneAndTogether) {
   EXPECT_EQ(alone.Run(*backend_, false), expected);
 }
 
-TEST_P(BackendSuite, RowsOfApplyAreBitwiseEqualAloneAndTogether) {
+TEST_P(BackendConformance, RowsOfApplyAreBitwiseEqualAloneAndTogether) {
   if (!GetParam().bitwise_rows) GTEST_SKIP() << "the backend does not promise it";
   std::mt19937 random(37);
   for (const WeightForm& form : AllForms()) {
@@ -231,7 +231,7 @@ TEST_P(BackendSuite, RowsOfApplyAreBitwiseEqualAloneAndTogether) {
   }
 }
 
-TEST_P(BackendSuite, TokensBelowZeroTakeRowsOfTheEmbeddings) {
+TEST_P(BackendConformance, TokensBelowZeroTakeRowsOfTheEmbeddings) {
   std::mt19937 random(38);
   const Floats embeddings = RandomFloats(3 * kHidden, 1.0, random);
   for (const WeightForm& form : AllForms()) {
@@ -252,7 +252,7 @@ TEST_P(BackendSuite, TokensBelowZeroTakeRowsOfTheEmbeddings) {
   }
 }
 
-TEST_P(BackendSuite, ATokenOutsideTheEmbeddingsIsRefusedByField) {
+TEST_P(BackendConformance, ATokenOutsideTheEmbeddingsIsRefusedByField) {
   std::mt19937 random(39);
   const TestWeight table = RandomWeight(*backend_, AllForms()[0], 50, kHidden, random);
   const Floats embeddings = RandomFloats(3 * kHidden, 1.0, random);
@@ -274,7 +274,7 @@ TEST_P(BackendSuite, ATokenOutsideTheEmbeddingsIsRefusedByField) {
 }
 
 // Text of one sequence beside image rows of another, cut inside the image: each gets what it gets alone.
-TEST_P(BackendSuite, TextAndImageRowsInOneBatchAreBitwiseEqualToEachAlone) {
+TEST_P(BackendConformance, TextAndImageRowsInOneBatchAreBitwiseEqualToEachAlone) {
   if (!GetParam().bitwise_rows || !GetParam().has_cache) GTEST_SKIP() << "the backend does not promise it";
   using Part = TinyDecoder::Part;
   constexpr std::pair<int64_t, int64_t> kImage = {4, 17};
@@ -305,7 +305,7 @@ TEST_P(BackendSuite, TextAndImageRowsInOneBatchAreBitwiseEqualToEachAlone) {
   }
 }
 
-TEST_P(BackendSuite, VisionOperationsThatDoNotFitAreErrors) {
+TEST_P(BackendConformance, VisionOperationsThatDoNotFitAreErrors) {
   std::mt19937 random(41);
   const TestWeight matrix = RandomWeight(*backend_, AllForms()[0], 16, 99, random);
   const TestWeight vector = RandomVector(*backend_, 99, 0.0, random);
@@ -358,7 +358,7 @@ TEST_P(BackendSuite, VisionOperationsThatDoNotFitAreErrors) {
 }
 
 // Text of a model with M-RoPE needs no axes of its own; image rows do.
-TEST_P(BackendSuite, TextOnOnePositionAxisEqualsTheSameOnEvery) {
+TEST_P(BackendConformance, TextOnOnePositionAxisEqualsTheSameOnEvery) {
   if (!GetParam().has_cache) GTEST_SKIP() << "the backend has no cache";
   std::mt19937 random(42);
   const AttentionShape shape = {2, 2, 12, 0.3F};
@@ -393,7 +393,7 @@ TEST_P(BackendSuite, TextOnOnePositionAxisEqualsTheSameOnEvery) {
 }
 
 // What a batch points at belongs to the caller; the description itself does not.
-TEST_P(BackendSuite, APassOutlivesTheDescriptionOfItsBatch) {
+TEST_P(BackendConformance, APassOutlivesTheDescriptionOfItsBatch) {
   const Floats x(3 * 8, 1.5F);
   auto batch = std::make_unique<Batch>(BatchOfRows(3));
   auto pass = backend_->Begin(*batch, nullptr).value();
