@@ -144,7 +144,7 @@ class VisionEvalTest(unittest.TestCase):
     metrics = EvalTest.metrics
 
     def quantize(self, name, *flags):
-        self.services.gwq("quantize", "seeing", "--name", name, "--bits", "3", "--group-size", "16", "--outlier-ratio", "0.05",
+        self.services.gwq("quantize", "seeing", "--name", name, "--bits", "3", "--group-size", "16", "--gwq-outlier-ratio", "0.05",
                           "--evaluation-tokens", "0", *flags, "--wait")
         return self.gwq("artifacts", "show", name, "--report")
 
@@ -166,7 +166,7 @@ class VisionEvalTest(unittest.TestCase):
         peak = max(phase["peak_memory_bytes"] for phase in report["phases"])
         self.assertLess(peak, report["planned_memory_bytes"])
         self.assertIn("| projector |", self.services.gwq("artifacts", "show", "whole", "--report").stdout)
-        again = self.services.gwq("quantize", "seeing", "--name", "again", "--bits", "3", "--group-size", "16", "--outlier-ratio", "0.05",
+        again = self.services.gwq("quantize", "seeing", "--name", "again", "--bits", "3", "--group-size", "16", "--gwq-outlier-ratio", "0.05",
                                   "--evaluation-tokens", "0", "--wait", "--json")
         self.assertEqual(json.loads(again.stdout.splitlines()[-1])["digest"], report["artifact"])
 
