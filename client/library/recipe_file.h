@@ -1,4 +1,4 @@
-// Recipes as people write them: a JSON file with the field names of core/quant/recipe.h, and one-line rules.
+// Recipes as people write them: a JSON file with the field names of core/spec/recipe.h, and one-line rules.
 #pragma once
 
 #include <string>

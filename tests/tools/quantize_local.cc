@@ -3,7 +3,7 @@
 // usage: quantize_local STORE MODEL RECIPE.json OUT
 //   STORE        folder of the blob store; made where it is missing
 //   MODEL        Hugging Face directory or .gguf file
-//   RECIPE.json  as core/quant/recipe.h describes it
+//   RECIPE.json  as core/spec/recipe.h describes it
 //   OUT          gets report.json, report.md, artifact.digest, masks.safetensors (U8 per matrix: 1 if a weight is an
 //                outlier) and hf/, the FP16 export
 #include <algorithm>
