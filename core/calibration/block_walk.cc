@@ -30,9 +30,11 @@ class Walk {
     for (int stage = record_.stage; stage <= last; ++stage) {
       GWQ_RETURN_IF_ERROR(progress_.Check());
       progress_.Step(kBlocks, stage, last + 1);
-      GWQ_RETURN_IF_ERROR(At(stage));
+      // Nobody reads what the last stage makes.
+      const bool goes_on = stage < last;
+      GWQ_RETURN_IF_ERROR(At(stage, goes_on));
       record_.stage = stage + 1;
-      GWQ_RETURN_IF_ERROR(Keep());
+      GWQ_RETURN_IF_ERROR(Keep(goes_on));
     }
     progress_.Step(kBlocks, last + 1, last + 1);
     return absl::OkStatus();
@@ -66,7 +68,7 @@ class Walk {
     return states_.Get(slot, sample);
   }
 
-  absl::Status At(int stage);
+  absl::Status At(int stage, bool goes_on);
 
   // One pass over all samples for what the visitor wants to know of the stage as it is.
   absl::Status Observe(int stage, const LoadedStage& loaded, const std::vector<size_t>& runs) {
@@ -116,9 +118,10 @@ class Walk {
     return absl::OkStatus();
   }
 
-  absl::Status Keep() {
+  absl::Status Keep(bool goes_on) {
     if (options_.keep == nullptr) return absl::OkStatus();
     record_.states.clear();
+    if (!goes_on) return visitor_.Reached(record_);
     constexpr std::pair<Slot, const char*> kKept[] = {{kQuantized, "quantized"}, {kFull, "full"}, {kImages, "images"}};
     for (const auto& [slot, name] : kKept) {
       bool any = false;
@@ -171,7 +174,7 @@ class Walk::Visited final : public VisitedBlock {
   const std::vector<size_t> samples_;
 };
 
-absl::Status Walk::At(int stage) {
+absl::Status Walk::At(int stage, bool goes_on) {
   std::vector<size_t> runs;
   for (size_t i = 0; i < samples_; ++i) {
     if (runner_.Runs(stage, i)) runs.push_back(i);
@@ -180,7 +183,7 @@ absl::Status Walk::At(int stage) {
   GWQ_RETURN_IF_ERROR(Observe(stage, *loaded, runs));
   Visited visited(*this, stage, *loaded, runs);
   GWQ_RETURN_IF_ERROR(visitor_.Visit(visited));
-  return Advance(stage, *loaded, runs);
+  return goes_on ? Advance(stage, *loaded, runs) : absl::OkStatus();
 }
 
 }  // namespace

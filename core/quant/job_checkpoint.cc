@@ -26,10 +26,17 @@ Json SamplesJson(const SampleSet& samples) {
   return out;
 }
 
+bool IsTokens(const Json& sample) {
+  return sample.is_array() && std::ranges::all_of(sample, [](const Json& token) { return token.is_number_integer(); });
+}
+
 bool IsStateJson(const Json& state) {
-  return state.is_object() && state.contains("producer") && state["producer"].is_string() && state.contains("step") &&
-         state["step"].is_string() && state.contains("packed") && state["packed"].is_object() &&
-         state.contains("samples") && state["samples"].is_array();
+  const auto is = [&](const char* key, bool (Json::*test)() const noexcept) {
+    return state.contains(key) && (state[key].*test)();
+  };
+  return state.is_object() && is("producer", &Json::is_string) && is("step", &Json::is_string) &&
+         is("packed", &Json::is_object) && is("samples", &Json::is_array) &&
+         std::ranges::all_of(state["samples"], IsTokens) && (!state.contains("loss") || state["loss"].is_number());
 }
 
 }  // namespace

@@ -27,6 +27,15 @@ ReportModule ReportOf(const PlannedModule& module) {
   return report;
 }
 
+// A blob by name and numbers, as Packer::State writes them.
+bool IsFigures(const Json& entry) {
+  if (!entry.is_object() || !entry.contains("blob")) return false;
+  for (const auto& [key, value] : entry.items()) {
+    if (key == "blob" ? !value.is_string() : !value.is_number()) return false;
+  }
+  return true;
+}
+
 void AddErrors(const QuantizedMatrix& made, bool has_gradient, ReportModule& report) {
   report.norm = made.norm;
   report.error = made.error;
@@ -44,6 +53,9 @@ absl::Status Packer::Pack(const PlannedModule& module, const MatrixEvidence& evi
   tensor.view.shape = MatrixShape(tensor.view.shape);
   std::vector<std::byte> bytes;
   {
+    if (module.needs == Needs::kGram && tools_.solver == nullptr) {
+      return absl::InternalError(fmt::format("{} is to be made outside of its walk", module.tensor));
+    }
     const MatrixInput input{module.tensor, tensor.view, module.packed, evidence.gradient, evidence.gram};
     GWQ_ASSIGN_OR_RETURN(const QuantizedMatrix made, quantizer->Quantize(input, recipe_, tools_));
     ReportModule report = ReportOf(module);
@@ -89,6 +101,9 @@ absl::Status Packer::Restore(const Json& state, const Plan& plan) {
     const auto one = state.find(module.tensor);
     if (one == state.end()) continue;
     ++found;
+    if (!IsFigures(*one)) {
+      return absl::DataLossError(fmt::format("a checkpoint's entry for {} is malformed", module.tensor));
+    }
     GWQ_ASSIGN_OR_RETURN(const Digest blob, Digest::Parse(one->value("blob", "")));
     GWQ_RETURN_IF_ERROR(writer_.AddPackedBlob(module.tensor, blob));
     ReportModule report = ReportOf(module);

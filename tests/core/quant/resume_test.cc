@@ -125,7 +125,9 @@ TEST(ResumeTest, ACheckpointThatIsDamagedIsNotUsed) {
    private:
     const std::string state_;
   };
-  for (const char* const state : {"{}", "[]", R"({"producer":1})", R"({"producer":"p","step":"blocks","packed":[]})"}) {
+  for (const char* const state : {"{}", "[]", R"({"producer":1})", R"({"producer":"p","step":"blocks","packed":[]})",
+                                  R"({"producer":"p","step":"blocks","packed":{},"samples":[["a"]]})",
+                                  R"({"producer":"p","step":"blocks","packed":{},"samples":[],"loss":"big"})"}) {
     Damaged damaged(state);
     EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), Tiny(Method::kGptq), NoProgress(), {}, &damaged),
                 HasCode(absl::StatusCode::kDataLoss))
