@@ -24,9 +24,9 @@ using SampleMaker = std::function<absl::StatusOr<std::vector<int32_t>>(int64_t c
 //   `samples` of a text or file: as many stretches of equal length, and of each the first max_tokens tokens, from its
 //     beginning where `seed` is 0, else from a place that the seed draws; one that is short goes on into the next
 //   `samples` of the model's own text: that many
-// A stretch of several that gives fewer than two tokens is left out. INVALID_ARGUMENT naming the field where nothing is left, or
-// an id is outside the vocabulary; NOT_FOUND where the blob is not stored. `text` may be null for sources generated and
-// token_ids. Reads of a file only what it takes.
+// A stretch of several that gives fewer than two tokens is left out. INVALID_ARGUMENT naming the field where nothing is
+// left, or an id is outside the vocabulary; NOT_FOUND where the blob is not stored. `text` may be null for sources
+// generated and token_ids. Reads of a file only what it takes.
 [[nodiscard]] absl::StatusOr<SampleSet> CalibrationSamples(const Calibration& calibration, int64_t samples,
                                                            uint64_t seed, const ModelConfig& config,
                                                            const ModelText* text, BlobStore& store,
