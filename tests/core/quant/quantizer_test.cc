@@ -60,14 +60,15 @@ class QuantizerConformance : public ::testing::TestWithParam<QuantizerCase> {
     return quantizer().Quantize(input, recipe(), {pool, &solver_});
   }
 
-  // Calls body(shape as planned) for many.
+  // Calls body(shape as planned, a matrix of it) for many.
   template <class Body>
   void ForManyShapes(Body&& body) {
     for (const PackedShape& shape : kShapes) {
+      const RandomMatrix matrix(shape.rows, shape.cols, 3);
       for (const double ratio : kRatios) {
         SCOPED_TRACE(fmt::format("{} x {}, {} bits, groups of {}, outliers {}", shape.rows, shape.cols, shape.bits,
                                  shape.group_size, ratio));
-        body(PlannedShape(quantizer(), shape, ratio));
+        body(PlannedShape(quantizer(), shape, ratio), matrix);
       }
     }
   }
@@ -108,8 +109,7 @@ TEST_P(QuantizerConformance, PlansTheOutliersOfItsDefaultShare) {
 }
 
 TEST_P(QuantizerConformance, MakesTheSameContentTwiceAndWithAnyTeam) {
-  ForManyShapes([&](const PackedShape& shape) {
-    const RandomMatrix matrix(shape.rows, shape.cols, 3);
+  ForManyShapes([&](const PackedShape& shape, const RandomMatrix& matrix) {
     const auto first = Quantize(matrix, shape, 1);
     ASSERT_THAT(first, IsOk());
     for (const int threads : {1, 2, 3}) {
@@ -124,8 +124,8 @@ TEST_P(QuantizerConformance, MakesTheSameContentTwiceAndWithAnyTeam) {
 }
 
 TEST_P(QuantizerConformance, TakesTheBytesThatItsPlanTells) {
-  ForManyShapes([&](const PackedShape& shape) {
-    const auto made = Quantize(RandomMatrix(shape.rows, shape.cols, 4), shape);
+  ForManyShapes([&](const PackedShape& shape, const RandomMatrix& matrix) {
+    const auto made = Quantize(matrix, shape);
     ASSERT_THAT(made, IsOk());
     EXPECT_EQ(made->content.shape, shape);
     const auto bytes = EncodePacked(made->content);
@@ -135,8 +135,7 @@ TEST_P(QuantizerConformance, TakesTheBytesThatItsPlanTells) {
 }
 
 TEST_P(QuantizerConformance, MeasuresItsErrorsOnWhatIsStored) {
-  ForManyShapes([&](const PackedShape& shape) {
-    const RandomMatrix matrix(shape.rows, shape.cols, 5);
+  ForManyShapes([&](const PackedShape& shape, const RandomMatrix& matrix) {
     const MatrixInput input = matrix.InputFor(quantizer(), recipe(), shape);
     const auto made = Quantize(input);
     ASSERT_THAT(made, IsOk());
