@@ -52,8 +52,8 @@ float ErrorOf(std::span<const float> weights, std::span<const float> importance,
 
 }  // namespace
 
-GroupRange RangeOf(std::span<const float> weights, int bits, const ScaleForm& form) {
-  return Scaled(EndsOf(weights), bits, form, 1.0F);
+GroupRange RangeOf(std::span<const float> weights, int bits, float ratio, const ScaleForm& form) {
+  return Scaled(EndsOf(weights), bits, form, ratio);
 }
 
 GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits,

@@ -27,8 +27,9 @@ struct GroupRange {
   bool saturated = false;
 };
 
-// Of `weights` by their minimum and maximum.
-[[nodiscard]] GroupRange RangeOf(std::span<const float> weights, int bits, const ScaleForm& form = {});
+// Of `weights` with their minimum and maximum times `ratio`.
+[[nodiscard]] GroupRange RangeOf(std::span<const float> weights, int bits, float ratio = 1.0F,
+                                 const ScaleForm& form = {});
 // `importance` has a value >= 0 for each weight; a weight of importance 0 counts for the range alone.
 [[nodiscard]] GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits,
                                      const ScaleForm& form = {});

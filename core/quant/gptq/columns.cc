@@ -108,7 +108,7 @@ class Chunk {
     const ScaleForm form{shape_.scale_bits, row_scales_[static_cast<size_t>(row)]};
     const GroupRange range =
         input_.range_search ? SearchRange(values, std::span<const float>(weighing_).first(count), shape_.bits, form)
-                            : RangeOf(values, shape_.bits, form);
+                            : RangeOf(values, shape_.bits, 1.0F, form);
     ranges_[static_cast<size_t>(row * shape_.groups_per_row() + group)] = range;
     const auto slot = static_cast<size_t>((first_ + row) * shape_.groups_per_row() + group);
     if (shape_.scale_bits == 16) {

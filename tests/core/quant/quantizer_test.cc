@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/format/format.h"
 #include "core/format/packed_matrix.h"
 #include "tests/core/backend/naive_solver.h"
 #include "tests/core/quant/quantizer_conformance.h"
@@ -32,9 +33,17 @@ constexpr PackedShape kShapes[] = {{1, 1, 4, 8, 0},     {1, 8, 2, 8, 0},     {3,
                                    {2, 130, 2, 136, 0}, {7, 150, 4, 144, 0}, {33, 83, 8, 32, 0}};
 constexpr double kRatios[] = {0, 0.01, 0.5};
 
+// The same in version 2 of the format, with scales of 8 bits.
+PackedShape WithCodedScales(PackedShape shape) {
+  shape.format = &kAffine2;
+  shape.scale_bits = 8;
+  return shape;
+}
+
 bool SameContent(const PackedContent& a, const PackedContent& b) {
-  return a.shape == b.shape && a.codes == b.codes && a.scales == b.scales && a.zeros == b.zeros &&
-         a.outlier_positions == b.outlier_positions && a.outlier_values == b.outlier_values;
+  return a.shape == b.shape && a.codes == b.codes && a.scales == b.scales && a.scale_codes == b.scale_codes &&
+         a.row_scales == b.row_scales && a.zeros == b.zeros && a.outlier_positions == b.outlier_positions &&
+         a.outlier_values == b.outlier_values;
 }
 
 // As it comes back from the stored bytes.
@@ -70,7 +79,9 @@ class QuantizerConformance : public ::testing::TestWithParam<QuantizerCase> {
       for (const double ratio : kRatios) {
         SCOPED_TRACE(fmt::format("{} x {}, {} bits, groups of {}, outliers {}", shape.rows, shape.cols, shape.bits,
                                  shape.group_size, ratio));
-        body(PlannedShape(quantizer(), shape, ratio), matrix);
+        for (const PackedShape& form : {shape, WithCodedScales(shape)}) {
+          body(PlannedShape(quantizer(), form, ratio), matrix);
+        }
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/tensor_view.h"
+#include "core/format/coded_scales.h"
 
 namespace gwq {
 namespace {
@@ -61,7 +62,7 @@ TEST(RangeOf, IsThatOfGroupsRoundedToNearest) {
       std::vector<uint8_t> codes(24);
       const GroupCodes group = QuantizeGroup(weights, bits, codes);
       const GroupRange range = RangeOf(weights, bits);
-      EXPECT_EQ(range.half, group.scale);
+      EXPECT_EQ(range.stored, group.scale);
       EXPECT_EQ(range.scale, HalfToFloat(group.scale));
       EXPECT_EQ(range.zero, group.zero);
       for (size_t i = 0; i < 24; ++i) {
@@ -86,7 +87,7 @@ TEST(SearchRange, IsTheBestOfTheRatios) {
         const GroupRange other = RangeOf(weights, bits, 1.0F - 0.025F * static_cast<float>(i));
         EXPECT_LE(error, WeightedError(weights, importance, other, bits) * (1 + 1e-5)) << i;
       }
-      moved += found.half != RangeOf(weights, bits).half ? 1 : 0;
+      moved += found.stored != RangeOf(weights, bits).stored ? 1 : 0;
     }
   }
   EXPECT_GT(moved, 50) << "with few bits a smaller range is often better";
@@ -96,8 +97,20 @@ TEST(SearchRange, OfEqualErrorsTakesTheLargerRange) {
   const std::vector<float> weights = {1, -2, 3};
   const GroupRange whole = RangeOf(weights, 3);
   const GroupRange found = SearchRange(weights, std::vector<float>(3, 0.0F), 3);
-  EXPECT_EQ(found.half, whole.half);
+  EXPECT_EQ(found.stored, whole.stored);
   EXPECT_EQ(found.zero, whole.zero);
+}
+
+TEST(SearchRange, StoresAScaleAsACodeOfItsRowsScale) {
+  std::mt19937 random(3);
+  const uint16_t row_scale = FloatToHalf(2.0F);
+  for (int turn = 0; turn < 50; ++turn) {
+    const std::vector<float> weights = RandomWeights(32, random);
+    const GroupRange found = SearchRange(weights, std::vector<float>(32, 1.0F), 3, {8, row_scale});
+    EXPECT_GE(found.stored, 1);
+    EXPECT_LE(found.stored, 255);
+    EXPECT_EQ(found.scale, CodedScale(static_cast<uint8_t>(found.stored), row_scale));
+  }
 }
 
 TEST(SearchRange, OfZerosIsTheSmallestScale) {
