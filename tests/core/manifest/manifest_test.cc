@@ -109,7 +109,7 @@ struct WrongFormat {
 
 TEST(ManifestJson, AnUnknownFormatIsRefusedByName) {
   const std::vector<WrongFormat> cases = {
-      {"format", [](json& packed) { packed["format"] = "codebook"; }, "'codebook' is no known format"},
+      {"format", [](json& packed) { packed["format"] = "codebook"; }, "'codebook' is not a known format"},
       {"version", [](json& packed) { packed["version"] = 7; }, "7 of format 'affine' is not known"},
       {"version", [](json& packed) { packed["version"] = 1; }, "written without format and version"},
       {"version", [](json& packed) { packed.erase("version"); }, "missing"},
