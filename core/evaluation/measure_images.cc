@@ -8,7 +8,7 @@
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/measure.h"
-#include "core/evaluation/stored_dataset.h"
+#include "core/artifact/stored_dataset.h"
 #include "core/evaluation/vision_model.h"
 #include "core/io/json.h"
 #include "core/prompt/choices.h"

@@ -14,7 +14,7 @@
 #include "core/base/clock.h"
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/memory.h"
-#include "core/evaluation/stored_dataset.h"
+#include "core/artifact/stored_dataset.h"
 #include "core/io/fault_file_system.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/stored_dataset.h"
+#include "core/artifact/stored_dataset.h"
 #include "tests/server/infer/vqa_requests.h"
 
 namespace gwq::testing {

@@ -1,4 +1,4 @@
-#include "core/evaluation/stored_dataset.h"
+#include "core/artifact/stored_dataset.h"
 
 #include <fmt/format.h>
 
