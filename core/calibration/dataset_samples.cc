@@ -40,9 +40,10 @@ struct Images {
   [[nodiscard]] absl::StatusOr<std::vector<float>> Patches(const DatasetItem& item) const {
     std::vector<float> out;
     for (const std::string& path : item.images) {
-      GWQ_ASSIGN_OR_RETURN(PreparedImage image, ReadItemImage(dataset, item, path, *processor));
-      if (item.images.size() == 1) return std::move(image.patches);
-      out.insert(out.end(), image.patches.begin(), image.patches.end());
+      absl::StatusOr<PreparedImage> image = ReadItemImage(dataset, item, path, *processor);
+      if (!image.ok()) return AtLine(item.line, image.status());
+      if (item.images.size() == 1) return std::move(image->patches);
+      out.insert(out.end(), image->patches.begin(), image->patches.end());
     }
     return out;
   }
@@ -220,6 +221,10 @@ absl::StatusOr<SampleSet> DatasetSamples(const StoredDataset& dataset, const Cal
     if (sample->tokens.size() >= 2) out.push_back(*std::move(sample));
   }
   progress.Step("sample", std::ssize(chosen), std::ssize(chosen));
+  if (out.size() < chosen.size()) {
+    progress.Log(fmt::format("{} of {} lines have fewer than two tokens and are left out", chosen.size() - out.size(),
+                             chosen.size()));
+  }
   GWQ_RETURN_IF_ERROR(CheckSamples(out, model.model()->vision() != nullptr && HoldsImages(dataset.manifest())));
   return out;
 }
