@@ -160,9 +160,9 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   };
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "quantize.recipe.bits");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "quantize.recipe.group_size");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(2); }),
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->mutable_gwq()->set_outlier_ratio(2); }),
             "quantize.recipe.gwq.outlier_ratio");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(NAN); }),
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->mutable_gwq()->set_outlier_ratio(NAN); }),
             "quantize.recipe.gwq.outlier_ratio");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_threads(0); }), "quantize.recipe.threads");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_method(static_cast<v1::Method>(77)); }),

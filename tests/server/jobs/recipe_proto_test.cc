@@ -78,6 +78,8 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(dataset)), dataset);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
   v1::Recipe proto;
   proto.set_outlier_ratio(0.25);
@@ -88,6 +90,7 @@ TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
   EXPECT_EQ(recipe->gwq.outlier_ratio, 0.25);
   EXPECT_EQ(recipe->gwq.loss, Loss::kLast) << "the new field wins";
 }
+#pragma GCC diagnostic pop
 
 TEST(RecipeProto, UnknownEnumValuesAreNamed) {
   v1::Recipe proto;
