@@ -72,6 +72,14 @@ std::string DefaultText(const Json& defaults, std::string field) {
   return value.is_number() || value.is_boolean() ? value.dump() : "";
 }
 
+// NAME stands for datasets/NAME.
+void NameDataset(Json& tree) {
+  const Json::json_pointer place("/calibration/dataset");
+  if (!tree.contains(place) || !tree[place].is_string()) return;
+  const auto name = tree[place].get<std::string>();
+  if (!name.empty() && name.find('/') == std::string::npos) tree[place] = "datasets/" + name;
+}
+
 // Giving a sample says what its source is.
 void InferSource(Json& tree) {
   if (!tree.contains("calibration") || tree["calibration"].contains("source")) return;
@@ -81,7 +89,8 @@ void InferSource(Json& tree) {
                                       {"token_ids", "token_ids"},
                                       {"blob", "file"},
                                       {"question", "image"},
-                                      {"answer", "image"}}) {
+                                      {"answer", "image"},
+                                      {"dataset", "dataset"}}) {
     if (calibration.contains(field)) tree["calibration"]["source"] = source;
   }
 }
@@ -162,6 +171,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
   }
   GWQ_RETURN_IF_ERROR(SetFiles(arguments, tree));
   InferSource(tree);
+  NameDataset(tree);
   GWQ_ASSIGN_OR_RETURN(v1::Recipe recipe, client::ParseRecipeFile(tree.dump()));
   for (const std::string& rule : arguments.rules) GWQ_RETURN_IF_ERROR(client::AddRule(rule, recipe));
   return recipe;

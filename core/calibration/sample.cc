@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/calibration/draw.h"
 #include "core/io/json.h"
 #include "core/text/first_tokens.h"
 
@@ -53,14 +54,6 @@ class StoredText final : public TextSource {
   BlobStore* store_;
   BlobInfo info_;
 };
-
-// SplitMix64 (Steele, Lea, Flood 2014), one draw.
-uint64_t Draw(uint64_t seed, uint64_t index) {
-  uint64_t z = seed + (index + 1) * 0x9E3779B97F4A7C15U;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31);
-}
 
 // The characters of `text` that are whole, where it was cut in the middle of others.
 std::string_view WholeCharacters(std::string_view text, bool cut_front, bool cut_back) {
@@ -133,6 +126,8 @@ absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples,
       return one(calibration.token_ids);
     case CalibrationSource::kImage:
       return absl::InternalError("a sample with an image is made by MakeImageSample");
+    case CalibrationSource::kDataset:
+      return absl::InternalError("samples of a dataset are made by DatasetSamples");
   }
   return absl::InternalError("unknown calibration source");
 }
@@ -149,6 +144,7 @@ std::string_view SourceField(CalibrationSource source) {
       return "recipe.calibration.blob";
     case CalibrationSource::kGenerated:
     case CalibrationSource::kImage:
+    case CalibrationSource::kDataset:
       break;
   }
   return "recipe.calibration.source";

@@ -110,12 +110,15 @@ absl::Status StageRunner::LayOut() {
     if (sample.tiles.empty()) continue;
     if (model_.vision() == nullptr) return InvalidField("tiles", "are given, but the model sees no images");
     GWQ_ASSIGN_OR_RETURN(layouts_[i], model_.vision()->Layout(sample.tiles));
-    const auto wanted = static_cast<size_t>(layouts_[i].rows[0] * model_.vision()->width(0));
-    if (sample.patches.size() != wanted) {
-      return InvalidField("patches", fmt::format("{} floats, the tiles take {}", sample.patches.size(), wanted));
-    }
+    if (!sample.read_patches) GWQ_RETURN_IF_ERROR(CheckPatches(i, sample.patches));
   }
   return absl::OkStatus();
+}
+
+absl::Status StageRunner::CheckPatches(size_t sample, std::span<const float> patches) const {
+  const auto wanted = static_cast<size_t>(layouts_[sample].rows[0] * model_.vision()->width(0));
+  if (patches.size() == wanted) return absl::OkStatus();
+  return InvalidField("patches", fmt::format("{} floats, the tiles take {}", patches.size(), wanted));
 }
 
 int StageRunner::model_stage(int stage) const {
@@ -126,8 +129,13 @@ bool StageRunner::Runs(int stage, size_t sample) const {
   return stage >= tower_stages_ || !samples_[sample].tiles.empty();
 }
 
-std::vector<float> StageRunner::FirstState(size_t sample, int stage) const {
-  return stage < tower_stages_ ? samples_[sample].patches : std::vector<float>();
+absl::StatusOr<std::vector<float>> StageRunner::FirstState(size_t sample, int stage) const {
+  if (stage >= tower_stages_) return std::vector<float>();
+  const CalibrationSample& from = samples_[sample];
+  if (!from.read_patches) return from.patches;
+  GWQ_ASSIGN_OR_RETURN(std::vector<float> patches, from.read_patches());
+  GWQ_RETURN_IF_ERROR(CheckPatches(sample, patches));
+  return patches;
 }
 
 void StageRunner::SetImageRows(size_t sample, std::vector<float> rows) { image_rows_[sample] = std::move(rows); }

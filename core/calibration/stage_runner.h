@@ -49,8 +49,9 @@ class StageRunner {
   // A sample without an image has nothing to do in the tower.
   [[nodiscard]] bool Runs(int stage, size_t sample) const;
 
-  // The state before the sample's first stage: its patches, or nothing before the embedding.
-  [[nodiscard]] std::vector<float> FirstState(size_t sample, int stage) const;
+  // The state before the sample's first stage: its patches, or nothing before the embedding. INVALID_ARGUMENT if
+  // patches that are made here do not fit the tower; the errors of read_patches.
+  [[nodiscard]] absl::StatusOr<std::vector<float>> FirstState(size_t sample, int stage) const;
   // What the tower made of the sample's image, [image tokens, hidden]: the decoder's stages read it.
   void SetImageRows(size_t sample, std::vector<float> rows);
 
@@ -77,6 +78,7 @@ class StageRunner {
  private:
   StageRunner(const Model& model, WeightLoader& loader, TorchBackend& backend, const SampleSet& samples);
   [[nodiscard]] absl::Status LayOut();
+  [[nodiscard]] absl::Status CheckPatches(size_t sample, std::span<const float> patches) const;
 
   const Model& model_;
   WeightLoader& loader_;

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
 #include "core/evaluation/choice_prompt.h"
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/measure.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/io/json.h"
 #include "core/prompt/choices.h"
 #include "core/text/model_text.h"

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/base/log_probability.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/measure.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/evaluation/vision_model.h"
 #include "core/io/json.h"
 #include "core/prompt/choices.h"
-#include "core/prompt/image_rows.h"
+#include "core/prompt/item_image.h"
 #include "core/vision/boxes.h"
 
 namespace gwq {
@@ -71,16 +71,9 @@ class ImageEvaluation {
     std::vector<PreparedImage> images;
     for (const std::string& path : item.images) {
       GWQ_RETURN_IF_ERROR(run_.progress.Check());
-      GWQ_ASSIGN_OR_RETURN(const std::string bytes, dataset_.Image(item, path));
-      absl::StatusOr<PreparedImage> prepared = ReadImage(model.processor(), std::as_bytes(std::span(bytes)));
-      if (!prepared.ok()) return AtImage(item, prepared.status());
-      images.push_back(*std::move(prepared));
+      GWQ_ASSIGN_OR_RETURN(images.emplace_back(), ReadItemImage(dataset_, item, path, model.processor()));
     }
     return images;
-  }
-  static absl::Status AtImage(const DatasetItem& item, const absl::Status& status) {
-    const std::string field = fmt::format("line {}.image", item.line);
-    return absl::IsInvalidArgument(status) ? InvalidField(field, MessageOf(status)) : Annotate(status, field);
   }
 
   // Questions of a wave: the reference's logits of all steps are held.

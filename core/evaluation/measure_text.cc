@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 #include "core/evaluation/default_text.h"
 #include "core/evaluation/measure.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/evaluation/text_walk.h"
 #include "core/text/first_tokens.h"
 #include "core/text/model_text.h"

@@ -17,12 +17,11 @@ constexpr char kGradientsStep[] = "gradients";
 // A checkpoint's state lists packed matrices, samples and a walk's record: far below this.
 constexpr JsonLimits kStateLimits{.max_bytes = size_t{64} << 20};
 
-// Samples with images are made again: their patches are large, and making them is quick.
+// Where any has an image all are made again: patches are large, and making them is quick.
 Json SamplesJson(const SampleSet& samples) {
   Json out = Json::array();
-  for (const CalibrationSample& sample : samples) {
-    if (sample.tiles.empty()) out.push_back(sample.tokens);
-  }
+  if (std::ranges::any_of(samples, [](const CalibrationSample& sample) { return !sample.tiles.empty(); })) return out;
+  for (const CalibrationSample& sample : samples) out.push_back(sample.tokens);
   return out;
 }
 

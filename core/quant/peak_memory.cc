@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/calibration/state_store.h"
 #include "core/quant/quantizers.h"
 
@@ -18,6 +19,10 @@ constexpr uint64_t kTokenizerFactor = 24;
 constexpr uint64_t kStateBytes = uint64_t{256} << 20;
 constexpr uint64_t kGradientCopies = 6;
 constexpr uint64_t kForwardCopies = 3;
+// Copies of a dataset's lines: as they are, checked, and a view of each, which a short line's is twice its size.
+constexpr uint64_t kLineCopies = 4;
+// Decoding and preparing one image, as in core/evaluation/memory.cc.
+constexpr uint64_t kImageBytes = uint64_t{768} << 20;
 // Rows of logits alive at a time (calibration.cc, evaluate.cc), and how many copies of them.
 constexpr uint64_t kLogitRows = 64;
 constexpr uint64_t kLogitCopies = 4;
@@ -112,13 +117,16 @@ uint64_t TowerWidths(const VisionConfig& vision) {
                   vision.projector_width);
 }
 
-// The tower's part of a walk: inputs of its stages, and one stage over all rows of the image.
-uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, uint64_t tokens) {
+// The tower's part of a walk: patches of one sample, inputs of its stages, the rows that it makes of all samples, and
+// one stage over all rows of a sample.
+uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, uint64_t tokens, uint64_t samples) {
   const VisionConfig& vision = *config.vision;
   // Rows that become an image token, and class tokens.
   const uint64_t rows = tokens * Unsigned(vision.merge * vision.merge + 1);
-  const uint64_t inputs =
-      rows * (Unsigned(vision.blocks + 2) * Unsigned(vision.hidden_size) + 2 * Unsigned(vision.patch_floats)) * 4;
+  const uint64_t state = rows * Unsigned(vision.hidden_size) * 4;
+  const uint64_t inputs = 2 * rows * Unsigned(vision.patch_floats) * 4 +
+                          StateBytes(Unsigned(vision.blocks + 2) * samples * state, state) +
+                          samples * tokens * Unsigned(config.hidden_size) * 4;
   return inputs + sizes.tower.weights * 4 + sizes.tower.wanted * 4 + sizes.tower.grams +
          std::max(kGradientCopies * rows * TowerWidths(vision) * 4 + sizes.matrix.source,
                   sizes.tower.pack + sizes.matrix.weights * 4);
@@ -141,7 +149,7 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * state;
   // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
-  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens) : 0;
+  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens, Unsigned(plan.samples)) : 0;
   return states + std::max(block, outer) + tower;
 }
 
@@ -156,7 +164,7 @@ uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Rec
                                   sizes.block.pack + sizes.matrix.weights * 4);
   // The embedding's stage: its weights, their values as they will be read back, and their codes.
   const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * state;
-  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens) : 0;
+  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens, Unsigned(plan.samples)) : 0;
   return states + std::max(block, outer) + tower;
 }
 
@@ -171,6 +179,19 @@ uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Reci
       2 * Unsigned(config.blocks) * samples * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
   const uint64_t stage = std::max(sizes.block.source, sizes.outer.source) * 5 / 4 + sizes.tensor.source;
   return cache + stage + kLogitCopies * 16 * samples * Unsigned(config.vocab_size) * 4;
+}
+
+// The dataset's lines while samples are made of them, and its images, which are prepared one at a time both then and
+// while the tower's first stage runs.
+struct DatasetBytes {
+  uint64_t lines = 0;
+  uint64_t image = 0;
+};
+
+DatasetBytes BytesOf(const Manifest* dataset, const Plan& plan) {
+  if (dataset == nullptr) return {};
+  const ManifestFile* const file = LinesFile(*dataset);
+  return {file == nullptr ? 0 : kLineCopies * file->size, plan.sees_image ? kImageBytes : 0};
 }
 
 uint64_t EvaluateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
@@ -190,13 +211,15 @@ uint64_t EvaluateBytes(const ModelConfig& config, const Sizes& sizes, const Reci
 
 }  // namespace
 
-uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe) {
+uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe,
+                    const Manifest* dataset) {
   const ModelConfig& config = model.config();
   const Sizes sizes = SizesOf(model, source, plan, recipe);
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
-  return kConstantBytes + texts +
-         std::max({GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
+  const DatasetBytes read = BytesOf(dataset, plan);
+  return kConstantBytes + texts + read.image +
+         std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
                    BlockWalkBytes(config, sizes, recipe, plan), sizes.tensor.pack,
                    EvaluateBytes(config, sizes, recipe)});
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
 #include "core/format/format.h"
 #include "core/quant/peak_memory.h"
@@ -102,8 +103,9 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
   module.needs = quantizer->needs(recipe, module.packed.outliers);
   if (quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing && !reached) {
     return InvalidField(choice.method_field,
-                        fmt::format("asks for {} on {}, which the calibration sample does not reach because it has no "
-                                    "image; use calibration.source image, or method rtn or keep",
+                        fmt::format("asks for {} on {}, which the calibration does not reach because no sample has "
+                                    "an image; use calibration.source image or a dataset with images, or method rtn or "
+                                    "keep",
                                     name, spec.name));
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
@@ -154,8 +156,16 @@ bool AnyNeeds(const Plan& plan, Needs needs) {
   return std::ranges::any_of(plan.modules, [&](const PlannedModule& module) { return module.needs == needs; });
 }
 
-absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe) {
+absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset) {
   const CalibrationSource from = recipe.calibration.source;
+  if (from == CalibrationSource::kDataset) {
+    if (dataset == nullptr) return absl::InternalError("a calibration's dataset is needed for its plan");
+    if (!HoldsImages(*dataset)) return false;
+    if (model.vision() != nullptr) return true;
+    return InvalidField(
+        "recipe.calibration.dataset",
+        fmt::format("has images, but {} sees none; use a dataset of texts", model.config().architecture));
+  }
   if (from == CalibrationSource::kImage && model.vision() == nullptr) {
     return InvalidField("recipe.calibration.source",
                         fmt::format("is 'image', but {} sees none; use another", model.config().architecture));
@@ -163,10 +173,16 @@ absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe) {
   return model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated);
 }
 
-absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe) {
+absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
+                                      const Manifest* dataset) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  if (dataset != nullptr && LinesFile(*dataset) == nullptr) {
+    return InvalidField("recipe.calibration.dataset",
+                        "has no .jsonl file in its top folder, or several; name the digest of a text or an image as "
+                        "calibration.blob");
+  }
   Plan plan;
-  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SampleHasImage(model, recipe));
+  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, dataset));
   std::vector<bool> rule_used(recipe.rules.size(), false);
   for (const TensorSpec& spec : model.tensors()) {
     GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, source, recipe, plan.sees_image, rule_used));
@@ -188,10 +204,10 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.samples = recipe.calibration.samples > 0
                      ? recipe.calibration.samples
                      : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram));
-  if (plan.sees_image) plan.samples = 1;
+  if (plan.sees_image && dataset == nullptr) plan.samples = 1;
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
-  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe);
+  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
   return plan;
 }
 

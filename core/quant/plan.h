@@ -30,7 +30,7 @@ struct Plan {
   uint64_t quantized_bytes = 0;
   uint64_t total_weights = 0;  // all tensors, a tied one once
   uint64_t total_bytes = 0;
-  bool sees_image = false;            // whether the calibration's sample has an image
+  bool sees_image = false;            // whether any sample of the calibration has an image
   int64_t samples = 1;                // of the calibration, at most
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
@@ -40,12 +40,14 @@ struct Plan {
 // Whether any module of the plan needs this.
 [[nodiscard]] bool AnyNeeds(const Plan& plan, Needs needs);
 
-// Whether the recipe's sample has an image. INVALID_ARGUMENT at "recipe.calibration.source" if it asks for one and
-// the model sees none.
-[[nodiscard]] absl::StatusOr<bool> SampleHasImage(const Model& model, const Recipe& recipe);
+// Whether any of the recipe's samples has an image. `dataset` as PlanQuantization takes it. INVALID_ARGUMENT at
+// "recipe.calibration.source" or "recipe.calibration.dataset" if one has and the model sees none.
+[[nodiscard]] absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset);
 
+// `dataset` is the manifest of the calibration's dataset, of which no line is read here; null if the recipe names none.
 // INVALID_ARGUMENT if a rule matches nothing or gives a matrix a shape CheckPackedShape refuses (the field names the
-// rule).
-[[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe);
+// rule), or if no line of the dataset can be a sample.
+[[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
+                                                    const Manifest* dataset = nullptr);
 
 }  // namespace gwq

@@ -5,14 +5,17 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/artifact/stored_model.h"
 #include "core/artifact/writer.h"
 #include "core/backend/registry.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
+#include "core/calibration/dataset_samples.h"
 #include "core/calibration/generate.h"
 #include "core/calibration/image_sample.h"
 #include "core/calibration/sample.h"
@@ -69,7 +72,9 @@ class Job {
         checkpoints_(checkpoints) {}
 
   absl::StatusOr<QuantizeResult> Run() {
-    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_));
+    GWQ_ASSIGN_OR_RETURN(dataset_, OpenCalibrationDataset(store_, recipe_.calibration));
+    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
+                                                 dataset_.has_value() ? &dataset_->manifest() : nullptr));
     JobCheckpoint checkpoint(checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     GWQ_RETURN_IF_ERROR(ReadTexts());
@@ -102,6 +107,11 @@ class Job {
     }
     if (recipe_.evaluation_tokens > 0) GWQ_RETURN_IF_ERROR(ReadEvaluationText(text->tokenizer()));
     if (!calibrates() || has_samples) return absl::OkStatus();
+    if (dataset_.has_value()) {
+      GWQ_ASSIGN_OR_RETURN(samples_, DatasetSamples(*dataset_, recipe_.calibration, plan_.samples, recipe_.seed,
+                                                    source_, *text, progress_));
+      return absl::OkStatus();
+    }
     if (plan_.sees_image) {
       GWQ_ASSIGN_OR_RETURN(samples_.emplace_back(), MakeImageSample(recipe_.calibration, source_, *text, store_));
       return absl::OkStatus();
@@ -283,6 +293,7 @@ class Job {
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;
+  std::optional<StoredDataset> dataset_;  // of the calibration
   Plan plan_;
   SampleSet samples_;
   std::vector<int32_t> evaluation_tokens_;

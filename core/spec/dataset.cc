@@ -13,6 +13,11 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kCalibrationKeys[] = {"text", "messages", "token_ids"};
+constexpr const char* kQuestionKeys[] = {"context", "question", "image",   "images",
+                                         "choices", "answer",   "answers", "box"};
+constexpr int64_t kMaxTokenId = 2147483647;
+
 std::string LineField(int64_t line, std::string_view key = "") {
   return key.empty() ? fmt::format("line {}", line) : fmt::format("line {}.{}", line, key);
 }
@@ -26,6 +31,12 @@ class Line {
   absl::StatusOr<DatasetItem> Read() const {
     DatasetItem item;
     item.line = number_;
+    for (const char* const key : kCalibrationKeys) {
+      if (Find(key) == nullptr) continue;
+      GWQ_RETURN_IF_ERROR(StandsAlone(key));
+      GWQ_RETURN_IF_ERROR(CalibrationText(item));
+      return item;
+    }
     GWQ_RETURN_IF_ERROR(OneOf("context", "question"));
     GWQ_RETURN_IF_ERROR(OneOf("image", "images"));
     GWQ_RETURN_IF_ERROR(OneOf("answer", "answers"));
@@ -51,6 +62,56 @@ class Line {
   [[nodiscard]] absl::Status OneOf(const char* first, const char* second) const {
     if (Find(first) == nullptr || Find(second) == nullptr) return absl::OkStatus();
     return Wrong(second, fmt::format("is given together with '{}'; give only one of them", first));
+  }
+  // What a calibration reads is the whole line: a question beside it would silently be left out by either use.
+  [[nodiscard]] absl::Status StandsAlone(const char* key) const {
+    for (const char* const other : kCalibrationKeys) {
+      if (std::string_view(other) != key) GWQ_RETURN_IF_ERROR(OneOf(key, other));
+    }
+    for (const char* const other : kQuestionKeys) GWQ_RETURN_IF_ERROR(OneOf(key, other));
+    return absl::OkStatus();
+  }
+  [[nodiscard]] absl::Status CalibrationText(DatasetItem& item) const {
+    GWQ_RETURN_IF_ERROR(Text("text", item.text));
+    if (Find("text") != nullptr && item.text.empty()) return Wrong("text", "is empty; leave the line out");
+    GWQ_RETURN_IF_ERROR(Messages(item.messages));
+    return TokenIds(item.token_ids);
+  }
+  [[nodiscard]] absl::StatusOr<std::string> TurnText(const Json& turn, size_t index, const char* key) const {
+    const auto value = turn.is_object() ? turn.find(key) : turn.end();
+    if (!turn.is_object() || value == turn.end() || !value->is_string()) {
+      return Wrong(fmt::format("messages[{}].{}", index, key), "is missing, or no string");
+    }
+    return value->get<std::string>();
+  }
+  [[nodiscard]] absl::Status Messages(std::vector<ChatTurn>& out) const {
+    const Json* const value = Find("messages");
+    if (value == nullptr) return absl::OkStatus();
+    if (!value->is_array() || value->empty() || value->size() > limits_.max_messages) {
+      return Wrong("messages", fmt::format("is no list of 1 to {} objects", limits_.max_messages));
+    }
+    for (const Json& turn : *value) {
+      GWQ_ASSIGN_OR_RETURN(std::string role, TurnText(turn, out.size(), "role"));
+      if (role.empty()) return Wrong(fmt::format("messages[{}].role", out.size()), "is empty");
+      GWQ_ASSIGN_OR_RETURN(std::string content, TurnText(turn, out.size(), "content"));
+      out.push_back({std::move(role), std::move(content)});
+    }
+    return absl::OkStatus();
+  }
+  [[nodiscard]] absl::Status TokenIds(std::vector<int32_t>& out) const {
+    const Json* const value = Find("token_ids");
+    if (value == nullptr) return absl::OkStatus();
+    if (!value->is_array() || value->size() < 2 || value->size() > limits_.max_token_ids) {
+      return Wrong("token_ids", fmt::format("is no list of 2 to {} numbers", limits_.max_token_ids));
+    }
+    for (const Json& id : *value) {
+      if (!id.is_number_unsigned() || id.get<uint64_t>() > uint64_t{kMaxTokenId}) {
+        return Wrong(fmt::format("token_ids[{}]", out.size()),
+                     fmt::format("{} is no integer from 0 to {}", id.dump(), kMaxTokenId));
+      }
+      out.push_back(id.get<int32_t>());
+    }
+    return absl::OkStatus();
   }
   [[nodiscard]] absl::Status Text(const char* key, std::string& out) const {
     const Json* const value = Find(key);
@@ -117,28 +178,21 @@ class Line {
   const DatasetLimits& limits_;
 };
 
-absl::StatusOr<DatasetItem> ParseLine(std::string_view text, int64_t number, const DatasetLimits& limits) {
-  const std::string field = LineField(number);
-  if (text.size() > limits.max_line_bytes) {
-    return InvalidField(field, fmt::format("has {} bytes, the limit is {}", text.size(), limits.max_line_bytes));
-  }
-  const JsonLimits json_limits{.max_bytes = limits.max_line_bytes, .max_depth = 16, .max_values = 10'000};
-  GWQ_ASSIGN_OR_RETURN(const Json json, ParseJson(field, text, json_limits));
-  if (!json.is_object()) return InvalidField(field, fmt::format("is a {}, not an object", json.type_name()));
-  return Line(json, number, limits).Read();
-}
-
 std::string_view WithoutReturn(std::string_view line) {
   return line.ends_with('\r') ? line.substr(0, line.size() - 1) : line;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<DatasetItem>> ParseDataset(std::string_view text, const DatasetLimits& limits) {
+std::string_view DatasetItem::calibration_key() const {
+  return !text.empty() ? "text" : !messages.empty() ? "messages" : !token_ids.empty() ? "token_ids" : "";
+}
+
+absl::StatusOr<std::vector<DatasetLine>> SplitDataset(std::string_view text, const DatasetLimits& limits) {
   if (text.size() > limits.max_bytes) {
     return InvalidField("dataset", fmt::format("has {} bytes, the limit is {}", text.size(), limits.max_bytes));
   }
-  std::vector<DatasetItem> items;
+  std::vector<DatasetLine> lines;
   int64_t number = 0;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -146,12 +200,34 @@ absl::StatusOr<std::vector<DatasetItem>> ParseDataset(std::string_view text, con
     begin = end + 1;
     ++number;
     if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
-    if (items.size() == limits.max_lines) {
+    if (lines.size() == limits.max_lines) {
       return InvalidField(LineField(number), fmt::format("comes after {} items, the limit", limits.max_lines));
     }
-    GWQ_ASSIGN_OR_RETURN(items.emplace_back(), ParseLine(line, number, limits));
+    if (line.size() > limits.max_line_bytes) {
+      return InvalidField(LineField(number),
+                          fmt::format("has {} bytes, the limit is {}", line.size(), limits.max_line_bytes));
+    }
+    lines.push_back({number, line});
   }
-  if (items.empty()) return InvalidField("dataset", "holds no line with an item");
+  if (lines.empty()) return InvalidField("dataset", "holds no line with an item");
+  return lines;
+}
+
+absl::StatusOr<DatasetItem> ParseDatasetLine(const DatasetLine& line, const DatasetLimits& limits) {
+  const std::string field = LineField(line.number);
+  const JsonLimits json_limits{.max_bytes = limits.max_line_bytes, .max_depth = 16, .max_values = 10'000};
+  GWQ_ASSIGN_OR_RETURN(const Json json, ParseJson(field, line.text, json_limits));
+  if (!json.is_object()) return InvalidField(field, fmt::format("is a {}, not an object", json.type_name()));
+  return Line(json, line.number, limits).Read();
+}
+
+absl::StatusOr<std::vector<DatasetItem>> ParseDataset(std::string_view text, const DatasetLimits& limits) {
+  GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetLine> lines, SplitDataset(text, limits));
+  std::vector<DatasetItem> items;
+  items.reserve(lines.size());
+  for (const DatasetLine& line : lines) {
+    GWQ_ASSIGN_OR_RETURN(items.emplace_back(), ParseDatasetLine(line, limits));
+  }
   return items;
 }
 
@@ -159,6 +235,11 @@ absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind) {
   const auto misses = [&](std::string_view key, std::string_view text) {
     return InvalidField(LineField(item.line, key), text);
   };
+  if (const std::string_view key = item.calibration_key(); !key.empty()) {
+    return misses(key,
+                  "is for a calibration, and an evaluation asks questions; give question and answer, or name the "
+                  "dataset in a recipe's calibration");
+  }
   switch (kind) {
     case EvaluationKind::kText:
       break;
@@ -188,6 +269,8 @@ absl::Status CheckItem(const DatasetItem& item, EvaluationKind kind) {
 }
 
 absl::Status CheckComplete(const DatasetItem& item) {
+  // What parsed is complete.
+  if (!item.calibration_key().empty()) return absl::OkStatus();
   if (item.box) GWQ_RETURN_IF_ERROR(CheckItem(item, EvaluationKind::kGrounding));
   const bool right_choice = std::ranges::any_of(item.answers, [&](const std::string& answer) {
     return std::ranges::find(item.choices, answer) != item.choices.end();

@@ -60,8 +60,8 @@ const Table<Calibration>& CalibrationTable() {
   static const Table<Calibration> table = {
       Choice(
           "source", &Calibration::source,
-          "generated (by the model itself, greedily; of a vision-language model: image), text, chat, token_ids, file "
-          "or image"),
+          "generated (by the model itself, greedily; of a vision-language model: image), text, chat, token_ids, file, "
+          "image or dataset"),
       Text("text", &Calibration::text, kMaxTextBytes, {}, "the sample, with source text"),
       Records("messages", &Calibration::messages, TurnTable(), kMaxTurns),
       Integers("token_ids", &Calibration::token_ids, kMaxTokens, Limits{.low = 0, .high = 2147483647},
@@ -73,8 +73,10 @@ const Table<Calibration>& CalibrationTable() {
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
              "tokens of each sample at most; a text is cut there, 2 to 8192"),
       Number("samples", &Calibration::samples, Limits{.low = 0, .high = kMaxSamples},
-             "samples taken from a text, file or the model's own text; 0: one for gwq, as many as they need for gptq "
-             "and spqr"),
+             "samples taken from a text, file, dataset or the model's own text; 0: one for gwq, as many as they need "
+             "for gptq and spqr"),
+      Text("dataset", &Calibration::dataset, kMaxNameBytes, {},
+           "datasets/NAME or NAME, pushed before, with source dataset: its lines are the samples"),
   };
   return table;
 }
@@ -139,7 +141,7 @@ const Table<Recipe>& BytesTable() {
       Number("threads", &Recipe::threads, Limits{.low = 1, .high = 256},
              "threads of the calibration; another number may make another artifact"),
       Number("seed", &Recipe::seed, Limits{.low = 0, .high = kMaxUnsigned},
-             "seed of where samples are taken from a text (0: evenly), and of random outliers"),
+             "seed of which samples are taken from a text or dataset (0: evenly), and of random outliers"),
       Record("calibration", &Recipe::calibration, CalibrationTable()),
       Records("rules", &Recipe::rules, RuleTable(), kMaxRules),
   };
@@ -179,6 +181,8 @@ absl::Status CheckCalibration(const Calibration& calibration) {
                           "is empty; give at least one chat turn"));
   GWQ_RETURN_IF_ERROR(one("token_ids", !calibration.token_ids.empty(), CalibrationSource::kTokenIds,
                           "is empty; give at least two token ids"));
+  GWQ_RETURN_IF_ERROR(one("dataset", !calibration.dataset.empty(), CalibrationSource::kDataset,
+                          "is empty; give the name of a dataset"));
   const bool image = source == CalibrationSource::kImage;
   if (!image) {
     GWQ_RETURN_IF_ERROR(
@@ -189,8 +193,8 @@ absl::Status CheckCalibration(const Calibration& calibration) {
   const bool one_sample = DefaultSamples(source, /*needs_gram=*/true) == 1;
   if (one_sample && calibration.samples > 1) {
     return InvalidField("recipe.calibration.samples",
-                        fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file or "
-                                    "generated",
+                        fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file, "
+                                    "dataset or generated",
                                     calibration.samples, EnumText(source)));
   }
   if (source == CalibrationSource::kTokenIds && calibration.token_ids.size() < 2) {
@@ -201,10 +205,10 @@ absl::Status CheckCalibration(const Calibration& calibration) {
       return InvalidField(fmt::format("recipe.calibration.messages[{}].role", i), "is empty");
     }
   }
-  if (!calibration.blob.empty()) {
-    if (const auto digest = Digest::Parse(calibration.blob); !digest.ok()) {
-      return InvalidField("recipe.calibration.blob", MessageOf(digest.status()));
-    }
+  for (const auto& [field, text] : {std::pair("blob", &calibration.blob), {"dataset", &calibration.dataset}}) {
+    const auto digest = Digest::Parse(*text);
+    if (text->empty() || digest.ok()) continue;
+    return InvalidField(fmt::format("recipe.calibration.{}", field), MessageOf(digest.status()));
   }
   return absl::OkStatus();
 }
@@ -251,6 +255,7 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   if (recipe.format_version == 1) out.erase("format_version");
   if (recipe.scale_bits == 16) out.erase("scale_bits");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
+  if (recipe.calibration.source != CalibrationSource::kDataset) out["calibration"].erase("dataset");
   return CanonicalJson(out);
 }
 
@@ -285,6 +290,7 @@ int64_t DefaultSamples(CalibrationSource source, bool needs_gram) {
   switch (source) {
     case CalibrationSource::kText:
     case CalibrationSource::kFile:
+    case CalibrationSource::kDataset:
       return 32;
     case CalibrationSource::kGenerated:
       return 8;  // each is made token by token

@@ -19,8 +19,8 @@ enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
 // kImage: an image and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
-// model kImage with everything built in.
-enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage };
+// model kImage with everything built in. kDataset: lines of a dataset.
+enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage, kDataset };
 
 // Options of a method, under its own name in the recipe.
 
@@ -74,7 +74,8 @@ struct Calibration {
   std::string question;            // kImage; empty: one built in
   std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
   int64_t max_tokens = 512;        // of each sample, 2 to 8192; a text is cut there; see kImageSampleTokens
-  int64_t samples = 0;             // stretches of kText and kFile, texts of kGenerated; 0: DefaultSamples
+  int64_t samples = 0;  // stretches of kText and kFile, texts of kGenerated, lines of kDataset; 0: DefaultSamples
+  std::string dataset;  // kDataset: digest of a dataset's manifest
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
@@ -93,7 +94,7 @@ struct Recipe {
   int head_bits = 8;       // 8 (round to nearest) or 16 (kept); a tied head follows embedding_bits
   int embedding_bits = 8;  // 8 or 16
   int threads = 2;         // of the calibration; part of what determines the bits
-  uint64_t seed = 0;       // of random outliers, and of where samples are taken; 0: evenly
+  uint64_t seed = 0;       // of random outliers, and of which samples are taken; 0: evenly
   Calibration calibration;
   std::vector<RecipeRule> rules;
   // Evaluation for the report; not part of the artifact.

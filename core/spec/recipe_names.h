@@ -12,7 +12,8 @@ inline constexpr EnumEntry<Loss> kLossNames[] = {{Loss::kLast, "last"}, {Loss::k
 inline constexpr EnumEntry<CalibrationSource> kCalibrationSourceNames[] = {
     {CalibrationSource::kGenerated, "generated"}, {CalibrationSource::kText, "text"},
     {CalibrationSource::kChat, "chat"},           {CalibrationSource::kTokenIds, "token_ids"},
-    {CalibrationSource::kFile, "file"},           {CalibrationSource::kImage, "image"}};
+    {CalibrationSource::kFile, "file"},           {CalibrationSource::kImage, "image"},
+    {CalibrationSource::kDataset, "dataset"}};
 
 constexpr const auto& NamesOf(Select) { return kSelectNames; }
 constexpr const auto& NamesOf(Loss) { return kLossNames; }

@@ -38,6 +38,7 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   out.answer = proto.answer();
   if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
   if (proto.has_samples()) out.samples = proto.samples();
+  out.dataset = proto.dataset();
   return absl::OkStatus();
 }
 
@@ -150,6 +151,7 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   calibration.set_answer(recipe.calibration.answer);
   calibration.set_max_tokens(recipe.calibration.max_tokens);
   calibration.set_samples(recipe.calibration.samples);
+  calibration.set_dataset(recipe.calibration.dataset);
   for (const RecipeRule& rule : recipe.rules) {
     v1::RecipeRule& to = *out.add_rules();
     to.set_pattern(rule.pattern);

@@ -185,6 +185,16 @@ class VisionEvalTest(unittest.TestCase):
                                     check=False)
         self.assertEqual(refused.returncode, INVALID)
 
+    def test_a_dataset_of_images_and_questions_calibrates(self):
+        self.services.gwq("eval", "push", self.questions, "--name", "samples")
+        report = self.quantize("sampled", "--method", "gptq", "--calibration-dataset", "samples", "--calibration-samples", "4")
+        self.assertEqual(report["calibration_samples"], 4)
+        self.assertEqual(self.methods(report), {part: {"gptq"} for part in ("language", "vision", "projector")})
+        peak = max(phase["peak_memory_bytes"] for phase in report["phases"])
+        self.assertLess(peak, report["planned_memory_bytes"])
+        missing = self.services.gwq("quantize", "seeing", "--name", "bad", "--calibration-dataset", "missing", check=False)
+        self.assertNotEqual(missing.returncode, 0)
+
     def test_answers_and_boxes_are_measured(self):
         self.quantize("asked")
         vqa = self.gwq("eval", "run", "asked", "--data", self.questions, "--reference", "seeing", "--max-tokens", "6", "--name", "vqa")

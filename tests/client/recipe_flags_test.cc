@@ -71,6 +71,16 @@ TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
   EXPECT_FALSE(recipe->has_threads());
 }
 
+TEST(RecipeFlagsTest, ADatasetIsTheSourceAndItsNameMayStandAlone) {
+  for (const char* const name : {"texts", "datasets/texts"}) {
+    const auto recipe = Parse({"--calibration-dataset", name, "--calibration-samples", "64"});
+    ASSERT_TRUE(recipe.ok()) << recipe.status();
+    EXPECT_EQ(recipe->calibration().source(), v1::Calibration::DATASET);
+    EXPECT_EQ(recipe->calibration().dataset(), "datasets/texts");
+    EXPECT_EQ(recipe->calibration().samples(), 64);
+  }
+}
+
 TEST(RecipeFlagsTest, FlagsOfOneVersionAgoAreReadAndTold) {
   CLI::App app;
   RecipeArguments arguments;

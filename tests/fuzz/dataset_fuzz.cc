@@ -11,6 +11,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     gwq::fuzz::Require(item.answer < static_cast<int64_t>(item.choices.size()));
     gwq::fuzz::Require(item.choices.size() <= limits.max_choices && item.images.size() <= limits.max_images);
     if (item.box) gwq::fuzz::Require(item.box->left < item.box->right && item.box->top < item.box->bottom);
+    gwq::fuzz::Require(item.messages.size() <= limits.max_messages && item.token_ids.size() <= limits.max_token_ids);
+    if (!item.calibration_key().empty()) {
+      gwq::fuzz::Require(item.context.empty() && item.images.empty() && item.choices.empty() && !item.box);
+      gwq::fuzz::Require(!gwq::CheckItem(item, gwq::EvaluationKind::kVqa).ok());
+    }
+    for (const int32_t id : item.token_ids) gwq::fuzz::Require(id >= 0);
     if (gwq::CheckItem(item, gwq::EvaluationKind::kChoices).ok()) gwq::fuzz::Require(item.answer >= 0);
     if (gwq::CheckItem(item, gwq::EvaluationKind::kGrounding).ok()) gwq::fuzz::Require(item.box.has_value());
   }

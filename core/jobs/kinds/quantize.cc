@@ -5,6 +5,7 @@
 
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
+#include "core/calibration/dataset_samples.h"
 #include "core/evaluation/memory.h"
 #include "core/io/json.h"
 #include "core/jobs/kinds/spec_json.h"
@@ -45,13 +46,17 @@ JobProduct QuantizeJob::Product() const { return {"artifact", artifact_id}; }
 JobInputs QuantizeJob::Inputs() const {
   JobInputs inputs{.manifests = {source}};
   for (const EvaluationTask& task : evaluations) inputs.AddManifest(task.dataset);
+  inputs.AddManifest(recipe.calibration.dataset);
   inputs.AddBlob(recipe.calibration.blob);
   return inputs;
 }
 
 absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
-  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe);
+  const absl::StatusOr<std::optional<StoredDataset>> dataset = OpenCalibrationDataset(store, recipe.calibration);
+  if (!dataset.ok()) return PrefixField(dataset.status(), "quantize");
+  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe,
+                                               dataset->has_value() ? &(*dataset)->manifest() : nullptr);
   if (!plan.ok()) return PrefixField(plan.status(), "quantize");
   for (size_t i = 0; i < evaluations.size(); ++i) {
     // The artifact is not made yet; the source is the larger one of the two.

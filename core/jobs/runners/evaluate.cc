@@ -1,6 +1,6 @@
+#include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
 

@@ -1,7 +1,7 @@
 #include "core/artifact/import.h"
 
+#include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
 #include "core/manifest/limits.h"

@@ -21,15 +21,25 @@ absl::Status CheckCalibrationBlob(const CallerNames& names, const Recipe& recipe
                       "none of your datasets and models holds it; push the text or the image as a dataset first");
 }
 
+// With the dataset's manifest in place of its name.
+absl::StatusOr<Recipe> ReadRecipe(const CallerNames& names, v1::Recipe proto) {
+  if (!proto.calibration().dataset().empty()) {
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry dataset,
+                         names.Find("quantize.recipe.calibration.dataset", "dataset", proto.calibration().dataset()));
+    proto.mutable_calibration()->set_dataset(dataset.manifest.Hex());
+  }
+  absl::StatusOr<Recipe> recipe = RecipeFromProto(proto);
+  if (!recipe.ok()) return PrefixField(recipe.status(), "quantize");
+  return recipe;
+}
+
 absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::CreateJobRequest& request) {
   const v1::QuantizeSpec& proto = request.quantize();
   QuantizeJob spec;
   GWQ_ASSIGN_OR_RETURN(spec.model, IdOf("quantize.model", "models", proto.model()));
   spec.artifact_id = proto.artifact_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("quantize.artifact_id", spec.artifact_id));
-  absl::StatusOr<Recipe> recipe = RecipeFromProto(proto.recipe());
-  if (!recipe.ok()) return PrefixField(recipe.status(), "quantize");
-  spec.recipe = *std::move(recipe);
+  GWQ_ASSIGN_OR_RETURN(spec.recipe, ReadRecipe(names, proto.recipe()));
   GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlob(names, spec.recipe), "quantize"));
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
   spec.source = model.manifest;

@@ -106,7 +106,7 @@ TEST(BlockWalk, GoesTheWayOfTheModel) {
   ASSERT_THAT(WalkBlocks(walk.runner(), {}, visitor, NoProgress()), IsOk());
   walk.Renew();
   for (size_t i = 0; i < 3; ++i) {
-    Floats state = walk.runner().FirstState(i, 0);
+    Floats state = walk.runner().FirstState(i, 0).value();
     for (int stage = 0; stage < walk.runner().stages(); ++stage) {
       EXPECT_EQ((visitor.inputs_of[{stage, i}]), state) << stage << ", " << i;
       state = (*walk.runner().Load(stage))->Forward(i, state).value();

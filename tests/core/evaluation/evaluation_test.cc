@@ -10,11 +10,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/base/clock.h"
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/memory.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/io/fault_file_system.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
@@ -222,6 +222,9 @@ TEST(Evaluation, FaultsOfTheInputAreNamed) {
   text.text.clear();
   text.dataset = vqa.Hex();
   EXPECT_THAT(run(text), FailsAt("files"));
+  const Digest samples = Dataset(store, {{"s.jsonl", std::string(kLines) + R"({"text":"w1 w2"})"
+                                                                           "\n"}});
+  EXPECT_THAT(run(Choices(samples)), FailsAt("line 4.text")) << "a calibration reads it, an evaluation does not";
   EXPECT_THAT(run(Choices(golden.digest())), HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(run(Choices(Sha256Of("nothing"))), HasCode(absl::StatusCode::kNotFound));
   EvaluationTask nothing;

@@ -9,9 +9,9 @@
 #include <sstream>
 
 #include "core/artifact/import.h"
+#include "core/artifact/stored_dataset.h"
 #include "core/base/clock.h"
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/golden_model.h"

@@ -17,13 +17,18 @@ TEST(QuantizeJob, SurvivesItsJson) {
   EXPECT_EQ(parsed->artifact_id, "a");
 }
 
-TEST(QuantizeJob, NeedsItsModelItsDatasetsAndItsCalibrationFile) {
+TEST(QuantizeJob, NeedsItsModelItsDatasetsAndItsCalibrationsFileOrDataset) {
   QuantizeJob job{"m", "a", Sha256Of("s"), {}, {EvaluationTask{}, EvaluationTask{}}};
   job.evaluations[1].dataset = Sha256Of("d").Hex();
   EXPECT_EQ(QuantizeJob::Parse(job.Json())->evaluations, job.evaluations);
   job.recipe.calibration.source = CalibrationSource::kFile;
   job.recipe.calibration.blob = Sha256Of("text").Hex();
   EXPECT_EQ(job.Inputs(), (JobInputs{{Sha256Of("s"), Sha256Of("d")}, {Sha256Of("text")}}));
+  job.recipe.calibration = {};
+  job.recipe.calibration.source = CalibrationSource::kDataset;
+  job.recipe.calibration.dataset = Sha256Of("samples").Hex();
+  EXPECT_EQ(QuantizeJob::Parse(job.Json())->recipe, job.recipe);
+  EXPECT_EQ(job.Inputs(), (JobInputs{{Sha256Of("s"), Sha256Of("d"), Sha256Of("samples")}, {}}));
 }
 
 TEST(EvaluateJob, NeedsWhatItMeasuresItsReferenceAndItsDataset) {

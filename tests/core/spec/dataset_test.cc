@@ -32,6 +32,36 @@ TEST(Dataset, ReadsEveryKindOfLine) {
   EXPECT_THAT((*items)[0].answers, ElementsAre("blue")) << "and an index is that choice's text";
 }
 
+TEST(Dataset, ReadsTheLinesOfACalibration) {
+  const auto items = ParseDataset(
+      "{\"text\":\"Once upon a time\",\"source\":\"ignored\"}\n"
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"\"}]}\n"
+      "{\"token_ids\":[1,2147483647]}\n"
+      "{\"question\":\"q\",\"image\":\"i.png\",\"answer\":\"a\"}");
+  ASSERT_THAT(items, IsOk());
+  EXPECT_EQ((*items)[0].text, "Once upon a time");
+  EXPECT_EQ((*items)[0].calibration_key(), "text");
+  EXPECT_THAT((*items)[1].messages, ElementsAre(ChatTurn{"user", "hi"}, ChatTurn{"assistant", ""}));
+  EXPECT_EQ((*items)[1].calibration_key(), "messages");
+  EXPECT_THAT((*items)[2].token_ids, ElementsAre(1, 2147483647));
+  EXPECT_EQ((*items)[2].calibration_key(), "token_ids");
+  EXPECT_EQ((*items)[3].calibration_key(), "");
+}
+
+TEST(Dataset, AnEvaluationRefusesTheLinesOfACalibrationByTheirKey) {
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {R"({"text":"t"})", "line 1.text"},
+      {R"({"messages":[{"role":"user","content":"c"}]})", "line 1.messages"},
+      {R"({"token_ids":[1,2]})", "line 1.token_ids"}};
+  for (const auto& [line, field] : lines) {
+    const DatasetItem item = ParseDataset(line).value().front();
+    EXPECT_THAT(CheckComplete(item), IsOk()) << "a dataset may hold it";
+    for (const auto kind : {EvaluationKind::kChoices, EvaluationKind::kVqa, EvaluationKind::kGrounding}) {
+      EXPECT_THAT(CheckItem(item, kind), FailsAt(field));
+    }
+  }
+}
+
 struct Bad {
   std::string line;
   std::string field;
@@ -60,6 +90,21 @@ TEST(Dataset, AMalformedLineIsNamed) {
       {R"({"choices":["a","b"],"answer":[0]})", "line 2.answer"},
       {R"({"answer":0})", "line 2.answer"},
       {R"({"answer":"a","answers":["b"]})", "line 2.answers"},
+      {R"({"text":""})", "line 2.text"},
+      {R"({"text":["t"]})", "line 2.text"},
+      {R"({"text":"t","token_ids":[1,2]})", "line 2.token_ids"},
+      {R"({"text":"t","question":"q"})", "line 2.question"},
+      {R"({"token_ids":[1,2],"image":"a.png"})", "line 2.image"},
+      {R"({"messages":[]})", "line 2.messages"},
+      {R"({"messages":"hi"})", "line 2.messages"},
+      {R"({"messages":[{"role":"user","content":"c"},"hi"]})", "line 2.messages[1].role"},
+      {R"({"messages":[{"role":"","content":"c"}]})", "line 2.messages[0].role"},
+      {R"({"messages":[{"role":"user"}]})", "line 2.messages[0].content"},
+      {R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})", "line 2.messages[0].content"},
+      {R"({"token_ids":[1]})", "line 2.token_ids"},
+      {R"({"token_ids":[1,-1]})", "line 2.token_ids[1]"},
+      {R"({"token_ids":[1,1.5]})", "line 2.token_ids[1]"},
+      {R"({"token_ids":[1,2147483648]})", "line 2.token_ids[1]"},
       {R"({"box":[1,2,3]})", "line 2.box"},
       {R"({"box":[1,2,1,4]})", "line 2.box"},
       {R"({"box":[-1,2,3,4]})", "line 2.box"},
@@ -79,6 +124,11 @@ TEST(Dataset, LimitsHold) {
   limits.max_lines = 2;
   EXPECT_THAT(ParseDataset(line + "\n" + line, limits), IsOk());
   EXPECT_THAT(ParseDataset(line + "\n" + line + "\n" + line, limits), FailsAt("line 3"));
+  limits.max_messages = 1;
+  limits.max_token_ids = 2;
+  EXPECT_THAT(ParseDataset(R"({"token_ids":[1,2,3]})", limits), FailsAt("line 1.token_ids"));
+  const std::string turn = R"({"role":"user","content":"c"})";
+  EXPECT_THAT(ParseDataset(R"({"messages":[)" + turn + "," + turn + "]}", limits), FailsAt("line 1.messages"));
   limits.max_choices = 1;
   EXPECT_THAT(ParseDataset(line, limits), FailsAt("line 1.choices"));
   limits.max_line_bytes = line.size() - 1;

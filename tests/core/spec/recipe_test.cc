@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "core/spec/glob.h"
 #include "core/spec/recipe_names.h"
@@ -44,6 +45,14 @@ Recipe Unusual() {
   return recipe;
 }
 
+Recipe FromDataset() {
+  Recipe recipe;
+  recipe.calibration.source = CalibrationSource::kDataset;
+  recipe.calibration.dataset = Sha256Of("manifest").Hex();
+  recipe.calibration.samples = 100;
+  return recipe;
+}
+
 // The paths of all leaves below `json`: array entries share their array's path.
 void Collect(const Json& json, const std::string& path, std::set<std::string>& out) {
   if (json.is_object()) {
@@ -61,7 +70,7 @@ std::string FieldOf(const absl::Status& status) {
 }
 
 TEST(Recipe, RoundTripsWithNothingMissing) {
-  for (const Recipe& recipe : {Recipe{}, Unusual()}) {
+  for (const Recipe& recipe : {Recipe{}, Unusual(), FromDataset()}) {
     const auto again = ParseRecipe(RecipeJson(recipe));
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_EQ(*again, recipe);
@@ -94,6 +103,7 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
   for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window", "gptq", "spqr"})
     ASSERT_EQ(all.erase(field), 1U);
+  ASSERT_EQ(all["calibration"].erase("dataset"), 1U);
   const Json gwq = all["gwq"];
   for (const auto& [key, value] : gwq.items()) all[key] = value;
   all.erase("gwq");
@@ -107,6 +117,7 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   gptq.rules = {{"*", "", "", Method::kGptq}};
   EXPECT_TRUE(Json::parse(BytesRecipeJson(gptq)).contains("gptq"));
   EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("spqr"));
+  EXPECT_EQ(Json::parse(BytesRecipeJson(FromDataset()))["calibration"]["dataset"], FromDataset().calibration.dataset);
 }
 
 TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
@@ -124,7 +135,7 @@ TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
 TEST(Recipe, JsonIsCanonical) {
   EXPECT_EQ(
       RecipeJson(Recipe{}),
-      R"({"bits":4,"calibration":{"answer":"","blob":"","max_tokens":512,"messages":[],"question":"",)"
+      R"({"bits":4,"calibration":{"answer":"","blob":"","dataset":"","max_tokens":512,"messages":[],"question":"",)"
       R"("samples":0,"source":"generated","text":"",)"
       R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
       R"("evaluation_window":512,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
@@ -212,6 +223,10 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"calibration":{"source":"image","text":"t"}})", "recipe.calibration.text"},
       {R"({"calibration":{"source":"image","blob":"abc"}})", "recipe.calibration.blob"},
       {R"({"calibration":{"source":"file","blob":"abc"}})", "recipe.calibration.blob"},
+      {R"({"calibration":{"source":"dataset"}})", "recipe.calibration.dataset"},
+      {R"({"calibration":{"source":"dataset","dataset":"datasets/texts"}})", "recipe.calibration.dataset"},
+      {R"({"calibration":{"source":"text","text":"t","dataset":"abc"}})", "recipe.calibration.dataset"},
+      {R"({"calibration":{"source":"dataset","text":"t"}})", "recipe.calibration.text"},
       {R"({"rules":{}})", "recipe.rules"},
       {R"({"rules":[{"bits":3}]})", "recipe.rules[0].pattern"},
       {R"({"rules":[{"pattern":"*"}]})", "recipe.rules[0]"},

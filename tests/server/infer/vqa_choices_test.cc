@@ -1,8 +1,8 @@
 // Choices as they are served against an evaluation's and against what the model writes.
 #include <nlohmann/json.hpp>
 
+#include "core/artifact/stored_dataset.h"
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/stored_dataset.h"
 #include "tests/server/infer/vqa_requests.h"
 
 namespace gwq::testing {

@@ -57,6 +57,10 @@ class CollectionTest : public JobsFixture {
       replace(ExampleBlob(i), [this] { return Put(NewText()); });
     }
     nlohmann::json json = nlohmann::json::parse(spec);
+    // An example has one calibration; every other quantization takes its samples from a dataset.
+    if (json.contains("recipe") && texts_ % 2 == 0) {
+      json["recipe"]["calibration"] = {{"source", "dataset"}, {"dataset", NewManifest().Hex()}};
+    }
     json["of no meaning"] = NewText() + std::string(2 * kMaxSpecTextBytes, 'x');
     return CanonicalJson(json);
   }

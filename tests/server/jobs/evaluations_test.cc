@@ -118,6 +118,35 @@ TEST_F(EvaluationsTest, AWaitingJobKeepsItsDatasetAndReference) {
   EXPECT_NE(Get("evaluations/found").result_json().find("\"items\":2"), std::string::npos);
 }
 
+TEST_F(EvaluationsTest, AQuantizationTakesItsSamplesFromADatasetAndKeepsIt) {
+  Import(TinyModel(), "tiny");
+  ImportDataset("texts", "{\"text\":\"a b c d e\"}\n{\"token_ids\":[1,2,3]}\n");
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  v1::Calibration& calibration = *request.mutable_quantize()->mutable_recipe()->mutable_calibration();
+  calibration.Clear();
+  calibration.set_source(v1::Calibration::DATASET);
+  v1::CreateJobResponse created;
+  EXPECT_EQ(FieldOf(Create(request, &created)), "quantize.recipe.calibration.dataset");
+  calibration.set_dataset("texts");
+  EXPECT_EQ(FieldOf(Create(request, &created)), "quantize.recipe.calibration.dataset");
+  calibration.set_dataset("datasets/none");
+  EXPECT_EQ(Create(request, &created).error_code(), grpc::StatusCode::NOT_FOUND);
+  calibration.set_dataset("datasets/texts");
+  const grpc::Status status = Create(request, &created);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(Digest::Parse(created.job().quantize().recipe().calibration().dataset()).ok())
+      << "a job tells the digest of its manifest";
+  v1::DeleteDatasetRequest remove;
+  remove.set_name("datasets/texts");
+  google::protobuf::Empty nothing;
+  EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION)
+      << "the job reads it";
+  ASSERT_TRUE(RunOne());
+  const auto operation = OperationNow(created.job().operation());
+  EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+}
+
 TEST_F(EvaluationsTest, FaultsAreRefusedAtTheirField) {
   Import(TinyModel(), "tiny");
   ImportDataset("questions");

@@ -6,11 +6,11 @@
 #include <random>
 
 #include "core/artifact/import.h"
+#include "core/artifact/stored_dataset.h"
 #include "core/artifact/stored_model.h"
 #include "core/artifact/writer.h"
 #include "core/base/status.h"
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/stored_dataset.h"
 #include "core/io/safetensors.h"
 #include "core/jobs/kinds/specs.h"
 #include "core/manifest/limits.h"

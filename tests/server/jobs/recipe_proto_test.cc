@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "server/jobs/job_watchers.h"
 #include "server/jobs/timers.h"
@@ -71,6 +72,10 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   tokens.calibration.source = CalibrationSource::kTokenIds;
   tokens.calibration.token_ids = {1, 2, 3};
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(tokens)), tokens);
+  Recipe dataset;
+  dataset.calibration.source = CalibrationSource::kDataset;
+  dataset.calibration.dataset = Sha256Of("manifest").Hex();
+  EXPECT_EQ(*RecipeFromProto(RecipeToProto(dataset)), dataset);
 }
 
 #pragma GCC diagnostic push

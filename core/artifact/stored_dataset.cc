@@ -1,4 +1,4 @@
-#include "core/evaluation/stored_dataset.h"
+#include "core/artifact/stored_dataset.h"
 
 #include <fmt/format.h>
 
@@ -132,14 +132,20 @@ absl::Status CheckImages(BlobStore& store, const Manifest& upload, Progress& pro
   return absl::OkStatus();
 }
 
-bool HoldsOtherThanImages(const Manifest& manifest) {
+bool IsImage(const ManifestFile& file) {
   constexpr std::array<std::string_view, 4> kImages = {".png", ".jpg", ".jpeg", ".webp"};
-  return manifest.files.empty() || std::ranges::any_of(manifest.files, [&](const ManifestFile& file) {
-           return std::ranges::none_of(kImages, [&](std::string_view suffix) { return file.path.ends_with(suffix); });
-         });
+  return std::ranges::any_of(kImages, [&](std::string_view suffix) { return file.path.ends_with(suffix); });
+}
+
+bool HoldsOtherThanImages(const Manifest& manifest) {
+  return manifest.files.empty() || !std::ranges::all_of(manifest.files, IsImage);
 }
 
 }  // namespace
+
+const ManifestFile* LinesFile(const Manifest& dataset) { return OnlyFile(dataset, kLines); }
+
+bool HoldsImages(const Manifest& dataset) { return std::ranges::any_of(dataset.files, IsImage); }
 
 absl::StatusOr<Digest> ImportDataset(BlobStore& store, const Manifest& upload, Progress& progress) {
   if (upload.kind != "dataset") return InvalidField("kind", fmt::format("'{}' is not a dataset", upload.kind));
@@ -173,6 +179,8 @@ absl::StatusOr<std::vector<DatasetItem>> StoredDataset::Items(EvaluationKind kin
   for (const DatasetItem& item : items) GWQ_RETURN_IF_ERROR(CheckItem(item, kind));
   return items;
 }
+
+absl::StatusOr<std::string> StoredDataset::Lines() const { return ReadOnly(*store_, manifest_, kLines); }
 
 absl::StatusOr<std::string> StoredDataset::Text() const { return ReadOnly(*store_, manifest_, kPlain); }
 
