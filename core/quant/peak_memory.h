@@ -7,8 +7,8 @@
 
 namespace gwq {
 
-// An upper bound of the worker's resident memory in bytes; docs/memory.md derives the terms. `plan.modules` must be
-// filled.
+// An upper bound of the worker's resident memory in bytes until the artifact is made; docs/memory.md derives the terms.
+// `plan.modules` must be filled.
 [[nodiscard]] uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe);
 
 }  // namespace gwq

@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/io/file_system.h"
 #include "core/quant/quantize.h"
+#include "core/spec/quantize_evaluations.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_golden.h"
@@ -65,7 +66,8 @@ class StoredFolder {
   Digest model_;
 };
 
-std::string Made(BlobStore& store, const Digest& model, const Json& recipe_json) {
+std::string Made(BlobStore& store, const Digest& model, Json recipe_json) {
+  EXPECT_THAT(TakeOldTextEvaluation(recipe_json), IsOk());
   const auto recipe = ParseRecipe(recipe_json.dump());
   EXPECT_THAT(recipe, IsOk());
   const auto result = QuantizeModel(store, model, *recipe, NoProgress());

@@ -149,6 +149,32 @@ TEST_F(JobsTest, ThePlanOfEveryKindIsWhatItsCreationPlansAndRefuses) {
   }
 }
 
+TEST_F(JobsTest, AQuantizationTellsWhatItMeasures) {
+  Import(TinyModel(), "tiny");
+  const auto measured = [&](const std::string& id, const std::function<void(v1::QuantizeSpec&)>& bend) {
+    v1::CreateJobRequest request = Quantize("models/tiny", id);
+    bend(*request.mutable_quantize());
+    return Create(request).quantize();
+  };
+  const v1::QuantizeSpec plain = measured("plain", [](auto&) {});
+  ASSERT_EQ(plain.evaluations_size(), 1) << "a text, if nothing is asked for";
+  EXPECT_EQ(plain.evaluations(0).tokens(), 2048);
+  EXPECT_FALSE(plain.no_evaluation());
+  const v1::QuantizeSpec none = measured("none", [](auto& spec) { spec.set_no_evaluation(true); });
+  EXPECT_EQ(none.evaluations_size(), 0);
+  EXPECT_TRUE(none.no_evaluation());
+  const v1::QuantizeSpec old = measured("old", [](auto& spec) {
+    spec.mutable_recipe()->set_evaluation_text("some words");
+    spec.mutable_recipe()->set_evaluation_tokens(64);
+  });
+  ASSERT_EQ(old.evaluations_size(), 1) << "by the names of one version ago";
+  EXPECT_EQ(old.evaluations(0).text(), "some words");
+  EXPECT_EQ(old.evaluations(0).tokens(), 64);
+  EXPECT_FALSE(old.recipe().has_evaluation_tokens());
+  EXPECT_TRUE(
+      measured("old-none", [](auto& spec) { spec.mutable_recipe()->set_evaluation_tokens(0); }).no_evaluation());
+}
+
 TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   Import(TinyModel(), "tiny");
   const auto refused = [&](const std::function<void(v1::QuantizeSpec&)>& bend) {
@@ -187,6 +213,13 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
               for (int i = 0; i < 33; ++i) spec.add_evaluations()->set_kind(v1::EvaluationTask::TEXT);
             }),
             "quantize.evaluations");
+  EXPECT_EQ(refused([](auto& spec) {
+              spec.add_evaluations()->set_kind(v1::EvaluationTask::TEXT);
+              spec.set_no_evaluation(true);
+            }),
+            "quantize.no_evaluation");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_evaluation_window(1); }),
+            "quantize.recipe.evaluation_window");
   EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
   EXPECT_EQ(FieldOf(TryCreate({})), "spec");
   EXPECT_EQ(TryCreate(Quantize("models/none", "small")).error_code(), grpc::StatusCode::NOT_FOUND);
