@@ -41,14 +41,21 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   return absl::OkStatus();
 }
 
-// The fields as they stood one version ago, and then those that took their place.
-absl::Status GwqFromProto(const v1::Recipe& proto, GwqOptions& out) {
+// The fields as they stood one version ago.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+absl::Status OldFieldsFromProto(const v1::Recipe& proto, GwqOptions& out) {
   GWQ_RETURN_IF_ERROR(FromWire("recipe.select", proto.select(), kSelects, out.select));
   GWQ_RETURN_IF_ERROR(FromWire("recipe.loss", proto.loss(), kLosses, out.loss));
   if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
-  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.select", proto.gwq().select(), kSelects, out.select));
-  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.loss", proto.gwq().loss(), kLosses, out.loss));
-  if (proto.gwq().has_outlier_ratio()) out.outlier_ratio = proto.gwq().outlier_ratio();
+  return absl::OkStatus();
+}
+#pragma GCC diagnostic pop
+
+absl::Status GwqFromProto(const v1::GwqOptions& proto, GwqOptions& out) {
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.select", proto.select(), kSelects, out.select));
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.gwq.loss", proto.loss(), kLosses, out.loss));
+  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
   return absl::OkStatus();
 }
 
@@ -93,7 +100,8 @@ absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index)
 absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   Recipe out;
   GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
-  GWQ_RETURN_IF_ERROR(GwqFromProto(proto, out.gwq));
+  GWQ_RETURN_IF_ERROR(OldFieldsFromProto(proto, out.gwq));
+  GWQ_RETURN_IF_ERROR(GwqFromProto(proto.gwq(), out.gwq));
   GptqFromProto(proto.gptq(), out.gptq);
   SpqrFromProto(proto.spqr(), out.spqr);
   if (proto.has_bits()) out.bits = proto.bits();
@@ -113,12 +121,15 @@ absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   return out;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 OldTextEvaluation OldTextEvaluationFromProto(const v1::Recipe& proto) {
   OldTextEvaluation old{.text = proto.evaluation_text()};
   if (proto.has_evaluation_tokens()) old.tokens = proto.evaluation_tokens();
   if (proto.has_evaluation_window()) old.window = proto.evaluation_window();
   return old;
 }
+#pragma GCC diagnostic pop
 
 v1::Recipe RecipeToProto(const Recipe& recipe) {
   v1::Recipe out;

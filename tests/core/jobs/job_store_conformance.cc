@@ -538,10 +538,9 @@ TEST_P(JobStoreConformance, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   ASSERT_TRUE(catalogue().Hold("alice", manifest, "server-1", 5000).ok());
   const absl::Status held = catalogue().Delete("alice", "model", "m");
   EXPECT_EQ(held.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(
-      MessageOf(held),
-      "models/m is needed by the server 'server-1', which has loaded it; unload it there, or, where that server is "
-      "gone, wait: its hold runs out in 5 s");
+  EXPECT_EQ(MessageOf(held),
+            "models/m is needed by the server 'server-1', which has loaded it; unload it there or, if that server is "
+            "gone, wait: its hold runs out in 5 s");
   ASSERT_TRUE(catalogue().ReleaseHold("alice", manifest, "server-1").ok());
 
   Job quantize;

@@ -163,17 +163,32 @@ TEST_F(JobsTest, AQuantizationTellsWhatItMeasures) {
   const v1::QuantizeSpec none = measured("none", [](auto& spec) { spec.set_no_evaluation(true); });
   EXPECT_EQ(none.evaluations_size(), 0);
   EXPECT_TRUE(none.no_evaluation());
-  const v1::QuantizeSpec old = measured("old", [](auto& spec) {
-    spec.mutable_recipe()->set_evaluation_text("some words");
-    spec.mutable_recipe()->set_evaluation_tokens(64);
-  });
-  ASSERT_EQ(old.evaluations_size(), 1) << "by the names of one version ago";
-  EXPECT_EQ(old.evaluations(0).text(), "some words");
-  EXPECT_EQ(old.evaluations(0).tokens(), 64);
-  EXPECT_FALSE(old.recipe().has_evaluation_tokens());
-  EXPECT_TRUE(
-      measured("old-none", [](auto& spec) { spec.mutable_recipe()->set_evaluation_tokens(0); }).no_evaluation());
 }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+TEST_F(JobsTest, AQuantizationReadsTheTextOfOneVersionAgo) {
+  Import(TinyModel(), "tiny");
+  v1::CreateJobRequest request = Quantize("models/tiny", "old");
+  v1::Recipe& recipe = *request.mutable_quantize()->mutable_recipe();
+  recipe.set_evaluation_text("some words");
+  recipe.set_evaluation_tokens(64);
+  const v1::QuantizeSpec spec = Create(request).quantize();
+  ASSERT_EQ(spec.evaluations_size(), 1);
+  EXPECT_EQ(spec.evaluations(0).text(), "some words");
+  EXPECT_EQ(spec.evaluations(0).tokens(), 64);
+  EXPECT_FALSE(spec.recipe().has_evaluation_tokens());
+
+  request.mutable_quantize()->set_no_evaluation(true);
+  EXPECT_EQ(FieldOf(TryCreate(request)), "quantize.no_evaluation");
+  request.mutable_quantize()->set_no_evaluation(false);
+  recipe.set_evaluation_window(1);
+  EXPECT_EQ(FieldOf(TryCreate(request)), "quantize.recipe.evaluation_window");
+  recipe.set_evaluation_tokens(0);
+  request.mutable_quantize()->set_artifact_id("old-none");
+  EXPECT_TRUE(Create(request).quantize().no_evaluation());
+}
+#pragma GCC diagnostic pop
 
 TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   Import(TinyModel(), "tiny");
@@ -186,9 +201,9 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   };
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "quantize.recipe.bits");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "quantize.recipe.group_size");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(2); }),
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->mutable_gwq()->set_outlier_ratio(2); }),
             "quantize.recipe.gwq.outlier_ratio");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_outlier_ratio(NAN); }),
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->mutable_gwq()->set_outlier_ratio(NAN); }),
             "quantize.recipe.gwq.outlier_ratio");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_threads(0); }), "quantize.recipe.threads");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_method(static_cast<v1::Method>(77)); }),
@@ -218,8 +233,6 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
               spec.set_no_evaluation(true);
             }),
             "quantize.no_evaluation");
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_evaluation_window(1); }),
-            "quantize.recipe.evaluation_window");
   EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
   EXPECT_EQ(FieldOf(TryCreate({})), "spec");
   EXPECT_EQ(TryCreate(Quantize("models/none", "small")).error_code(), grpc::StatusCode::NOT_FOUND);

@@ -72,6 +72,8 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(tokens)), tokens);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
   v1::Recipe proto;
   proto.set_outlier_ratio(0.25);
@@ -94,6 +96,7 @@ TEST(RecipeProto, TheTextOfOneVersionAgoIsReadApart) {
   EXPECT_EQ(old.tokens, 0);
   EXPECT_EQ(old.window, 7);
 }
+#pragma GCC diagnostic pop
 
 TEST(RecipeProto, UnknownEnumValuesAreNamed) {
   v1::Recipe proto;
