@@ -23,6 +23,7 @@ struct Arguments {
   std::string name;
   RecipeArguments recipe;
   std::vector<std::string> evaluations;
+  bool no_evaluation = false;
   std::string calibration_image;
   std::string request_id;
   bool plan = false;
@@ -84,6 +85,7 @@ absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) 
   for (const std::string& text : arguments.evaluations) {
     GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->add_evaluations(), ParseTask(text));
   }
+  request.mutable_quantize()->set_no_evaluation(arguments.no_evaluation);
   const std::string model = ResourceName("models", arguments.model);
   request.mutable_quantize()->set_model(model);
   const std::string base = std::filesystem::path(model).filename().string();
@@ -126,11 +128,13 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
       ->add_option("--calibration-image", to->calibration_image,
                    "image for the sample of a vision-language model (default: one built in); it is uploaded first")
       ->check(CLI::ExistingFile);
-  command
-      ->add_option("--evaluate", to->evaluations,
-                   "key=value[,key=value...], may be repeated: an evaluation on the model and on the artifact, for the "
-                   "report; for example kind=choices,dataset=NAME,limit=100")
-      ->allow_extra_args(false);
+  CLI::Option* const evaluate =
+      command
+          ->add_option("--evaluate", to->evaluations,
+                       "key=value[,key=value...], may be repeated: an evaluation on the model and on the artifact, for "
+                       "the report; for example kind=choices,dataset=NAME,limit=100 (default: kind=text)")
+          ->allow_extra_args(false);
+  command->add_flag("--no-evaluation", to->no_evaluation, "measure nothing for the report")->excludes(evaluate);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
   command->add_flag("--plan", to->plan,
                     "show sizes and memory and start no job; --calibration-image is still uploaded");

@@ -57,10 +57,39 @@ absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
       return InvalidField("calibration.messages", "the file holds no JSON array of {\"role\", \"content\"}");
     SetPath(tree, "calibration.messages", turns);
   }
-  if (!arguments.evaluation_file.empty()) {
-    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.evaluation_file));
-    SetPath(tree, "evaluation_text", text);
+  return absl::OkStatus();
+}
+
+struct OldEvaluationField {
+  const char* name;
+  bool number;
+  const char* now;  // what gwq quantize --evaluate has in its place
+};
+constexpr OldEvaluationField kOldEvaluationFields[] = {
+    {"evaluation_text", false, "--evaluate kind=text,text_file=FILE"},
+    {"evaluation_tokens", true, "--evaluate kind=text,tokens=N, or --no-evaluation for 0"},
+    {"evaluation_window", true, "--evaluate kind=text,window=N"}};
+
+std::string OldEvaluationNote(std::string_view given, const OldEvaluationField& field) {
+  return fmt::format("{} is now {}; the next version will not know the old name", given, field.now);
+}
+
+std::vector<std::string> OldEvaluationNotes(const Json& recipe) {
+  std::vector<std::string> notes;
+  for (const OldEvaluationField& field : kOldEvaluationFields) {
+    if (recipe.contains(field.name)) notes.push_back(OldEvaluationNote(fmt::format("recipe.{}", field.name), field));
   }
+  return notes;
+}
+
+absl::Status SetOldEvaluation(const RecipeArguments& arguments, Json& tree) {
+  for (const OldEvaluationField& field : kOldEvaluationFields) {
+    const auto given = arguments.fields.find(field.name);
+    if (given == arguments.fields.end()) continue;
+    GWQ_ASSIGN_OR_RETURN(tree[field.name], ValueOf({field.name, field.number ? "int" : "string", ""}, given->second));
+  }
+  if (arguments.evaluation_file.empty()) return absl::OkStatus();
+  GWQ_ASSIGN_OR_RETURN(tree["evaluation_text"], ReadText(arguments.evaluation_file));
   return absl::OkStatus();
 }
 
@@ -119,6 +148,25 @@ void AddOldFlags(CLI::App& command, RecipeArguments& arguments) {
             })
         ->group("");
   }
+  for (const OldEvaluationField& field : kOldEvaluationFields) {
+    command
+        .add_option_function<std::string>(
+            RecipeFlagName(field.name),
+            [&arguments, field](const std::string& text) {
+              arguments.fields[field.name] = text;
+              arguments.notes.push_back(OldEvaluationNote(RecipeFlagName(field.name), field));
+            })
+        ->group("");
+  }
+  command
+      .add_option_function<std::string>(
+          "--evaluation-file",
+          [&arguments](const std::string& path) {
+            arguments.evaluation_file = path;
+            arguments.notes.push_back(OldEvaluationNote("--evaluation-file", kOldEvaluationFields[0]));
+          })
+      ->check(CLI::ExistingFile)
+      ->group("");
 }
 
 }  // namespace
@@ -143,8 +191,6 @@ void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
       .add_option("--calibration-messages", arguments.calibration_chat_file,
                   "JSON file with a dialogue: [{\"role\", \"content\"}]")
       ->check(CLI::ExistingFile);
-  command.add_option("--evaluation-file", arguments.evaluation_file, "file with the text for the report's figures")
-      ->check(CLI::ExistingFile);
   command
       .add_option("--rule", arguments.rules,
                   "PATTERN:key=value[,key=value...], in order; for example '*.down_proj:bits=8'")
@@ -162,6 +208,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
   if (notes != nullptr) {
     *notes = arguments.notes;
     notes->insert(notes->end(), moved.begin(), moved.end());
+    for (std::string& note : OldEvaluationNotes(tree)) notes->push_back(std::move(note));
   }
   for (const RecipeField& field : RecipeFields()) {
     const auto given = arguments.fields.find(std::string(field.name));
@@ -170,6 +217,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
     SetPath(tree, field.name, std::move(value));
   }
   GWQ_RETURN_IF_ERROR(SetFiles(arguments, tree));
+  GWQ_RETURN_IF_ERROR(SetOldEvaluation(arguments, tree));
   InferSource(tree);
   NameDataset(tree);
   GWQ_ASSIGN_OR_RETURN(v1::Recipe recipe, client::ParseRecipeFile(tree.dump()));

@@ -15,7 +15,8 @@ namespace gwq::cli {
 struct RecipeArguments {
   std::string recipe_file;
   std::map<std::string, std::string> fields;  // by the table's name: "bits", "calibration.max_tokens"
-  std::string calibration_file, calibration_chat_file, evaluation_file;
+  std::string calibration_file, calibration_chat_file;
+  std::string evaluation_file;  // as flags named it one version ago
   std::vector<std::string> rules;
   std::vector<std::string> notes;  // of flags that have another name now
 };
@@ -28,7 +29,8 @@ struct RecipeArguments {
 void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments);
 
 // The recipe file with the flags laid over it. INVALID_ARGUMENT names the flag's field. `notes`, if given, gets a line
-// for each field or flag that was given by the name that it had one version ago.
+// for each field or flag that was given by the name that it had one version ago. The measurement of a text, which is an
+// evaluation now, is left in the recipe's old fields for the service to read.
 [[nodiscard]] absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments,
                                                   std::vector<std::string>* notes = nullptr);
 

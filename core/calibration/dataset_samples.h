@@ -21,7 +21,7 @@ namespace gwq {
 [[nodiscard]] absl::StatusOr<std::optional<StoredDataset>> OpenCalibrationDataset(BlobStore& store,
                                                                                   const Calibration& calibration);
 
-// Which of `lines` lines `samples` samples are, ascending: all where there are no more; evenly spread from the first
+// Which of `lines` lines `samples` samples are, ascending: all if there are no more; evenly spread from the first
 // one on where `seed` is 0; else drawn by it, none twice. Equal arguments give equal lines.
 [[nodiscard]] std::vector<size_t> ChooseLines(size_t lines, size_t samples, uint64_t seed);
 

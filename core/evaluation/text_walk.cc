@@ -17,7 +17,7 @@
 namespace gwq {
 namespace {
 
-// Rows of logits of both models that are alive at a time; memory.cc and core/quant/peak_memory.cc count on it.
+// Rows of logits of both models that are alive at a time; memory.cc counts on it.
 constexpr size_t kLogitRows = 64;
 
 // What one position adds; the last two against a reference.
@@ -189,21 +189,16 @@ class Evaluator {
   std::vector<Position> results_;
 };
 
-bool Fits(std::span<const int32_t> tokens, int64_t window) {
-  return window >= 2 && static_cast<int64_t>(tokens.size()) >= window;
-}
-
-std::string NoFit(std::span<const int32_t> tokens, int64_t window) {
-  return fmt::format("a window of {} tokens does not fit a text of {} tokens (at least 2 are needed)", window,
-                     tokens.size());
-}
-
 }  // namespace
 
 absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* reference, Backend& backend,
                                             std::span<const int32_t> tokens, int64_t window, ThreadPool& pool,
                                             Progress& progress) {
-  if (!Fits(tokens, window)) return InvalidField("window", NoFit(tokens, window));
+  if (window < 2 || std::ssize(tokens) < window) {
+    return InvalidField("window", fmt::format("a window of {} tokens does not fit a text of {} tokens (at least 2 are "
+                                              "needed)",
+                                              window, tokens.size()));
+  }
   if (reference != nullptr && reference->model.config().vocab_size != model.model.config().vocab_size) {
     return InvalidField("reference",
                         fmt::format("its vocabulary has {} tokens, the model's {}; they cannot be compared",
@@ -213,23 +208,6 @@ absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* re
   GWQ_RETURN_IF_ERROR(evaluator.AddSide(model));
   if (reference != nullptr) GWQ_RETURN_IF_ERROR(evaluator.AddSide(*reference));
   return evaluator.Run();
-}
-
-absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
-                                    Backend& backend, std::span<const int32_t> tokens, int64_t window, ThreadPool& pool,
-                                    Progress& progress) {
-  if (!Fits(tokens, window)) return InvalidField("recipe.evaluation_window", NoFit(tokens, window));
-  const ModelSide reference{model, original};
-  GWQ_ASSIGN_OR_RETURN(const TextEvaluation made,
-                       EvaluateText({model, artifact}, &reference, backend, tokens, window, pool, progress));
-  return Evaluation{made.window,
-                    made.windows,
-                    made.positions,
-                    made.reference->perplexity,
-                    made.perplexity,
-                    made.reference->mean_kl,
-                    made.reference->p99_kl,
-                    made.reference->same_top1};
 }
 
 }  // namespace gwq

@@ -13,18 +13,6 @@
 
 namespace gwq {
 
-// Over all predicted positions: every token of every window but the first.
-struct Evaluation {
-  int64_t window = 0;  // tokens in a window
-  int64_t windows = 0;
-  int64_t positions = 0;           // windows * (window - 1)
-  double original_perplexity = 0;  // exp(mean negative log likelihood of the text's next token)
-  double artifact_perplexity = 0;
-  double mean_kl = 0;    // of KL(original || artifact) in nats
-  double p99_kl = 0;     // the smallest value that 99 % of the positions do not exceed
-  double same_top1 = 0;  // share of the positions where both have the same largest logit (ties: the lowest token)
-};
-
 // A model and where its weights come from.
 struct ModelSide {
   const Model& model;
@@ -35,14 +23,15 @@ struct ModelSide {
 struct TextComparison {
   double perplexity = 0;  // of the reference
   double mean_kl = 0;     // of KL(reference || model) in nats
-  double p99_kl = 0;
-  double same_top1 = 0;
+  double p99_kl = 0;      // the smallest value that 99 % of the positions do not exceed
+  double same_top1 = 0;   // share of the positions where both have the same largest logit (ties: the lowest token)
 };
+// Over all predicted positions: every token of every window but the first.
 struct TextEvaluation {
-  int64_t window = 0;
+  int64_t window = 0;  // tokens in a window
   int64_t windows = 0;
-  int64_t positions = 0;
-  double perplexity = 0;
+  int64_t positions = 0;      // windows * (window - 1)
+  double perplexity = 0;      // exp(mean negative log likelihood of the text's next token)
   double standard_error = 0;  // of the perplexity: that of the mean negative log likelihood, times the perplexity
   std::optional<TextComparison> reference;
 };
@@ -55,10 +44,5 @@ struct TextEvaluation {
 [[nodiscard]] absl::StatusOr<TextEvaluation> EvaluateText(ModelSide model, const ModelSide* reference, Backend& backend,
                                                           std::span<const int32_t> tokens, int64_t window,
                                                           ThreadPool& pool, Progress& progress);
-
-// EvaluateText of an artifact against the model it was made of. INVALID_ARGUMENT at "recipe.evaluation_window".
-[[nodiscard]] absl::StatusOr<Evaluation> Evaluate(const Model& model, WeightLoader& original, WeightLoader& artifact,
-                                                  Backend& backend, std::span<const int32_t> tokens, int64_t window,
-                                                  ThreadPool& pool, Progress& progress);
 
 }  // namespace gwq

@@ -33,7 +33,7 @@ class JobCheckpoint {
 
   // Where states of walks are kept; null: nowhere, because nobody would read them.
   [[nodiscard]] bool keeps() const { return slot_.keeps(); }
-  // Where the last attempt came to; its packed matrices are in the packer then, and its samples in `samples` where none
+  // Where the last attempt came to; its packed matrices are in the packer then, and its samples in `samples` if none
   // has an image. The start if there is no checkpoint, or one of another producer, which the log tells.
   [[nodiscard]] absl::StatusOr<JobPosition> Restore(const Plan& plan, SampleSet& samples, Progress& progress);
   [[nodiscard]] absl::Status Save(const JobPosition& position, const SampleSet& samples);

@@ -23,7 +23,7 @@ constexpr uint64_t kForwardCopies = 3;
 constexpr uint64_t kLineCopies = 4;
 // Decoding and preparing one image, as in core/evaluation/memory.cc.
 constexpr uint64_t kImageBytes = uint64_t{768} << 20;
-// Rows of logits alive at a time (calibration.cc, evaluate.cc), and how many copies of them.
+// Rows of logits alive at a time, and how many copies of them.
 constexpr uint64_t kLogitRows = 64;
 constexpr uint64_t kLogitCopies = 4;
 
@@ -33,15 +33,14 @@ uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
 struct Size {
   uint64_t weights = 0;
   uint64_t source = 0;  // as they came
-  uint64_t stored = 0;  // as they will be stored
   uint64_t wanted = 0;  // weights with a gradient
   uint64_t grams = 0;   // Gram matrices, each counted although several may share one
   uint64_t pack = 0;    // making and storing the largest matrix
 };
 
 Size Max(const Size& a, const Size& b) {
-  return {std::max(a.weights, b.weights), std::max(a.source, b.source), std::max(a.stored, b.stored),
-          std::max(a.wanted, b.wanted),   std::max(a.grams, b.grams),   std::max(a.pack, b.pack)};
+  return {std::max(a.weights, b.weights), std::max(a.source, b.source), std::max(a.wanted, b.wanted),
+          std::max(a.grams, b.grams), std::max(a.pack, b.pack)};
 }
 
 // What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
@@ -56,7 +55,6 @@ Size SizeOf(const PlannedModule& module, const Manifest& source, const Recipe& r
   Size size;
   size.weights = module.weights;
   size.source = tensor == nullptr ? 0 : tensor->size;
-  size.stored = module.stored_bytes;
   size.wanted = module.needs == Needs::kGradient ? module.weights : 0;
   size.grams = module.needs == Needs::kGram ? Unsigned(module.packed.cols * module.packed.cols) * 4 : 0;
   size.pack = PackBytes(module, size.source, recipe);
@@ -79,8 +77,8 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   for (const PlannedModule& module : plan.modules) {
     const Size size = SizeOf(module, source, recipe);
     Size& stage = stages[static_cast<size_t>(module.stage)];
-    stage = {stage.weights + size.weights, stage.source + size.source, stage.stored + size.stored,
-             stage.wanted + size.wanted,   stage.grams + size.grams,   std::max(stage.pack, size.pack)};
+    stage = {stage.weights + size.weights, stage.source + size.source, stage.wanted + size.wanted,
+             stage.grams + size.grams, std::max(stage.pack, size.pack)};
     if (module.kind == TensorKind::kEmbedding) embedding = size;
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
     sizes.tensor = Max(sizes.tensor, size);
@@ -90,12 +88,7 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   // A tied head is listed with the embedding, but its stage holds it too.
   Size head = stages[decoder - 1];
   if (model.config().tied_head) {
-    head = {head.weights + embedding.weights,
-            head.source + embedding.source,
-            head.stored + embedding.stored,
-            0,
-            0,
-            embedding.pack};
+    head = {head.weights + embedding.weights, head.source + embedding.source, 0, 0, embedding.pack};
   }
   sizes.outer = Max(stages.front(), head);
   return sizes;
@@ -194,21 +187,6 @@ DatasetBytes BytesOf(const Manifest* dataset, const Plan& plan) {
   return {file == nullptr ? 0 : kLineCopies * file->size, plan.sees_image ? kImageBytes : 0};
 }
 
-uint64_t EvaluateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe) {
-  const uint64_t tokens = Unsigned(recipe.evaluation_tokens);
-  if (tokens == 0) return 0;
-  const uint64_t window = std::min(tokens, Unsigned(recipe.evaluation_window));
-  const uint64_t hidden = Unsigned(config.hidden_size);
-  const uint64_t states = 2 * tokens * hidden * 4;
-  const uint64_t cache = 2 * (window + 16) * Unsigned(config.attention.kv_heads * config.attention.head_dim) * 4;
-  const uint64_t pass = kForwardCopies * window * Widths(config) * 4;
-  // One side's block at a time, but both sides' heads; a kernel's layout may take a quarter more than what is stored.
-  const uint64_t block = std::max(sizes.block.source, sizes.block.stored) * 5 / 4 + sizes.tensor.source;
-  const uint64_t heads = (sizes.outer.source + sizes.outer.stored) * 5 / 4 + sizes.tensor.source +
-                         kLogitCopies * std::min(window, kLogitRows) * Unsigned(config.vocab_size) * 4;
-  return states + cache + pass + std::max(block, heads);
-}
-
 }  // namespace
 
 uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe,
@@ -220,8 +198,7 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const DatasetBytes read = BytesOf(dataset, plan);
   return kConstantBytes + texts + read.image +
          std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
-                   BlockWalkBytes(config, sizes, recipe, plan), sizes.tensor.pack,
-                   EvaluateBytes(config, sizes, recipe)});
+                   BlockWalkBytes(config, sizes, recipe, plan), sizes.tensor.pack});
 }
 
 }  // namespace gwq

@@ -7,6 +7,7 @@
 
 #include "core/artifact/stored_dataset.h"
 #include "core/base/status.h"
+#include "core/evaluation/memory.h"
 #include "core/format/format.h"
 #include "core/quant/peak_memory.h"
 #include "core/quant/quantizers.h"
@@ -209,6 +210,17 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
   plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
   return plan;
+}
+
+absl::Status PlanEvaluations(BlobStore& store, const Digest& source, const std::vector<EvaluationTask>& evaluations,
+                             std::string_view path, Plan& plan) {
+  for (size_t i = 0; i < evaluations.size(); ++i) {
+    // The artifact is not made yet; the source is the larger one of the two.
+    GWQ_ASSIGN_OR_RETURN(const uint64_t measured,
+                         EvaluationMemory(store, source, source, evaluations[i], fmt::format("{}[{}]", path, i)));
+    plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace gwq

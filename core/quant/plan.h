@@ -2,13 +2,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/manifest/manifest.h"
 #include "core/models/model.h"
 #include "core/quant/quantizer.h"
+#include "core/spec/evaluation_task.h"
 #include "core/spec/recipe.h"
+#include "core/storage/blob_store.h"
 
 namespace gwq {
 
@@ -34,7 +37,8 @@ struct Plan {
   int64_t samples = 1;                // of the calibration, at most
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
-  uint64_t peak_memory_bytes = 0;     // of the worker; docs/memory.md derives the formula
+  // Of the worker; docs/memory.md derives the formula. PlanEvaluations adds what is measured.
+  uint64_t peak_memory_bytes = 0;
 };
 
 // Whether any module of the plan needs this.
@@ -49,5 +53,11 @@ struct Plan {
 // rule), or if no line of the dataset can be a sample.
 [[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
                                                     const Manifest* dataset = nullptr);
+
+// Raises the plan's peak memory to what the tasks need on the model `source` and on an artifact of it. The errors of
+// EvaluationMemory at `path` + "[i]".
+[[nodiscard]] absl::Status PlanEvaluations(BlobStore& store, const Digest& source,
+                                           const std::vector<EvaluationTask>& evaluations, std::string_view path,
+                                           Plan& plan);
 
 }  // namespace gwq

@@ -19,9 +19,8 @@
 #include "core/calibration/generate.h"
 #include "core/calibration/image_sample.h"
 #include "core/calibration/sample.h"
-#include "core/evaluation/default_text.h"
 #include "core/evaluation/evaluation.h"
-#include "core/evaluation/text_walk.h"
+#include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
 #include "core/quant/calibrated_packing.h"
 #include "core/quant/job_checkpoint.h"
@@ -29,7 +28,6 @@
 #include "core/quant/phase_meter.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/report.h"
-#include "core/text/first_tokens.h"
 
 namespace gwq {
 namespace {
@@ -75,15 +73,17 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(dataset_, OpenCalibrationDataset(store_, recipe_.calibration));
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
                                                  dataset_.has_value() ? &dataset_->manifest() : nullptr));
+    GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
     JobCheckpoint checkpoint(checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
-    GWQ_RETURN_IF_ERROR(ReadTexts());
+    meter_.Begin("sample");
+    GWQ_RETURN_IF_ERROR(CheckTexts());
+    GWQ_RETURN_IF_ERROR(ReadSamples());
     if (calibrates()) GWQ_RETURN_IF_ERROR(Calibrate(checkpoint, std::move(position)));
     GWQ_RETURN_IF_ERROR(PackRest());
     GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> artifact, StoredModel::Open(store_, digest));
     GWQ_RETURN_IF_ERROR(Measure(*artifact));
-    if (!evaluation_tokens_.empty()) GWQ_RETURN_IF_ERROR(EvaluateText(*artifact));
     GWQ_RETURN_IF_ERROR(EvaluateBeforeAndAfter(*artifact));
     meter_.End();
     return Result(*artifact);
@@ -92,21 +92,26 @@ class Job {
  private:
   [[nodiscard]] bool calibrates() const { return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram); }
 
-  // Samples and evaluation text, so that the tokenizer's memory is gone before the weights come.
-  absl::Status ReadTexts() {
-    meter_.Begin("sample");
+  // A text that cannot be measured ends the job here, and not when the artifact is made.
+  absl::Status CheckTexts() {
+    for (size_t i = 0; i < evaluations_.size(); ++i) {
+      if (evaluations_[i].kind != EvaluationKind::kText) continue;
+      GWQ_RETURN_IF_ERROR(TextTaskTokens(store_, source_, evaluations_[i], fmt::format("evaluations[{}]", i)).status());
+    }
+    return absl::OkStatus();
+  }
+
+  // Before the weights come: the tokenizer's memory is gone when this returns.
+  absl::Status ReadSamples() {
+    if (!calibrates() || !samples_.empty()) return absl::OkStatus();
     const CalibrationSource from = recipe_.calibration.source;
-    const bool has_samples = !samples_.empty();
     const bool tokenizes =
-        calibrates() && !has_samples &&
-        (plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds));
+        plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds);
     std::unique_ptr<const ModelText> text;
-    if (recipe_.evaluation_tokens > 0 || tokenizes) {
+    if (tokenizes) {
       GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
       GWQ_ASSIGN_OR_RETURN(text, ModelText::Load(files));
     }
-    if (recipe_.evaluation_tokens > 0) GWQ_RETURN_IF_ERROR(ReadEvaluationText(text->tokenizer()));
-    if (!calibrates() || has_samples) return absl::OkStatus();
     if (dataset_.has_value()) {
       GWQ_ASSIGN_OR_RETURN(samples_, DatasetSamples(*dataset_, recipe_.calibration, plan_.samples, recipe_.seed,
                                                     source_, *text, progress_));
@@ -119,24 +124,6 @@ class Job {
     const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
     GWQ_ASSIGN_OR_RETURN(samples_, CalibrationSamples(recipe_.calibration, plan_.samples, recipe_.seed, model_.config(),
                                                       text.get(), store_, generate));
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadEvaluationText(const Tokenizer& tokenizer) {
-    const std::string_view text =
-        recipe_.evaluation_text.empty() ? DefaultEvaluationText() : std::string_view(recipe_.evaluation_text);
-    GWQ_ASSIGN_OR_RETURN(evaluation_tokens_, FirstTokens(tokenizer, text, recipe_.evaluation_tokens));
-    if (evaluation_tokens_.size() < 2) {
-      return InvalidField(
-          "recipe.evaluation_text",
-          fmt::format("gives {} tokens; at least two are needed, or evaluation_tokens 0", evaluation_tokens_.size()));
-    }
-    for (const int32_t token : evaluation_tokens_) {
-      if (token >= model_.config().vocab_size) {
-        return absl::InvalidArgumentError(fmt::format("the tokenizer makes token {}, the model's vocabulary has {}",
-                                                      token, model_.config().vocab_size));
-      }
-    }
     return absl::OkStatus();
   }
 
@@ -238,30 +225,30 @@ class Job {
     }
   }
 
-  absl::Status EvaluateText(const StoredModel& artifact) {
-    malloc_trim(0);
-    meter_.Begin("evaluate");
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
-                         CreateBackend(kHostDevice, {.threads = recipe_.threads}));
-    const std::unique_ptr<WeightLoader> before = MakeWeightLoader(source_, *backend);
-    const std::unique_ptr<WeightLoader> after = MakeWeightLoader(artifact, *backend);
-    const int64_t window = std::min(recipe_.evaluation_window, static_cast<int64_t>(evaluation_tokens_.size()));
-    GWQ_ASSIGN_OR_RETURN(report_.evaluation,
-                         Evaluate(model_, *before, *after, *backend, evaluation_tokens_, window, pool_, progress_));
-    return absl::OkStatus();
-  }
-
   absl::Status EvaluateBeforeAndAfter(const StoredModel& artifact) {
     for (const EvaluationTask& task : evaluations_) {
       malloc_trim(0);
       meter_.Begin(fmt::format("evaluate {}", task.title()));
       ReportEvaluation& line = report_.evaluations.emplace_back();
-      Measuring model(progress_, fmt::format("{} of the model", task.title()));
-      GWQ_ASSIGN_OR_RETURN(line.before, RunEvaluation(store_, source_.digest(), std::nullopt, task, model));
+      if (task.kind != EvaluationKind::kText) {
+        Measuring model(progress_, fmt::format("{} of the model", task.title()));
+        GWQ_ASSIGN_OR_RETURN(EvaluationResult before,
+                             RunEvaluation(store_, source_.digest(), std::nullopt, task, model));
+        line.before = std::move(before.metrics);
+      }
       Measuring made(progress_, fmt::format("{} of the artifact", task.title()));
       GWQ_ASSIGN_OR_RETURN(line.after, RunEvaluation(store_, artifact.digest(), source_.digest(), task, made));
+      if (task.kind == EvaluationKind::kText) TakeReference(line);
     }
     return absl::OkStatus();
+  }
+
+  // A text's walk has read the reference too: its perplexity is the model's own, and no second walk is needed.
+  static void TakeReference(ReportEvaluation& line) {
+    const auto reference = std::ranges::find(line.after.metrics, "reference_perplexity", &EvaluationMetric::name);
+    if (reference == line.after.metrics.end()) return;
+    line.before.push_back({"perplexity", reference->value, std::nullopt});
+    line.after.metrics.erase(reference);
   }
 
   absl::StatusOr<QuantizeResult> Result(const StoredModel& artifact) {
@@ -296,7 +283,6 @@ class Job {
   std::optional<StoredDataset> dataset_;  // of the calibration
   Plan plan_;
   SampleSet samples_;
-  std::vector<int32_t> evaluation_tokens_;
   Report report_;
 };
 

@@ -36,26 +36,19 @@ Json ModuleJson(const ReportModule& module) {
   return out;
 }
 
-Json EvaluationJson(const Evaluation& evaluation) {
-  return {{"window", evaluation.window},
-          {"windows", evaluation.windows},
-          {"positions", evaluation.positions},
-          {"original_perplexity", evaluation.original_perplexity},
-          {"artifact_perplexity", evaluation.artifact_perplexity},
-          {"mean_kl", evaluation.mean_kl},
-          {"p99_kl", evaluation.p99_kl},
-          {"same_top1", evaluation.same_top1}};
-}
-
 // Every metric of the artifact beside the model's, where it has one of that name.
 template <class Visit>
 void ForEachMetric(const ReportEvaluation& evaluation, const Visit& visit) {
-  for (const EvaluationMetric& after : evaluation.after.metrics) visit(evaluation.before.Find(after.name), after);
+  for (const EvaluationMetric& after : evaluation.after.metrics) {
+    const auto before = std::ranges::find(evaluation.before, after.name, &EvaluationMetric::name);
+    visit(before == evaluation.before.end() ? nullptr : &*before, after);
+  }
 }
 
 Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
   Json out = {{"name", std::string(evaluation.after.task.title())},
               {"kind", std::string(EvaluationKindName(evaluation.after.task.kind))},
+              {"task", EvaluationTaskJson(evaluation.after.task)},
               {"items", evaluation.after.items},
               {"metrics", Json::array()}};
   ForEachMetric(evaluation, [&](const EvaluationMetric* before, const EvaluationMetric& after) {
@@ -115,17 +108,6 @@ std::string SizeTable(const Report& report) {
   return out;
 }
 
-std::string EvaluationTable(const Evaluation& evaluation) {
-  std::string out = "| quality | original | artifact |\n|---|---:|---:|\n";
-  out += fmt::format("| perplexity | {:.3f} | {:.3f} |\n\n", evaluation.original_perplexity,
-                     evaluation.artifact_perplexity);
-  out += fmt::format("KL divergence: mean {:.5f}, 99th percentile {:.5f} nats. Same most likely token: {:.2f} %.\n",
-                     evaluation.mean_kl, evaluation.p99_kl, evaluation.same_top1 * 100);
-  out += fmt::format("Measured on {} positions: {} windows of {} tokens.\n", evaluation.positions, evaluation.windows,
-                     evaluation.window);
-  return out;
-}
-
 std::string ModuleTable(const Report& report, ModelPart part) {
   std::string out =
       "| tensor | method | bits | group | outliers | bits per weight | relative error | gradient-weighted error |\n"
@@ -175,7 +157,6 @@ std::string ReportJson(const Report& report) {
               {"calibration_samples", report.calibration_samples},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
-  if (report.evaluation) out["evaluation"] = EvaluationJson(*report.evaluation);
   if (!report.evaluations.empty()) {
     out["evaluations"] = Json::array();
     for (const ReportEvaluation& one : report.evaluations) out["evaluations"].push_back(BeforeAndAfterJson(one));
@@ -201,7 +182,6 @@ std::string ReportMarkdown(const Report& report) {
                      EnumText(recipe.gwq.select), EnumText(recipe.gwq.loss), report.calibration_tokens);
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
-  if (report.evaluation) out += EvaluationTable(*report.evaluation) + "\n";
   if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";
   out += "| phase | seconds | peak memory |\n|---|---:|---:|\n";
   for (const ReportPhase& phase : report.phases) {

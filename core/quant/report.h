@@ -8,7 +8,6 @@
 
 #include "core/base/sha256.h"
 #include "core/evaluation/result.h"
-#include "core/evaluation/text_walk.h"
 #include "core/quant/plan.h"
 #include "core/spec/recipe.h"
 
@@ -40,12 +39,12 @@ struct ReportPart {
 
 // One task on the model as it came, and on the artifact with the model as reference.
 struct ReportEvaluation {
-  EvaluationResult before;
+  std::vector<EvaluationMetric> before;
   EvaluationResult after;
 };
 
 struct ReportPhase {
-  std::string name;  // "sample", "calibrate", "pack", "evaluate", "evaluate NAME"
+  std::string name;  // "sample", "calibrate", "pack", "evaluate NAME"
   double seconds = 0;
   uint64_t peak_memory_bytes = 0;  // of the process, resident, during the phase
 };
@@ -64,7 +63,6 @@ struct Report {
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
   std::vector<ReportModule> modules;  // in the model's order
-  std::optional<Evaluation> evaluation;
   std::vector<ReportEvaluation> evaluations;
   std::vector<ReportPhase> phases;
   std::string isa;  // of the evaluation's kernels

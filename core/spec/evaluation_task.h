@@ -15,10 +15,10 @@ namespace gwq {
 enum class EvaluationKind { kText, kChoices, kVqa, kGrounding };
 
 struct EvaluationTask {
-  std::string name;  // what a table calls it, 1 to 63 of [a-z0-9._-]; empty: the kind
+  std::string name = {};  // what a table calls it, 1 to 63 of [a-z0-9._-]; empty: the kind
   EvaluationKind kind = EvaluationKind::kText;
-  std::string dataset;          // digest of a dataset's manifest; kText may go without
-  std::string text;             // kText: what is read; empty with no dataset: the text that ships
+  std::string dataset = {};     // digest of a dataset's manifest; kText may go without
+  std::string text = {};        // kText: what is read; empty with no dataset: the text that ships
   int64_t tokens = 2048;        // kText: tokens of it that are used, 2 to 1,000,000
   int64_t window = 512;         // kText: tokens in a window, 2 to 8192
   int64_t limit = 0;            // of items, the first ones; 0: all

@@ -120,7 +120,7 @@ const Table<SpqrOptions>& SpqrTable() {
   return table;
 }
 
-const Table<Recipe>& BytesTable() {
+const Table<Recipe>& RecipeTable() {
   using namespace recipe_table;
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method,
@@ -145,21 +145,6 @@ const Table<Recipe>& BytesTable() {
       Record("calibration", &Recipe::calibration, CalibrationTable()),
       Records("rules", &Recipe::rules, RuleTable(), kMaxRules),
   };
-  return table;
-}
-
-const Table<Recipe>& RecipeTable() {
-  using namespace recipe_table;
-  static const Table<Recipe> table = [] {
-    Table<Recipe> all = BytesTable();
-    all.push_back(Text("evaluation_text", &Recipe::evaluation_text, kMaxTextBytes, {},
-                       "text for the report's figures; empty: the text that ships with the service"));
-    all.push_back(Number("evaluation_tokens", &Recipe::evaluation_tokens, Limits{.low = 0, .high = 1000000},
-                         "tokens of that text to use; 0 skips the evaluation"));
-    all.push_back(Number("evaluation_window", &Recipe::evaluation_window, Limits{.low = 2, .high = kMaxTokens},
-                         "tokens in a window; windows do not overlap"));
-    return all;
-  }();
   return table;
 }
 
@@ -246,7 +231,7 @@ absl::Status CheckRecipe(const Recipe& recipe) {
 std::string RecipeJson(const Recipe& recipe) { return CanonicalJson(recipe_table::PrintRecord(RecipeTable(), recipe)); }
 
 std::string BytesRecipeJson(const Recipe& recipe) {
-  Json out = recipe_table::PrintRecord(BytesTable(), recipe);
+  Json out = recipe_table::PrintRecord(RecipeTable(), recipe);
   // Fields as they stood in the first version, which artifacts are named by.
   for (const auto& [key, value] : out["gwq"].items()) out[key] = value;
   out.erase("gwq");

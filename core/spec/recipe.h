@@ -97,10 +97,6 @@ struct Recipe {
   uint64_t seed = 0;       // of random outliers, and of which samples are taken; 0: evenly
   Calibration calibration;
   std::vector<RecipeRule> rules;
-  // Evaluation for the report; not part of the artifact.
-  std::string evaluation_text;       // empty: a default text that ships with the service
-  int64_t evaluation_tokens = 2048;  // 0 skips, at most 1,000,000
-  int64_t evaluation_window = 512;   // tokens per window, 2 to 8192
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
@@ -113,11 +109,11 @@ struct Recipe {
 // line for each.
 [[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes = nullptr);
 // Moves the fields of a recipe's object that stood elsewhere one version ago ("outlier_ratio", "select" and "loss",
-// now below "gwq") to their place, where that is free, and returns a line for each that tells the new name.
+// now below "gwq") to their place, where that is free, and returns a line for each that tells the new name. What has no
+// place in a recipe any more is taken out by TakeOldTextEvaluation (core/spec/quantize_evaluations.h).
 std::vector<std::string> MoveOldFields(nlohmann::json& recipe);
-// The part that determines an artifact's bytes, canonical: what an artifact's manifest holds. The evaluation is left
-// out, so are the options of methods that the recipe does not use, and GWQ's have the place of the first version: the
-// same recipe gives the same artifact as ever.
+// The recipe as an artifact's manifest holds it, canonical. The options of methods that the recipe does not use are
+// left out, and GWQ's have the place of the first version: the same recipe gives the same artifact as ever.
 [[nodiscard]] std::string BytesRecipeJson(const Recipe& recipe);
 
 // Samples of a calibration whose recipe names no number: one, or as many as Gram matrices need.

@@ -118,12 +118,19 @@ absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
     GWQ_ASSIGN_OR_RETURN(RecipeRule one, RuleFromProto(rule, static_cast<int>(out.rules.size())));
     out.rules.push_back(std::move(one));
   }
-  out.evaluation_text = proto.evaluation_text();
-  if (proto.has_evaluation_tokens()) out.evaluation_tokens = proto.evaluation_tokens();
-  if (proto.has_evaluation_window()) out.evaluation_window = proto.evaluation_window();
   GWQ_RETURN_IF_ERROR(CheckRecipe(out));
   return out;
 }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+OldTextEvaluation OldTextEvaluationFromProto(const v1::Recipe& proto) {
+  OldTextEvaluation old{.text = proto.evaluation_text()};
+  if (proto.has_evaluation_tokens()) old.tokens = proto.evaluation_tokens();
+  if (proto.has_evaluation_window()) old.window = proto.evaluation_window();
+  return old;
+}
+#pragma GCC diagnostic pop
 
 v1::Recipe RecipeToProto(const Recipe& recipe) {
   v1::Recipe out;
@@ -162,9 +169,6 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
     if (rule.group_size) to.set_group_size(*rule.group_size);
     if (rule.outlier_ratio) to.set_outlier_ratio(*rule.outlier_ratio);
   }
-  out.set_evaluation_text(recipe.evaluation_text);
-  out.set_evaluation_tokens(recipe.evaluation_tokens);
-  out.set_evaluation_window(recipe.evaluation_window);
   return out;
 }
 

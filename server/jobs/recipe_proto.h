@@ -3,6 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/quant/plan.h"
+#include "core/spec/quantize_evaluations.h"
 #include "core/spec/recipe.h"
 #include "gwq/v1/jobs.pb.h"
 
@@ -10,6 +11,8 @@ namespace gwq {
 
 // Unset fields take core's defaults; the result is checked. INVALID_ARGUMENT names "recipe.<field>".
 [[nodiscard]] absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto);
+// The fields of one version ago, which no recipe has any more.
+[[nodiscard]] OldTextEvaluation OldTextEvaluationFromProto(const v1::Recipe& proto);
 [[nodiscard]] v1::Recipe RecipeToProto(const Recipe& recipe);
 [[nodiscard]] v1::Plan PlanToProto(const Plan& plan);
 

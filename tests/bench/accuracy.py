@@ -9,7 +9,7 @@ reference_ppl.py and wikitext-2/. For each case the tool quantizes with 3 bits i
 reference_ppl.py on 12 windows of 1024 tokens, and stands beside
 
   reference   the reference scripts' figure for the same method (recorded; --masks runs reference_gwq.py again for the gradient cases)
-  report      artifact_perplexity of our report on the same windows: packed kernels, block by block
+  report      the artifact's perplexity in our report on the same windows: packed kernels, block by block
 
 With --masks, the share of the reference's outliers that ours has, over all matrices.
 The cases gptq and spqr are calibrated on 16 samples of 512 tokens, spread evenly over calibration.txt.
@@ -42,14 +42,17 @@ MASK_CASES = ("last", "all")
 
 
 def write_recipe(path, case, data):
-    recipe = {"bits": 3, "group_size": 64, "threads": 2, **CASES[case][0],
-              "evaluation_text": (data / "eval.txt").read_text(), "evaluation_tokens": WINDOWS * LENGTH, "evaluation_window": LENGTH}
+    recipe = {"bits": 3, "group_size": 64, "threads": 2, **CASES[case][0]}
     if case in MASK_CASES:
         # The sample is the text's first 512 tokens; the beginning holds far more than those.
         recipe["calibration"] = {"source": "text", "text": (data / "calibration.txt").read_text()[:100_000], "max_tokens": 512}
     if case in GRAM_CASES:
         recipe["calibration"] = {"source": "text", "text": (data / "calibration.txt").read_text(), "max_tokens": 512, "samples": GRAM_SAMPLES}
     path.write_text(json.dumps(recipe))
+
+
+def write_task(path, data):
+    path.write_text(json.dumps({"kind": "text", "text": (data / "eval.txt").read_text(), "tokens": WINDOWS * LENGTH, "window": LENGTH}))
 
 
 def perplexity(reference, model):
@@ -97,21 +100,24 @@ def main():
         out = work / case
         if not (out / "hf" / "config.json").exists():
             write_recipe(work / f"{case}.json", case, args.reference / "wikitext-2")
-            subprocess.run([str(args.tool), str(work / "store"), str(args.model), str(work / f"{case}.json"), str(out)], check=True,
+            write_task(work / "task.json", args.reference / "wikitext-2")
+            subprocess.run([str(args.tool), str(work / "store"), str(args.model), str(work / f"{case}.json"), str(out),
+                            str(work / "task.json")], check=True,
                            stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "2"})
         report = json.loads((out / "report.json").read_text())
+        metrics = {metric["name"]: metric for metric in report["evaluations"][0]["metrics"]}
         _, expected, allowed, largest = CASES[case]
-        exported, reported = perplexity(args.reference, out / "hf"), report["evaluation"]["artifact_perplexity"]
+        exported, reported = perplexity(args.reference, out / "hf"), metrics["perplexity"]["after"]
         off, kernels = exported / expected - 1, reported / exported - 1
         bad = (allowed is not None and abs(off) > allowed) or (largest is not None and exported > largest) or abs(kernels) > 0.005
         failed |= bad
         print(f"| {case} | {expected:.3f} | {exported:.3f} | {off:+.2%} | {reported:.3f} | {kernels:+.2%} | "
               f"{report['matrix_bits_per_weight']:.4f} | {report['model_bits_per_weight']:.4f} |{' FAILED' if bad else ''}", flush=True)
-        original = report["evaluation"]["original_perplexity"]
+        original = metrics["perplexity"]["before"]
         if abs(original / FULL_PRECISION - 1) > 0.005:
             failed = True
         lines.append(f"{case}: full precision by our kernels {original:.3f} (reference {FULL_PRECISION}), mean KL "
-                     f"{report['evaluation']['mean_kl']:.4f}, p99 {report['evaluation']['p99_kl']:.4f}, same top-1 {report['evaluation']['same_top1']:.4f}")
+                     f"{metrics['mean_kl']['after']:.4f}, p99 {metrics['p99_kl']['after']:.4f}, same top-1 {metrics['same_top1']['after']:.4f}")
         if args.masks and case in MASK_CASES:
             same, total = masks(args, case, out, work)
             failed |= same < 0.999 * total

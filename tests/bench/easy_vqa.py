@@ -61,7 +61,7 @@ class Bench:
                                   value(boxes, "accuracy_iou50"), value(boxes, "mean_kl"), *bits)))
 
     def quantized(self, case, name, *flags):
-        self.gwq("quantize", "full", "--name", name, "--group-size", GROUP, "--gwq-loss", "all", "--evaluation-tokens", 0, *flags, "--wait")
+        self.gwq("quantize", "full", "--name", name, "--group-size", GROUP, "--gwq-loss", "all", "--no-evaluation", *flags, "--wait")
         report = self.gwq("artifacts", "show", name, "--report")
         return self.row(case, f"artifacts/{name}", (report["matrix_bits_per_weight"], report["model_bits_per_weight"]))
 

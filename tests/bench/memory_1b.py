@@ -54,7 +54,7 @@ def main():
         size = sum(f.stat().st_size for f in args.model.glob("*.safetensors"))
         print(f"push: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
         rows.append(("gwq models push", peak, SMALL_PROCESS_LIMIT))
-        flags = ["--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens), "--evaluation-tokens", str(args.evaluation_tokens)]
+        flags = ["--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens), "--evaluate", f"kind=text,tokens={args.evaluation_tokens}"]
         _, _, plan = run_measured([*gwq, "--json", "quantize", "random-1b", *flags, "--plan"])
         bound = int(json.loads(plan)["peak_memory_bytes"])
         seconds, peak, _ = run_measured([*gwq, "quantize", "random-1b", "--name", "small-1b", *flags, "--wait"])

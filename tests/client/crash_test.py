@@ -23,7 +23,7 @@ import services  # noqa: E402
 import tiny_model  # noqa: E402
 
 ATTEMPTS = 5
-RECIPE = ["--bits", "4", "--group-size", "32", "--calibration-token-ids", "5,9,12,40,77,31", "--evaluation-tokens", "16", "--evaluation-window", "8",
+RECIPE = ["--bits", "4", "--group-size", "32", "--calibration-token-ids", "5,9,12,40,77,31", "--evaluate", "kind=text,tokens=16,window=8",
           "--request-id", "the-job"]
 
 

@@ -12,7 +12,7 @@ import tiny_model  # noqa: E402
 import tiny_vlm  # noqa: E402
 
 INVALID = 4
-SMALL = ["--group-size", "32", "--evaluation-tokens", "0", "--calibration-text", "abcdefghijklmnopqrstuvwxyz"]
+SMALL = ["--group-size", "32", "--calibration-text", "abcdefghijklmnopqrstuvwxyz"]
 
 
 class EvalTest(unittest.TestCase):
@@ -22,7 +22,7 @@ class EvalTest(unittest.TestCase):
         cls.addClassCleanup(cls.services.__exit__)
         model = tiny_model.write_model(cls.services.folder / "tiny")
         cls.services.gwq("models", "push", model, "--name", "tiny")
-        cls.services.gwq("quantize", "tiny", "--name", "small", "--bits", "2", *SMALL, "--wait")
+        cls.services.gwq("quantize", "tiny", "--name", "small", "--bits", "2", *SMALL, "--no-evaluation", "--wait")
         cls.questions = cls.services.folder / "questions.jsonl"
         lines = [{"context": f"What is {i}?", "choices": [f"number {i}", "no", f"{i * i}"], "answer": i % 3} for i in range(30)]
         cls.questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -119,6 +119,24 @@ class EvalTest(unittest.TestCase):
         self.assertNotEqual(perplexity["before"], perplexity["after"])
         self.assertIn("| ten (10) | acc |", self.services.gwq("artifacts", "show", "told", "--report").stdout)
 
+    def test_a_quantization_measures_a_text_unless_it_is_told_otherwise(self):
+        self.services.gwq("quantize", "tiny", "--name", "plain", "--bits", "3", *SMALL, "--wait")
+        (text,) = self.gwq("artifacts", "show", "plain", "--report")["evaluations"]
+        self.assertEqual((text["task"]["tokens"], text["task"]["window"]), (2048, 512))
+        self.assertEqual([metric["name"] for metric in text["metrics"]], ["perplexity", "mean_kl", "p99_kl", "same_top1"])
+        self.assertNotIn("evaluations", self.gwq("artifacts", "show", "small", "--report"))
+
+    def test_flags_and_recipes_of_one_version_ago_are_read_and_told(self):
+        recipe = self.services.folder / "old.json"
+        recipe.write_text(json.dumps({"evaluation_text": "w x y z " * 40, "evaluation_window": 16}))
+        run = self.services.gwq("quantize", "tiny", "--name", "old", "--bits", "3", *SMALL, "--recipe", recipe, "--evaluation-tokens", "48", "--wait")
+        for name in ("recipe.evaluation_text", "recipe.evaluation_window", "--evaluation-tokens"):
+            self.assertRegex(run.stderr, f"(?m)^note: {name} is now --evaluate kind=text,")
+        (text,) = self.gwq("artifacts", "show", "old", "--report")["evaluations"]
+        self.assertEqual((text["task"]["text"], text["task"]["tokens"], text["task"]["window"]), ("w x y z " * 40, 48, 16))
+        self.services.gwq("quantize", "tiny", "--name", "none", "--bits", "3", *SMALL, "--evaluation-tokens", "0", "--wait")
+        self.assertNotIn("evaluations", self.gwq("artifacts", "show", "none", "--report"))
+
 
 class VisionEvalTest(unittest.TestCase):
     """The same on a model that sees: quantized by one image and its question, asked about others."""
@@ -145,7 +163,7 @@ class VisionEvalTest(unittest.TestCase):
 
     def quantize(self, name, *flags):
         self.services.gwq("quantize", "seeing", "--name", name, "--bits", "3", "--group-size", "16", "--gwq-outlier-ratio", "0.05",
-                          "--evaluation-tokens", "0", *flags, "--wait")
+                          "--no-evaluation", *flags, "--wait")
         return self.gwq("artifacts", "show", name, "--report")
 
     def methods(self, report):
@@ -167,7 +185,7 @@ class VisionEvalTest(unittest.TestCase):
         self.assertLess(peak, report["planned_memory_bytes"])
         self.assertIn("| projector |", self.services.gwq("artifacts", "show", "whole", "--report").stdout)
         again = self.services.gwq("quantize", "seeing", "--name", "again", "--bits", "3", "--group-size", "16", "--gwq-outlier-ratio", "0.05",
-                                  "--evaluation-tokens", "0", "--wait", "--json")
+                                  "--no-evaluation", "--wait", "--json")
         self.assertEqual(json.loads(again.stdout.splitlines()[-1])["digest"], report["artifact"])
 
     def test_text_alone_leaves_the_tower_to_rounding_and_a_rule_leaves_it_whole(self):

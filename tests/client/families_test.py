@@ -25,7 +25,7 @@ class FamiliesTest(unittest.TestCase):
             folder = golden_family.write_model(family, cls.services.folder / family)
             cls.services.gwq("models", "push", folder, "--name", cls.model(family))
             cls.services.gwq("quantize", cls.model(family), "--name", cls.model(family), "--rule", "*:bits=8", "--group-size",
-                             "16", "--gwq-outlier-ratio", "0.05", "--evaluation-tokens", "0", "--wait")
+                             "16", "--gwq-outlier-ratio", "0.05", "--no-evaluation", "--wait")
 
     @staticmethod
     def model(family):

@@ -40,9 +40,10 @@ class ForeignClientsTest(unittest.TestCase):
         cls.infer = inference_pb2_grpc.InferenceServiceStub(cls.infer_channel)
         cls.operations = operations_v1.OperationsClient(cls.jobs_channel)
 
-    def quantize(self, artifact_id, **recipe):
-        recipe = {"group_size": 32, "evaluation_tokens": 64, "evaluation_window": 32, **recipe}
-        spec = jobs_pb2.QuantizeSpec(model="models/tiny", artifact_id=artifact_id, recipe=jobs_pb2.Recipe(**recipe))
+    def quantize(self, artifact_id, text="", tokens=64, **recipe):
+        task = evaluations_pb2.EvaluationTask(kind=evaluations_pb2.EvaluationTask.TEXT, text=text, tokens=tokens, window=32)
+        spec = jobs_pb2.QuantizeSpec(model="models/tiny", artifact_id=artifact_id, recipe=jobs_pb2.Recipe(group_size=32, **recipe),
+                                     evaluations=[task])
         return self.jobs.CreateJob(jobs_pb2.CreateJobRequest(quantize=spec), timeout=30).job
 
     def future(self, job, result=artifacts_pb2.Artifact):
@@ -56,7 +57,7 @@ class ForeignClientsTest(unittest.TestCase):
 
     def start_long_job(self, artifact_id):
         """One that goes on for long after its worker was told to stop: two passes over 900,000 tokens."""
-        job = self.quantize(artifact_id, bits=4, threads=1, evaluation_text="a long text " * 75_000, evaluation_tokens=900_000)
+        job = self.quantize(artifact_id, bits=4, threads=1, text="a long text " * 75_000, tokens=900_000)
         for seen in self.jobs.WatchJob(jobs_pb2.WatchJobRequest(name=job.name), timeout=WAIT_SECONDS):
             if seen.state == jobs_pb2.JOB_STATE_RUNNING:
                 return job

@@ -15,7 +15,7 @@ import tiny_model  # noqa: E402
 WAIT_SECONDS = 120
 LEASE = ["--lease-seconds", "2"]
 RECIPE = ["--bits", "4", "--group-size", "32", "--calibration-token-ids", ",".join(str(2 + i * 7 % 250) for i in range(200)),
-          "--evaluation-tokens", "64", "--evaluation-window", "32"]
+          "--evaluate", "kind=text,tokens=64,window=32"]
 
 
 def children(pid):
@@ -62,12 +62,12 @@ class KillTest(unittest.TestCase):
         return self.services.gwq("quantize", "model", "--name", artifact, *RECIPE, "--request-id", artifact).stdout.strip()
 
     def wait_for_phase(self, name, phase):
-        """True once the job is in that phase; False where it ended first, which so small a job may."""
+        """True once the job is in that phase or a task's; False where it ended first, which so small a job may."""
         def there():
             job = self.job(name)
             if job["state"] == "JOB_STATE_SUCCEEDED":
                 return "ended"
-            return "there" if job["progress"]["phase"] == phase else None
+            return "there" if job["progress"]["phase"].endswith(phase) else None
         return wait_until(there, f"{name} in {phase}") == "there"
 
     def finish(self, name, artifact):

@@ -48,7 +48,7 @@ class SpecialFilesTest(Files):
                                 (pipe, ["quantize", "any", "--calibration-file", pipe]),
                                 (pipe, ["quantize", "any", "--calibration-messages", pipe]),
                                 (pipe, ["quantize", "any", "--calibration-image", pipe]),
-                                (pipe, ["quantize", "any", "--evaluation-file", pipe]),
+                                (pipe, ["quantize", "any", "--evaluate", f"kind=text,text_file={pipe}"]),
                                 (pipe, ["models", "push", pipe])]:
             self.refused(path, *arguments)
         self.assertEqual(self.services.inference.calls, [])

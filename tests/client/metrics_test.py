@@ -63,7 +63,7 @@ class MetricsTest(unittest.TestCase):
         cls.addClassCleanup(cls.services.__exit__)
         model = tiny_model.write_model(cls.services.folder / "tiny")
         cls.services.gwq("models", "push", model, "--name", "tiny")
-        cls.services.gwq("quantize", "tiny", "--name", "small", "--group-size", "32", "--evaluation-tokens", "0", "--wait")
+        cls.services.gwq("quantize", "tiny", "--name", "small", "--group-size", "32", "--no-evaluation", "--wait")
         cls.services.gwq("generate", "small", "-p", "hello", "--max-tokens", "12")
         cls.jobs = metrics_address(cls.services.jobs)
         cls.infer = metrics_address(cls.services.infer)

@@ -9,9 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import services  # noqa: E402
 import tiny_model  # noqa: E402
 
-SMALL = ["--group-size", "32", "--evaluation-tokens", "0"]
+SMALL = ["--group-size", "32", "--no-evaluation"]
 # Two passes over 900,000 tokens, whose states need memory: it runs for as long as the small one needs and longer.
-LARGE = ["--group-size", "32", "--threads", "1", "--evaluation-tokens", "900000", "--evaluation-window", "32"]
+LARGE = ["--group-size", "32", "--threads", "1"]
 
 
 class PlacementTest(unittest.TestCase):
@@ -28,7 +28,7 @@ class PlacementTest(unittest.TestCase):
         self.model = tiny_model.write_model(Path(folder.name) / "tiny")
         text = Path(folder.name) / "long.txt"
         text.write_text("a long text " * 75_000)
-        self.large = [*LARGE, "--evaluation-file", str(text)]
+        self.large = [*LARGE, "--evaluate", f"kind=text,text_file={text},tokens=900000,window=32,threads=1"]
 
     def test_each_job_runs_on_a_slot_that_holds_it(self):
         planning = self.start()

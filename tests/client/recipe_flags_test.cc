@@ -54,9 +54,9 @@ TEST(RecipeFlagsTest, HelpTellsWhatHoldsWhereAFlagIsNotGiven) {
 }
 
 TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
-  const auto recipe = Parse({"--method", "rtn", "--bits", "3", "--group-size", "128", "--gwq-outlier-ratio", "0.02",
-                             "--gwq-loss", "all", "--gptq-act-order", "true", "--calibration-token-ids", "5,6,7",
-                             "--calibration-max-tokens", "64", "--evaluation-tokens", "0"});
+  const auto recipe =
+      Parse({"--method", "rtn", "--bits", "3", "--group-size", "128", "--gwq-outlier-ratio", "0.02", "--gwq-loss",
+             "all", "--gptq-act-order", "true", "--calibration-token-ids", "5,6,7", "--calibration-max-tokens", "64"});
   ASSERT_TRUE(recipe.ok()) << recipe.status();
   EXPECT_EQ(recipe->method(), v1::RTN);
   EXPECT_EQ(recipe->bits(), 3);
@@ -67,7 +67,6 @@ TEST(RecipeFlagsTest, FlagsBecomeTheFieldsTheyName) {
   EXPECT_EQ(recipe->calibration().source(), v1::Calibration::TOKEN_IDS);
   EXPECT_THAT(recipe->calibration().token_ids(), ::testing::ElementsAre(5, 6, 7));
   EXPECT_EQ(recipe->calibration().max_tokens(), 64);
-  EXPECT_TRUE(recipe->has_evaluation_tokens());
   EXPECT_FALSE(recipe->has_threads());
 }
 
@@ -96,6 +95,28 @@ TEST(RecipeFlagsTest, FlagsOfOneVersionAgoAreReadAndTold) {
                                                      ::testing::HasSubstr("--gwq-loss")));
 }
 
+TEST(RecipeFlagsTest, TheTextOfOneVersionAgoIsLeftInTheFieldsThatTheServiceReadsAndTold) {
+  const testing::TempFolder folder;
+  std::ofstream(folder / "text.txt") << "some words";
+  std::ofstream(folder / "recipe.json") << R"({"evaluation_window": 16, "evaluation_tokens": 9})";
+  CLI::App app;
+  RecipeArguments arguments;
+  AddRecipeFlags(app, arguments);
+  EXPECT_THAT(app.help(), ::testing::Not(::testing::HasSubstr("--evaluation")));
+  app.parse(std::vector<std::string>{folder / "text.txt", "--evaluation-file", "0", "--evaluation-tokens",
+                                     folder / "recipe.json", "--recipe"});
+  std::vector<std::string> notes;
+  const auto recipe = RecipeOf(arguments, &notes);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->ShortDebugString(), R"(evaluation_text: "some words" evaluation_tokens: 0 evaluation_window: 16)")
+      << "flags win";
+  EXPECT_THAT(notes, ::testing::UnorderedElementsAre(
+                         ::testing::StartsWith("--evaluation-file is now --evaluate kind=text,text_file="),
+                         ::testing::StartsWith("--evaluation-tokens is now"),
+                         ::testing::StartsWith("recipe.evaluation_tokens is now"),
+                         ::testing::StartsWith("recipe.evaluation_window is now")));
+}
+
 TEST(RecipeFlagsTest, RulesKeepTheirOrder) {
   const auto recipe = Parse({"--rule", "*.down_proj:bits=8,group_size=32", "--rule", "model.layers.0.*:method=keep"});
   ASSERT_TRUE(recipe.ok()) << recipe.status();
@@ -111,6 +132,7 @@ TEST(RecipeFlagsTest, WhatIsNoValueIsRefusedByItsField) {
                                     {"--gwq-outlier-ratio", "1e"},
                                     {"--gptq-act-order", "yes"},
                                     {"--method", "awq"},
+                                    {"--evaluation-tokens", "many"},
                                     {"--calibration-token-ids", "1,x"},
                                     {"--rule", "no-colon"},
                                     {"--rule", "a:b"},

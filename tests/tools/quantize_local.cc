@@ -1,16 +1,18 @@
 // Quantizes a model without services, in a blob store of its own: what tests/bench/accuracy.py measures.
 //
-// usage: quantize_local STORE MODEL RECIPE.json OUT
+// usage: quantize_local STORE MODEL RECIPE.json OUT [TASK.json]
 //   STORE        folder of the blob store; made where it is missing
 //   MODEL        Hugging Face directory or .gguf file
 //   RECIPE.json  as core/spec/recipe.h describes it
 //   OUT          gets report.json, report.md, artifact.digest, masks.safetensors (U8 per matrix: 1 if a weight is an
 //                outlier) and hf/, the FP16 export
+//   TASK.json    an evaluation for the report (core/spec/evaluation_task.h); none: nothing is measured
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/artifact/import.h"
@@ -19,6 +21,7 @@
 #include "core/base/status.h"
 #include "core/export/export.h"
 #include "core/io/file_system.h"
+#include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "core/quant/quantize.h"
 #include "core/storage/local_blob_store.h"
@@ -120,14 +123,22 @@ absl::Status WriteMasks(const StoredModel& artifact, const fs::path& path) {
   return absl::OkStatus();
 }
 
-absl::Status Run(const std::string& store_path, const fs::path& model, const fs::path& recipe_path,
-                 const fs::path& out) {
+absl::StatusOr<std::vector<EvaluationTask>> ReadTasks(const fs::path& path) {
+  if (path.empty()) return std::vector<EvaluationTask>();
+  GWQ_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson("task", ReadText(path)));
+  GWQ_ASSIGN_OR_RETURN(EvaluationTask task, ParseEvaluationTask(json, "task"));
+  return std::vector{std::move(task)};
+}
+
+absl::Status Run(const std::string& store_path, const fs::path& model, const fs::path& recipe_path, const fs::path& out,
+                 const fs::path& task_path) {
   Printer progress;
   fs::create_directories(out);
   GWQ_ASSIGN_OR_RETURN(const auto store, OpenLocalBlobStore(LocalFileSystem(), store_path, SystemClock()));
   GWQ_ASSIGN_OR_RETURN(const Recipe recipe, ParseRecipe(ReadText(recipe_path)));
+  GWQ_ASSIGN_OR_RETURN(const std::vector<EvaluationTask> tasks, ReadTasks(task_path));
   GWQ_ASSIGN_OR_RETURN(const Digest source, Import(*store, model, progress));
-  GWQ_ASSIGN_OR_RETURN(const QuantizeResult result, QuantizeModel(*store, source, recipe, progress));
+  GWQ_ASSIGN_OR_RETURN(const QuantizeResult result, QuantizeModel(*store, source, recipe, progress, tasks));
   std::ofstream(out / "report.json") << result.report_json;
   std::ofstream(out / "report.md") << result.report_markdown;
   std::ofstream(out / "artifact.digest") << result.artifact.Hex() << "\n";
@@ -142,11 +153,11 @@ absl::Status Run(const std::string& store_path, const fs::path& model, const fs:
 }  // namespace gwq
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "usage: quantize_local STORE MODEL RECIPE.json OUT\n";
+  if (argc != 5 && argc != 6) {
+    std::cerr << "usage: quantize_local STORE MODEL RECIPE.json OUT [TASK.json]\n";
     return 2;
   }
-  const absl::Status status = gwq::Run(argv[1], argv[2], argv[3], argv[4]);
+  const absl::Status status = gwq::Run(argv[1], argv[2], argv[3], argv[4], argc == 6 ? argv[5] : "");
   if (!status.ok()) std::cerr << "quantize_local: " << gwq::MessageOf(status) << "\n";
   return status.ok() ? 0 : 1;
 }

@@ -1,43 +1,57 @@
 // Quantizations: a model and a recipe become an artifact.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
 #include "core/calibration/dataset_samples.h"
-#include "core/evaluation/memory.h"
 #include "core/io/json.h"
 #include "core/jobs/kinds/spec_json.h"
 #include "core/jobs/kinds/specs.h"
+#include "core/spec/quantize_evaluations.h"
 
 namespace gwq {
+namespace {
+
+absl::StatusOr<std::vector<EvaluationTask>> ParseTasks(const nlohmann::json& list) {
+  if (!list.is_array()) return InvalidField("spec.evaluations", "not a list");
+  std::vector<EvaluationTask> tasks;
+  for (const nlohmann::json& task : list) {
+    GWQ_ASSIGN_OR_RETURN(tasks.emplace_back(), ParseEvaluationTask(task, fmt::format("evaluations[{}]", tasks.size())));
+  }
+  return tasks;
+}
+
+}  // namespace
 
 std::string QuantizeJob::Json() const {
   nlohmann::json out = {{"model", model},
                         {"artifact_id", artifact_id},
                         {"source", source.Hex()},
-                        {"recipe", nlohmann::json::parse(RecipeJson(recipe))}};
+                        {"recipe", nlohmann::json::parse(RecipeJson(recipe))},
+                        {"evaluations", nlohmann::json::array()}};
   for (const EvaluationTask& task : evaluations) out["evaluations"].push_back(EvaluationTaskJson(task));
   return CanonicalJson(out);
 }
 
 absl::StatusOr<QuantizeJob> QuantizeJob::Parse(std::string_view json) {
-  GWQ_ASSIGN_OR_RETURN(const nlohmann::json spec, ParseSpecObject(json));
+  GWQ_ASSIGN_OR_RETURN(nlohmann::json spec, ParseSpecObject(json));
   QuantizeJob job;
   GWQ_ASSIGN_OR_RETURN(job.model, SpecText(spec, "model"));
   GWQ_ASSIGN_OR_RETURN(job.artifact_id, SpecText(spec, "artifact_id"));
   GWQ_ASSIGN_OR_RETURN(job.source, SpecDigest(spec, "source"));
-  const auto recipe = spec.find("recipe");
+  auto recipe = spec.find("recipe");
   if (recipe == spec.end()) return InvalidField("spec.recipe", "missing");
+  GWQ_ASSIGN_OR_RETURN(const OldTextEvaluation old, TakeOldTextEvaluation(*recipe));
   GWQ_ASSIGN_OR_RETURN(job.recipe, ParseRecipe(recipe->dump()));
   const auto evaluations = spec.find("evaluations");
-  if (evaluations == spec.end()) return job;
-  if (!evaluations->is_array()) return InvalidField("spec.evaluations", "not a list");
-  for (const nlohmann::json& task : *evaluations) {
-    GWQ_ASSIGN_OR_RETURN(job.evaluations.emplace_back(),
-                         ParseEvaluationTask(task, fmt::format("evaluations[{}]", job.evaluations.size())));
+  if (evaluations != spec.end()) {
+    GWQ_ASSIGN_OR_RETURN(job.evaluations, ParseTasks(*evaluations));
+    // A spec of this version has them all in its list.
+    if (!old.given()) return job;
   }
+  GWQ_ASSIGN_OR_RETURN(job.evaluations, QuantizeEvaluations(std::move(job.evaluations), old, job.recipe.threads));
   return job;
 }
 
@@ -58,12 +72,7 @@ absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe,
                                                dataset->has_value() ? &(*dataset)->manifest() : nullptr);
   if (!plan.ok()) return PrefixField(plan.status(), "quantize");
-  for (size_t i = 0; i < evaluations.size(); ++i) {
-    // The artifact is not made yet; the source is the larger one of the two.
-    GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, source, source, evaluations[i],
-                                                                   fmt::format("quantize.evaluations[{}]", i)));
-    plan->peak_memory_bytes = std::max(plan->peak_memory_bytes, measured);
-  }
+  GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
   return plan;
 }
 

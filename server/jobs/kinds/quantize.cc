@@ -33,6 +33,30 @@ absl::StatusOr<Recipe> ReadRecipe(const CallerNames& names, v1::Recipe proto) {
   return recipe;
 }
 
+absl::StatusOr<std::vector<EvaluationTask>> Evaluations(const CallerNames& names, const v1::QuantizeSpec& proto,
+                                                        const Recipe& recipe) {
+  if (proto.evaluations_size() > kMaxEvaluations) {
+    return InvalidField("quantize.evaluations",
+                        fmt::format("has {} entries, the limit is {}; evaluate in jobs of their own",
+                                    proto.evaluations_size(), kMaxEvaluations));
+  }
+  std::vector<EvaluationTask> named;
+  for (int i = 0; i < proto.evaluations_size(); ++i) {
+    const std::string field = fmt::format("quantize.evaluations[{}]", i);
+    GWQ_ASSIGN_OR_RETURN(named.emplace_back(), names.Task(field, proto.evaluations(i)));
+  }
+  OldTextEvaluation old = OldTextEvaluationFromProto(proto.recipe());
+  if (proto.no_evaluation()) {
+    if (!named.empty() || (old.given() && old.tokens != 0)) {
+      return InvalidField("quantize.no_evaluation", "is true, but evaluations are given; leave one of them out");
+    }
+    old.tokens = 0;
+  }
+  auto tasks = QuantizeEvaluations(std::move(named), old, recipe.threads);
+  if (!tasks.ok()) return PrefixField(tasks.status(), "quantize");
+  return tasks;
+}
+
 absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::CreateJobRequest& request) {
   const v1::QuantizeSpec& proto = request.quantize();
   QuantizeJob spec;
@@ -43,15 +67,7 @@ absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::Create
   GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlob(names, spec.recipe), "quantize"));
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
   spec.source = model.manifest;
-  if (proto.evaluations_size() > kMaxEvaluations) {
-    return InvalidField("quantize.evaluations",
-                        fmt::format("has {} entries, the limit is {}; evaluate in jobs of their own",
-                                    proto.evaluations_size(), kMaxEvaluations));
-  }
-  for (int i = 0; i < proto.evaluations_size(); ++i) {
-    const std::string field = fmt::format("quantize.evaluations[{}]", i);
-    GWQ_ASSIGN_OR_RETURN(spec.evaluations.emplace_back(), names.Task(field, proto.evaluations(i)));
-  }
+  GWQ_ASSIGN_OR_RETURN(spec.evaluations, Evaluations(names, proto, spec.recipe));
   return spec;
 }
 
@@ -61,6 +77,7 @@ void ToProto(const QuantizeJob& spec, v1::Job& out) {
   to.set_artifact_id(spec.artifact_id);
   *to.mutable_recipe() = RecipeToProto(spec.recipe);
   for (const EvaluationTask& task : spec.evaluations) *to.add_evaluations() = TaskToProto(task);
+  to.set_no_evaluation(spec.evaluations.empty());
 }
 
 }  // namespace

@@ -73,6 +73,11 @@ class EvaluateTest : public ::testing::Test {
     return logits;
   }
 
+  absl::StatusOr<TextEvaluation> Evaluate(WeightLoader& original, WeightLoader& artifact, int64_t window) {
+    const ModelSide reference{*golden_->model, original};
+    return EvaluateText({*golden_->model, artifact}, &reference, *backend_, tokens_, window, pool_, NoProgress());
+  }
+
   std::unique_ptr<GoldenModel> golden_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<WeightLoader> original_, artifact_;
@@ -90,7 +95,7 @@ std::vector<double> Softmax(std::span<const float> logits) {
 }
 
 TEST_F(EvaluateTest, EqualsTheDefinitionOnWholeModels) {
-  const auto got = Evaluate(*golden_->model, *original_, *artifact_, *backend_, tokens_, 10, pool_, NoProgress());
+  const auto got = Evaluate(*original_, *artifact_, 10);
   ASSERT_THAT(got, IsOk());
   EXPECT_EQ(got->windows, 2);  // three tokens are left over
   EXPECT_EQ(got->positions, 18);
@@ -114,35 +119,34 @@ TEST_F(EvaluateTest, EqualsTheDefinitionOnWholeModels) {
   }
   // CpuBackend, F32 weights; rows do not depend on the batch, so only the order of sums differs.
   constexpr double kTolerance = 1e-9;
-  EXPECT_NEAR(got->original_perplexity, std::exp(nll[0] / 18), kTolerance * got->original_perplexity);
-  EXPECT_NEAR(got->artifact_perplexity, std::exp(nll[1] / 18), kTolerance * got->artifact_perplexity);
-  EXPECT_NEAR(got->mean_kl, std::accumulate(kl.begin(), kl.end(), 0.0) / 18, kTolerance);
-  EXPECT_NEAR(got->p99_kl, *std::max_element(kl.begin(), kl.end()), kTolerance);
-  EXPECT_EQ(got->same_top1, same / 18.0);
-  EXPECT_GT(got->mean_kl, 1e-4);
+  const TextComparison& against = *got->reference;
+  EXPECT_NEAR(against.perplexity, std::exp(nll[0] / 18), kTolerance * against.perplexity);
+  EXPECT_NEAR(got->perplexity, std::exp(nll[1] / 18), kTolerance * got->perplexity);
+  EXPECT_NEAR(against.mean_kl, std::accumulate(kl.begin(), kl.end(), 0.0) / 18, kTolerance);
+  EXPECT_NEAR(against.p99_kl, *std::max_element(kl.begin(), kl.end()), kTolerance);
+  EXPECT_EQ(against.same_top1, same / 18.0);
+  EXPECT_GT(against.mean_kl, 1e-4);
 }
 
 TEST_F(EvaluateTest, AModelEqualsItself) {
-  const auto got = Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, 23, pool_, NoProgress());
+  const auto got = Evaluate(*original_, *original_, 23);
   ASSERT_THAT(got, IsOk());
-  EXPECT_EQ(got->original_perplexity, got->artifact_perplexity);
-  EXPECT_NEAR(got->p99_kl, 0.0, 1e-12);
-  EXPECT_EQ(got->same_top1, 1.0);
+  EXPECT_EQ(got->reference->perplexity, got->perplexity);
+  EXPECT_NEAR(got->reference->p99_kl, 0.0, 1e-12);
+  EXPECT_EQ(got->reference->same_top1, 1.0);
 }
 
 TEST_F(EvaluateTest, LogitsThatAreNotFiniteAreAnErrorAndNoNumber) {
   WithNorms broken(*original_, *backend_, std::numeric_limits<float>::quiet_NaN());
   for (WeightLoader* const artifact : {&broken, static_cast<WithNorms*>(artifact_.get())}) {
     WeightLoader& original = artifact == &broken ? *original_ : static_cast<WeightLoader&>(broken);
-    EXPECT_THAT(Evaluate(*golden_->model, original, *artifact, *backend_, tokens_, 10, pool_, NoProgress()),
-                HasCode(absl::StatusCode::kInternal));
+    EXPECT_THAT(Evaluate(original, *artifact, 10), HasCode(absl::StatusCode::kInternal));
   }
 }
 
 TEST_F(EvaluateTest, RefusesAWindowThatDoesNotFit) {
   for (const int64_t window : {1, 24}) {
-    EXPECT_THAT(Evaluate(*golden_->model, *original_, *original_, *backend_, tokens_, window, pool_, NoProgress()),
-                FailsAt("recipe.evaluation_window"));
+    EXPECT_THAT(Evaluate(*original_, *original_, window), FailsAt("window"));
   }
 }
 

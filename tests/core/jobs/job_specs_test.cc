@@ -31,6 +31,34 @@ TEST(QuantizeJob, NeedsItsModelItsDatasetsAndItsCalibrationsFileOrDataset) {
   EXPECT_EQ(job.Inputs(), (JobInputs{{Sha256Of("s"), Sha256Of("d"), Sha256Of("samples")}, {}}));
 }
 
+TEST(QuantizeJob, MeasuresWhatItsListSaysBeItNothing) {
+  const QuantizeJob job{"m", "a", Sha256Of("s"), {}};
+  EXPECT_TRUE(QuantizeJob::Parse(job.Json())->evaluations.empty());
+}
+
+// As the release of November 2026 stored them.
+std::string OldSpec(const std::string& recipe, const std::string& more = "") {
+  return R"({"model":"m","artifact_id":"a","source":")" + Sha256Of("s").Hex() + R"(","recipe":)" + recipe + more + "}";
+}
+
+TEST(QuantizeJob, ASpecOfOneVersionAgoMeasuresTheTextThatItsRecipeNames) {
+  const auto job = QuantizeJob::Parse(
+      OldSpec(R"({"bits":3,"threads":7,"evaluation_text":"some words","evaluation_tokens":64,"evaluation_window":32})",
+              R"(,"evaluations":[{"name":"other","kind":"text"}])"));
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->recipe.bits, 3);
+  ASSERT_EQ(job->evaluations.size(), 2U);
+  EXPECT_EQ(job->evaluations[0], (EvaluationTask{.text = "some words", .tokens = 64, .window = 32, .threads = 7}));
+  EXPECT_EQ(job->evaluations[1].name, "other");
+  EXPECT_EQ(QuantizeJob::Parse(job->Json())->evaluations, job->evaluations) << "stored again, it says the same";
+}
+
+TEST(QuantizeJob, ASpecOfOneVersionAgoWithoutTokensMeasuresNoText) {
+  const std::string recipe = R"({"evaluation_text":"","evaluation_tokens":0,"evaluation_window":512})";
+  EXPECT_TRUE(QuantizeJob::Parse(OldSpec(recipe))->evaluations.empty());
+  EXPECT_EQ(QuantizeJob::Parse(OldSpec(recipe, R"(,"evaluations":[{"kind":"text"}])"))->evaluations.size(), 1U);
+}
+
 TEST(EvaluateJob, NeedsWhatItMeasuresItsReferenceAndItsDataset) {
   EvaluateJob job;
   job.source = Sha256Of("source");

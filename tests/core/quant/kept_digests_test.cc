@@ -9,6 +9,7 @@
 
 #include "core/backend/cpu/cpu_backend.h"
 #include "core/quant/quantize.h"
+#include "core/spec/quantize_evaluations.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_folder.h"
 #include "tests/support/stored_golden.h"
@@ -22,7 +23,8 @@ using testing::ReadText;
 using testing::SourcePath;
 using testing::StoredFolder;
 
-std::string Made(BlobStore& store, const Digest& model, const Json& recipe_json) {
+std::string Made(BlobStore& store, const Digest& model, Json recipe_json) {
+  EXPECT_THAT(TakeOldTextEvaluation(recipe_json), IsOk());
   const auto recipe = ParseRecipe(recipe_json.dump());
   EXPECT_THAT(recipe, IsOk());
   const auto result = QuantizeModel(store, model, *recipe, NoProgress());

@@ -13,9 +13,11 @@
 #include <set>
 #include <sstream>
 
+#include "core/evaluation/evaluation.h"
 #include "core/export/export.h"
 #include "core/quant/gwq/outliers.h"
 #include "tests/support/golden_model.h"
+#include "tests/support/report_metrics.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_golden.h"
 
@@ -39,14 +41,17 @@ Recipe TinyRecipe() {
   recipe.threads = 1;
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3";
-  recipe.evaluation_text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20";
-  recipe.evaluation_tokens = 20;
-  recipe.evaluation_window = 10;
   return recipe;
 }
 
-QuantizeResult Quantize(StoredGolden& golden, const Recipe& recipe) {
-  auto result = QuantizeModel(golden.store(), golden.digest(), recipe, NoProgress());
+std::vector<EvaluationTask> TinyText() {
+  return {
+      {.text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20", .tokens = 20, .window = 10}};
+}
+
+QuantizeResult Quantize(StoredGolden& golden, const Recipe& recipe,
+                        const std::vector<EvaluationTask>& evaluations = {}) {
+  auto result = QuantizeModel(golden.store(), golden.digest(), recipe, NoProgress(), evaluations);
   EXPECT_THAT(result, IsOk());
   return result.ok() ? *std::move(result) : QuantizeResult{};
 }
@@ -64,8 +69,7 @@ TEST(Quantize, EvaluationIsNoPartOfTheArtifactAndBytesAre) {
   StoredGolden golden(kModel);
   const Digest first = Quantize(golden, TinyRecipe()).artifact;
   Recipe recipe = TinyRecipe();
-  recipe.evaluation_tokens = 0;
-  EXPECT_EQ(Quantize(golden, recipe).artifact, first);
+  EXPECT_EQ(Quantize(golden, recipe, TinyText()).artifact, first);
   recipe.bits = 4;
   EXPECT_NE(Quantize(golden, recipe).artifact, first);
 }
@@ -110,7 +114,6 @@ TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
       StoredGolden golden(name);
       Recipe recipe = TinyRecipe();
       recipe.gwq.loss = loss;
-      recipe.evaluation_tokens = 0;
       recipe.calibration = {};
       recipe.calibration.source = CalibrationSource::kTokenIds;
       recipe.calibration.token_ids = reference->Tokens("a");
@@ -143,10 +146,11 @@ TEST(Quantize, KeepingEverythingLosesNothing) {
   Recipe recipe = TinyRecipe();
   recipe.method = Method::kKeep;
   recipe.embedding_bits = 16;
-  const Json report = Json::parse(Quantize(golden, recipe).report_json);
-  EXPECT_EQ(report["evaluation"]["original_perplexity"], report["evaluation"]["artifact_perplexity"]);
-  EXPECT_NEAR(report["evaluation"]["mean_kl"], 0.0, 1e-12);
-  EXPECT_EQ(report["evaluation"]["same_top1"], 1.0);
+  const Json report = Json::parse(Quantize(golden, recipe, TinyText()).report_json);
+  const testing::ReportMetrics metrics(report, 0);
+  EXPECT_EQ(metrics.Before("perplexity"), metrics.After("perplexity"));
+  EXPECT_NEAR(metrics.After("mean_kl"), 0.0, 1e-12);
+  EXPECT_EQ(metrics.After("same_top1"), 1.0);
   EXPECT_EQ(report["model_bits_per_weight"], 16.0);
   EXPECT_TRUE(report["modules"].empty());
 }
@@ -248,19 +252,19 @@ class CancelAfter final : public Progress {
 TEST(Quantize, CancelsAtEveryStep) {
   StoredGolden golden(kModel);
   CancelAfter never(1'000'000);
-  ASSERT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), never), IsOk());
+  ASSERT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), never, TinyText()), IsOk());
   const int checks = 1'000'000 - never.left();
   EXPECT_GT(checks, 40);
   for (int at = 0; at < checks; at += 3) {
     CancelAfter progress(at);
-    EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress),
+    EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, TinyText()),
                 HasCode(absl::StatusCode::kCancelled));
   }
 }
 
 TEST(Quantize, ReportSaysWhatItsPageLists) {
   StoredGolden golden(kModel);
-  const QuantizeResult result = Quantize(golden, TinyRecipe());
+  const QuantizeResult result = Quantize(golden, TinyRecipe(), TinyText());
   std::ifstream file(std::string(std::getenv("GWQ_SOURCE_DIR")) + "/docs/report.md");
   std::ostringstream page;
   page << file.rdbuf();
@@ -271,7 +275,8 @@ TEST(Quantize, ReportSaysWhatItsPageLists) {
     }
   };
   listed("", report);
-  listed("evaluation.", report["evaluation"]);
+  listed("evaluations[].", report["evaluations"][0]);
+  for (const Json& metric : report["evaluations"][0]["metrics"]) listed("", {{metric["name"], 0}});
   listed("environment.", report["environment"]);
   for (const Json& module : report["modules"]) listed("modules[].", module);
   for (const Json& part : report["parts"]) listed("parts[].", part);
@@ -302,12 +307,30 @@ TEST(Quantize, EvaluationsStandInOneTable) {
   EXPECT_EQ(evaluations[0]["name"], "words");
   EXPECT_EQ(evaluations[0]["metrics"][0]["name"], "perplexity");
   EXPECT_NE(evaluations[0]["metrics"][0]["before"], evaluations[0]["metrics"][0]["after"]);
-  EXPECT_EQ(evaluations[0]["metrics"][0]["before"], evaluations[0]["metrics"][1]["after"]) << "the reference's";
+  EXPECT_EQ(evaluations[0]["metrics"].size(), 4U) << "the reference's perplexity is the model's, and told once";
+  const auto alone = RunEvaluation(golden.store(), golden.digest(), std::nullopt, text, NoProgress());
+  EXPECT_EQ(evaluations[0]["metrics"][0]["before"], alone->Find("perplexity")->value);
+  EXPECT_EQ(evaluations[0]["task"], EvaluationTaskJson(text));
   EXPECT_EQ(evaluations[1]["metrics"][0]["name"], "acc");
   EXPECT_NE(result->report_markdown.find("| words (13) | perplexity |"), std::string::npos);
   choices.dataset.clear();
   EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), NoProgress(), {text, choices}),
               FailsAt("evaluations[1].dataset"));
+}
+
+TEST(Quantize, ATextThatCannotBeMeasuredIsRefusedBeforeTheWork) {
+  StoredGolden golden(kModel);
+  CancelAfter progress(1);
+  EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, {{.text = "w1"}}),
+              FailsAt("evaluations[0].text"));
+}
+
+TEST(Quantize, ThePlannedMemoryOfTheReportIsThatOfTheEvaluationsToo) {
+  StoredGolden golden(kModel);
+  const auto planned = [&](const std::vector<EvaluationTask>& evaluations) {
+    return Json::parse(Quantize(golden, TinyRecipe(), evaluations).report_json)["planned_memory_bytes"];
+  };
+  EXPECT_GT(planned({{.text = TinyText()[0].text, .tokens = 1'000'000}}), planned({}));
 }
 
 TEST(Export, HoldsTheDequantizedMatricesInFp16) {

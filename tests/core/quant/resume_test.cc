@@ -53,7 +53,6 @@ Recipe Tiny(Method method) {
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3 w8 w4 w6 w30 w31 w32 w20 w21 w22 w23 w24 w25";
   recipe.calibration.samples = 3;
-  recipe.evaluation_tokens = 0;
   return recipe;
 }
 

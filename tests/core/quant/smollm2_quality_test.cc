@@ -15,6 +15,7 @@
 #include "core/quant/quantize.h"
 #include "core/spec/recipe_names.h"
 #include "core/storage/local_blob_store.h"
+#include "tests/support/report_metrics.h"
 #include "tests/support/smollm2_import.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -61,12 +62,12 @@ TEST(SmolLm2Quality, EachMethodIsAsGoodAsRecorded) {
     recipe.calibration.text = Licence();
     recipe.calibration.max_tokens = 256;
     recipe.calibration.samples = recorded.method == Method::kGwq ? 1 : 8;
-    const auto result = QuantizeModel(**store, *source, recipe, NoProgress());
+    const auto result = QuantizeModel(**store, *source, recipe, NoProgress(), {EvaluationTask{}});
     ASSERT_THAT(result, IsOk());
     const auto report = nlohmann::json::parse(result->report_json);
-    const double perplexity = report["evaluation"]["artifact_perplexity"];
-    EXPECT_NEAR(perplexity, recorded.perplexity, kTolerance * recorded.perplexity);
-    EXPECT_NEAR(report["evaluation"]["original_perplexity"], kFullPrecision, 0.001 * kFullPrecision);
+    const testing::ReportMetrics metrics(report, 0);
+    EXPECT_NEAR(metrics.After("perplexity"), recorded.perplexity, kTolerance * recorded.perplexity);
+    EXPECT_NEAR(metrics.Before("perplexity"), kFullPrecision, 0.001 * kFullPrecision);
     EXPECT_NEAR(report["matrix_bits_per_weight"], recorded.bits, 0.0001);
     for (const auto& phase : report["phases"]) {
       EXPECT_LE(phase["peak_memory_bytes"], report["planned_memory_bytes"]) << phase["name"];

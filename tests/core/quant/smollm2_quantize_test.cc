@@ -11,6 +11,7 @@
 #include "core/io/file_system.h"
 #include "core/quant/quantize.h"
 #include "core/storage/local_blob_store.h"
+#include "tests/support/report_metrics.h"
 #include "tests/support/smollm2_import.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -54,14 +55,12 @@ TEST(SmolLm2Quantize, SameDigestUnderLoadAndWithinThePlannedMemory) {
   recipe.calibration.text =
       "The lighthouse at the end of the peninsula had been automatic for thirty years, but somebody still had to climb "
       "the stairs twice a month and look at the lamp.";
-  recipe.evaluation_tokens = 0;
   const auto quiet = QuantizeModel(**store, *source, recipe, NoProgress());
   ASSERT_THAT(quiet, IsOk());
-  recipe.evaluation_tokens = 128;
-  recipe.evaluation_window = 64;
+  const EvaluationTask text{.tokens = 128, .window = 64};
   const auto loaded = [&] {
     const Load load;
-    return QuantizeModel(**store, *source, recipe, NoProgress());
+    return QuantizeModel(**store, *source, recipe, NoProgress(), {text});
   }();
   ASSERT_THAT(loaded, IsOk());
   EXPECT_EQ(quiet->artifact, loaded->artifact);
@@ -73,8 +72,9 @@ TEST(SmolLm2Quantize, SameDigestUnderLoadAndWithinThePlannedMemory) {
     EXPECT_LE(phase["peak_memory_bytes"], report["planned_memory_bytes"]) << phase["name"];
   }
   EXPECT_LT(report["matrix_bits_per_weight"], 3.6);
-  EXPECT_LT(report["evaluation"]["mean_kl"], 2.0);
-  EXPECT_GT(report["evaluation"]["same_top1"], 0.3);
+  const testing::ReportMetrics metrics(report, 0);
+  EXPECT_LT(metrics.After("mean_kl"), 2.0);
+  EXPECT_GT(metrics.After("same_top1"), 0.3);
 }
 
 }  // namespace

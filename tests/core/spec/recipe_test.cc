@@ -39,9 +39,6 @@ Recipe Unusual() {
   recipe.spqr = {0.03, 0.04, false};
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
-  recipe.evaluation_text = "text";
-  recipe.evaluation_tokens = 0;
-  recipe.evaluation_window = 2;
   return recipe;
 }
 
@@ -101,8 +98,7 @@ TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
 
 TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
-  for (const char* field : {"evaluation_text", "evaluation_tokens", "evaluation_window", "gptq", "spqr"})
-    ASSERT_EQ(all.erase(field), 1U);
+  for (const char* field : {"gptq", "spqr"}) ASSERT_EQ(all.erase(field), 1U);
   ASSERT_EQ(all["calibration"].erase("dataset"), 1U);
   const Json gwq = all["gwq"];
   for (const auto& [key, value] : gwq.items()) all[key] = value;
@@ -137,8 +133,7 @@ TEST(Recipe, JsonIsCanonical) {
       RecipeJson(Recipe{}),
       R"({"bits":4,"calibration":{"answer":"","blob":"","dataset":"","max_tokens":512,"messages":[],"question":"",)"
       R"("samples":0,"source":"generated","text":"",)"
-      R"("token_ids":[]},"embedding_bits":8,"evaluation_text":"","evaluation_tokens":2048,)"
-      R"("evaluation_window":512,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+      R"("token_ids":[]},"embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
       R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
       R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
@@ -234,8 +229,7 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"rules":[{"pattern":"*","bits":3,"part":"audio"}]})", "recipe.rules[0].part"},
       {R"({"rules":[{"pattern":"*","bits":3,"kind":"norm"}]})", "recipe.rules[0].kind"},
       {R"({"rules":[{"pattern":"*","group_size":9}]})", "recipe.rules[0].group_size"},
-      {R"({"evaluation_tokens":1000001})", "recipe.evaluation_tokens"},
-      {R"({"evaluation_window":1})", "recipe.evaluation_window"},
+      {R"({"evaluation_tokens":64})", "recipe.evaluation_tokens"},
   };
   for (const Bad& bad : cases) {
     const auto recipe = ParseRecipe(bad.json);
@@ -249,8 +243,8 @@ TEST(Recipe, CheckRefusesWhatJsonCannotSay) {
   recipe.gwq.outlier_ratio = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.gwq.outlier_ratio");
   recipe = {};
-  recipe.evaluation_text = "\xC3(";
-  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.evaluation_text");
+  recipe.calibration.text = "\xC3(";
+  EXPECT_EQ(FieldOf(CheckRecipe(recipe)), "recipe.calibration.text");
 }
 
 TEST(Glob, MatchesWholeNames) {

@@ -19,7 +19,6 @@ class JobSummaryTest : public JobsFixture {
     Import(TinyModel(), "tiny");
     v1::CreateJobRequest request = Quantize("models/tiny", "small");
     v1::Recipe& recipe = *request.mutable_quantize()->mutable_recipe();
-    recipe.set_evaluation_text(long_);
     recipe.mutable_calibration()->set_source(v1::Calibration::TEXT);
     recipe.mutable_calibration()->set_text(long_);
     for (const std::string& text : {long_, short_}) {
@@ -37,7 +36,6 @@ class JobSummaryTest : public JobsFixture {
     EXPECT_EQ(job.name(), job_.name());
     EXPECT_LT(job.ByteSizeLong(), 6000u);
     EXPECT_EQ(job.quantize().model(), "models/tiny");
-    EXPECT_EQ(job.quantize().recipe().evaluation_text(), cut_);
     EXPECT_EQ(job.quantize().recipe().calibration().text(), cut_);
     ASSERT_EQ(job.quantize().evaluations_size(), 2);
     EXPECT_EQ(job.quantize().evaluations(0).text(), cut_);
@@ -59,12 +57,11 @@ class JobSummaryTest : public JobsFixture {
 };
 
 TEST_F(JobSummaryTest, TheJobItselfHasItsTexts) {
-  EXPECT_EQ(job_.quantize().recipe().evaluation_text(), long_);
+  EXPECT_EQ(job_.quantize().evaluations(0).text(), long_);
   v1::GetJobRequest request;
   request.set_name(job_.name());
   v1::Job job;
   ASSERT_TRUE(Call(*jobs_, &Stub::GetJob, request, &job).ok());
-  EXPECT_EQ(job.quantize().recipe().evaluation_text(), long_);
   EXPECT_EQ(job.quantize().recipe().calibration().text(), long_);
   EXPECT_EQ(job.quantize().evaluations(0).text(), long_);
 }

@@ -149,6 +149,47 @@ TEST_F(JobsTest, ThePlanOfEveryKindIsWhatItsCreationPlansAndRefuses) {
   }
 }
 
+TEST_F(JobsTest, AQuantizationTellsWhatItMeasures) {
+  Import(TinyModel(), "tiny");
+  const auto measured = [&](const std::string& id, const std::function<void(v1::QuantizeSpec&)>& bend) {
+    v1::CreateJobRequest request = Quantize("models/tiny", id);
+    bend(*request.mutable_quantize());
+    return Create(request).quantize();
+  };
+  const v1::QuantizeSpec plain = measured("plain", [](auto&) {});
+  ASSERT_EQ(plain.evaluations_size(), 1) << "a text, if nothing is asked for";
+  EXPECT_EQ(plain.evaluations(0).tokens(), 2048);
+  EXPECT_FALSE(plain.no_evaluation());
+  const v1::QuantizeSpec none = measured("none", [](auto& spec) { spec.set_no_evaluation(true); });
+  EXPECT_EQ(none.evaluations_size(), 0);
+  EXPECT_TRUE(none.no_evaluation());
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+TEST_F(JobsTest, AQuantizationReadsTheTextOfOneVersionAgo) {
+  Import(TinyModel(), "tiny");
+  v1::CreateJobRequest request = Quantize("models/tiny", "old");
+  v1::Recipe& recipe = *request.mutable_quantize()->mutable_recipe();
+  recipe.set_evaluation_text("some words");
+  recipe.set_evaluation_tokens(64);
+  const v1::QuantizeSpec spec = Create(request).quantize();
+  ASSERT_EQ(spec.evaluations_size(), 1);
+  EXPECT_EQ(spec.evaluations(0).text(), "some words");
+  EXPECT_EQ(spec.evaluations(0).tokens(), 64);
+  EXPECT_FALSE(spec.recipe().has_evaluation_tokens());
+
+  request.mutable_quantize()->set_no_evaluation(true);
+  EXPECT_EQ(FieldOf(TryCreate(request)), "quantize.no_evaluation");
+  request.mutable_quantize()->set_no_evaluation(false);
+  recipe.set_evaluation_window(1);
+  EXPECT_EQ(FieldOf(TryCreate(request)), "quantize.recipe.evaluation_window");
+  recipe.set_evaluation_tokens(0);
+  request.mutable_quantize()->set_artifact_id("old-none");
+  EXPECT_TRUE(Create(request).quantize().no_evaluation());
+}
+#pragma GCC diagnostic pop
+
 TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
   Import(TinyModel(), "tiny");
   const auto refused = [&](const std::function<void(v1::QuantizeSpec&)>& bend) {
@@ -187,6 +228,11 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
               for (int i = 0; i < 33; ++i) spec.add_evaluations()->set_kind(v1::EvaluationTask::TEXT);
             }),
             "quantize.evaluations");
+  EXPECT_EQ(refused([](auto& spec) {
+              spec.add_evaluations()->set_kind(v1::EvaluationTask::TEXT);
+              spec.set_no_evaluation(true);
+            }),
+            "quantize.no_evaluation");
   EXPECT_EQ(refused([](auto& spec) { spec.set_model("tiny"); }), "quantize.model");
   EXPECT_EQ(FieldOf(TryCreate({})), "spec");
   EXPECT_EQ(TryCreate(Quantize("models/none", "small")).error_code(), grpc::StatusCode::NOT_FOUND);

@@ -29,7 +29,9 @@ TEST(RecipeProto, HasTheFieldsOfTheTableNoMoreAndNoLess) {
   std::set<std::string> wire, table;
   AddLeaves(*v1::Recipe::descriptor(), "", wire);
   // Read for one version, and no fields of the table.
-  for (const char* old : {"outlier_ratio", "select", "loss"}) EXPECT_EQ(wire.erase(old), 1U) << old;
+  for (const char* old :
+       {"outlier_ratio", "select", "loss", "evaluation_text", "evaluation_tokens", "evaluation_window"})
+    EXPECT_EQ(wire.erase(old), 1U) << old;
   for (const RecipeField& field : RecipeFields()) table.insert(std::string(field.name));
   EXPECT_EQ(wire, table);
 }
@@ -57,9 +59,6 @@ Recipe Unusual() {
   recipe.rules.push_back({"*.down_proj", "language", "linear", Method::kGwq, 8, 16, 0.5});
   recipe.rules.push_back(
       {.pattern = "*", .part = "", .kind = "", .method = {}, .bits = {}, .group_size = {}, .outlier_ratio = 0.125});
-  recipe.evaluation_text = "text";
-  recipe.evaluation_tokens = 10;
-  recipe.evaluation_window = 5;
   return recipe;
 }
 
@@ -89,6 +88,19 @@ TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
   ASSERT_TRUE(recipe.ok()) << recipe.status();
   EXPECT_EQ(recipe->gwq.outlier_ratio, 0.25);
   EXPECT_EQ(recipe->gwq.loss, Loss::kLast) << "the new field wins";
+}
+#pragma GCC diagnostic pop
+
+TEST(RecipeProto, TheTextOfOneVersionAgoIsReadApart) {
+  EXPECT_FALSE(OldTextEvaluationFromProto({}).given());
+  v1::Recipe proto;
+  proto.set_evaluation_text("t");
+  proto.set_evaluation_tokens(0);
+  proto.set_evaluation_window(7);
+  const OldTextEvaluation old = OldTextEvaluationFromProto(proto);
+  EXPECT_EQ(old.text, "t");
+  EXPECT_EQ(old.tokens, 0);
+  EXPECT_EQ(old.window, 7);
 }
 #pragma GCC diagnostic pop
 
