@@ -108,8 +108,13 @@ TEST(RecipeFlagsTest, TheTextOfOneVersionAgoIsLeftInTheFieldsThatTheServiceReads
   std::vector<std::string> notes;
   const auto recipe = RecipeOf(arguments, &notes);
   ASSERT_TRUE(recipe.ok()) << recipe.status();
-  EXPECT_EQ(recipe->ShortDebugString(), R"(evaluation_text: "some words" evaluation_tokens: 0 evaluation_window: 16)")
-      << "flags win";
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  EXPECT_EQ(recipe->evaluation_text(), "some words");
+  EXPECT_TRUE(recipe->has_evaluation_tokens());
+  EXPECT_EQ(recipe->evaluation_tokens(), 0) << "the flag wins";
+  EXPECT_EQ(recipe->evaluation_window(), 16);
+#pragma GCC diagnostic pop
   EXPECT_THAT(notes, ::testing::UnorderedElementsAre(
                          ::testing::StartsWith("--evaluation-file is now --evaluate kind=text,text_file="),
                          ::testing::StartsWith("--evaluation-tokens is now"),
