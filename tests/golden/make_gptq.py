@@ -5,7 +5,7 @@ usage: make_gptq.py
 needs: numpy
 
 Written from the definitions, not from the program: the headers core/quant/group_quantize.h (scales, zero points, codes),
-core/quant/range_search.h, core/quant/gptq/{factor,columns}.h and core/quant/spqr/spqr.h, with arXiv 2210.17323 and
+core/quant/range_search.h, core/quant/gptq/{factor,columns}.h and core/quant/spqr/spqr.cc, with arXiv 2210.17323 and
 2306.03078 behind them. Scales, zero points and codes are in single precision, as the headers say; linear algebra and the
 compensated weights are in double precision, so that a weight within rounding of a boundary may get another code than
 the program's: the test allows for few of those.

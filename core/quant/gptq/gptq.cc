@@ -1,12 +1,25 @@
-#include "core/quant/gptq/gptq.h"
-
+// GPTQ (arXiv 2210.17323): columns one by one, each error compensated by the columns that follow.
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/quant/gptq/columns.h"
 #include "core/quant/gptq/factor.h"
+#include "core/quant/quantizers.h"
 
 namespace gwq {
+namespace {
+
+class GptqQuantizer final : public Quantizer {
+ public:
+  [[nodiscard]] Method method() const override { return Method::kGptq; }
+  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
+  [[nodiscard]] bool Takes(TensorKind kind) const override;
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
+  [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                         const QuantizeTools& tools) const override;
+};
 
 Needs GptqQuantizer::needs(const Recipe&, int64_t) const { return Needs::kGram; }
 
@@ -32,6 +45,13 @@ absl::StatusOr<QuantizedMatrix> GptqQuantizer::Quantize(const MatrixInput& input
       CompensateColumns({input.weights, input.shape, factor, order, {}, options.range_search}, tools.pool);
   MeasureErrors(input.weights, input.gradient, tools.pool, made);
   return made;
+}
+
+}  // namespace
+
+const Quantizer& GptqMethod() {
+  static const GptqQuantizer method;
+  return method;
 }
 
 }  // namespace gwq

@@ -1,5 +1,4 @@
-#include "core/quant/gwq/gwq.h"
-
+// GWQ (arXiv 2411.00850): the weights with the largest gradients stay in FP16, the others are rounded in groups.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/quant/gwq/outliers.h"
+#include "core/quant/quantizers.h"
 
 namespace gwq {
 namespace {
@@ -44,7 +44,17 @@ absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Re
   return LargestScores(scores, count, input.tensor);
 }
 
-}  // namespace
+class GwqQuantizer final : public Quantizer {
+ public:
+  [[nodiscard]] Method method() const override { return Method::kGwq; }
+  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
+  [[nodiscard]] bool Takes(TensorKind kind) const override;
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
+  [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                         const QuantizeTools& tools) const override;
+};
 
 Needs GwqQuantizer::needs(const Recipe& recipe, int64_t outliers) const {
   return recipe.gwq.select == Select::kGradient && outliers > 0 ? Needs::kGradient : Needs::kNothing;
@@ -72,6 +82,13 @@ absl::StatusOr<QuantizedMatrix> GwqQuantizer::Quantize(const MatrixInput& input,
                                                        const QuantizeTools& tools) const {
   GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.pool));
   return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.pool);
+}
+
+}  // namespace
+
+const Quantizer& GwqMethod() {
+  static const GwqQuantizer method;
+  return method;
 }
 
 }  // namespace gwq

@@ -37,7 +37,6 @@ Recipe DatasetRecipe(Method method, const Digest& dataset) {
   recipe.bits = 3;
   recipe.group_size = 16;
   recipe.threads = 1;
-  recipe.evaluation_tokens = 0;
   recipe.calibration.source = CalibrationSource::kDataset;
   recipe.calibration.dataset = dataset.Hex();
   return recipe;

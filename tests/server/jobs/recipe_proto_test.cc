@@ -89,7 +89,6 @@ TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
   EXPECT_EQ(recipe->gwq.outlier_ratio, 0.25);
   EXPECT_EQ(recipe->gwq.loss, Loss::kLast) << "the new field wins";
 }
-#pragma GCC diagnostic pop
 
 TEST(RecipeProto, TheTextOfOneVersionAgoIsReadApart) {
   EXPECT_FALSE(OldTextEvaluationFromProto({}).given());
