@@ -24,7 +24,20 @@ bool HasOwnFlag(const RecipeField& field) {
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
-  return ReadSmallFile(LocalFileSystem(), path, kMaxTextBytes);
+  GWQ_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(LocalFileSystem(), path, kMaxTextBytes));
+  if (!IsValidUtf8(text)) return absl::InvalidArgumentError(fmt::format("{} is not valid UTF-8 text", path));
+  return text;
+}
+
+// JSON and protos hold UTF-8 alone.
+absl::Status CheckGiven(const RecipeArguments& arguments) {
+  for (const auto& [field, text] : arguments.fields) {
+    if (!IsValidUtf8(text)) return InvalidField(field, "is not valid UTF-8 text");
+  }
+  for (const std::string& rule : arguments.rules) {
+    if (!IsValidUtf8(rule)) return InvalidField("rule", "is not valid UTF-8 text");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Json> ValueOf(const RecipeField& field, const std::string& text) {
@@ -198,6 +211,7 @@ void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
 }
 
 absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vector<std::string>* notes) {
+  GWQ_RETURN_IF_ERROR(CheckGiven(arguments));
   Json tree = Json::object();
   if (!arguments.recipe_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file));

@@ -64,10 +64,12 @@ std::string_view WholeCharacters(std::string_view text, bool cut_front, bool cut
 
 // The first `count` tokens of each of `samples` stretches.
 absl::StatusOr<SampleSet> Stretches(const TextSource& source, const Tokenizer& tokenizer, std::string_view field,
-                                    int64_t samples, int64_t count, uint64_t seed) {
+                                    int64_t samples, int64_t count, uint64_t seed, Progress& progress) {
   SampleSet out;
   const auto stretches = static_cast<uint64_t>(samples);
   for (uint64_t i = 0; i < stretches; ++i) {
+    GWQ_RETURN_IF_ERROR(progress.Check());
+    progress.Step("sample", static_cast<int64_t>(i), samples);
     uint64_t begin = source.size() / stretches * i;
     const uint64_t end = i + 1 == stretches ? source.size() : source.size() / stretches * (i + 1);
     // Four bytes more than is looked at, so that a cut at the end is no false error.
@@ -97,7 +99,7 @@ absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, co
 }
 
 absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples, uint64_t seed, const ModelText* text,
-                                BlobStore& store, const SampleMaker& generate, int64_t count) {
+                                BlobStore& store, const SampleMaker& generate, int64_t count, Progress& progress) {
   const bool reads =
       calibration.source != CalibrationSource::kGenerated && calibration.source != CalibrationSource::kTokenIds;
   if (reads && text == nullptr) return absl::InternalError("a calibration text needs the model's tokenizer");
@@ -113,10 +115,11 @@ absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples,
       return out;
     }
     case CalibrationSource::kText:
-      return Stretches(GivenText(calibration.text), text->tokenizer(), "recipe.calibration.text", samples, count, seed);
+      return Stretches(GivenText(calibration.text), text->tokenizer(), "recipe.calibration.text", samples, count, seed,
+                       progress);
     case CalibrationSource::kFile: {
       GWQ_ASSIGN_OR_RETURN(const StoredText stored, StoredText::Open(calibration.blob, store));
-      return Stretches(stored, text->tokenizer(), "recipe.calibration.blob", samples, count, seed);
+      return Stretches(stored, text->tokenizer(), "recipe.calibration.blob", samples, count, seed, progress);
     }
     case CalibrationSource::kChat: {
       GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FromChat(calibration, *text));
@@ -154,10 +157,10 @@ std::string_view SourceField(CalibrationSource source) {
 
 absl::StatusOr<SampleSet> CalibrationSamples(const Calibration& calibration, int64_t samples, uint64_t seed,
                                              const ModelConfig& config, const ModelText* text, BlobStore& store,
-                                             const SampleMaker& generate) {
+                                             const SampleMaker& generate, Progress& progress) {
   int64_t count = calibration.max_tokens;
   if (config.max_positions > 0) count = std::min(count, config.max_positions);
-  GWQ_ASSIGN_OR_RETURN(SampleSet out, Uncut(calibration, samples, seed, text, store, generate, count));
+  GWQ_ASSIGN_OR_RETURN(SampleSet out, Uncut(calibration, samples, seed, text, store, generate, count, progress));
   const std::string_view field = SourceField(calibration.source);
   if (out.empty() || out.front().tokens.size() < 2) {
     return InvalidField(

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/progress.h"
 #include "core/calibration/sample_set.h"
 #include "core/models/config.h"
 #include "core/spec/recipe.h"
@@ -26,10 +27,11 @@ using SampleMaker = std::function<absl::StatusOr<std::vector<int32_t>>(int64_t c
 //   `samples` of the model's own text: that many
 // A stretch of several that gives fewer than two tokens is left out. INVALID_ARGUMENT naming the field if nothing is
 // left, or an id is outside the vocabulary; NOT_FOUND if the blob is not stored. `text` may be null for sources
-// generated and token_ids. Reads of a file only what it takes.
+// generated and token_ids. Reads of a file only what it takes. Reports phase "sample" by stretches.
 [[nodiscard]] absl::StatusOr<SampleSet> CalibrationSamples(const Calibration& calibration, int64_t samples,
                                                            uint64_t seed, const ModelConfig& config,
                                                            const ModelText* text, BlobStore& store,
-                                                           const SampleMaker& generate);
+                                                           const SampleMaker& generate,
+                                                           Progress& progress = NoProgress());
 
 }  // namespace gwq

@@ -115,4 +115,33 @@ absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t 
       fmt::format("blob {} holds {} bytes behind the states of {} samples", blob.Hex(), info.size - offset, samples));
 }
 
+absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, store.BeginUnnamed());
+  for (const CalibrationSample& sample : samples) {
+    const uint64_t count = sample.tokens.size();
+    GWQ_RETURN_IF_ERROR(writer->Append(std::as_bytes(std::span(&count, 1))));
+    GWQ_RETURN_IF_ERROR(writer->Append(std::as_bytes(std::span(sample.tokens))));
+  }
+  return writer->Commit();
+}
+
+absl::StatusOr<SampleSet> LoadTokens(BlobStore& store, const Digest& blob) {
+  GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store.Stat(blob));
+  SampleSet samples;
+  uint64_t offset = 0, count = 0;
+  while (offset < info.size) {
+    const uint64_t left = info.size - offset;
+    if (left < sizeof(count)) return absl::DataLossError(fmt::format("blob {} ends inside a sample", blob.Hex()));
+    GWQ_RETURN_IF_ERROR(store.Read(blob, offset, std::as_writable_bytes(std::span(&count, 1))));
+    if (count > (left - sizeof(count)) / sizeof(int32_t)) {
+      return absl::DataLossError(fmt::format("blob {} ends inside a sample", blob.Hex()));
+    }
+    std::vector<int32_t>& tokens = samples.emplace_back().tokens;
+    tokens.resize(count);
+    GWQ_RETURN_IF_ERROR(store.Read(blob, offset + sizeof(count), std::as_writable_bytes(std::span(tokens))));
+    offset += sizeof(count) + count * sizeof(int32_t);
+  }
+  return samples;
+}
+
 }  // namespace gwq

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/sha256.h"
+#include "core/calibration/sample_set.h"
 #include "core/calibration/state_store.h"
 #include "core/storage/blob_store.h"
 
@@ -35,5 +36,10 @@ struct WalkRecord {
 // DATA_LOSS if the blob does not hold exactly `samples` states.
 [[nodiscard]] absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples,
                                       StateStore& states);
+
+// The tokens of every sample, as a blob: for each a little-endian u64 count and its int32 ids.
+[[nodiscard]] absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples);
+// DATA_LOSS where the blob is none of StoreTokens.
+[[nodiscard]] absl::StatusOr<SampleSet> LoadTokens(BlobStore& store, const Digest& blob);
 
 }  // namespace gwq

@@ -14,28 +14,16 @@ using Json = nlohmann::json;
 
 constexpr char kBlocksStep[] = "blocks";
 constexpr char kGradientsStep[] = "gradients";
-// A checkpoint's state lists packed matrices, samples and a walk's record: far below this.
+// A checkpoint's state lists packed matrices and a walk's record: far below this.
 constexpr JsonLimits kStateLimits{.max_bytes = size_t{64} << 20};
-
-// Where any has an image all are made again: patches are large, and making them is quick.
-Json SamplesJson(const SampleSet& samples) {
-  Json out = Json::array();
-  if (std::ranges::any_of(samples, [](const CalibrationSample& sample) { return !sample.tiles.empty(); })) return out;
-  for (const CalibrationSample& sample : samples) out.push_back(sample.tokens);
-  return out;
-}
-
-bool IsTokens(const Json& sample) {
-  return sample.is_array() && std::ranges::all_of(sample, [](const Json& token) { return token.is_number_integer(); });
-}
 
 bool IsStateJson(const Json& state) {
   const auto is = [&](const char* key, bool (Json::*test)() const noexcept) {
     return state.contains(key) && (state[key].*test)();
   };
   return state.is_object() && is("producer", &Json::is_string) && is("step", &Json::is_string) &&
-         is("packed", &Json::is_object) && is("samples", &Json::is_array) &&
-         std::ranges::all_of(state["samples"], IsTokens) && (!state.contains("loss") || state["loss"].is_number());
+         is("packed", &Json::is_object) && (!state.contains("samples") || state["samples"].is_string()) &&
+         (!state.contains("loss") || state["loss"].is_number());
 }
 
 }  // namespace
@@ -50,7 +38,10 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
     return JobPosition{};
   }
   GWQ_RETURN_IF_ERROR(packer_.Restore(state["packed"], plan));
-  for (const Json& tokens : state["samples"]) samples.push_back({tokens.get<std::vector<int32_t>>(), {}, {}, {}});
+  if (state.contains("samples")) {
+    GWQ_ASSIGN_OR_RETURN(samples_, Digest::Parse(state["samples"].get<std::string>()));
+    GWQ_ASSIGN_OR_RETURN(samples, LoadTokens(store_, *samples_));
+  }
   JobPosition position;
   position.step = state["step"] == kBlocksStep ? JobStep::kBlocks : JobStep::kGradients;
   if (state.contains("loss")) position.loss = state["loss"].get<double>();
@@ -61,17 +52,26 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
   return position;
 }
 
+// Where any has an image all are made again: patches are large, and making them is quick.
+absl::Status JobCheckpoint::StoreSamples(const SampleSet& samples) {
+  const bool images = std::ranges::any_of(samples, [](const CalibrationSample& one) { return !one.tiles.empty(); });
+  if (samples_.has_value() || images) return absl::OkStatus();
+  GWQ_ASSIGN_OR_RETURN(samples_, StoreTokens(store_, samples));
+  return absl::OkStatus();
+}
+
 absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& samples) {
   if (!slot_.keeps()) return absl::OkStatus();
-  Json state = {{"producer", producer_},
-                {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep},
-                {"samples", SamplesJson(samples)}};
+  Json state = {{"producer", producer_}, {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep}};
+  GWQ_RETURN_IF_ERROR(StoreSamples(samples));
+  if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;
   if (position.walk) state["walk"] = WalkRecordJson(*position.walk);
   GWQ_ASSIGN_OR_RETURN(state["packed"], packer_.State());
   Checkpoint checkpoint;
   checkpoint.state = CanonicalJson(state);
   checkpoint.blobs = packer_.Blobs();
+  if (samples_) checkpoint.blobs.push_back(*samples_);
   if (position.walk) {
     for (const Digest& blob : BlobsOf(*position.walk)) checkpoint.blobs.push_back(blob);
   }

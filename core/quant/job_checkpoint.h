@@ -28,8 +28,8 @@ class JobCheckpoint {
  public:
   // All outlive it. `producer` names what determines the bytes besides source and recipe: another one's checkpoint is
   // not used, because this machine may make other bytes.
-  JobCheckpoint(CheckpointSlot& slot, Packer& packer, std::string producer)
-      : slot_(slot), packer_(packer), producer_(std::move(producer)) {}
+  JobCheckpoint(BlobStore& store, CheckpointSlot& slot, Packer& packer, std::string producer)
+      : store_(store), slot_(slot), packer_(packer), producer_(std::move(producer)) {}
 
   // Where states of walks are kept; null: nowhere, because nobody would read them.
   [[nodiscard]] bool keeps() const { return slot_.keeps(); }
@@ -39,9 +39,14 @@ class JobCheckpoint {
   [[nodiscard]] absl::Status Save(const JobPosition& position, const SampleSet& samples);
 
  private:
+  // The blob of the samples' tokens, stored once.
+  [[nodiscard]] absl::Status StoreSamples(const SampleSet& samples);
+
+  BlobStore& store_;
   CheckpointSlot& slot_;
   Packer& packer_;
   const std::string producer_;
+  std::optional<Digest> samples_;
 };
 
 }  // namespace gwq

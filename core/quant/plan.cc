@@ -205,7 +205,15 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.samples = recipe.calibration.samples > 0
                      ? recipe.calibration.samples
                      : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram));
-  if (plan.sees_image && dataset == nullptr) plan.samples = 1;
+  if (plan.sees_image && dataset == nullptr) {
+    if (recipe.calibration.samples > 1) {
+      return InvalidField("recipe.calibration.samples",
+                          fmt::format("is {}, but the built-in sample with an image is one; use calibration.source "
+                                      "dataset for several, or text",
+                                      recipe.calibration.samples));
+    }
+    plan.samples = 1;
+  }
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
   plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);

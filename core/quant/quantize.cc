@@ -74,7 +74,7 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
                                                  dataset_.has_value() ? &dataset_->manifest() : nullptr));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
-    JobCheckpoint checkpoint(checkpoints_, packer_, Producer());
+    JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     meter_.Begin("sample");
     GWQ_RETURN_IF_ERROR(CheckTexts());
@@ -123,7 +123,7 @@ class Job {
     }
     const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
     GWQ_ASSIGN_OR_RETURN(samples_, CalibrationSamples(recipe_.calibration, plan_.samples, recipe_.seed, model_.config(),
-                                                      text.get(), store_, generate));
+                                                      text.get(), store_, generate, progress_));
     return absl::OkStatus();
   }
 

@@ -8,6 +8,7 @@
 
 #include "core/io/json.h"
 #include "core/spec/recipe_names.h"
+#include "core/text/first_tokens.h"
 
 namespace gwq {
 namespace {
@@ -16,6 +17,19 @@ using Json = nlohmann::json;
 
 double BitsPerWeight(uint64_t bytes, uint64_t weights) {
   return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
+}
+
+// A text of a recipe or task may have megabytes; the job's spec has the whole.
+constexpr size_t kMaxTextBytes = 1024;
+
+Json WithTextsCut(Json value) {
+  if (value.is_string() && value.get_ref<const std::string&>().size() > kMaxTextBytes) {
+    return std::string(CutUtf8(value.get_ref<const std::string&>(), kMaxTextBytes)) + "…";
+  }
+  if (value.is_structured()) {
+    for (Json& inner : value) inner = WithTextsCut(std::move(inner));
+  }
+  return value;
 }
 
 Json ModuleJson(const ReportModule& module) {
@@ -48,7 +62,7 @@ void ForEachMetric(const ReportEvaluation& evaluation, const Visit& visit) {
 Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
   Json out = {{"name", std::string(evaluation.after.task.title())},
               {"kind", std::string(EvaluationKindName(evaluation.after.task.kind))},
-              {"task", EvaluationTaskJson(evaluation.after.task)},
+              {"task", WithTextsCut(EvaluationTaskJson(evaluation.after.task))},
               {"items", evaluation.after.items},
               {"metrics", Json::array()}};
   ForEachMetric(evaluation, [&](const EvaluationMetric* before, const EvaluationMetric& after) {
@@ -144,7 +158,7 @@ std::string ReportJson(const Report& report) {
   Json out = {{"source", report.source.Hex()},
               {"artifact", report.artifact.Hex()},
               {"architecture", report.architecture},
-              {"recipe", Json::parse(RecipeJson(report.recipe), nullptr, false)},
+              {"recipe", WithTextsCut(Json::parse(RecipeJson(report.recipe), nullptr, false))},
               {"source_bytes", report.source_bytes},
               {"quantized_weights", report.quantized_weights},
               {"quantized_bytes", report.quantized_bytes},

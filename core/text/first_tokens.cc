@@ -24,6 +24,8 @@ absl::StatusOr<std::vector<int32_t>> FirstTokens(const Tokenizer& tokenizer, std
   GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens,
                        tokenizer.Encode(CutUtf8(text, BytesForTokens(count)), /*add_special_tokens=*/false));
   if (static_cast<int64_t>(tokens.size()) > count) tokens.resize(static_cast<size_t>(count));
+  // What was encoded beyond `count` may be much larger, and many samples are held at a time.
+  tokens.shrink_to_fit();
   return tokens;
 }
 

@@ -1,8 +1,10 @@
 #include "server/worker/jobs_client.h"
 
+#include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 
 #include <chrono>
+#include <string_view>
 #include <thread>
 
 namespace gwq {
@@ -14,6 +16,18 @@ constexpr int64_t kCommitMillis = 120'000;
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+// gRPC answers a message over the service's limit with RESOURCE_EXHAUSTED, as a busy service does; sent again it would
+// be refused again, for ever.
+absl::Status TooLargeIsFinal(const absl::Status& status, size_t bytes) {
+  const bool too_large =
+      absl::IsResourceExhausted(status) && status.message().find("larger than max") != std::string_view::npos;
+  if (!too_large) return status;
+  return absl::InvalidArgumentError(fmt::format(
+      "the result has {} bytes with its report, which gwq-jobs does not take; shorten the texts of the job, "
+      "or raise gwq-jobs --max-message-mib",
+      bytes));
 }
 
 }  // namespace
@@ -56,7 +70,7 @@ absl::Status JobsClient::Commit(const v1::CommitRequest& request) {
   grpc::ClientContext context;
   Prepare(context, kCommitMillis);
   v1::CommitResponse response;
-  return FromGrpc(stub_->Commit(&context, request, &response));
+  return TooLargeIsFinal(FromGrpc(stub_->Commit(&context, request, &response)), request.ByteSizeLong());
 }
 
 absl::Status JobsClient::Fail(const v1::FailRequest& request) {

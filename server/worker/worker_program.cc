@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <thread>
 
@@ -78,6 +79,8 @@ absl::Status Serve(const WorkerSettings& settings, FileSystem& files, const std:
 }  // namespace
 
 int RunWorkerProgram(int argc, char** argv, FileSystem& files, const std::vector<JobRunner>& runners) {
+  // A file over the limit of `ulimit -f` is an error of the job, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   const TerminationSignals signals;
   WorkerSettings settings;
   Options options("gwq-worker", "Runs one job at a time for gwq-jobs.");

@@ -122,6 +122,19 @@ TEST(RecipeFlagsTest, TheTextOfOneVersionAgoIsLeftInTheFieldsThatTheServiceReads
                          ::testing::StartsWith("recipe.evaluation_window is now")));
 }
 
+TEST(RecipeFlagsTest, BytesThatAreNoTextAreRefused) {
+  const std::string bytes = "\xFF\xFE";
+  testing::TempFolder folder;
+  const std::string path = folder.path() + "/noise.txt";
+  std::ofstream(path) << bytes;
+  for (const auto& [flag, value] : {std::pair("--calibration-text", bytes),
+                                    {"--method", bytes},
+                                    {"--rule", "*:method=" + bytes},
+                                    {"--calibration-file", path}}) {
+    EXPECT_EQ(Parse({flag, value}).status().code(), absl::StatusCode::kInvalidArgument) << flag;
+  }
+}
+
 TEST(RecipeFlagsTest, RulesKeepTheirOrder) {
   const auto recipe = Parse({"--rule", "*.down_proj:bits=8,group_size=32", "--rule", "model.layers.0.*:method=keep"});
   ASSERT_TRUE(recipe.ok()) << recipe.status();

@@ -161,5 +161,22 @@ TEST_F(StoredStates, AreNotFoundWhereTheBlobIsGone) {
   EXPECT_THAT(LoadStates(*store_, Sha256Of("gone"), 4, 3, read), HasCode(absl::StatusCode::kNotFound));
 }
 
+TEST_F(StoredStates, TokensOfSamplesComeBackAndACutBlobIsRefused) {
+  const SampleSet samples = {{{1, 2, 3}, {}, {}, {}}, {{-1, 2147483647}, {}, {}, {}}};
+  const auto blob = StoreTokens(*store_, samples);
+  ASSERT_THAT(blob, IsOk());
+  const auto read = LoadTokens(*store_, *blob);
+  ASSERT_THAT(read, IsOk());
+  ASSERT_EQ(read->size(), 2U);
+  EXPECT_EQ((*read)[0].tokens, samples[0].tokens);
+  EXPECT_EQ((*read)[1].tokens, samples[1].tokens);
+  std::string bytes = *ReadBlob(*store_, *blob, 1000);
+  for (bytes.pop_back(); !bytes.empty(); bytes.pop_back()) {
+    const auto cut = PutBlob(*store_, std::as_bytes(std::span(bytes)));
+    if (bytes.size() == 8 + 3 * 4) continue;  // the first sample alone
+    EXPECT_THAT(LoadTokens(*store_, *cut), HasCode(kDataLoss)) << bytes.size();
+  }
+}
+
 }  // namespace
 }  // namespace gwq

@@ -253,6 +253,14 @@ TEST(Plan, WithoutAnImageTheTowerIsRoundedToNearest) {
   EXPECT_EQ(FieldOf(PlanQuantization(words, words.Source(), image).status()), "recipe.calibration.source");
 }
 
+TEST(Plan, TheBuiltInImageIsOneSample) {
+  const auto model = VisionModel();
+  Recipe recipe;
+  recipe.calibration.samples = 3;
+  EXPECT_EQ(FieldOf(PlanQuantization(*model, HalfManifest(model->tensors()), recipe).status()),
+            "recipe.calibration.samples");
+}
+
 TEST(Plan, ADatasetWithImagesReachesTheTower) {
   const auto model = VisionModel();
   const Manifest source = HalfManifest(model->tensors());

@@ -56,5 +56,17 @@ TEST(ReportMarkdown, OfOnePartHasNoHeadings) {
   EXPECT_THAT(text, Not(HasSubstr("## ")));
 }
 
+// A report travels in one message: a text of megabytes in it would not.
+TEST(ReportJson, CutsLongTextsOfTheRecipe) {
+  Report report = With({ModelPart::kLanguage});
+  report.recipe.calibration.source = CalibrationSource::kText;
+  report.recipe.calibration.text = std::string(1 << 20, 'a');
+  report.recipe.calibration.question = "short";
+  const std::string json = ReportJson(report);
+  EXPECT_LT(json.size(), 10'000U);
+  EXPECT_THAT(json, HasSubstr("aaa…\""));
+  EXPECT_THAT(json, HasSubstr("\"short\""));
+}
+
 }  // namespace
 }  // namespace gwq

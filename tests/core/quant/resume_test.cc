@@ -126,13 +126,13 @@ TEST(ResumeTest, ACheckpointThatIsDamagedIsNotUsed) {
   };
   for (const char* const state : {"{}", "[]", R"({"producer":1})", R"({"producer":"p","step":"blocks","packed":[]})",
                                   R"({"producer":"p","step":"blocks","packed":{},"samples":[["a"]]})",
-                                  R"({"producer":"p","step":"blocks","packed":{},"samples":[],"loss":"big"})"}) {
+                                  R"({"producer":"p","step":"blocks","packed":{},"loss":"big"})"}) {
     Damaged damaged(state);
     EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), Tiny(Method::kGptq), NoProgress(), {}, &damaged),
                 HasCode(absl::StatusCode::kDataLoss))
         << state;
   }
-  Damaged other(R"({"producer":"another","step":"blocks","packed":{},"samples":[]})");
+  Damaged other(R"({"producer":"another","step":"blocks","packed":{}})");
   const auto again = QuantizeModel(golden.store(), golden.digest(), Tiny(Method::kGptq), NoProgress(), {}, &other);
   ASSERT_THAT(again, IsOk()) << "another worker's is set aside";
   EXPECT_EQ(again->artifact, Quantize(golden, Tiny(Method::kGptq), nullptr)->artifact);
