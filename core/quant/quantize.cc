@@ -76,7 +76,7 @@ class Job {
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
-    meter_.Begin("sample");
+    BeginPhase("sample");
     GWQ_RETURN_IF_ERROR(CheckTexts());
     GWQ_RETURN_IF_ERROR(ReadSamples());
     if (calibrates()) GWQ_RETURN_IF_ERROR(Calibrate(checkpoint, std::move(position)));
@@ -90,6 +90,13 @@ class Job {
   }
 
  private:
+  // What the phases before freed, and the jobs before in this process, goes back to the system: it would count as this
+  // phase's memory.
+  void BeginPhase(std::string name) {
+    malloc_trim(0);
+    meter_.Begin(std::move(name));
+  }
+
   [[nodiscard]] bool calibrates() const { return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram); }
 
   // A text that cannot be measured ends the job here, and not when the artifact is made.
@@ -138,7 +145,7 @@ class Job {
   }
 
   absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
-    meter_.Begin("calibrate");
+    BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
     GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
@@ -155,7 +162,7 @@ class Job {
   }
 
   absl::Status PackRest() {
-    meter_.Begin("pack");
+    BeginPhase("pack");
     const auto total = static_cast<int64_t>(plan_.modules.size());
     for (int64_t i = 0; i < total; ++i) {
       const PlannedModule& module = plan_.modules[static_cast<size_t>(i)];
@@ -227,8 +234,7 @@ class Job {
 
   absl::Status EvaluateBeforeAndAfter(const StoredModel& artifact) {
     for (const EvaluationTask& task : evaluations_) {
-      malloc_trim(0);
-      meter_.Begin(fmt::format("evaluate {}", task.title()));
+      BeginPhase(fmt::format("evaluate {}", task.title()));
       ReportEvaluation& line = report_.evaluations.emplace_back();
       if (task.kind != EvaluationKind::kText) {
         Measuring model(progress_, fmt::format("{} of the model", task.title()));
