@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "core/artifact/stored_processor.h"
+#include "core/base/draw.h"
 #include "core/base/status.h"
-#include "core/calibration/draw.h"
 #include "core/prompt/image_rows.h"
 #include "core/prompt/item_image.h"
 #include "core/prompt/prompt_builder.h"

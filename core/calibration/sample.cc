@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/draw.h"
 #include "core/base/status.h"
-#include "core/calibration/draw.h"
 #include "core/io/json.h"
 #include "core/text/first_tokens.h"
 

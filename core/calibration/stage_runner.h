@@ -30,7 +30,7 @@ class LoadedStage {
 };
 
 // The stages in the order of a forward walk, numbered from 0: those of the vision tower, if any sample has an image,
-// then the embedding and the blocks of the decoder. The head is a stage by itself (RunHead). Not thread-safe.
+// then the embedding and the blocks of the decoder. The head is a stage by itself (HeadBackward). Not thread-safe.
 class StageRunner {
  public:
   // All outlive it; `loader` gives weights of `backend` and does not keep them alive. INVALID_ARGUMENT if an

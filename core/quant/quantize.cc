@@ -222,8 +222,10 @@ class Job {
         sum.quantized_bytes += stored->size;
         sum.outliers += stored->packed->outliers;
       }
+      // The report's modules are in the plan's order, with those left out that were kept.
+      auto planned = plan_.modules.begin();
       for (const ReportModule& module : report_.modules) {
-        const auto planned = std::ranges::find(plan_.modules, module.tensor, &PlannedModule::tensor);
+        while (planned->tensor != module.tensor) ++planned;
         if (module.part != part || planned->kind != TensorKind::kLinear) continue;
         sum.norm += module.norm;
         sum.error += module.error;

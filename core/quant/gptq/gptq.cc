@@ -12,40 +12,34 @@ namespace {
 class GptqQuantizer final : public Quantizer {
  public:
   [[nodiscard]] Method method() const override { return Method::kGptq; }
-  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
-  [[nodiscard]] bool Takes(TensorKind kind) const override;
-  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
-  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
-  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
+  [[nodiscard]] Needs needs(const Recipe&, int64_t) const override { return Needs::kGram; }
+
+  // The inputs of a head or an embedding are not walked.
+  [[nodiscard]] bool Takes(TensorKind kind) const override { return kind == TensorKind::kLinear; }
+
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe&) const override { return 0; }
+
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override { return request.shape; }
+
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe&) const override {
+    return CompensationBytes(shape);
+  }
+
   [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                         const QuantizeTools& tools) const override;
+                                                         const QuantizeTools& tools) const override {
+    if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
+    const GptqOptions& options = recipe.gptq;
+    std::vector<int32_t> order;
+    if (options.act_order) order = ActivationOrder(input.gram, input.shape.cols);
+    GWQ_ASSIGN_OR_RETURN(
+        const std::vector<float> factor,
+        CompensationFactor(input.gram, input.shape.cols, options.damping, order, input.tensor, *tools.solver));
+    QuantizedMatrix made =
+        CompensateColumns({input.weights, input.shape, factor, order, {}, options.range_search}, tools.pool);
+    MeasureErrors(input.weights, input.gradient, tools.pool, made);
+    return made;
+  }
 };
-
-Needs GptqQuantizer::needs(const Recipe&, int64_t) const { return Needs::kGram; }
-
-// The inputs of a head or an embedding are not walked.
-bool GptqQuantizer::Takes(TensorKind kind) const { return kind == TensorKind::kLinear; }
-
-double GptqQuantizer::DefaultOutlierRatio(const Recipe&) const { return 0; }
-
-PackedShape GptqQuantizer::Plan(const MatrixRequest& request) const { return request.shape; }
-
-uint64_t GptqQuantizer::Memory(const PackedShape& shape, const Recipe&) const { return CompensationBytes(shape); }
-
-absl::StatusOr<QuantizedMatrix> GptqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                        const QuantizeTools& tools) const {
-  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
-  const GptqOptions& options = recipe.gptq;
-  std::vector<int32_t> order;
-  if (options.act_order) order = ActivationOrder(input.gram, input.shape.cols);
-  GWQ_ASSIGN_OR_RETURN(
-      const std::vector<float> factor,
-      CompensationFactor(input.gram, input.shape.cols, options.damping, order, input.tensor, *tools.solver));
-  QuantizedMatrix made =
-      CompensateColumns({input.weights, input.shape, factor, order, {}, options.range_search}, tools.pool);
-  MeasureErrors(input.weights, input.gradient, tools.pool, made);
-  return made;
-}
 
 }  // namespace
 

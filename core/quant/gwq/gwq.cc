@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 #include "core/quant/quantizers.h"
 
 namespace gwq {
@@ -47,42 +47,34 @@ absl::StatusOr<std::vector<int64_t>> Outliers(const MatrixInput& input, const Re
 class GwqQuantizer final : public Quantizer {
  public:
   [[nodiscard]] Method method() const override { return Method::kGwq; }
-  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
-  [[nodiscard]] bool Takes(TensorKind kind) const override;
-  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
-  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
-  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
+  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override {
+    return recipe.gwq.select == Select::kGradient && outliers > 0 ? Needs::kGradient : Needs::kNothing;
+  }
+
+  // Gradients are taken of Linear weights only.
+  [[nodiscard]] bool Takes(TensorKind kind) const override { return kind == TensorKind::kLinear; }
+
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override { return recipe.gwq.outlier_ratio; }
+
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override {
+    PackedShape shape = request.shape;
+    shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
+    return shape;
+  }
+
+  // Codes, sorted scores, the scores themselves where they are no gradient, and positions.
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override {
+    const auto weights = static_cast<uint64_t>(shape.rows * shape.cols);
+    const uint64_t scores = recipe.gwq.select == Select::kGradient ? 4 : 8;
+    return weights * (1 + scores) + static_cast<uint64_t>(shape.outliers) * 24;
+  }
+
   [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                         const QuantizeTools& tools) const override;
+                                                         const QuantizeTools& tools) const override {
+    GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.pool));
+    return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.pool);
+  }
 };
-
-Needs GwqQuantizer::needs(const Recipe& recipe, int64_t outliers) const {
-  return recipe.gwq.select == Select::kGradient && outliers > 0 ? Needs::kGradient : Needs::kNothing;
-}
-
-// Gradients are taken of Linear weights only.
-bool GwqQuantizer::Takes(TensorKind kind) const { return kind == TensorKind::kLinear; }
-
-double GwqQuantizer::DefaultOutlierRatio(const Recipe& recipe) const { return recipe.gwq.outlier_ratio; }
-
-PackedShape GwqQuantizer::Plan(const MatrixRequest& request) const {
-  PackedShape shape = request.shape;
-  shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
-  return shape;
-}
-
-// Codes, sorted scores, the scores themselves where they are no gradient, and positions.
-uint64_t GwqQuantizer::Memory(const PackedShape& shape, const Recipe& recipe) const {
-  const auto weights = static_cast<uint64_t>(shape.rows * shape.cols);
-  const uint64_t scores = recipe.gwq.select == Select::kGradient ? 4 : 8;
-  return weights * (1 + scores) + static_cast<uint64_t>(shape.outliers) * 24;
-}
-
-absl::StatusOr<QuantizedMatrix> GwqQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                       const QuantizeTools& tools) const {
-  GWQ_ASSIGN_OR_RETURN(const std::vector<int64_t> outliers, Outliers(input, recipe, tools.pool));
-  return QuantizeMatrix(input.weights, input.shape, outliers, input.gradient, input.tensor, tools.pool);
-}
 
 }  // namespace
 

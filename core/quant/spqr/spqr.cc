@@ -12,7 +12,7 @@
 #include "core/base/status.h"
 #include "core/quant/gptq/columns.h"
 #include "core/quant/gptq/factor.h"
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 #include "core/quant/quantizers.h"
 
 namespace gwq {
@@ -63,48 +63,40 @@ std::vector<float> Sensitivities(const MatrixInput& input, std::span<const float
 class SpqrQuantizer final : public Quantizer {
  public:
   [[nodiscard]] Method method() const override { return Method::kSpqr; }
-  [[nodiscard]] Needs needs(const Recipe& recipe, int64_t outliers) const override;
-  [[nodiscard]] bool Takes(TensorKind kind) const override;
-  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override;
-  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override;
-  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const override;
-  [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                         const QuantizeTools& tools) const override;
-};
+  [[nodiscard]] Needs needs(const Recipe&, int64_t) const override { return Needs::kGram; }
+  [[nodiscard]] bool Takes(TensorKind kind) const override { return kind == TensorKind::kLinear; }
+  [[nodiscard]] double DefaultOutlierRatio(const Recipe& recipe) const override { return recipe.spqr.outlier_ratio; }
 
-Needs SpqrQuantizer::needs(const Recipe&, int64_t) const { return Needs::kGram; }
-bool SpqrQuantizer::Takes(TensorKind kind) const { return kind == TensorKind::kLinear; }
-double SpqrQuantizer::DefaultOutlierRatio(const Recipe& recipe) const { return recipe.spqr.outlier_ratio; }
-
-PackedShape SpqrQuantizer::Plan(const MatrixRequest& request) const {
-  PackedShape shape = request.shape;
-  shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
-  return shape;
-}
-
-// Beside GPTQ's: scores, sorted scores and positions.
-uint64_t SpqrQuantizer::Memory(const PackedShape& shape, const Recipe&) const {
-  return CompensationBytes(shape) + static_cast<uint64_t>(shape.rows * shape.cols) * 8 +
-         static_cast<uint64_t>(shape.outliers) * 24;
-}
-
-absl::StatusOr<QuantizedMatrix> SpqrQuantizer::Quantize(const MatrixInput& input, const Recipe& recipe,
-                                                        const QuantizeTools& tools) const {
-  if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
-  const SpqrOptions& options = recipe.spqr;
-  GWQ_ASSIGN_OR_RETURN(
-      const std::vector<float> factor,
-      CompensationFactor(input.gram, input.shape.cols, options.damping, {}, input.tensor, *tools.solver));
-  std::vector<int64_t> outliers;
-  if (input.shape.outliers > 0) {
-    GWQ_ASSIGN_OR_RETURN(outliers,
-                         LargestScores(Sensitivities(input, factor, tools.pool), input.shape.outliers, input.tensor));
+  [[nodiscard]] PackedShape Plan(const MatrixRequest& request) const override {
+    PackedShape shape = request.shape;
+    shape.outliers = OutlierCount(request.outlier_ratio, shape.rows * shape.cols);
+    return shape;
   }
-  QuantizedMatrix made =
-      CompensateColumns({input.weights, input.shape, factor, {}, outliers, options.range_search}, tools.pool);
-  MeasureErrors(input.weights, input.gradient, tools.pool, made);
-  return made;
-}
+
+  // Beside GPTQ's: scores, sorted scores and positions.
+  [[nodiscard]] uint64_t Memory(const PackedShape& shape, const Recipe&) const override {
+    return CompensationBytes(shape) + static_cast<uint64_t>(shape.rows * shape.cols) * 8 +
+           static_cast<uint64_t>(shape.outliers) * 24;
+  }
+
+  [[nodiscard]] absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
+                                                         const QuantizeTools& tools) const override {
+    if (absl::Status s = CheckFinite(input.weights, input.shape.cols, input.tensor, tools.pool); !s.ok()) return s;
+    const SpqrOptions& options = recipe.spqr;
+    GWQ_ASSIGN_OR_RETURN(
+        const std::vector<float> factor,
+        CompensationFactor(input.gram, input.shape.cols, options.damping, {}, input.tensor, *tools.solver));
+    std::vector<int64_t> outliers;
+    if (input.shape.outliers > 0) {
+      GWQ_ASSIGN_OR_RETURN(outliers,
+                           LargestScores(Sensitivities(input, factor, tools.pool), input.shape.outliers, input.tensor));
+    }
+    QuantizedMatrix made =
+        CompensateColumns({input.weights, input.shape, factor, {}, outliers, options.range_search}, tools.pool);
+    MeasureErrors(input.weights, input.gradient, tools.pool, made);
+    return made;
+  }
+};
 
 }  // namespace
 

@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 
 namespace gwq {
 namespace {

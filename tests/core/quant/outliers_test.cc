@@ -1,4 +1,4 @@
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -15,7 +15,7 @@
 
 #include "core/evaluation/evaluation.h"
 #include "core/export/export.h"
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/report_metrics.h"
 #include "tests/support/status_matchers.h"

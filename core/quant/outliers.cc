@@ -1,4 +1,4 @@
-#include "core/quant/gwq/outliers.h"
+#include "core/quant/outliers.h"
 
 #include <fmt/format.h>
 
@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "core/base/draw.h"
 #include "core/base/sha256.h"
 
 namespace gwq {
@@ -42,15 +43,7 @@ void RandomScores(uint64_t seed, std::string_view tensor, std::span<float> score
   const Digest name = Sha256Of(tensor);
   uint64_t state = seed;
   for (int i = 0; i < 8; ++i) state ^= std::to_integer<uint64_t>(name.bytes[static_cast<size_t>(i)]) << (8 * i);
-  for (float& score : scores) {
-    // SplitMix64 (Steele, Lea, Flood 2014).
-    state += 0x9E3779B97F4A7C15U;
-    uint64_t z = state;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-    z ^= z >> 31;
-    score = static_cast<float>(z >> 40) * 0x1p-24F;
-  }
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<float>(Draw(state, i) >> 40) * 0x1p-24F;
 }
 
 }  // namespace gwq
