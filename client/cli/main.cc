@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "client/cli/checks.h"
-#include "client/cli/command.h"
+#include "client/cli/commands/command.h"
 #include "client/cli/errors.h"
 #include "client/cli/output.h"
 #include "core/base/address.h"

@@ -10,7 +10,7 @@
 #include "core/engine/request.h"
 #include "core/text/chat_template.h"
 #include "gwq/v1/inference.pb.h"
-#include "server/infer/served_model.h"
+#include "server/infer/models/served_model.h"
 
 namespace gwq {
 

@@ -9,7 +9,7 @@
 #include "server/common/call.h"
 #include "server/infer/image_memory.h"
 #include "server/infer/image_store.h"
-#include "server/infer/model_table.h"
+#include "server/infer/models/model_table.h"
 
 namespace gwq {
 

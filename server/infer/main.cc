@@ -12,8 +12,8 @@
 #include "server/common/service_host.h"
 #include "server/common/signals.h"
 #include "server/infer/inference_service.h"
-#include "server/infer/jobs_source.h"
-#include "server/infer/local_source.h"
+#include "server/infer/models/jobs_source.h"
+#include "server/infer/models/local_source.h"
 #include "server/infer/settings.h"
 
 namespace gwq {

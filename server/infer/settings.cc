@@ -5,7 +5,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "core/backend/cpu/cpu_features.h"
+#include "core/backend/cpu/kernels/cpu_features.h"
 #include "core/base/address.h"
 #include "core/base/bearer_token.h"
 #include "core/base/status.h"

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "server/common/authenticator.h"
 #include "server/common/options.h"
-#include "server/infer/model_source.h"
+#include "server/infer/models/model_source.h"
 
 namespace gwq {
 

@@ -13,7 +13,7 @@
 #include "core/vision/image.h"
 #include "gwq/v1/inference.pb.h"
 #include "server/infer/image_store.h"
-#include "server/infer/served_model.h"
+#include "server/infer/models/served_model.h"
 
 namespace gwq {
 

@@ -14,10 +14,10 @@
 #include "core/jobs/sqlite_store.h"
 #include "core/storage/local_blob_store.h"
 #include "server/common/service_host.h"
+#include "server/jobs/handlers/services.h"
+#include "server/jobs/handlers/upload_manifest.h"
 #include "server/jobs/lease_table.h"
 #include "server/jobs/manifest_cache.h"
-#include "server/jobs/services.h"
-#include "server/jobs/upload_manifest.h"
 #include "server/jobs/waiting_offers.h"
 #include "server/jobs/worker_contacts.h"
 

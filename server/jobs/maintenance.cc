@@ -8,7 +8,7 @@
 #include "core/base/status.h"
 #include "core/manifest/limits.h"
 #include "core/storage/checkpoint.h"
-#include "server/jobs/upload_manifest.h"
+#include "server/jobs/handlers/upload_manifest.h"
 #include "server/jobs/worker_contacts.h"
 
 namespace gwq {

@@ -1,6 +1,7 @@
-"""A 1.1B-parameter Llama through upload, GWQ, generation and download: peak memory of every process against its bound.
+"""A 1.1B-parameter Llama through upload, quantization, generation and download: peak memory of every process against its bound.
 
-usage: memory_1b.py [--model DIR] [--calibration-tokens N] [--evaluation-tokens N]      DIR is written by tests/models/make_random_llama.py where it does not exist
+usage: memory_1b.py [--model DIR] [--method NAME] [--calibration-file F --samples N] [--calibration-tokens N] [--evaluation-tokens N]
+DIR is written by tests/models/make_random_llama.py where it does not exist. Without a file the model generates its own samples.
 environment: GWQ_BIN_DIR (build/release/bin)
 """
 import argparse
@@ -42,6 +43,9 @@ def run_measured(arguments):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=Path("/tmp/gwq-random-1b"))
+    parser.add_argument("--method", default="gwq")
+    parser.add_argument("--calibration-file", type=Path)
+    parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--calibration-tokens", type=int, default=512)
     parser.add_argument("--evaluation-tokens", type=int, default=512)
     args = parser.parse_args()
@@ -54,11 +58,14 @@ def main():
         size = sum(f.stat().st_size for f in args.model.glob("*.safetensors"))
         print(f"push: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
         rows.append(("gwq models push", peak, SMALL_PROCESS_LIMIT))
-        flags = ["--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens), "--evaluate", f"kind=text,tokens={args.evaluation_tokens}"]
+        flags = ["--method", args.method, "--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens)]
+        flags += ["--calibration-samples", str(args.samples), "--evaluate", f"kind=text,tokens={args.evaluation_tokens}"]
+        if args.calibration_file:
+            flags += ["--calibration-file", args.calibration_file]
         _, _, plan = run_measured([*gwq, "--json", "quantize", "random-1b", *flags, "--plan"])
         bound = int(json.loads(plan)["peak_memory_bytes"])
         seconds, peak, _ = run_measured([*gwq, "quantize", "random-1b", "--name", "small-1b", *flags, "--wait"])
-        print(f"quantize: {seconds:.1f} s")
+        print(f"quantize with {args.method}: {seconds:.1f} s")
         report = json.loads(run_measured([*gwq, "--json", "artifacts", "show", "small-1b", "--report"])[2])
         rows.append(("gwq-worker", max(phase["peak_memory_bytes"] for phase in report["phases"]), bound))
         seconds, peak, _ = run_measured([*gwq, "generate", "small-1b", "--message", "hello", "--max-tokens", "32"])

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
-#include "core/backend/cpu/cpu_features.h"
+#include "core/backend/cpu/kernels/cpu_features.h"
 
 namespace gwq {
 

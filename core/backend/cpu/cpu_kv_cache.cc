@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "core/backend/cpu/matrix_tiles.h"
+#include "core/backend/cpu/kernels/matrix_tiles.h"
 #include "core/base/status.h"
 
 namespace gwq {

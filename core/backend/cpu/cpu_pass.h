@@ -8,7 +8,7 @@
 #include "core/backend/cpu/arena.h"
 #include "core/backend/cpu/cpu_kv_cache.h"
 #include "core/backend/cpu/cpu_weight.h"
-#include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/kernels/kernels.h"
 #include "core/backend/cpu/rope_table.h"
 #include "core/base/thread_pool.h"
 

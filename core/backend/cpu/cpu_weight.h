@@ -7,7 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
-#include "core/backend/cpu/matrix_tiles.h"
+#include "core/backend/cpu/kernels/matrix_tiles.h"
 #include "core/backend/cpu/sparse_lists.h"
 #include "core/backend/cpu/weight_memory.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "core/backend/cpu/matrix_tiles.h"
+#include "core/backend/cpu/kernels/matrix_tiles.h"
 #include "core/backend/cpu/weight_memory.h"
 #include "core/format/packed_matrix.h"
 

@@ -1,4 +1,4 @@
-#include "server/infer/holds.h"
+#include "server/infer/models/holds.h"
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 #include "core/storage/local_blob_store.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
-#include "server/infer/jobs_source.h"
+#include "server/infer/models/jobs_source.h"
 #include "tests/server/infer/tiny_model.h"
 
 namespace gwq::testing {

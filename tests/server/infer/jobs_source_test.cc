@@ -1,4 +1,4 @@
-#include "server/infer/jobs_source.h"
+#include "server/infer/models/jobs_source.h"
 
 #include <fmt/format.h>
 #include <grpcpp/security/server_credentials.h>

@@ -1,5 +1,5 @@
 // Loading while gwq-jobs is away.
-#include "server/infer/model_table.h"
+#include "server/infer/models/model_table.h"
 
 #include <gtest/gtest.h>
 

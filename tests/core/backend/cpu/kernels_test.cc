@@ -1,5 +1,5 @@
 // Kernels of each instruction set called directly: accuracy of the functions, edges the passes do not reach.
-#include "core/backend/cpu/kernels.h"
+#include "core/backend/cpu/kernels/kernels.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <random>
 #include <vector>
 
-#include "core/backend/cpu/cpu_features.h"
-#include "core/backend/cpu/packed_loaders.h"
+#include "core/backend/cpu/kernels/cpu_features.h"
+#include "core/backend/cpu/kernels/packed_loaders.h"
 #include "core/base/tensor_view.h"
 #include "tests/core/backend/reference.h"
 #include "tests/core/format/random_content.h"

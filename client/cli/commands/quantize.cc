@@ -1,0 +1,145 @@
+// gwq quantize MODEL
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "client/cli/checks.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/commands/push.h"
+#include "client/cli/commands/watch.h"
+#include "client/cli/evaluation_flags.h"
+#include "client/cli/output.h"
+#include "client/cli/recipe_flags.h"
+#include "client/cli/table.h"
+#include "client/library/local_dataset.h"
+#include "gwq/v1/artifacts.grpc.pb.h"
+#include "gwq/v1/jobs.grpc.pb.h"
+
+namespace gwq::cli {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string name;
+  RecipeArguments recipe;
+  std::vector<std::string> evaluations;
+  bool no_evaluation = false;
+  std::string calibration_image;
+  std::string request_id;
+  bool plan = false;
+  bool wait = false;
+};
+
+void PrintPlan(const v1::Plan& plan) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::PlannedModule& module : plan.modules()) {
+    const bool packed = module.method() != v1::KEEP;
+    rows.push_back({module.tensor(), module.kind(),
+                    packed ? fmt::format("{} bits / {}", module.bits(), module.group_size()) : "kept",
+                    fmt::format("{}", module.outliers()), fmt::format("{}", module.stored_bytes())});
+  }
+  PrintTable({"TENSOR", "KIND", "FORMAT", "OUTLIERS", "BYTES"}, rows);
+  Print("\nmatrices      {:.4f} bits per weight ({} bytes, {} weights)\n", plan.matrix_bits_per_weight(),
+        plan.quantized_bytes(), plan.quantized_weights());
+  Print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),
+        plan.total_bytes(), plan.total_weights());
+  Print("peak memory   {}\n", BytesText(plan.peak_memory_bytes()));
+}
+
+absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
+  const auto stub = v1::ArtifactService::NewStub(session.jobs().channel());
+  v1::GetArtifactRequest request;
+  request.set_name(job.result());
+  GWQ_ASSIGN_OR_RETURN(const v1::Artifact artifact,
+                       client::Call(session.jobs(), *stub, &v1::ArtifactService::Stub::GetArtifact, request));
+  if (session.json()) {
+    PrintJson(artifact);
+  } else {
+    Print("{}  {}  {}\n", artifact.name(), BytesText(artifact.stored_bytes()), artifact.digest());
+  }
+  return kExitOk;
+}
+
+// Sends the image and names it in the recipe.
+absl::Status SetImage(Session& session, const std::string& path, v1::Recipe& recipe) {
+  GWQ_ASSIGN_OR_RETURN(const client::LocalImage image, client::ScanImage(path));
+  const std::string id = "calibration-" + image.digest.Hex().substr(0, 16);
+  GWQ_RETURN_IF_ERROR(PushDataset(session, image.files, id, path));
+  recipe.mutable_calibration()->set_source(v1::Calibration::IMAGE);
+  recipe.mutable_calibration()->set_blob(image.digest.Hex());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) {
+  v1::CreateJobRequest request;
+  std::vector<std::string> notes;
+  GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe, &notes));
+  for (const std::string& note : notes) PrintError("note: {}\n", note);
+  if (!arguments.calibration_image.empty()) {
+    const v1::Calibration& asked = request.quantize().recipe().calibration();
+    if (asked.source() != v1::Calibration::SOURCE_UNSPECIFIED && asked.source() != v1::Calibration::IMAGE) {
+      return absl::InvalidArgumentError("--calibration-image contradicts --calibration-source: leave one of them out");
+    }
+    GWQ_RETURN_IF_ERROR(SetImage(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
+  }
+  for (const std::string& text : arguments.evaluations) {
+    GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->add_evaluations(), ParseTask(text));
+  }
+  request.mutable_quantize()->set_no_evaluation(arguments.no_evaluation);
+  const std::string model = ResourceName("models", arguments.model);
+  request.mutable_quantize()->set_model(model);
+  const std::string base = std::filesystem::path(model).filename().string();
+  request.mutable_quantize()->set_artifact_id(arguments.name.empty() ? base.substr(0, 58) + "-gwq" : arguments.name);
+  request.set_request_id(arguments.request_id);
+  request.set_validate_only(arguments.plan);
+  const auto stub = v1::JobService::NewStub(session.jobs().channel());
+  GWQ_ASSIGN_OR_RETURN(const v1::CreateJobResponse created,
+                       client::Call(session.jobs(), *stub, &v1::JobService::Stub::CreateJob, request));
+  if (arguments.plan) {
+    if (session.json()) {
+      PrintJson(created.plan());
+    } else {
+      PrintPlan(created.plan());
+    }
+    return kExitOk;
+  }
+  if (!arguments.wait) {
+    if (session.json()) {
+      PrintJson(created.job());
+    } else {
+      Print("{}\n", created.job().name());
+    }
+    return kExitOk;
+  }
+  GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, created.job().name()));
+  if (const ExitCode code = ReportEnd(session, job); code != kExitOk) return code;
+  return PrintResult(session, job);
+}
+
+}  // namespace
+
+void AddQuantizeCommand(CLI::App& app, Selected& selected) {
+  CLI::App* command = app.add_subcommand("quantize", "make a quantized artifact of a model");
+  auto to = std::make_shared<Arguments>();
+  command->add_option("model", to->model, "models/NAME or NAME")->required();
+  command->add_option("--name", to->name, "name of the artifact (default: NAME-gwq)")->check(NotEmpty);
+  AddRecipeFlags(*command, to->recipe);
+  command
+      ->add_option("--calibration-image", to->calibration_image,
+                   "image for the sample of a vision-language model (default: one built in); it is uploaded first")
+      ->check(CLI::ExistingFile);
+  CLI::Option* const evaluate =
+      command
+          ->add_option("--evaluate", to->evaluations,
+                       "key=value[,key=value...], may be repeated: an evaluation on the model and on the artifact, for "
+                       "the report; for example kind=choices,dataset=NAME,limit=100 (default: kind=text)")
+          ->allow_extra_args(false);
+  command->add_flag("--no-evaluation", to->no_evaluation, "measure nothing for the report")->excludes(evaluate);
+  command->add_option("--request-id", to->request_id, "the same id twice makes one job");
+  command->add_flag("--plan", to->plan,
+                    "show sizes and memory and start no job; --calibration-image is still uploaded");
+  command->add_flag("--wait", to->wait, "follow the job to its end (default: print its name and leave it running)");
+  command->callback([&selected, to] { selected.action = [to](Session& session) { return Quantize(session, *to); }; });
+}
+
+}  // namespace gwq::cli

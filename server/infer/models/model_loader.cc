@@ -1,0 +1,107 @@
+#include "server/infer/models/model_loader.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/artifact/stop_ids.h"
+#include "core/artifact/stored_model.h"
+#include "core/artifact/stored_processor.h"
+#include "core/base/status.h"
+#include "core/engine/step_model.h"
+#include "core/io/file_system.h"
+#include "core/models/cache_shape.h"
+#include "core/storage/local_blob_store.h"
+
+namespace gwq {
+namespace {
+
+// Two principals may serve models of one name.
+MetricLabels LabelsOf(const std::string& principal, const std::string& model) {
+  MetricLabels labels = {{"model", model}};
+  if (principal != kLocalPrincipal) labels.emplace_back("principal", principal);
+  return labels;
+}
+
+// Of keys and values in all layers.
+int64_t TokenBytes(const ModelConfig& config) { return CacheTokenBytes(config, config.blocks); }
+
+// A configuration may name more than 64 bits hold; no machine has the bound either.
+uint64_t CacheBytes(const ModelConfig& config, int64_t tokens) {
+  return static_cast<uint64_t>(std::min(1e18, static_cast<double>(TokenBytes(config)) * static_cast<double>(tokens)));
+}
+
+// Of the weights that the model uses.
+uint64_t StoredBytes(const StoredModel& stored) {
+  uint64_t bytes = 0;
+  for (const TensorSpec& spec : stored.model()->tensors()) {
+    if (const ManifestTensor* const tensor = stored.Find(spec.name)) bytes += tensor->size;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
+  MutexLock lock(mutex_);
+  std::unique_ptr<BlobStore>& store = stores_[root];
+  if (store == nullptr) {
+    GWQ_ASSIGN_OR_RETURN(store, OpenLocalBlobStore(LocalFileSystem(), root, clock_));
+  }
+  return store.get();
+}
+
+int64_t ModelLoader::CacheTokens(const ModelConfig& config) const {
+  if (options_.cache_bytes == 0) return options_.cache_tokens;
+  return std::max<int64_t>(options_.cache_bytes / TokenBytes(config), 1);
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string& principal,
+                                                               const ResolvedModel& resolved,
+                                                               int64_t max_context_tokens,
+                                                               const std::function<absl::Status(uint64_t)>& admit,
+                                                               const std::function<absl::Status()>& check) {
+  GWQ_ASSIGN_OR_RETURN(BlobStore* const store, StoreAt(resolved.blob_root));
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(*store, resolved.digest));
+  GWQ_ASSIGN_OR_RETURN(const auto files, stored->TextFiles());
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ModelText> text, ModelText::Load(files));
+
+  const ModelConfig& config = stored->model()->config();
+  GWQ_RETURN_IF_ERROR(CheckStopIds(files, *text, config));
+  std::unique_ptr<const ImageProcessor> processor;
+  if (stored->model()->vision() != nullptr) {
+    GWQ_ASSIGN_OR_RETURN(processor, ReadImageProcessor(files, *config.vision));
+  }
+  if (max_context_tokens > config.max_positions) {
+    return InvalidField("max_context_tokens",
+                        fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
+  }
+  GWQ_RETURN_IF_ERROR(admit(StoredBytes(*stored) + CacheBytes(config, CacheTokens(config))));
+  const std::unique_ptr<WeightLoader> weights = MakeWeightLoader(*stored, backend_);
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded,
+                       LoadedModel::Load(stored->model(), *weights, [&](int, int) { return check(); }));
+  // Repacking leaves freed pages in the allocator, which would count as this process's memory for good.
+  malloc_trim(0);
+
+  EngineOptions engine = options_.engine;
+  engine.max_context_tokens = max_context_tokens > 0 ? max_context_tokens : config.max_positions;
+  ServedModelInfo info{.name = resolved.name,
+                       .digest = resolved.digest.Hex(),
+                       .architecture = config.architecture,
+                       .weight_bytes = loaded->weight_bytes(),
+                       .kernels = options_.kernels};
+  const MetricLabels labels = LabelsOf(principal, resolved.name);
+  std::unique_ptr<ServedVision> vision;
+  if (processor != nullptr) {
+    vision = std::make_unique<ServedVision>(loaded, std::move(processor), backend_, fifo_lock_, metrics_, labels);
+  }
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
+                       MakeStepModel(std::move(loaded), backend_, fifo_lock_, CacheTokens(config)));
+  auto observer = std::make_unique<EngineMetrics>(metrics_, labels);
+  return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(vision), std::move(observer),
+                                       std::move(model), engine, clock_);
+}
+
+}  // namespace gwq
