@@ -13,10 +13,8 @@ constexpr char kFieldUrl[] = "gwq/field-violations";
 constexpr char kRetryUrl[] = "gwq/retry-delay-ms";
 
 void SetViolation(std::string_view field, std::string_view description, absl::Status& status) {
-  std::string payload(field);
-  payload.push_back('\0');
-  payload.append(description);
-  status.SetPayload(kFieldUrl, absl::Cord(payload));
+  // The length goes first: a field may be a key from outside, with any byte in it.
+  status.SetPayload(kFieldUrl, absl::Cord(fmt::format("{}:{}{}", field.size(), field, description)));
 }
 
 void CopyPayloads(const absl::Status& from, absl::Status& to) {
@@ -35,9 +33,10 @@ std::vector<FieldViolation> FieldViolations(const absl::Status& status) {
   auto payload = status.GetPayload(kFieldUrl);
   if (!payload.has_value()) return {};
   const std::string text(*payload);
-  const size_t cut = text.find('\0');
-  if (cut == std::string::npos) return {};
-  return {{text.substr(0, cut), text.substr(cut + 1)}};
+  size_t length = 0;
+  std::from_chars(text.data(), text.data() + text.size(), length);
+  const std::string both = text.substr(text.find(':') + 1);
+  return {{both.substr(0, length), both.substr(length)}};
 }
 
 absl::Status WithRetryDelay(absl::Status status, int64_t milliseconds) {

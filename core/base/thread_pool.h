@@ -36,7 +36,8 @@ class Executor {
 };
 
 // Splits index ranges over a fixed pool of threads, the caller included. One ParallelFor at a time: calls from several
-// threads take turns. Workers spin briefly before they sleep, because decoding runs hundreds of short loops per token.
+// threads take turns, except where a loop is one range: its caller runs it as thread 0 and waits for nobody. Workers
+// spin briefly before they sleep, because decoding runs hundreds of short loops per token.
 class ThreadPool {
  public:
   // `threads` >= 1 counts the caller.

@@ -4,6 +4,9 @@
 
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
+#include "core/base/status.h"
+
 namespace gwq {
 namespace {
 
@@ -31,6 +34,33 @@ TEST(DigestTest, OnlySixtyFourLowerCaseHexCharactersAreADigest) {
                                  std::string(64, 'g'), std::string(63, 'a') + "\n", std::string(64, '\0')}) {
     EXPECT_EQ(Digest::Parse(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
+}
+
+TEST(DigestTest, TheRefusalShowsTheTextReadablyAndSaysWhatADigestIs) {
+  EXPECT_EQ(MessageOf(Digest::Parse("ab\xff\n").status()),
+            "'ab\\xff\\n' is not a SHA-256: give 64 lower-case hexadecimal characters");
+  EXPECT_LT(MessageOf(Digest::Parse(std::string(1'000'000, '\xff')).status()).size(), 400u);
+}
+
+TEST(DigestTest, ComparesAndHashesByValueInTheOrderOfItsHex) {
+  const Digest low = *Digest::Parse("00" + std::string(62, 'f'));
+  const Digest high = *Digest::Parse("ff" + std::string(62, '0'));
+  EXPECT_LT(low, high) << "bytes are unsigned";
+  EXPECT_NE(low, high);
+  EXPECT_EQ(low, *Digest::Parse(low.Hex()));
+  const absl::flat_hash_map<Digest, int> numbers = {{low, 1}, {high, 2}};
+  EXPECT_EQ(numbers.at(*Digest::Parse(high.Hex())), 2);
+}
+
+TEST(Sha256Test, BytesAndTextGiveTheSameDigestAndNothingAddsNothing) {
+  const std::string text("a\0b", 3);
+  EXPECT_EQ(Sha256Of(std::as_bytes(std::span(text))), Sha256Of(text));
+  Sha256 hash;
+  hash.Update(std::string_view());
+  hash.Update(text);
+  hash.Update(std::span<const std::byte>());
+  Sha256 moved = std::move(hash);
+  EXPECT_EQ(moved.Finish(), Sha256Of(text));
 }
 
 }  // namespace

@@ -59,6 +59,52 @@ TEST(StatusTest, AFaultOfWhatAFieldHoldsIsAViolationOfTheField) {
   EXPECT_TRUE(AsField(absl::OkStatus(), "sha256").ok());
 }
 
+TEST(StatusTest, AFieldOrDescriptionMayHoldAnyByte) {
+  // Keys of a client's JSON become fields.
+  const std::string odd("a\0:1\xff", 6);
+  for (const auto& [field, description] : {std::pair<std::string, std::string>{odd, "d"}, {"f", odd}, {"12", "3:4"},
+                                           {"", ""}, {"", odd}, {odd, ""}}) {
+    const auto violations = FieldViolations(InvalidField(field, description));
+    ASSERT_EQ(violations.size(), 1u);
+    EXPECT_EQ(violations[0].field, field);
+    EXPECT_EQ(violations[0].description, description);
+  }
+}
+
+TEST(StatusTest, PrefixesAndContextsStack) {
+  absl::Status status = PrefixField(PrefixField(InvalidField("bits", "d"), "[1]"), "rules");
+  status = Annotate(PrefixField(status, "recipe"), "line 3");
+  EXPECT_EQ(FieldViolations(status)[0].field, "recipe.rules[1].bits");
+  EXPECT_EQ(MessageOf(status), "line 3: recipe.rules[1].bits: d");
+  // A prefix names the field anew; a context that went before is not part of it.
+  EXPECT_EQ(MessageOf(PrefixField(status, "job")), "job.recipe.rules[1].bits: d");
+}
+
+TEST(StatusTest, ARetryDelayKeepsTheError) {
+  const absl::Status full = WithRetryDelay(absl::ResourceExhaustedError("full"), 0);
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(MessageOf(full), "full");
+  EXPECT_EQ(RetryDelayMilliseconds(full), 0);
+  EXPECT_EQ(RetryDelayMilliseconds(WithRetryDelay(full, int64_t{1} << 40)), int64_t{1} << 40);
+  EXPECT_EQ(RetryDelayMilliseconds(AsField(full, "f")), 0);
+  EXPECT_TRUE(WithRetryDelay(absl::OkStatus(), 5).ok());
+}
+
+TEST(StatusTest, TheMacrosEvaluateTheirExpressionOnce) {
+  int calls = 0;
+  const auto step = [&](absl::Status result) {
+    ++calls;
+    return result;
+  };
+  const auto run = [&](absl::Status result) -> absl::Status {
+    GWQ_RETURN_IF_ERROR(step(result));
+    return absl::AlreadyExistsError("went on");
+  };
+  EXPECT_TRUE(absl::IsAlreadyExists(run(absl::OkStatus())));
+  EXPECT_TRUE(absl::IsAborted(run(absl::AbortedError("stop"))));
+  EXPECT_EQ(calls, 2);
+}
+
 TEST(StatusTest, AssignOrReturnHandsTheFirstErrorUp) {
   EXPECT_EQ(*Quarter(8), 2);
   EXPECT_EQ(FieldViolations(Quarter(6).status()).size(), 1u);

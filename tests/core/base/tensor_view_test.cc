@@ -83,6 +83,27 @@ TEST(ElementCountTest, RefusesWhatOverflowsAndNegativeDimensions) {
   EXPECT_EQ(*ElementCount({0, int64_t{1} << 40, int64_t{1} << 40}), 0);
 }
 
+TEST(ElementCountTest, TheLimitIsTwoToTheSixtyTwo) {
+  constexpr int64_t kLimit = int64_t{1} << 62;
+  EXPECT_EQ(*ElementCount({kLimit}), kLimit);
+  EXPECT_EQ(*ElementCount({int64_t{1} << 31, 1, int64_t{1} << 31}), kLimit);
+  EXPECT_FALSE(ElementCount({kLimit + 1}).ok());
+  EXPECT_FALSE(ElementCount({kLimit, 2}).ok());
+  EXPECT_FALSE(ElementCount({std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::max()}).ok());
+  EXPECT_FALSE(ElementCount({0, -1}).ok()) << "a negative dimension is none, whatever stands before it";
+}
+
+TEST(DTypeTest, SizesAreThoseOfTheNamesAndThreeAreOfWeights) {
+  for (const char* name : {"F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL", "F64"}) {
+    const DType type = *ParseDType(name);
+    const std::string_view text = name;
+    const size_t digits = text.find_first_of("0123456789");
+    const size_t bits = digits == std::string_view::npos ? 8 : std::stoul(std::string(text.substr(digits)));
+    EXPECT_EQ(DTypeSize(type) * 8, bits) << name;
+    EXPECT_EQ(IsWeightType(type), text == "F32" || text == "F16" || text == "BF16") << name;
+  }
+}
+
 TEST(ToFloatTest, WidensARangeOfEachWeightType) {
   const std::vector<float> f32 = {1.5F, -2.25F, 3e-5F};
   const std::vector<uint16_t> f16 = {0x3c00, 0xc000, 0x0001};

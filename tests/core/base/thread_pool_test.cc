@@ -41,6 +41,7 @@ TEST(ExecutorTest, AFullQueueRefusesAndSaysTheLimit) {
 }
 
 class ComputeTeamTest : public testing::TestWithParam<int> {};
+class TeamOfSeveralTest : public testing::TestWithParam<int> {};
 
 TEST_P(ComputeTeamTest, CoversEveryIndexOnceWhateverTheGrain) {
   ThreadPool pool(GetParam());
@@ -85,7 +86,55 @@ TEST_P(ComputeTeamTest, CallersFromSeveralThreadsTakeTurns) {
   EXPECT_EQ(sum.load(), 4 * 200 * 10);
 }
 
+TEST_P(ComputeTeamTest, RangesAreWholeGrainsAndAFewPerThread) {
+  ThreadPool pool(GetParam());
+  std::atomic<int64_t> ranges{0};
+  pool.ParallelFor(10'007, 16, [&](int64_t begin, int64_t end, int) {
+    ranges.fetch_add(1);
+    EXPECT_LT(begin, end);
+    EXPECT_TRUE((end - begin) % 16 == 0 || end == 10'007) << begin << " " << end;
+  });
+  EXPECT_GE(ranges.load(), pool.threads());
+  EXPECT_LE(ranges.load(), 8 * pool.threads());
+}
+
+TEST_P(TeamOfSeveralTest, AThreadThatStandsStillKeepsOneRangeFromTheOthers) {
+  ThreadPool pool(GetParam());
+  std::atomic<int64_t> seen{0};
+  std::atomic<bool> still{false};
+  pool.ParallelFor(1000, 1, [&](int64_t begin, int64_t end, int) {
+    if (!still.exchange(true)) {
+      // Ends only if the other threads do all the rest.
+      while (seen.load() + (end - begin) < 1000) std::this_thread::yield();
+    }
+    seen.fetch_add(end - begin);
+  });
+  EXPECT_EQ(seen.load(), 1000);
+}
+
+TEST_P(TeamOfSeveralTest, NoTwoRangesRunAtOnceOnTheSameThread) {
+  ThreadPool pool(GetParam());
+  std::vector<int64_t> mine(static_cast<size_t>(pool.threads()), 0);  // not atomic: ThreadSanitizer sees a sharer
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.ParallelFor(40, 2, [&](int64_t begin, int64_t end, int thread) {
+          mine[static_cast<size_t>(thread)] += end - begin;
+        });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(std::accumulate(mine.begin(), mine.end(), int64_t{0}), 3 * 200 * 40);
+}
+
+TEST_P(ComputeTeamTest, APoolThatNeverComputedGoesAtOnce) {
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(ThreadPool(GetParam()).threads(), GetParam());
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ComputeTeamTest, testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Threads, TeamOfSeveralTest, testing::Values(2, 3));
 
 }  // namespace
 }  // namespace gwq
