@@ -93,6 +93,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view config_json) {
   if (!parsed.is_object()) return InvalidField("config", "config.json is not a JSON object");
   ConfigReader json(parsed, "config");
   const std::vector<std::string> architectures = json.Strings("architectures");
+  (void)json.Object("text_config");  // what is no object there would be passed over
   GWQ_RETURN_IF_ERROR(json.status());
   if (architectures.size() != 1) {
     return InvalidField("config.architectures", fmt::format("has {} entries, must name the one architecture of the "

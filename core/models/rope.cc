@@ -123,6 +123,7 @@ Rope ReadRope(ConfigReader& config, int64_t head_dim, int64_t max_positions) {
     }
     theta = scaling->NumberOr("rope_theta", theta, 1.001, kMaxTheta);
     rotated = scaling->NumberOr("partial_rotary_factor", rotated, 0, 1);
+    config.Keep(scaling->status());
   }
   if (rotated != 1) {
     config.Unsupported("partial_rotary_factor", "only a rotary embedding over the whole head is supported");

@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "tests/core/models/small_llama.h"
 #include "tests/support/golden_model.h"
 
 namespace gwq {
@@ -17,15 +18,7 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// What transformers 4 wrote for a small Llama.
-json Llama() {
-  return json::parse(R"({
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 1000, "hidden_size": 64,
-    "intermediate_size": 160, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "max_position_embeddings": 2048, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "rope_scaling": null,
-    "hidden_act": "silu", "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false,
-    "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float16"})");
-}
+json Llama() { return testing::SmallLlama(); }
 
 json Qwen2() {
   json config = Llama();

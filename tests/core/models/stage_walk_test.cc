@@ -128,6 +128,75 @@ TEST_F(StageWalkTest, ACacheOfAllLayersHoldsTheContextOfAnEarlierWalk) {
   EXPECT_EQ(last, std::vector<float>(whole.begin() + static_cast<std::ptrdiff_t>(13 * vocabulary()), whole.end()));
 }
 
+// With a cache of one layer every stage writes it anew: what stands in a block is read in its own pass alone.
+TEST_F(StageWalkTest, SequencesOfOtherPassesMayShareTheirBlocks) {
+  const std::span<const int32_t> all = tokens_, first = all.first(30), second = all.subspan(33, 30);
+  const std::vector<int32_t> blocks = Count(2, 2);
+  const auto cache = Cache(1);
+  StageWalk walk(*golden_->model, *loader_, *backend_, *cache);
+  for (const auto tokens : {first, second}) walk.AddPass({{walk.Add({.tokens = tokens, .blocks = blocks}), 0, 30}});
+  RunStages(walk);
+  EXPECT_EQ(Logits(walk, 1, 30), Whole(second));
+  EXPECT_EQ(Logits(walk, 0, 30), Whole(first));
+}
+
+TEST_F(StageWalkTest, TheHeadGivesTheLogitsOfTheRowsThatAreAskedForAndNoOthers) {
+  const auto tokens = std::span<const int32_t>(tokens_).first(20);
+  const std::vector<int32_t> blocks = Count(0, 2), rows = {3, 19};
+  const auto cache = Cache(1);
+  StageWalk walk(*golden_->model, *loader_, *backend_, *cache);
+  walk.AddPass({{walk.Add({.tokens = tokens, .blocks = blocks}), 0, 20}});
+  RunStages(walk);
+  const auto head = walk.LoadHead();
+  ASSERT_THAT(head, IsOk());
+  const std::vector<float> whole = Whole(tokens);
+  std::vector<float> logits(2 * vocabulary());
+  for (int i = 0; i < 2; ++i) {  // the states are still there for a second question
+    ASSERT_THAT(walk.Logits(**head, 0, rows, logits), IsOk());
+    for (size_t row = 0; row < 2; ++row) {
+      const auto expected = std::span(whole).subspan(static_cast<size_t>(rows[row]) * vocabulary(), vocabulary());
+      EXPECT_TRUE(std::ranges::equal(std::span(logits).subspan(row * vocabulary(), vocabulary()), expected)) << row;
+    }
+  }
+}
+
+// Refuses the first question after so many.
+class Patience final : public Progress {
+ public:
+  explicit Patience(int questions) : left_(questions) {}
+  void Step(std::string_view, int64_t, int64_t) override {}
+  void Log(std::string_view) override {}
+  absl::Status Check() override { return left_-- > 0 ? absl::OkStatus() : absl::CancelledError("enough"); }
+
+ private:
+  int left_;
+};
+
+TEST_F(StageWalkTest, ProgressIsAskedOnceBeforeEveryPass) {
+  const std::vector<int32_t> blocks = Count(0, 2);
+  const auto cache = Cache(1);
+  StageWalk walk(*golden_->model, *loader_, *backend_, *cache);
+  const size_t sequence = walk.Add({.tokens = std::span<const int32_t>(tokens_).first(30), .blocks = blocks});
+  for (int64_t begin = 0; begin < 30; begin += 10) walk.AddPass({{sequence, begin, begin + 10}});
+  Patience enough(3), short_of_one(2);
+  EXPECT_THAT(walk.RunStage(0, enough), IsOk());
+  EXPECT_THAT(walk.RunStage(1, short_of_one), HasCode(absl::StatusCode::kCancelled));
+  EXPECT_EQ(walk.passes(), 3u);
+  EXPECT_EQ(walk.pass(2).front().begin, 20);
+}
+
+TEST_F(StageWalkTest, AStageThatCannotBeLoadedEndsTheWalk) {
+  class NoWeights final : public WeightLoader {
+    absl::StatusOr<std::shared_ptr<const Weight>> Load(const TensorSpec& spec) override {
+      return absl::DataLossError(spec.name);
+    }
+  } no_weights;
+  const auto cache = Cache(1);
+  StageWalk walk(*golden_->model, no_weights, *backend_, *cache);
+  EXPECT_THAT(walk.RunStage(0, NoProgress()), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(walk.LoadHead(), HasCode(absl::StatusCode::kDataLoss));
+}
+
 TEST_F(StageWalkTest, WeightsOfOneStageAreAliveAtATime) {
   StageCounter counter(*loader_);
   const std::vector<int32_t> blocks = Count(0, 3);
@@ -140,17 +209,12 @@ TEST_F(StageWalkTest, WeightsOfOneStageAreAliveAtATime) {
 }
 
 TEST_F(StageWalkTest, ACancelIsSeenBeforeThePass) {
-  class Cancelled final : public Progress {
-   public:
-    void Step(std::string_view, int64_t, int64_t) override {}
-    void Log(std::string_view) override {}
-    absl::Status Check() override { return absl::CancelledError("enough"); }
-  } progress;
   const std::vector<int32_t> blocks = Count(0, 3);
   const auto cache = Cache(1);
   StageWalk walk(*golden_->model, *loader_, *backend_, *cache);
   walk.AddPass({{walk.Add({.tokens = std::span<const int32_t>(tokens_).first(40), .blocks = blocks}), 0, 40}});
-  EXPECT_THAT(walk.RunStage(0, progress), HasCode(absl::StatusCode::kCancelled));
+  Patience none(0);
+  EXPECT_THAT(walk.RunStage(0, none), HasCode(absl::StatusCode::kCancelled));
 }
 
 }  // namespace
