@@ -17,6 +17,8 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxTokens = size_t{1} << 21;
+// Finding the merges of scores costs the square of a token's length; published tokens have at most a few hundred bytes.
+constexpr size_t kMaxTokenBytes = 1024;
 constexpr char kBlank[] = "\u2581";
 
 enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
@@ -61,6 +63,11 @@ absl::Status IndexTokens(Vocabulary& vocabulary) {
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     std::string& token = vocabulary.tokens[id];
     if (token.empty()) token = fmt::format("[EMPTY_{}]", id);
+    if (token.size() > kMaxTokenBytes) {
+      return InvalidField(
+          fmt::format("tokenizer.ggml.tokens[{}]", id),
+          fmt::format("has {} bytes, the limit is {}; convert the model anew", token.size(), kMaxTokenBytes));
+    }
     const auto [place, added] = vocabulary.ids.emplace(token, static_cast<int32_t>(id));
     if (!added) {
       return InvalidField(fmt::format("tokenizer.ggml.tokens[{}]", id),

@@ -29,7 +29,7 @@ struct GgufTokenizer {
 // llama.cpp does with this metadata (its src/llama-vocab.cpp is the only definition of the names in `pre`); two
 // differences are deliberate: names of control tokens inside text always become tokens, and where those overlap the
 // leftmost wins. Sizes are those of the metadata. INVALID_ARGUMENT on the metadata key at fault, for an unknown `model`
-// or `pre` with the list of known.
+// or `pre` with the list of known; a token has at most 1,024 bytes.
 [[nodiscard]] absl::StatusOr<std::map<std::string, std::string>> BuildTokenizerFiles(const GgufTokenizer& metadata);
 
 }  // namespace gwq

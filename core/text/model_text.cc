@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/io/json.h"
 
 namespace gwq {
 namespace {
@@ -16,11 +17,13 @@ namespace {
 using nlohmann::json;
 using Files = std::map<std::string, std::string>;
 
+constexpr size_t kMaxJsonBytes = size_t{64} << 20;  // as of a tokenizer.json
+
 // The JSON object in a file; an empty one where the file is absent.
 absl::StatusOr<json> ReadObject(const Files& files, const std::string& name) {
   const auto file = files.find(name);
   if (file == files.end()) return json::object();
-  json value = json::parse(file->second, nullptr, /*allow_exceptions=*/false);
+  GWQ_ASSIGN_OR_RETURN(json value, ParseJson(name, file->second, {.max_bytes = kMaxJsonBytes}));
   if (!value.is_object()) return InvalidField(name, "is not a JSON object");
   return value;
 }

@@ -39,7 +39,8 @@ class ModelText {
   [[nodiscard]] const ChatTemplate* chat_template() const { return chat_template_.get(); }
   // Ids that end a generation, ascending: those of the configuration, and the tokenizer's eos_token.
   [[nodiscard]] const std::vector<int32_t>& stop_ids() const { return stop_ids_; }
-  // The token that ends a turn of the assistant: the tokenizer's eos_token, else the first of stop_ids().
+  // The token that ends a turn of the assistant: the tokenizer's eos_token, else the first that the configuration
+  // names.
   [[nodiscard]] std::optional<int32_t> eos_id() const { return eos_id_; }
   [[nodiscard]] std::optional<int32_t> bos_id() const { return bos_id_; }
   // Whether Encode with add_special_tokens begins with bos_id().

@@ -13,11 +13,15 @@ namespace gwq {
 using text_internal::CallRust;
 using text_internal::TakeText;
 
+namespace {
+
+// Ids are int32_t, and a prompt counts image rows below zero.
+constexpr uint32_t kMaxIds = std::numeric_limits<int32_t>::max();
+
+}  // namespace
+
 Tokenizer::Tokenizer(GwqTokenizer* handle, const TokenizerLimits& limits)
-    : handle_(handle),
-      limits_(limits),
-      vocab_size_(static_cast<int32_t>(
-          std::min<uint32_t>(gwq_tokenizer_id_limit(handle), std::numeric_limits<int32_t>::max()))) {}
+    : handle_(handle), limits_(limits), vocab_size_(static_cast<int32_t>(gwq_tokenizer_id_limit(handle))) {}
 
 Tokenizer::~Tokenizer() { gwq_tokenizer_free(handle_); }
 
@@ -32,6 +36,13 @@ absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(std::string_vie
   // A panic while reading comes from the file too.
   if (absl::IsInternal(handle.status())) return InvalidField("tokenizer.json", std::string(handle.status().message()));
   if (!handle.ok()) return handle.status();
+  const uint32_t ids = gwq_tokenizer_id_limit(*handle);
+  if (ids > kMaxIds) {
+    gwq_tokenizer_free(*handle);
+    return InvalidField(
+        "tokenizer.json",
+        fmt::format("has a token id of at least {}, the limit is {}; number the tokens from 0", ids - 1, kMaxIds - 1));
+  }
   return std::unique_ptr<const Tokenizer>(new Tokenizer(*handle, limits));
 }
 

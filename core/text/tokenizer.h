@@ -27,7 +27,8 @@ struct TokenizerLimits {
 // Immutable after Load; every method may be called from several threads at once.
 class Tokenizer {
  public:
-  // Reads the bytes of a tokenizer.json. INVALID_ARGUMENT (field tokenizer.json) if it is malformed or too large.
+  // Reads the bytes of a tokenizer.json. INVALID_ARGUMENT (field tokenizer.json) if it is malformed or too large, or
+  // an id is above 2^31 - 2.
   // Truncation and padding that the file may ask for are ignored: they belong to training.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<const Tokenizer>> Load(std::string_view json,
                                                                              const TokenizerLimits& limits = {});

@@ -62,8 +62,8 @@ TEST(StatusTest, AFaultOfWhatAFieldHoldsIsAViolationOfTheField) {
 TEST(StatusTest, AFieldOrDescriptionMayHoldAnyByte) {
   // Keys of a client's JSON become fields.
   const std::string odd("a\0:1\xff", 6);
-  for (const auto& [field, description] : {std::pair<std::string, std::string>{odd, "d"}, {"f", odd}, {"12", "3:4"},
-                                           {"", ""}, {"", odd}, {odd, ""}}) {
+  for (const auto& [field, description] :
+       {std::pair<std::string, std::string>{odd, "d"}, {"f", odd}, {"12", "3:4"}, {"", ""}, {"", odd}, {odd, ""}}) {
     const auto violations = FieldViolations(InvalidField(field, description));
     ASSERT_EQ(violations.size(), 1u);
     EXPECT_EQ(violations[0].field, field);

@@ -119,9 +119,8 @@ TEST_P(TeamOfSeveralTest, NoTwoRangesRunAtOnceOnTheSameThread) {
   for (int caller = 0; caller < 3; ++caller) {
     callers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {
-        pool.ParallelFor(40, 2, [&](int64_t begin, int64_t end, int thread) {
-          mine[static_cast<size_t>(thread)] += end - begin;
-        });
+        pool.ParallelFor(
+            40, 2, [&](int64_t begin, int64_t end, int thread) { mine[static_cast<size_t>(thread)] += end - begin; });
       }
     });
   }

@@ -3,61 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/base/status.h"
+#include "tests/core/prompt/seeing.h"
 
 namespace gwq {
 namespace {
 
 using nlohmann::json;
-
-const json& Golden() {
-  static const json golden = [] {
-    const char* source = std::getenv("GWQ_SOURCE_DIR");
-    std::ifstream file(std::string(source == nullptr ? "." : source) + "/tests/golden/data/prompts.json");
-    return json::parse(file);
-  }();
-  return golden;
-}
-
-// A family's files, read as a served model reads them.
-struct Seeing {
-  explicit Seeing(const json& family) {
-    const std::string config = family["config"].dump();
-    const std::string preprocessor = family["preprocessor_config"].dump();
-    const auto parsed = ParseModelConfig(config);
-    EXPECT_TRUE(parsed.ok()) << parsed.status();
-    model = *CreateModel(*parsed);
-    auto made = ImageProcessor::Parse({.config = config, .preprocessor_config = preprocessor, .processor_config = ""});
-    EXPECT_TRUE(made.ok()) << made.status();
-    processor = *std::move(made);
-    auto loaded = ModelText::Load(
-        {{"tokenizer.json", family["tokenizer"].dump()}, {"tokenizer_config.json", family["tokenizer_config"].dump()}});
-    EXPECT_TRUE(loaded.ok()) << loaded.status();
-    text = *std::move(loaded);
-  }
-
-  [[nodiscard]] absl::StatusOr<Prompt> Build(std::span<const ChatMessage> messages,
-                                             const std::vector<PreparedImage>& images, bool prompt = true) const {
-    std::vector<const PreparedImage*> pointers;
-    for (const PreparedImage& image : images) pointers.push_back(&image);
-    return PromptBuilder(*text, *model, *processor).Build(messages, pointers, {.add_generation_prompt = prompt});
-  }
-
-  std::unique_ptr<const Model> model;
-  std::unique_ptr<const ImageProcessor> processor;
-  std::unique_ptr<const ModelText> text;
-};
-
-const json& FamilyNamed(const std::string& name) {
-  for (const json& family : Golden()["families"]) {
-    if (family["name"] == name) return family;
-  }
-  return Golden()["families"][0];
-}
+using testing::FamilyNamed;
+using testing::Golden;
+using testing::Seeing;
 
 std::vector<ChatMessage> Messages(const json& golden) {
   std::vector<ChatMessage> out;

@@ -9,11 +9,13 @@
 
 #include "core/base/status.h"
 #include "tests/core/text/goldens.h"
+#include "tests/support/status_matchers.h"
 
 namespace gwq {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::FailsAt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Files = std::map<std::string, std::string>;
@@ -136,6 +138,51 @@ TEST(ModelText, NamesTheFileThatIsMalformed) {
     const std::string field = FieldViolations(text.status())[0].field;
     EXPECT_THAT(field, HasSubstr(name == "chat_template.jinja" ? "chat_template" : name));
   }
+}
+
+// Each would overflow the stack of whoever copies or prints the tree.
+TEST(ModelText, RefusesJsonThatIsNestedWithoutEnd) {
+  const std::string deep = Repeat("[", 200'000) + Repeat("]", 200'000);
+  for (const auto& [name, key] : Files{{"tokenizer_config.json", "chat_template"},
+                                       {"special_tokens_map.json", "eos_token"},
+                                       {"chat_template.json", "chat_template"},
+                                       {"generation_config.json", "eos_token_id"},
+                                       {"config.json", "text_config"}}) {
+    EXPECT_THAT(ModelText::Load(With({{name, "{\"" + key + "\":" + deep + "}"}})), FailsAt(name));
+  }
+}
+
+TEST(ModelText, RefusesTruncatedFilesWhereverTheyAreCut) {
+  const std::string whole = R"({"eos_token":"</s>","chat_template":[{"name":"default","template":"\u00e9"}]})";
+  EXPECT_TRUE(ModelText::Load(With({{"tokenizer_config.json", whole}})).ok());
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_THAT(ModelText::Load(With({{"tokenizer_config.json", whole.substr(0, size)}})),
+                FailsAt("tokenizer_config.json"))
+        << size;
+  }
+}
+
+TEST(ModelText, StopIdsAreNumbersThatAnIdCanBe) {
+  const auto load = [](const std::string& value) {
+    return ModelText::Load(With({{"generation_config.json", "{\"eos_token_id\":" + value + "}"}}));
+  };
+  for (const char* value : {"2147483648", "-1", "1.0", "true", "\"5\"", "[1,[2]]", "{}", "18446744073709551615"}) {
+    const auto refused = load(value);
+    EXPECT_THAT(refused, FailsAt("generation_config.json: eos_token_id")) << value;
+  }
+  for (const char* value : {"null", "[]"}) EXPECT_THAT((*load(value))->stop_ids(), IsEmpty());
+  EXPECT_THAT((*load("[2147483647,0]"))->stop_ids(), ElementsAre(0, 2147483647));
+  EXPECT_THAT(std::string(MessageOf(load("-7").status())), HasSubstr("a list of them: -7"));
+}
+
+TEST(ModelText, AnEosTokenThatIsNoTokenEndsNothing) {
+  std::unique_ptr<const ModelText> place;
+  const ModelText& text = Load(place, With({{"tokenizer_config.json", R"({"bos_token":"<b>","eos_token":"<none>"})"},
+                                            {"generation_config.json", R"({"eos_token_id":[4,3]})"}}));
+  EXPECT_EQ(text.eos_id(), 4) << "the first of the configuration, as it stands there";
+  EXPECT_THAT(text.stop_ids(), ElementsAre(3, 4));
+  EXPECT_EQ(text.bos_id(), std::nullopt);
+  EXPECT_FALSE(text.adds_bos()) << "what Encode adds has another name";
 }
 
 TEST(ModelText, EncodesAConversationWithoutASecondBos) {
