@@ -8,39 +8,12 @@
 #include "core/base/status.h"
 #include "tests/core/engine/fake_model.h"
 #include "tests/core/engine/fake_sink.h"
+#include "tests/core/engine/pass_gate.h"
 
 namespace gwq {
 namespace {
 
 constexpr int64_t kVocab = 97;
-
-// Holds passes back until they are let through, so that a test decides when a step happens.
-class Gate {
- public:
-  void Pass() {
-    MutexLock lock(mutex_);
-    ++arrived_;
-    changed_.NotifyAll();
-    while (!open_ && allowed_ == 0) changed_.Wait(mutex_);
-    if (!open_) --allowed_;
-  }
-  void WaitArrived(int passes) {
-    MutexLock lock(mutex_);
-    while (arrived_ < passes) changed_.Wait(mutex_);
-  }
-  void Open() {
-    MutexLock lock(mutex_);
-    open_ = true;
-    changed_.NotifyAll();
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  bool open_ ABSL_GUARDED_BY(mutex_) = false;
-  int allowed_ ABSL_GUARDED_BY(mutex_) = 0;
-  int arrived_ ABSL_GUARDED_BY(mutex_) = 0;
-};
 
 std::chrono::steady_clock::time_point Soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(30); }
 
@@ -48,7 +21,7 @@ class EngineTest : public ::testing::Test {
  protected:
   // A failed test must not wait for its own gate.
   struct OpenAndDelete {
-    Gate* gate;
+    PassGate* gate;
     void operator()(Engine* engine) const {
       gate->Open();
       delete engine;
@@ -66,7 +39,7 @@ class EngineTest : public ::testing::Test {
   }
 
   FakeClock clock;
-  Gate gate;
+  PassGate gate;
   bool gated = false;
   FakeModel* model_ = nullptr;
 };

@@ -122,6 +122,59 @@ TEST(Sampler, ExtremeTemperaturesStayFinite) {
   EXPECT_TRUE(Sampler({.temperature = 100, .top_k = 2, .top_p = 0.5}).Sample(logits, 0).ok());
 }
 
+TEST(Sampler, TopKOfOneIsGreedyAtAnyTemperature) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    EXPECT_EQ(*Sampler({.temperature = 100, .top_k = 1, .seed = seed}).Sample(std::vector<float>{1, 2, 2, 0}, 7), 1);
+  }
+}
+
+TEST(Sampler, TopKAboveTheVocabularyFiltersNothing) {
+  const std::vector<float> logits = {1, 2, 3, 0, 2.5F};
+  const auto all = Shares({.temperature = 2, .seed = 4}, logits, 500);
+  for (const int32_t top_k : {5, 6, std::numeric_limits<int32_t>::max()}) {
+    EXPECT_EQ(Shares({.temperature = 2, .top_k = top_k, .seed = 4}, logits, 500), all) << top_k;
+  }
+}
+
+TEST(Sampler, ABannedTokenIsNeverDrawn) {
+  const std::vector<float> logits = {-kInfinity, 0, -kInfinity, 1, -kInfinity};
+  const std::vector<SamplingOptions> filters = {
+      {.top_p = 1}, {.top_k = 4}, {.top_p = 0.999}, {.top_k = 3, .top_p = 0.9}};
+  for (SamplingOptions options : filters) {
+    options.temperature = 100;
+    const auto shares = Shares(options, logits, 1000);
+    ASSERT_EQ(shares.size(), 2u) << "top_k " << options.top_k << ", top_p " << options.top_p;
+    EXPECT_TRUE(shares.contains(1) && shares.contains(3));
+  }
+}
+
+TEST(Sampler, TopPIsAShareOfWhatTopKLeaves) {
+  // 0.4, 0.3, 0.2, 0.1: the first has 0.57 of the first two, and less than 0.5 of all.
+  const std::vector<float> logits = {std::log(0.4F), std::log(0.3F), std::log(0.2F), std::log(0.1F)};
+  EXPECT_EQ(Shares({.temperature = 1, .top_k = 2, .top_p = 0.5, .seed = 1}, logits, 500).size(), 1u);
+  EXPECT_EQ(Shares({.temperature = 1, .top_p = 0.5, .seed = 1}, logits, 500).size(), 2u);
+}
+
+TEST(Sampler, WhatTopPKeepsIsDrawnByItsProbability) {
+  const std::vector<float> logits = {std::log(0.15F), std::log(0.5F), std::log(0.05F), std::log(0.3F)};
+  const auto shares = Shares({.temperature = 1, .top_p = 0.75, .seed = 8}, logits, 40000);
+  ASSERT_EQ(shares.size(), 2u);
+  // Three standard deviations of a share of 40000 draws are at most 0.0075.
+  EXPECT_NEAR(shares.at(1), 0.5 / 0.8, 0.0075);
+  EXPECT_NEAR(shares.at(3), 0.3 / 0.8, 0.0075);
+}
+
+TEST(Sampler, AtTheSmallestTemperatureOnlyEqualsOfTheLargestAreDrawn) {
+  constexpr double kSmallest = std::numeric_limits<double>::denorm_min();
+  for (const double top_p : {1.0, 0.99}) {
+    const auto shares = Shares({.temperature = kSmallest, .top_p = top_p, .seed = 2}, {3, 2.999F, 3, -kInfinity}, 2000);
+    ASSERT_EQ(shares.size(), 2u);
+    // Five standard deviations of a half of 2000 draws.
+    EXPECT_NEAR(shares.at(0), 0.5, 0.056);
+    EXPECT_TRUE(shares.contains(2));
+  }
+}
+
 TEST(UniformAt, IsUniformAndUncorrelatedOverSeedsAndIndexes) {
   for (const bool over_seeds : {false, true}) {
     std::vector<int> bins(16);
