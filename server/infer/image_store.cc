@@ -16,15 +16,23 @@ absl::StatusOr<Digest> ImageStore::Put(const std::string& principal, std::string
   const std::string hex = digest.Hex();
   MutexLock lock(mutex_);
   Owner& owner = owners_[principal];
+  const size_t size = file.size();
   const auto found = std::ranges::find(owner.entries, hex, &Entry::digest);
   if (found != owner.entries.end()) {
     owner.entries.splice(owner.entries.begin(), owner.entries, found);
     return digest;
   }
-  owner.bytes += file.size();
-  bytes_ += file.size();
+  owner.bytes += size;
+  bytes_ += size;
   owner.entries.push_front({hex, std::make_shared<const std::string>(std::move(file))});
   Shrink();
+  // It goes last of its owner's, so it is gone only with its owner.
+  if (!owners_.contains(principal)) {
+    return absl::ResourceExhaustedError(
+        fmt::format("the image has {} bytes, and all uploaded images together may have {}, of which others use {}; "
+                    "send it with the request",
+                    size, max_bytes_, bytes_));
+  }
   return digest;
 }
 

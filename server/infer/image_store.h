@@ -21,7 +21,8 @@ class ImageStore {
  public:
   explicit ImageStore(size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // RESOURCE_EXHAUSTED if the file alone is larger than the store.
+  // RESOURCE_EXHAUSTED if the file alone is larger than the store, or takes more memory than any other principal and
+  // does not fit beside their images.
   [[nodiscard]] absl::StatusOr<Digest> Put(const std::string& principal, std::string file);
   // NOT_FOUND if the principal never uploaded it, or if it has been dropped.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const std::string>> Find(const std::string& principal,

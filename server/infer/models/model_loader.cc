@@ -42,6 +42,43 @@ uint64_t StoredBytes(const StoredModel& stored) {
   return bytes;
 }
 
+// A stored model with what stands beside its weights.
+struct OpenModel {
+  std::unique_ptr<const StoredModel> stored;
+  std::unique_ptr<const ModelText> text;
+  std::unique_ptr<const ImageProcessor> processor;  // null: it sees no images
+
+  [[nodiscard]] const ModelConfig& config() const { return stored->model()->config(); }
+};
+
+absl::StatusOr<OpenModel> Open(BlobStore& store, const Digest& digest) {
+  OpenModel model;
+  GWQ_ASSIGN_OR_RETURN(model.stored, StoredModel::Open(store, digest));
+  GWQ_ASSIGN_OR_RETURN(const auto files, model.stored->TextFiles());
+  GWQ_ASSIGN_OR_RETURN(model.text, ModelText::Load(files));
+  GWQ_RETURN_IF_ERROR(CheckStopIds(files, *model.text, model.config()));
+  if (model.stored->model()->vision() != nullptr) {
+    GWQ_ASSIGN_OR_RETURN(model.processor, ReadImageProcessor(files, *model.config().vision));
+  }
+  return model;
+}
+
+absl::Status CheckContext(int64_t max_context_tokens, const ModelConfig& config) {
+  if (max_context_tokens <= config.max_positions) return absl::OkStatus();
+  return InvalidField("max_context_tokens",
+                      fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
+}
+
+absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadWeights(const StoredModel& stored, Backend& backend,
+                                                               const std::function<absl::Status()>& check) {
+  const std::unique_ptr<WeightLoader> weights = MakeWeightLoader(stored, backend);
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded,
+                       LoadedModel::Load(stored.model(), *weights, [&](int, int) { return check(); }));
+  // Repacking leaves freed pages in the allocator, which would count as this process's memory for good.
+  malloc_trim(0);
+  return loaded;
+}
+
 }  // namespace
 
 absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
@@ -54,8 +91,9 @@ absl::StatusOr<BlobStore*> ModelLoader::StoreAt(const std::string& root) {
 }
 
 int64_t ModelLoader::CacheTokens(const ModelConfig& config) const {
-  if (options_.cache_bytes == 0) return options_.cache_tokens;
-  return std::max<int64_t>(options_.cache_bytes / TokenBytes(config), 1);
+  const int64_t blocks = options_.cache_bytes == 0 ? CacheBlocksFor(options_.cache_tokens)
+                                                   : options_.cache_bytes / (TokenBytes(config) * kCacheBlockTokens);
+  return std::max<int64_t>(blocks, 1) * kCacheBlockTokens;
 }
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string& principal,
@@ -64,26 +102,11 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string
                                                                const std::function<absl::Status(uint64_t)>& admit,
                                                                const std::function<absl::Status()>& check) {
   GWQ_ASSIGN_OR_RETURN(BlobStore* const store, StoreAt(resolved.blob_root));
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(*store, resolved.digest));
-  GWQ_ASSIGN_OR_RETURN(const auto files, stored->TextFiles());
-  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ModelText> text, ModelText::Load(files));
-
-  const ModelConfig& config = stored->model()->config();
-  GWQ_RETURN_IF_ERROR(CheckStopIds(files, *text, config));
-  std::unique_ptr<const ImageProcessor> processor;
-  if (stored->model()->vision() != nullptr) {
-    GWQ_ASSIGN_OR_RETURN(processor, ReadImageProcessor(files, *config.vision));
-  }
-  if (max_context_tokens > config.max_positions) {
-    return InvalidField("max_context_tokens",
-                        fmt::format("{} is above the model's {} positions", max_context_tokens, config.max_positions));
-  }
-  GWQ_RETURN_IF_ERROR(admit(StoredBytes(*stored) + CacheBytes(config, CacheTokens(config))));
-  const std::unique_ptr<WeightLoader> weights = MakeWeightLoader(*stored, backend_);
-  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded,
-                       LoadedModel::Load(stored->model(), *weights, [&](int, int) { return check(); }));
-  // Repacking leaves freed pages in the allocator, which would count as this process's memory for good.
-  malloc_trim(0);
+  GWQ_ASSIGN_OR_RETURN(OpenModel open, Open(*store, resolved.digest));
+  const ModelConfig& config = open.config();
+  GWQ_RETURN_IF_ERROR(CheckContext(max_context_tokens, config));
+  GWQ_RETURN_IF_ERROR(admit(StoredBytes(*open.stored) + CacheBytes(config, CacheTokens(config))));
+  GWQ_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedModel> loaded, LoadWeights(*open.stored, backend_, check));
 
   EngineOptions engine = options_.engine;
   engine.max_context_tokens = max_context_tokens > 0 ? max_context_tokens : config.max_positions;
@@ -94,13 +117,13 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Load(const std::string
                        .kernels = options_.kernels};
   const MetricLabels labels = LabelsOf(principal, resolved.name);
   std::unique_ptr<ServedVision> vision;
-  if (processor != nullptr) {
-    vision = std::make_unique<ServedVision>(loaded, std::move(processor), backend_, fifo_lock_, metrics_, labels);
+  if (open.processor != nullptr) {
+    vision = std::make_unique<ServedVision>(loaded, std::move(open.processor), backend_, fifo_lock_, metrics_, labels);
   }
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<StepModel> model,
                        MakeStepModel(std::move(loaded), backend_, fifo_lock_, CacheTokens(config)));
   auto observer = std::make_unique<EngineMetrics>(metrics_, labels);
-  return std::make_shared<ServedModel>(std::move(info), std::move(text), std::move(vision), std::move(observer),
+  return std::make_shared<ServedModel>(std::move(info), std::move(open.text), std::move(vision), std::move(observer),
                                        std::move(model), engine, clock_);
 }
 

@@ -19,10 +19,10 @@
 namespace gwq {
 
 struct LoadOptions {
-  int64_t cache_tokens = 8192;
-  int64_t cache_bytes = 0;  // 0: as cache_tokens says
-  std::string kernels;      // the name of the kernels that Describe returns
-  EngineOptions engine;     // max_context_tokens is set by each load
+  int64_t cache_tokens = 8192;  // rounded up to whole blocks
+  int64_t cache_bytes = 0;      // rounded down to whole blocks, but one at least; 0: as cache_tokens says
+  std::string kernels;          // the name of the kernels that Describe returns
+  EngineOptions engine;         // max_context_tokens is set by each load
 };
 
 // Thread-safe; blocks on disk and processor.
@@ -44,6 +44,7 @@ class ModelLoader {
 
  private:
   [[nodiscard]] absl::StatusOr<BlobStore*> StoreAt(const std::string& root);
+  // Of whole blocks.
   [[nodiscard]] int64_t CacheTokens(const ModelConfig& config) const;
 
   Backend& backend_;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/status.h"
@@ -15,7 +16,10 @@ std::string Mib(uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<d
 
 absl::Status CheckContext(const ServedModel& model, int64_t max_context_tokens) {
   const int64_t context = model.engine().limits().max_context_tokens;
-  if (max_context_tokens == 0 || max_context_tokens == context) return absl::OkStatus();
+  // A load cuts what it is asked for to the cache, so the same request finds the same model.
+  if (max_context_tokens == 0 || std::min(max_context_tokens, model.engine().cache_tokens()) == context) {
+    return absl::OkStatus();
+  }
   return absl::FailedPreconditionError(fmt::format("{} is loaded with a context of {} tokens, not {}; unload it first",
                                                    model.name(), context, max_context_tokens));
 }

@@ -50,5 +50,28 @@ TEST(ImageStore, AFileAboveTheLimitIsRefused) {
   EXPECT_EQ(store.bytes(), 0u);
 }
 
+TEST(ImageStore, AFileThatWouldBeTheFirstToGoIsRefusedAndNotForgotten) {
+  ImageStore store(250);
+  const Digest first = *store.Put("bob", File('b')), second = *store.Put("carol", File('c'));
+  const auto large = store.Put("alice", File('a', 101));
+  EXPECT_TRUE(absl::IsResourceExhausted(large.status()));
+  EXPECT_EQ(MessageOf(large.status()),
+            "the image has 101 bytes, and all uploaded images together may have 250, of which others use 200; send it "
+            "with the request");
+  EXPECT_TRUE(store.Find("bob", first).ok() && store.Find("carol", second).ok());
+  EXPECT_EQ(store.bytes(), 200u);
+  ASSERT_TRUE(store.Put("alice", File('s', 50)).ok());
+}
+
+TEST(ImageStore, OnesOwnOlderImageGoesBeforeTheNewOne) {
+  ImageStore store(250);
+  ASSERT_TRUE(store.Put("bob", File('b')).ok());
+  const Digest old = *store.Put("alice", File('a'));
+  const auto fresh = store.Put("alice", File('f', 150));
+  ASSERT_TRUE(fresh.ok());
+  EXPECT_TRUE(absl::IsNotFound(store.Find("alice", old).status()));
+  EXPECT_TRUE(store.Find("alice", *fresh).ok());
+}
+
 }  // namespace
 }  // namespace gwq::testing
