@@ -293,11 +293,12 @@ absl::Status TakeTensors(Reader& reader, uint64_t count, uint64_t file_size, Ggu
 
 absl::Status SetAlignment(GgufHeader& header) {
   if (!header.metadata.contains("general.alignment")) return absl::OkStatus();
+  constexpr std::string_view kField = "metadata[general.alignment]";
   const int64_t* const value = header.FindInt("general.alignment");
-  if (value == nullptr || *value < 8 || *value > static_cast<int64_t>(kMaxAlignment) ||
+  if (value == nullptr) return InvalidField(kField, "of the wrong type: an integer was expected");
+  if (*value < 8 || *value > static_cast<int64_t>(kMaxAlignment) ||
       !std::has_single_bit(static_cast<uint64_t>(*value))) {
-    return InvalidField("metadata[general.alignment]",
-                        fmt::format("an alignment is a power of two from 8 to {}", kMaxAlignment));
+    return InvalidField(kField, fmt::format("{}: an alignment is a power of two from 8 to {}", *value, kMaxAlignment));
   }
   header.alignment = static_cast<uint64_t>(*value);
   return absl::OkStatus();

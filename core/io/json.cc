@@ -11,6 +11,13 @@
 namespace gwq {
 namespace {
 
+// The parser quotes all of the value that it broke off in, which may be most of a file.
+constexpr size_t kMaxErrorBytes = 500;
+
+std::string Quoted(std::string_view text, size_t limit) {
+  return ToValidUtf8(text.substr(0, limit)) + (text.size() > limit ? "..." : "");
+}
+
 // Builds the tree from parser events, and stops at the first thing that is not allowed.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -30,7 +37,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& name) override {
     if (!Count()) return false;
-    if (open_.back()->contains(name)) return Fail(fmt::format("key '{}' appears twice", name.substr(0, 100)));
+    if (open_.back()->contains(name)) return Fail(fmt::format("key '{}' appears twice", Quoted(name, 100)));
     slot_ = &(*open_.back())[name];
     return true;
   }
@@ -39,8 +46,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     // "[json.exception.parse_error.101] parse error at ...": the part after the bracket says it.
     const std::string_view text = error.what();
     const size_t bracket = text.find("] ");
-    return Fail(fmt::format("malformed JSON at byte {}: {}", position,
-                            text.substr(bracket == std::string_view::npos ? 0 : bracket + 2)));
+    const std::string_view what = text.substr(bracket == std::string_view::npos ? 0 : bracket + 2);
+    return Fail(fmt::format("malformed JSON at byte {}: {}", position, Quoted(what, kMaxErrorBytes)));
   }
 
   [[nodiscard]] const std::string& error() const { return error_; }

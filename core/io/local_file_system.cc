@@ -178,8 +178,10 @@ class PosixFileSystem final : public FileSystem {
   absl::Status Read(const std::string& path, uint64_t offset, std::span<std::byte> out) override {
     GWQ_ASSIGN_OR_RETURN(const RegularFile file, OpenRegular(path));
     while (!out.empty()) {
-      const ssize_t got =
-          Retried([&] { return ::pread(file.fd.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+      // The kernel takes an offset past 2^63 for a negative one.
+      const ssize_t got = offset >= file.size ? 0 : Retried([&] {
+        return ::pread(file.fd.get(), out.data(), out.size(), static_cast<off_t>(offset));
+      });
       if (got < 0) return ErrnoStatus("reading", path, errno);
       if (got == 0) {
         return absl::OutOfRangeError(

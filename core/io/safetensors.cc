@@ -86,7 +86,8 @@ absl::StatusOr<SafetensorsTensor> ReadTensor(const std::string& name, const json
 absl::Status ReadMetadata(const json& value, std::map<std::string, std::string>& metadata) {
   if (!value.is_object()) return InvalidField("__metadata__", "expected an object of strings");
   for (const auto& [key, text] : value.items()) {
-    if (!text.is_string()) return InvalidField(fmt::format("__metadata__.{}", key), "expected a string");
+    if (!text.is_string())
+      return InvalidField(fmt::format("__metadata__.{}", ToValidUtf8(key.substr(0, 64))), "expected a string");
     metadata[key] = text.get<std::string>();
   }
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 namespace gwq {
 
 inline constexpr uint64_t kMaxManifestBytes = 100'000'000;
+inline constexpr int kMaxManifestDepth = 16;  // levels of its JSON
 inline constexpr uint64_t kMaxSmallFileBytes = uint64_t{64} << 20;
 
 }  // namespace gwq

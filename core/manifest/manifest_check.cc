@@ -54,9 +54,13 @@ absl::Status RefusePickle(std::string_view field, std::string_view path) {
 
 absl::Status CheckFileType(std::string_view kind, std::string_view field, std::string_view path) {
   GWQ_RETURN_IF_ERROR(RefusePickle(field, path));
-  if (kind == "dataset" || kind == "evaluation") {
-    const bool dataset = kind == "dataset";
-    if (dataset ? HasSuffix(path, kDatasetSuffixes) : HasSuffix(path, kEvaluationSuffixes)) return absl::OkStatus();
+  if (kind == "evaluation") {
+    if (HasSuffix(path, kEvaluationSuffixes)) return absl::OkStatus();
+    return InvalidField(
+        field, fmt::format("'{}' is of no type that an evaluation holds: .json and .jsonl are; leave it out", path));
+  }
+  if (kind == "dataset") {
+    if (HasSuffix(path, kDatasetSuffixes)) return absl::OkStatus();
     return InvalidField(field, fmt::format("'{}' is of no type that a dataset holds: .jsonl, .txt, .md, .png, .jpg, "
                                            ".jpeg and .webp are",
                                            path));
@@ -208,7 +212,8 @@ absl::Status CheckCover(const std::string& field, const ManifestShard& shard) {
 
 absl::Status CheckCanonicalObject(std::string_view field, const std::string& text) {
   if (text.empty()) return absl::OkStatus();
-  GWQ_ASSIGN_OR_RETURN(const nlohmann::json tree, ParseJson(field, text));
+  // One level less than the manifest that it stands in may have.
+  GWQ_ASSIGN_OR_RETURN(const nlohmann::json tree, ParseJson(field, text, {.max_depth = kMaxManifestDepth - 1}));
   if (tree.is_object() && CanonicalJson(tree) == text) return absl::OkStatus();
   return InvalidField(field, "is not a JSON object in canonical form");
 }
@@ -224,11 +229,15 @@ absl::Status CheckHead(const Manifest& manifest) {
     return InvalidField("shards", fmt::format("a manifest of kind '{}' has none", manifest.kind));
   }
   if (manifest.architecture.size() > 128 || !IsValidUtf8(manifest.architecture)) {
-    return InvalidField("architecture", "UTF-8 of at most 128 bytes");
+    return InvalidField("architecture",
+                        fmt::format("'{}' has {} bytes: it must be UTF-8 of at most 128 bytes; give the name of the "
+                                    "model's class",
+                                    ToValidUtf8(manifest.architecture.substr(0, 64)), manifest.architecture.size()));
   }
   if (manifest.files.size() > kMaxFiles || manifest.shards.size() > kMaxFiles) {
     return InvalidField(manifest.files.size() > kMaxFiles ? "files" : "shards",
-                        fmt::format("the limit is {} files", kMaxFiles));
+                        fmt::format("has {} entries, the limit is {}; leave out files that no model needs",
+                                    std::max(manifest.files.size(), manifest.shards.size()), kMaxFiles));
   }
   if (manifest.kind == "artifact") {
     if (manifest.architecture.empty()) return InvalidField("architecture", "missing: an artifact has one");

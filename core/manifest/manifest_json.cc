@@ -235,7 +235,7 @@ json ManifestTree(const Manifest& manifest) {
 
 absl::StatusOr<Manifest> ReadManifestTree(std::string_view text) {
   // 100 MB of manifest are half a million tensors.
-  const JsonLimits limits{.max_bytes = kMaxManifestBytes, .max_depth = 16, .max_values = 10'000'000};
+  const JsonLimits limits{.max_bytes = kMaxManifestBytes, .max_depth = kMaxManifestDepth, .max_values = 10'000'000};
   GWQ_ASSIGN_OR_RETURN(const json tree, ParseJson("manifest", text, limits));
   absl::Status status;
   Object object(tree, "", {"architecture", "files", "format", "kind", "producer", "recipe", "shards", "source"},

@@ -55,6 +55,17 @@ TEST_F(LocalFiles, TellsErrorsApart) {
   EXPECT_THAT(ReadSmallFile(files_, folder_ / "file", 3), HasCode(absl::StatusCode::kResourceExhausted));
 }
 
+// Offsets come out of headers that others wrote.
+TEST_F(LocalFiles, ARangePastTheEndIsOutOfRangeHoweverFar) {
+  Write("file", "text");
+  std::byte bytes[2] = {};
+  EXPECT_THAT(files_.Read(folder_ / "file", 2, bytes), IsOk());
+  for (const uint64_t offset :
+       {uint64_t{3}, uint64_t{5}, uint64_t{1} << 40, (uint64_t{1} << 63) - 1, uint64_t{1} << 63, ~uint64_t{0}}) {
+    EXPECT_THAT(files_.Read(folder_ / "file", offset, bytes), HasCode(absl::StatusCode::kOutOfRange)) << offset;
+  }
+}
+
 TEST_F(LocalFiles, ReadsRegularFilesAloneAndWaitsForNobody) {
   ASSERT_THAT(files_.CreateFolders(folder_ / "folder"), IsOk());
   ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
