@@ -1,4 +1,5 @@
 // A model that goes while many streams are under way.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <future>
@@ -65,19 +66,27 @@ TEST_F(UnloadTest, EveryStreamOfFiftyEndsOnceInTheWayThatItMust) {
   }
 }
 
-TEST_F(UnloadTest, ItsGaugesGoBackToZero) {
-  auto model = StartTiny();
-  const Stream slow = Submit(*model, 50, /*slow=*/true);
-  slow.sink->WaitTokens(9);
-  while (model->engine().stats().paused == 0) std::this_thread::yield();
-  EXPECT_EQ(model->Describe().queued_requests(), 1) << "who is paused waits too";
-  EXPECT_THAT(metrics.Text(), HasSubstr("gwq_infer_parked_requests{model=\"models/tiny\"} 1"));
-  model.reset();
-  ASSERT_THAT(Unload("tiny"), IsOk());
-  for (const char* gauge : {"parked_requests", "running_requests", "queued_requests", "cache_used_ratio"}) {
-    EXPECT_THAT(metrics.Text(), HasSubstr("gwq_infer_" + std::string(gauge) + "{model=\"models/tiny\"} 0"));
+// By an unload, after which the engine tells that nothing is left, and with the service, when it tells no more.
+TEST_F(UnloadTest, ItsGaugesGoBackToZeroHoweverItGoes) {
+  int ended = 0;
+  for (const bool with_the_table : {false, true}) {
+    auto model = StartTiny();
+    const Stream slow = Submit(*model, 50, /*slow=*/true);
+    slow.sink->WaitTokens(9);
+    while (model->engine().stats().paused == 0) std::this_thread::yield();
+    EXPECT_EQ(model->Describe().queued_requests(), 1) << "who is paused waits too";
+    EXPECT_THAT(metrics.Text(), HasSubstr("gwq_infer_parked_requests{model=\"models/tiny\"} 1"));
+    model.reset();
+    if (!with_the_table) {
+      ASSERT_THAT(Unload("tiny"), IsOk());
+    }
+    table.reset();
+    for (const char* gauge : {"parked_requests", "running_requests", "queued_requests", "cache_used_ratio"}) {
+      EXPECT_THAT(metrics.Text(), HasSubstr("gwq_infer_" + std::string(gauge) + "{model=\"models/tiny\"} 0"));
+    }
+    EXPECT_THAT(metrics.Text(),
+                HasSubstr(fmt::format("requests_total{{code=\"UNAVAILABLE\",model=\"models/tiny\"}} {}", ++ended)));
   }
-  EXPECT_THAT(metrics.Text(), HasSubstr("gwq_infer_requests_total{code=\"UNAVAILABLE\",model=\"models/tiny\"} 1"));
 }
 
 TEST_F(UnloadTest, OfManyUnloadsAtOnceOneSucceeds) {
