@@ -140,8 +140,9 @@ absl::StatusOr<Manifest> ImportDirectory(BlobStore& store, const Manifest& uploa
   Manifest out = upload;
   GWQ_ASSIGN_OR_RETURN(const std::string config_json, ReadNamed(store, upload, "config.json"));
   GWQ_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(config_json));
+  const TensorIndex tensors(upload);
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
-                       CreateModel(config, [&](std::string_view name) { return upload.FindTensor(name) != nullptr; }));
+                       CreateModel(config, [&](std::string_view name) { return tensors.Find(name) != nullptr; }));
   out.architecture = config.architecture;
   GWQ_RETURN_IF_ERROR(Describe(store, out));
   GWQ_RETURN_IF_ERROR(CheckIndex(store, out));

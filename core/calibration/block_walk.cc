@@ -10,6 +10,7 @@ namespace gwq {
 namespace {
 
 constexpr char kBlocks[] = "blocks";
+constexpr char kImagesName[] = "images";
 
 // Where the states of a sample stand: each stream has one at a time, and the image's rows beside them.
 enum Slot : int { kQuantized = 0, kFull = 1, kTarget = 2, kImages = 3 };
@@ -46,8 +47,8 @@ class Walk {
   absl::Status Begin() {
     record_ = options_.from.value_or(WalkRecord{kBlocks, 0, 0, {}});
     for (const auto& [name, blob] : record_.states) {
-      const Slot slot = name == "images" ? kImages : name == "full" ? kFull : kQuantized;
-      GWQ_RETURN_IF_ERROR(LoadStates(*options_.keep, blob, slot, samples_, states_));
+      const Slot slot = name == kImagesName ? kImages : name == "full" ? kFull : kQuantized;
+      GWQ_RETURN_IF_ERROR(LoadStates(*options_.keep, blob, slot, samples_, states_, progress_));
     }
     for (size_t i = 0; i < samples_; ++i) {
       if (!states_.Holds(kImages, i)) continue;
@@ -105,14 +106,19 @@ class Walk {
       GWQ_ASSIGN_OR_RETURN(std::vector<float> output, loaded.Forward(i, input));
       if (images) {
         // Both streams read the rows that the quantized tower makes: the decoder's blocks have one batch a sample.
-        GWQ_RETURN_IF_ERROR(states_.Put(kImages, i, output));
+        if (options_.keep != nullptr) GWQ_RETURN_IF_ERROR(states_.Put(kImages, i, output));
+        states_.Drop(kQuantized, i);
         runner_.SetImageRows(i, std::move(output));
       } else {
         GWQ_RETURN_IF_ERROR(states_.Put(kQuantized, i, std::move(output)));
       }
       if (!visitor_.WantsTargets()) continue;
       GWQ_ASSIGN_OR_RETURN(std::vector<float> target, states_.Get(kTarget, i));
-      if (!images) GWQ_RETURN_IF_ERROR(states_.Put(kFull, i, std::move(target)));
+      if (images) {
+        states_.Drop(kFull, i);
+      } else {
+        GWQ_RETURN_IF_ERROR(states_.Put(kFull, i, std::move(target)));
+      }
       states_.Drop(kTarget, i);
     }
     return absl::OkStatus();
@@ -120,16 +126,23 @@ class Walk {
 
   absl::Status Keep(bool goes_on) {
     if (options_.keep == nullptr) return absl::OkStatus();
-    record_.states.clear();
+    // The rows of the images do not change once the tower has made them.
+    std::erase_if(record_.states, [&](const auto& state) { return !goes_on || state.first != kImagesName; });
     if (!goes_on) return visitor_.Reached(record_);
-    constexpr std::pair<Slot, const char*> kKept[] = {{kQuantized, "quantized"}, {kFull, "full"}, {kImages, "images"}};
+    constexpr std::pair<Slot, const char*> kKept[] = {
+        {kQuantized, "quantized"}, {kFull, "full"}, {kImages, kImagesName}};
     for (const auto& [slot, name] : kKept) {
-      bool any = false;
-      for (size_t i = 0; i < samples_; ++i) any = any || states_.Holds(slot, i);
-      if (!any) continue;
-      GWQ_ASSIGN_OR_RETURN(record_.states[name], StoreStates(*options_.keep, states_, slot, samples_));
+      if (record_.states.contains(name) || !AnyHeld(slot)) continue;
+      GWQ_ASSIGN_OR_RETURN(record_.states[name], StoreStates(*options_.keep, states_, slot, samples_, progress_));
     }
     return visitor_.Reached(record_);
+  }
+
+  [[nodiscard]] bool AnyHeld(Slot slot) const {
+    for (size_t i = 0; i < samples_; ++i) {
+      if (states_.Holds(slot, i)) return true;
+    }
+    return false;
   }
 
   StageRunner& runner_;

@@ -3,7 +3,8 @@
 // Two streams of states run side by side: that of the full-precision model, where a visitor asks for it, and that of
 // the model as quantized so far. The visitor sees each stage once, with its weights in full precision, the states
 // before it, and the Gram matrices of what its linear layers read in the second stream; it may replace weights, and
-// with them the second stream goes on. (Sequential quantization, as GPTQ, arXiv 2210.17323, and block-wise
+// with them the second stream goes on. Behind a vision tower both streams read the image rows of the quantized tower.
+// (Sequential quantization, as GPTQ, arXiv 2210.17323, and block-wise
 // reconstruction, as BRECQ, arXiv 2102.05426, have it.)
 #pragma once
 
@@ -39,7 +40,8 @@ class VisitedBlock {
   // Samples that run through this stage, and what they are before it in the stream of the quantized model.
   [[nodiscard]] virtual const std::vector<size_t>& samples() const = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Input(size_t sample) const = 0;
-  // What the full-precision stage makes of the full-precision state. FAILED_PRECONDITION if the visitor does not
+  // What the full-precision stage makes of the full-precision state; behind a tower with the image rows of the
+  // quantized one. FAILED_PRECONDITION if the visitor does not
   // want targets.
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Target(size_t sample) const = 0;
   // The stage with its weights as they are now, forward and backward.
@@ -63,7 +65,7 @@ class BlockVisitor {
 struct BlockWalkOptions {
   uint64_t state_memory = uint64_t{256} << 20;  // of the states held in memory; the rest goes to a temporary file
   BlobStore* keep = nullptr;                    // where states are kept for a later attempt; null: nowhere
-  std::optional<WalkRecord> from;               // go on from there, with the same result
+  std::optional<WalkRecord> from;               // go on from there, with the same result; needs `keep`
 };
 
 // Walks the vision tower, if any sample has an image, and the decoder up to the last stage that the visitor wants.

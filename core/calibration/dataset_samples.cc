@@ -129,7 +129,8 @@ class SampleReader {
     for (const PreparedImage& image : prepared) in_order.push_back(&image);
     RenderOptions options;
     options.add_generation_prompt = item.answers.empty();
-    GWQ_ASSIGN_OR_RETURN(Prompt prompt, builder_->Build(Conversation(item), in_order, options));
+    GWQ_ASSIGN_OR_RETURN(Prompt prompt, builder_->Build(Conversation(item), in_order, options, {},
+                                                        {.max_prompt_tokens = max_image_tokens_}));
     GWQ_RETURN_IF_ERROR(CheckTokens(std::ssize(prompt.tokens)));
     sample.tokens = std::move(prompt.tokens);
     sample.positions = std::move(prompt.positions.positions);

@@ -40,10 +40,14 @@ class Generator {
     for (int64_t done = 1; done < length_; ++done) {
       progress_.Step("sample", total * done / length_, total);
       GWQ_RETURN_IF_ERROR(Forward(logits));
+      if (done == 1) {
+        TellApart(std::span(logits).first(vocabulary_));
+        continue;
+      }
       for (size_t text = 0; text < texts_.size(); ++text) {
         const auto row = std::span(logits).subspan(text * vocabulary_, vocabulary_);
-        // All texts begin alike; their second tokens tell them apart.
-        texts_[text].push_back(Choose(row, done == 1 ? text : 0));
+        Exclude(row);
+        texts_[text].push_back(static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
       }
     }
     progress_.Step("sample", total, total);
@@ -65,16 +69,23 @@ class Generator {
     return absl::OkStatus();
   }
 
-  // The token with the `rank`-th largest logit; of equal ones the lower token is the larger.
-  [[nodiscard]] int32_t Choose(std::span<float> logits, size_t rank) const {
+  void Exclude(std::span<float> logits) const {
     for (const int32_t id : excluded_) {
       if (id >= 0 && static_cast<size_t>(id) < logits.size()) logits[static_cast<size_t>(id)] = kNever;
     }
-    for (size_t skipped = 0;; ++skipped) {
-      const auto best = std::max_element(logits.begin(), logits.end());
-      if (skipped == rank) return static_cast<int32_t>(best - logits.begin());
-      *best = kNever;
-    }
+  }
+
+  // All texts begin alike, so `logits` are those of each: the first goes on with the likeliest token, the second with
+  // the next, and so on. Of equal ones the lower token comes first.
+  void TellApart(std::span<float> logits) {
+    Exclude(logits);
+    std::vector<int32_t> ids(logits.size());
+    std::iota(ids.begin(), ids.end(), 0);
+    std::partial_sort(ids.begin(), ids.begin() + std::ssize(texts_), ids.end(), [&](int32_t a, int32_t b) {
+      const float left = logits[static_cast<size_t>(a)], right = logits[static_cast<size_t>(b)];
+      return left != right ? left > right : a < b;
+    });
+    for (size_t text = 0; text < texts_.size(); ++text) texts_[text].push_back(ids[text]);
   }
 
   // The last token of every text through all stages.

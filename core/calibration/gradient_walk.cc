@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "core/base/status.h"
 #include "core/calibration/loss.h"
 
@@ -22,6 +23,14 @@ constexpr char kBackward[] = "backward";
 // The place of the gradients among the states, which are kept by the stage that reads them.
 constexpr int kGradientSlot = -1;
 constexpr int kImageSlot = -2;
+
+absl::StatusOr<int> SlotOf(const std::string& name) {
+  if (name == "gradient") return kGradientSlot;
+  if (name == "images") return kImageSlot;
+  int stage = 0;
+  if (name.starts_with("in.") && absl::SimpleAtoi(name.substr(3), &stage)) return stage;
+  return absl::DataLossError(fmt::format("a checkpoint's walk forth and back has a state '{}'", name));
+}
 
 class Walk {
  public:
@@ -54,9 +63,12 @@ class Walk {
   // From the start, or with the states of an earlier attempt.
   absl::Status Begin() {
     record_ = options_.from.value_or(WalkRecord{kForward, 0, 0, {}});
+    if (record_.stage < -1 || record_.stage > stages_) {
+      return absl::DataLossError(fmt::format("a checkpoint's walk stands at stage {} of {}", record_.stage, stages_));
+    }
     for (const auto& [name, blob] : record_.states) {
-      const int slot = name == "gradient" ? kGradientSlot : name == "images" ? kImageSlot : std::stoi(name.substr(3));
-      GWQ_RETURN_IF_ERROR(LoadStates(*options_.keep, blob, slot, samples_, states_));
+      GWQ_ASSIGN_OR_RETURN(const int slot, SlotOf(name));
+      GWQ_RETURN_IF_ERROR(LoadStates(*options_.keep, blob, slot, samples_, states_, progress_));
     }
     for (size_t i = 0; i < samples_; ++i) {
       if (!states_.Holds(kImageSlot, i)) continue;
@@ -98,7 +110,7 @@ class Walk {
   // Stores the states of `slot` under `name` and tells the visitor how far the walk came.
   absl::Status Keep(const std::string& name, int slot) {
     if (options_.keep == nullptr) return absl::OkStatus();
-    GWQ_ASSIGN_OR_RETURN(record_.states[name], StoreStates(*options_.keep, states_, slot, samples_));
+    GWQ_ASSIGN_OR_RETURN(record_.states[name], StoreStates(*options_.keep, states_, slot, samples_, progress_));
     return visitor_.Reached(record_);
   }
 

@@ -73,8 +73,12 @@ absl::StatusOr<CalibrationSample> MakeImageSample(const Calibration& calibration
   options.add_generation_prompt = calibration.answer.empty();
   const PreparedImage* const images[] = {&prepared};
   const PromptBuilder builder(text, *model.model(), *processor);
-  GWQ_ASSIGN_OR_RETURN(Prompt prompt, builder.Build(Conversation(calibration), images, options));
   const int64_t limit = std::max(calibration.max_tokens, kImageSampleTokens);
+  auto built = builder.Build(Conversation(calibration), images, options, {}, {.max_prompt_tokens = limit});
+  if (absl::IsInvalidArgument(built.status())) {
+    return InvalidField("recipe.calibration.question", MessageOf(built.status()));
+  }
+  GWQ_ASSIGN_OR_RETURN(Prompt prompt, std::move(built));
   if (static_cast<int64_t>(prompt.tokens.size()) > limit) {
     return InvalidField("recipe.calibration.max_tokens",
                         fmt::format("the sample has {} tokens with its image, {} are allowed; raise it, or give a "

@@ -8,6 +8,7 @@
 #include "core/base/draw.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/prompt/prompt_builder.h"
 #include "core/text/first_tokens.h"
 
 namespace gwq {
@@ -66,10 +67,11 @@ std::string_view WholeCharacters(std::string_view text, bool cut_front, bool cut
 absl::StatusOr<SampleSet> Stretches(const TextSource& source, const Tokenizer& tokenizer, std::string_view field,
                                     int64_t samples, int64_t count, uint64_t seed, Progress& progress) {
   SampleSet out;
-  const auto stretches = static_cast<uint64_t>(samples);
+  // Each begins at a byte of its own.
+  const uint64_t stretches = std::clamp<uint64_t>(source.size(), 1, static_cast<uint64_t>(samples));
   for (uint64_t i = 0; i < stretches; ++i) {
     GWQ_RETURN_IF_ERROR(progress.Check());
-    progress.Step("sample", static_cast<int64_t>(i), samples);
+    progress.Step("sample", static_cast<int64_t>(i), static_cast<int64_t>(stretches));
     uint64_t begin = source.size() / stretches * i;
     const uint64_t end = i + 1 == stretches ? source.size() : source.size() / stretches * (i + 1);
     // Four bytes more than is looked at, so that a cut at the end is no false error.
@@ -83,10 +85,11 @@ absl::StatusOr<SampleSet> Stretches(const TextSource& source, const Tokenizer& t
     GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FirstTokens(tokenizer, used, count));
     if (tokens.size() >= 2 || stretches == 1) out.push_back({std::move(tokens), {}, {}, {}});
   }
+  progress.Step("sample", static_cast<int64_t>(stretches), static_cast<int64_t>(stretches));
   return out;
 }
 
-absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, const ModelText& text) {
+absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, const ModelText& text, int64_t count) {
   if (text.chat_template() == nullptr) {
     return InvalidField("recipe.calibration.source",
                         "is 'chat', but the model has no chat template; use source 'text' or another");
@@ -95,7 +98,8 @@ absl::StatusOr<std::vector<int32_t>> FromChat(const Calibration& calibration, co
   for (const ChatTurn& turn : calibration.messages) messages.push_back({turn.role, turn.content});
   RenderOptions options;
   options.add_generation_prompt = false;
-  return text.EncodeChat(messages, options);
+  GWQ_ASSIGN_OR_RETURN(const std::string rendered, PromptBuilder(text).Render(messages, options));
+  return FirstTokens(text.tokenizer(), rendered, count);
 }
 
 absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples, uint64_t seed, const ModelText* text,
@@ -122,7 +126,7 @@ absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples,
       return Stretches(stored, text->tokenizer(), "recipe.calibration.blob", samples, count, seed, progress);
     }
     case CalibrationSource::kChat: {
-      GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FromChat(calibration, *text));
+      GWQ_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, FromChat(calibration, *text, count));
       return one(std::move(tokens));
     }
     case CalibrationSource::kTokenIds:

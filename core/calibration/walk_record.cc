@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/storage/checkpoint.h"
 
 namespace gwq {
 
@@ -82,9 +83,11 @@ std::vector<Digest> BlobsOf(const WalkRecord& record) {
   return out;
 }
 
-absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples) {
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, store.BeginUnnamed());
+absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples,
+                                   Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, BeginScratch(store));
   for (size_t i = 0; i < samples; ++i) {
+    GWQ_RETURN_IF_ERROR(progress.Check());
     std::vector<float> values;
     if (states.Holds(stage, i)) {
       GWQ_ASSIGN_OR_RETURN(values, states.Get(stage, i));
@@ -96,10 +99,13 @@ absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, i
   return writer->Commit();
 }
 
-absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples, StateStore& states) {
+absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples, StateStore& states,
+                        Progress& progress) {
   GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store.Stat(blob));
-  uint64_t offset = 0;
+  uint64_t offset = kScratchHeaderBytes;
+  if (info.size < offset) return EndsInside(blob, 0);
   for (size_t i = 0; i < samples; ++i) {
+    GWQ_RETURN_IF_ERROR(progress.Check());
     uint64_t count = 0;
     if (info.size - offset < sizeof(count)) return EndsInside(blob, i);
     GWQ_RETURN_IF_ERROR(store.Read(blob, offset, std::as_writable_bytes(std::span(&count, 1))));
@@ -116,7 +122,7 @@ absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t 
 }
 
 absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples) {
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, store.BeginUnnamed());
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, BeginScratch(store));
   for (const CalibrationSample& sample : samples) {
     const uint64_t count = sample.tokens.size();
     GWQ_RETURN_IF_ERROR(writer->Append(std::as_bytes(std::span(&count, 1))));
@@ -128,7 +134,8 @@ absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples) {
 absl::StatusOr<SampleSet> LoadTokens(BlobStore& store, const Digest& blob) {
   GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store.Stat(blob));
   SampleSet samples;
-  uint64_t offset = 0, count = 0;
+  uint64_t offset = kScratchHeaderBytes, count = 0;
+  if (info.size < offset) return absl::DataLossError(fmt::format("blob {} ends before a sample", blob.Hex()));
   while (offset < info.size) {
     const uint64_t left = info.size - offset;
     if (left < sizeof(count)) return absl::DataLossError(fmt::format("blob {} ends inside a sample", blob.Hex()));

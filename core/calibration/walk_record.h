@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/progress.h"
 #include "core/base/sha256.h"
 #include "core/calibration/sample_set.h"
 #include "core/calibration/state_store.h"
@@ -30,14 +31,17 @@ struct WalkRecord {
 // Every blob that the record names.
 [[nodiscard]] std::vector<Digest> BlobsOf(const WalkRecord& record);
 
-// One vector of floats a sample, as a blob: for each a little-endian u64 count and its values. Reads and writes a
-// sample at a time.
-[[nodiscard]] absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples);
+// One vector of floats per sample, as a scratch blob (core/storage/checkpoint.h): behind its header, for each a
+// little-endian u64 count and its values. Reads and writes a sample at a time, and asks for a
+// cancel before each.
+[[nodiscard]] absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples,
+                                                 Progress& progress);
 // DATA_LOSS if the blob does not hold exactly `samples` states.
 [[nodiscard]] absl::Status LoadStates(BlobStore& store, const Digest& blob, int stage, size_t samples,
-                                      StateStore& states);
+                                      StateStore& states, Progress& progress);
 
-// The tokens of every sample, as a blob: for each a little-endian u64 count and its int32 ids.
+// The tokens of every sample, as a scratch blob: behind its header, for each a little-endian u64 count and its int32
+// ids.
 [[nodiscard]] absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples);
 // DATA_LOSS where the blob is none of StoreTokens.
 [[nodiscard]] absl::StatusOr<SampleSet> LoadTokens(BlobStore& store, const Digest& blob);

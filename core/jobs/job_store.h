@@ -38,14 +38,16 @@ class JobStore {
   // Requests are the same by request_sha256, or by kind and spec where one of them has none.
   // RESOURCE_EXHAUSTED with a retry delay past the queue limit.
   [[nodiscard]] virtual absl::StatusOr<Job> Enqueue(Job job) = 0;
+  // Whether Enqueue would take a new job of the principal now: the same RESOURCE_EXHAUSTED if not.
+  [[nodiscard]] virtual absl::Status CanEnqueue(const std::string& principal) = 0;
   // The job that this request made before, for an answer that needs no look at what the request names; none if the
-  // key is new. ALREADY_EXISTS if it was another request. An empty `request_sha256` asks for the key alone; of a job
-  // without one nothing can be told, and Enqueue compares.
+  // key is new. ALREADY_EXISTS if it was another request. An empty `request_sha256` asks for the key alone. A job
+  // that was made without one is not found by a request that has one: Enqueue then compares kind and spec.
   [[nodiscard]] virtual absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal,
                                                                          const std::string& request_id,
                                                                          const std::string& request_sha256) = 0;
   [[nodiscard]] virtual absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) = 0;
-  // Newest first, by (created, id); `page_token` is opaque. A page ends early if its specs exceed 1 MiB.
+  // In the order of Enqueue, newest first; `page_token` is opaque. A page ends early if its specs exceed 1 MiB.
   struct JobPage {
     std::vector<Job> jobs;
     std::string next_page_token;
@@ -62,10 +64,14 @@ class JobStore {
                                                    const std::vector<std::string>& log_lines) = 0;
   // The running job under this lease, of whatever principal. ABORTED if the lease is over.
   [[nodiscard]] virtual absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) = 0;
-  // Makes `checkpoint`, a stored blob (core/storage/checkpoint.h), the job's own in place of the one before: Acquire
-  // gives it to the next attempt, and it goes when the job ends. ABORTED if the lease is over.
+  // Makes `checkpoint`, a stored blob (core/storage/checkpoint.h), the job's own in place of `replaced` (none: the job
+  // has had none): Acquire gives it to the next attempt, and it goes when the job ends. OK again for one that is the
+  // job's own already. An attempt that saves one does not count towards max_attempts. ABORTED if the lease is over;
+  // FAILED_PRECONDITION if the job has another one than `replaced`, so that a call that was late cannot bring back a
+  // checkpoint whose scratch blobs are removed.
   [[nodiscard]] virtual absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token,
-                                                    const Digest& checkpoint) = 0;
+                                                    const Digest& checkpoint,
+                                                    const std::optional<Digest>& replaced) = 0;
   // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
   [[nodiscard]] virtual absl::Status Commit(const std::string& id, uint64_t fencing_token,
                                             const Publication& publication) = 0;

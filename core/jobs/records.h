@@ -66,6 +66,9 @@ struct JobInputs {
 // [a-z0-9][a-z0-9._-]{0,62}, else INVALID_ARGUMENT at `field`.
 [[nodiscard]] absl::Status CheckResourceId(std::string_view field, std::string_view id);
 
+// A job fails when this many attempts in a row have ended without bringing it forward.
+inline constexpr int kMaxAttempts = 3;
+
 struct Job {
   std::string id;  // "jobs/{id}" on the wire
   std::string principal;
@@ -80,8 +83,8 @@ struct Job {
   JobState state = JobState::kQueued;
   JobProgress progress;
   bool cancel_requested = false;
-  int attempt = 0;  // 1 for the first run
-  int max_attempts = 3;
+  int attempt = 0;                  // 1 for the first run
+  int max_attempts = kMaxAttempts;  // kMaxAttempts more than the last attempt that saved a checkpoint
   std::optional<JobError> error;
   std::string result_json;
   std::string device;  // of the running attempt

@@ -78,6 +78,11 @@ absl::StatusOr<std::vector<JobRow>> SqliteStore::InState(JobState state) {
   return ReadJobs(statement);
 }
 
+absl::Status SqliteStore::CanEnqueue(const std::string& principal) {
+  MutexLock lock(mutex_);
+  return CheckQueue(principal);
+}
+
 absl::Status SqliteStore::CheckQueue(const std::string& principal) {
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare("SELECT count(*) FROM jobs WHERE principal = ? AND state = 0"));
@@ -273,17 +278,15 @@ absl::StatusOr<bool> SqliteStore::Renew(const std::string& id, uint64_t fencing_
     MutexLock lock(mutex_);
     GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
     cancel = row.job.cancel_requested;
-    const int64_t end = clock_.MonotonicMillis() + options_.lease_ttl_millis;
-    if (progress == row.job.progress && log_lines.empty()) {
-      lease_ends_[id].at = end;  // nothing to store: a lease's end is not kept on disk
-      return cancel;
-    }
+    // Not kept on the disk. It counts although progress cannot be stored, on a full disk for example: the worker is
+    // alive.
+    lease_ends_[id].at = clock_.MonotonicMillis() + options_.lease_ttl_millis;
+    if (progress == row.job.progress && log_lines.empty()) return cancel;
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
     row.job.progress = progress;
     GWQ_RETURN_IF_ERROR(AppendLogs(row.sequence, log_lines));
     GWQ_RETURN_IF_ERROR(Save(row));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
-    lease_ends_[id].at = end;
   }
   Notify(id);
   return cancel;
@@ -295,12 +298,22 @@ absl::StatusOr<Job> SqliteStore::GetLeased(const std::string& id, uint64_t fenci
   return std::move(row.job);
 }
 
-absl::Status SqliteStore::SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint) {
+absl::Status SqliteStore::SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint,
+                                         const std::optional<Digest>& replaced) {
   MutexLock lock(mutex_);
   GWQ_ASSIGN_OR_RETURN(const JobRow row, FindLeased(id, fencing_token));
+  if (row.job.checkpoint == checkpoint) return absl::OkStatus();
+  if (row.job.checkpoint != replaced) {
+    return absl::FailedPreconditionError(fmt::format("the checkpoint of job {} is {}, not {}; another call saved it",
+                                                     id, HexOf(row.job.checkpoint), HexOf(replaced)));
+  }
   GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-  GWQ_ASSIGN_OR_RETURN(Statement update, database_->Prepare("UPDATE jobs SET checkpoint = ? WHERE seq = ?"));
-  GWQ_RETURN_IF_ERROR(update.Bind(checkpoint.Hex(), row.sequence).Run());
+  // The attempt brought the job forward: it does not count towards those that may fail.
+  GWQ_ASSIGN_OR_RETURN(
+      Statement update,
+      database_->Prepare(
+          "UPDATE jobs SET checkpoint = ?, max_attempts = max(max_attempts, attempt + ?) WHERE seq = ?"));
+  GWQ_RETURN_IF_ERROR(update.Bind(checkpoint.Hex(), kMaxAttempts, row.sequence).Run());
   return transaction.Commit();
 }
 

@@ -38,6 +38,7 @@ class SqliteStore final : public JobStore, public Catalogue {
                                                                          const Clock& clock);
 
   absl::StatusOr<Job> Enqueue(Job job) override;
+  absl::Status CanEnqueue(const std::string& principal) override;
   absl::StatusOr<std::optional<Job>> FindByRequest(const std::string& principal, const std::string& request_id,
                                                    const std::string& request_sha256) override;
   absl::StatusOr<Job> Get(const std::string& principal, const std::string& id) override;
@@ -46,7 +47,8 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<bool> Renew(const std::string& id, uint64_t fencing_token, const JobProgress& progress,
                              const std::vector<std::string>& log_lines) override;
   absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) override;
-  absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint) override;
+  absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint,
+                              const std::optional<Digest>& replaced) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
   absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) override;
@@ -74,6 +76,9 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<Upload>> OpenUploads() override;
   absl::Status Hold(const std::string& principal, const Digest& manifest, const std::string& holder,
                     int64_t ttl_millis) override;
+  absl::StatusOr<CatalogueEntry> FindAndHold(const std::string& principal, const std::string& kind,
+                                             const std::string& name, const std::string& holder,
+                                             int64_t ttl_millis) override;
   absl::Status ReleaseHold(const std::string& principal, const Digest& manifest, const std::string& holder) override;
   absl::StatusOr<CollectionRoots> Roots() override;
 
@@ -121,6 +126,8 @@ class SqliteStore final : public JobStore, public Catalogue {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // FAILED_PRECONDITION if a live job or a hold of the principal needs the manifest.
   absl::Status CheckUnused(const CatalogueEntry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status PutHold(const std::string& principal, const Digest& manifest, const std::string& holder,
+                       int64_t ttl_millis) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DropEndedHolds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Outside the lock.

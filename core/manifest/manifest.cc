@@ -7,13 +7,15 @@
 
 namespace gwq {
 
-const ManifestTensor* Manifest::FindTensor(std::string_view name) const {
-  for (const ManifestShard& shard : shards) {
-    for (const ManifestTensor& tensor : shard.tensors) {
-      if (tensor.name == name) return &tensor;
-    }
+TensorIndex::TensorIndex(const Manifest& manifest) {
+  for (const ManifestShard& shard : manifest.shards) {
+    for (const ManifestTensor& tensor : shard.tensors) tensors_.emplace(tensor.name, &tensor);
   }
-  return nullptr;
+}
+
+const ManifestTensor* TensorIndex::Find(std::string_view name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : found->second;
 }
 
 const ManifestFile* Manifest::FindFile(std::string_view path) const {

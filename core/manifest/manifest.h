@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -55,12 +56,22 @@ struct Manifest {
   std::string recipe_json;       // canonical JSON of the expanded recipe; empty for a model
   std::string producer_json;     // canonical JSON: calibration threads, ISA level, versions that change bits
 
-  [[nodiscard]] const ManifestTensor* FindTensor(std::string_view name) const;
   [[nodiscard]] const ManifestFile* FindFile(std::string_view path) const;
   // Every blob it names, headers included, without its own.
   [[nodiscard]] std::vector<Digest> Blobs() const;
   // Bytes of all distinct blobs it names.
   [[nodiscard]] uint64_t StoredBytes() const;
+};
+
+// Finds a manifest's tensors by name. The manifest outlives it and does not change meanwhile.
+class TensorIndex {
+ public:
+  explicit TensorIndex(const Manifest& manifest);
+  // Null if there is none.
+  [[nodiscard]] const ManifestTensor* Find(std::string_view name) const;
+
+ private:
+  std::unordered_map<std::string_view, const ManifestTensor*> tensors_;
 };
 
 // Canonical JSON (sorted keys, no spaces, UTF-8): the same manifest gives the same text, and SHA-256 of it is its

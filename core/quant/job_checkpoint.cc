@@ -1,5 +1,7 @@
 #include "core/quant/job_checkpoint.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,42 +16,91 @@ using Json = nlohmann::json;
 
 constexpr char kBlocksStep[] = "blocks";
 constexpr char kGradientsStep[] = "gradients";
-// A checkpoint's state lists packed matrices and a walk's record: far below this.
-constexpr JsonLimits kStateLimits{.max_bytes = size_t{64} << 20};
+// No checkpoint is larger (core/storage/checkpoint.cc).
+constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
+// Of the form of a state and of the blobs that it names. One of another version is not used.
+constexpr int kVersion = 2;
 
 bool IsStateJson(const Json& state) {
   const auto is = [&](const char* key, bool (Json::*test)() const noexcept) {
     return state.contains(key) && (state[key].*test)();
   };
-  return state.is_object() && is("producer", &Json::is_string) && is("step", &Json::is_string) &&
-         is("packed", &Json::is_object) && (!state.contains("samples") || state["samples"].is_string()) &&
+  return state.is_object() && state.contains("version") && state["version"] == kVersion &&
+         is("producer", &Json::is_string) && is("step", &Json::is_string) && is("packed", &Json::is_object) &&
+         (!state.contains("samples") || state["samples"].is_string()) &&
          (!state.contains("loss") || state["loss"].is_number());
+}
+
+// Reads the blob once: what a damaged disk made of a state would go into the artifact unseen.
+absl::Status CheckWhole(BlobStore& store, const Digest& digest) {
+  const auto blob = store.Materialize(digest);
+  if (absl::IsNotFound(blob.status())) {
+    return absl::DataLossError(fmt::format("the blob {} of the job's checkpoint is gone", digest.Hex()));
+  }
+  GWQ_RETURN_IF_ERROR(blob.status());
+  const bool whole = Sha256Of((*blob)->bytes()) == digest;
+  (*blob)->DropPages();
+  if (whole) return absl::OkStatus();
+  return absl::DataLossError(fmt::format("the blob {} of the job's checkpoint is damaged", digest.Hex()));
+}
+
+// The record is one of the step's walk, and names blobs that were checked.
+absl::Status CheckWalk(const WalkRecord& walk, JobStep step, const std::vector<Digest>& checked) {
+  if ((walk.phase == "blocks") != (step == JobStep::kBlocks)) {
+    return absl::DataLossError(
+        fmt::format("the job's checkpoint has a walk in phase '{}' in another step", walk.phase));
+  }
+  for (const Digest& blob : BlobsOf(walk)) {
+    if (std::ranges::find(checked, blob) == checked.end()) {
+      return absl::DataLossError(fmt::format("the job's checkpoint names {} only in its walk", blob.Hex()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& samples, Progress& progress) {
-  GWQ_ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, slot_.Load());
-  if (!checkpoint.has_value()) return JobPosition{};
-  GWQ_ASSIGN_OR_RETURN(const Json state, ParseJson("checkpoint", checkpoint->state, kStateLimits));
-  if (!IsStateJson(state)) return absl::DataLossError("the job's checkpoint is malformed");
-  if (state["producer"] != producer_) {
-    progress.Log("the last attempt ran on a worker that may make other bytes: starting again");
+  auto checkpoint = slot_.Load();
+  if (checkpoint.ok() && !checkpoint->has_value()) return JobPosition{};
+  auto restored = checkpoint.ok() ? Parse(**checkpoint, plan) : checkpoint.status();
+  if (absl::IsDataLoss(restored.status())) {
+    // Starting again costs time; a job that ended here would have to be created again, and cost the same.
+    progress.Log(fmt::format("starting again: {}", MessageOf(restored.status())));
     return JobPosition{};
   }
-  GWQ_RETURN_IF_ERROR(packer_.Restore(state["packed"], plan));
-  if (state.contains("samples")) {
-    GWQ_ASSIGN_OR_RETURN(samples_, Digest::Parse(state["samples"].get<std::string>()));
-    GWQ_ASSIGN_OR_RETURN(samples, LoadTokens(store_, *samples_));
-  }
-  JobPosition position;
-  position.step = state["step"] == kBlocksStep ? JobStep::kBlocks : JobStep::kGradients;
-  if (state.contains("loss")) position.loss = state["loss"].get<double>();
-  if (state.contains("walk")) {
-    GWQ_ASSIGN_OR_RETURN(position.walk, ParseWalkRecord(state["walk"]));
-  }
+  GWQ_RETURN_IF_ERROR(restored.status());
+  GWQ_RETURN_IF_ERROR(packer_.Restore(restored->packed, plan));
+  samples_ = restored->samples_blob;
+  samples = std::move(restored->samples);
   progress.Log("going on from the checkpoint of the last attempt");
-  return position;
+  return std::move(restored->position);
+}
+
+absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& checkpoint, const Plan& plan) {
+  const auto json = ParseJson("checkpoint", checkpoint.state, kStateLimits);
+  if (!json.ok() || !IsStateJson(*json)) return absl::DataLossError("the job's checkpoint is malformed");
+  const Json& state = *json;
+  if (state["producer"] != producer_) {
+    return absl::DataLossError("the last attempt ran on a worker that may make other bytes");
+  }
+  for (const Digest& blob : checkpoint.scratch) GWQ_RETURN_IF_ERROR(CheckWhole(store_, blob));
+  Restored out;
+  out.packed = state["packed"];
+  GWQ_RETURN_IF_ERROR(packer_.Check(out.packed, plan).status());
+  if (state.contains("samples")) {
+    const auto blob = Digest::Parse(state["samples"].get<std::string>());
+    if (!blob.ok()) return absl::DataLossError("the job's checkpoint names samples that are no blob");
+    out.samples_blob = *blob;
+    GWQ_ASSIGN_OR_RETURN(out.samples, LoadTokens(store_, *blob));
+  }
+  out.position.step = state["step"] == kBlocksStep ? JobStep::kBlocks : JobStep::kGradients;
+  if (state.contains("loss")) out.position.loss = state["loss"].get<double>();
+  if (state.contains("walk")) {
+    GWQ_ASSIGN_OR_RETURN(out.position.walk, ParseWalkRecord(state["walk"]));
+    GWQ_RETURN_IF_ERROR(CheckWalk(*out.position.walk, out.position.step, checkpoint.scratch));
+  }
+  return out;
 }
 
 // Where any has an image all are made again: patches are large, and making them is quick.
@@ -62,7 +113,9 @@ absl::Status JobCheckpoint::StoreSamples(const SampleSet& samples) {
 
 absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& samples) {
   if (!slot_.keeps()) return absl::OkStatus();
-  Json state = {{"producer", producer_}, {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep}};
+  Json state = {{"version", kVersion},
+                {"producer", producer_},
+                {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep}};
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));
   if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;
@@ -71,10 +124,8 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   Checkpoint checkpoint;
   checkpoint.state = CanonicalJson(state);
   checkpoint.blobs = packer_.Blobs();
-  if (samples_) checkpoint.blobs.push_back(*samples_);
-  if (position.walk) {
-    for (const Digest& blob : BlobsOf(*position.walk)) checkpoint.blobs.push_back(blob);
-  }
+  if (position.walk) checkpoint.scratch = BlobsOf(*position.walk);
+  if (samples_) checkpoint.scratch.push_back(*samples_);
   return slot_.Save(checkpoint);
 }
 

@@ -1,6 +1,7 @@
 // How far a quantization job came, as its checkpoint holds it.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -34,11 +35,21 @@ class JobCheckpoint {
   // Where states of walks are kept; null: nowhere, because nobody would read them.
   [[nodiscard]] bool keeps() const { return slot_.keeps(); }
   // Where the last attempt came to; its packed matrices are in the packer then, and its samples in `samples` if none
-  // has an image. The start if there is no checkpoint, or one of another producer, which the log tells.
+  // has an image. The start if there is no checkpoint, or one that is of another producer or another version, or is
+  // damaged, or names a blob that is; the log tells.
   [[nodiscard]] absl::StatusOr<JobPosition> Restore(const Plan& plan, SampleSet& samples, Progress& progress);
   [[nodiscard]] absl::Status Save(const JobPosition& position, const SampleSet& samples);
 
  private:
+  // What a checkpoint says, checked as a whole before any of it is used.
+  struct Restored {
+    JobPosition position;
+    nlohmann::json packed;
+    std::optional<Digest> samples_blob;
+    SampleSet samples;
+  };
+  // DATA_LOSS if it cannot be used.
+  [[nodiscard]] absl::StatusOr<Restored> Parse(const Checkpoint& checkpoint, const Plan& plan);
   // The blob of the samples' tokens, stored once.
   [[nodiscard]] absl::Status StoreSamples(const SampleSet& samples);
 

@@ -95,16 +95,28 @@ absl::StatusOr<Json> Packer::State() {
   return out;
 }
 
-absl::Status Packer::Restore(const Json& state, const Plan& plan) {
-  size_t found = 0;
+absl::StatusOr<Packer::Restored> Packer::Check(const Json& state, const Plan& plan) const {
+  Restored out;
   for (const PlannedModule& module : plan.modules) {
     const auto one = state.find(module.tensor);
     if (one == state.end()) continue;
-    ++found;
-    if (!IsFigures(*one)) {
-      return absl::DataLossError(fmt::format("a checkpoint's entry for {} is malformed", module.tensor));
+    const auto blob = IsFigures(*one) ? Digest::Parse(one->value("blob", "")) : absl::DataLossError("no figures");
+    const auto stored = blob.ok() ? writer_.store().Stat(*blob) : blob.status();
+    if (!stored.ok() || stored->size != module.stored_bytes) {
+      return absl::DataLossError(
+          fmt::format("a checkpoint's entry for {} is malformed, or its blob is not stored whole", module.tensor));
     }
-    GWQ_ASSIGN_OR_RETURN(const Digest blob, Digest::Parse(one->value("blob", "")));
+    out.emplace_back(&module, *blob);
+  }
+  if (out.size() != state.size()) return absl::DataLossError("a checkpoint names tensors that are not of its plan");
+  return out;
+}
+
+absl::Status Packer::Restore(const Json& state, const Plan& plan) {
+  GWQ_ASSIGN_OR_RETURN(const Restored restored, Check(state, plan));
+  for (const auto& [planned, blob] : restored) {
+    const PlannedModule& module = *planned;
+    const auto one = state.find(module.tensor);
     GWQ_RETURN_IF_ERROR(writer_.AddPackedBlob(module.tensor, blob));
     ReportModule report = ReportOf(module);
     report.norm = one->value("norm", 0.0);
@@ -114,7 +126,6 @@ absl::Status Packer::Restore(const Json& state, const Plan& plan) {
     if (one->contains("weighted_error")) report.weighted_error = one->value("weighted_error", 0.0);
     reports_.emplace(module.tensor, std::move(report));
   }
-  if (found != state.size()) return absl::DataLossError("a checkpoint names tensors that are not of its plan");
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,7 +41,10 @@ class Packer {
 
   // What was packed so far, for a checkpoint: blobs and figures by tensor. Waits until the blobs are durable.
   [[nodiscard]] absl::StatusOr<nlohmann::json> State();
-  // Takes what an earlier attempt packed. DATA_LOSS if `state` is none of the plan's.
+  // The blobs that a state names, by module. DATA_LOSS if it is none of the plan's or a blob is not stored.
+  using Restored = std::vector<std::pair<const PlannedModule*, Digest>>;
+  [[nodiscard]] absl::StatusOr<Restored> Check(const nlohmann::json& state, const Plan& plan) const;
+  // Takes what an earlier attempt packed. The errors of Check, and nothing is taken then.
   [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Plan& plan);
   // Blobs of what was packed.
   [[nodiscard]] std::vector<Digest> Blobs() const;

@@ -6,6 +6,7 @@
 #include "core/artifact/stored_dataset.h"
 #include "core/calibration/state_store.h"
 #include "core/quant/quantizers.h"
+#include "core/quant/sample_states.h"
 
 namespace gwq {
 namespace {
@@ -14,12 +15,13 @@ namespace {
 constexpr uint64_t kConstantBytes = uint64_t{384} << 20;
 // A tokenizer in memory, as a multiple of its tokenizer.json.
 constexpr uint64_t kTokenizerFactor = 24;
-// Copies of each [tokens, width] value of a block that its forward and backward pass keep, or that kernels work in.
 // Of states in memory (core/calibration/state_store.h, as the walks are asked to hold).
 constexpr uint64_t kStateBytes = uint64_t{256} << 20;
+// Copies of each [tokens, width] value of a block that its forward and backward pass keep, or that kernels work in.
 constexpr uint64_t kGradientCopies = 6;
 constexpr uint64_t kForwardCopies = 3;
-// Copies of a dataset's lines: as they are, checked, and a view of each, which a short line's is twice its size.
+// Copies of a dataset's lines: as they are, checked, and a view of each line. The view of a short line takes twice its
+// bytes.
 constexpr uint64_t kLineCopies = 4;
 // Decoding and preparing one image, as in core/evaluation/memory.cc.
 constexpr uint64_t kImageBytes = uint64_t{768} << 20;
@@ -50,8 +52,8 @@ uint64_t PackBytes(const PlannedModule& module, uint64_t source, const Recipe& r
   return quantizer->Memory(module.packed, recipe) + 2 * module.stored_bytes + source;
 }
 
-Size SizeOf(const PlannedModule& module, const Manifest& source, const Recipe& recipe) {
-  const ManifestTensor* const tensor = source.FindTensor(module.tensor);
+Size SizeOf(const PlannedModule& module, const TensorIndex& source, const Recipe& recipe) {
+  const ManifestTensor* const tensor = source.Find(module.tensor);
   Size size;
   size.weights = module.weights;
   size.source = tensor == nullptr ? 0 : tensor->size;
@@ -74,8 +76,9 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   const auto decoder = static_cast<size_t>(model.stages());
   Sizes sizes;
   Size embedding;
+  const TensorIndex tensors(source);
   for (const PlannedModule& module : plan.modules) {
-    const Size size = SizeOf(module, source, recipe);
+    const Size size = SizeOf(module, tensors, recipe);
     Size& stage = stages[static_cast<size_t>(module.stage)];
     stage = {stage.weights + size.weights, stage.source + size.source, stage.wanted + size.wanted,
              stage.grams + size.grams, std::max(stage.pack, size.pack)};
@@ -112,29 +115,23 @@ uint64_t TowerWidths(const VisionConfig& vision) {
 
 // The tower's part of a walk: patches of one sample, inputs of its stages, the rows that it makes of all samples, and
 // one stage over all rows of a sample.
-uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, uint64_t tokens, uint64_t samples) {
+uint64_t TowerBytes(const ModelConfig& config, const Sizes& sizes, const SampleStates& states) {
+  if (states.tower_stages == 0) return 0;
   const VisionConfig& vision = *config.vision;
-  // Rows that become an image token, and class tokens.
-  const uint64_t rows = tokens * Unsigned(vision.merge * vision.merge + 1);
-  const uint64_t state = rows * Unsigned(vision.hidden_size) * 4;
+  const uint64_t rows = states.tower_rows;
   const uint64_t inputs = 2 * rows * Unsigned(vision.patch_floats) * 4 +
-                          StateBytes(Unsigned(vision.blocks + 2) * samples * state, state) +
-                          samples * tokens * Unsigned(config.hidden_size) * 4;
+                          StateBytes(states.tower_stages * states.samples * states.tower, states.tower) +
+                          states.samples * states.image_rows;
   return inputs + sizes.tower.weights * 4 + sizes.tower.wanted * 4 + sizes.tower.grams +
          std::max(kGradientCopies * rows * TowerWidths(vision) * 4 + sizes.matrix.source,
                   sizes.tower.pack + sizes.matrix.weights * 4);
 }
 
-uint64_t SampleTokens(const Recipe& recipe, bool sees_image) {
-  return Unsigned(sees_image ? std::max(recipe.calibration.max_tokens, kImageSampleTokens)
-                             : recipe.calibration.max_tokens);
-}
-
 uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
   if (sizes.block.wanted + sizes.tower.wanted == 0) return 0;
-  const uint64_t tokens = SampleTokens(recipe, plan.sees_image);
-  const uint64_t state = tokens * Unsigned(config.hidden_size) * 4;
-  const uint64_t states = StateBytes(Unsigned(config.blocks + 3) * Unsigned(plan.samples) * state, state);
+  const SampleStates sample = StatesOf(config, plan, recipe);
+  const uint64_t tokens = sample.tokens, state = sample.text;
+  const uint64_t states = StateBytes(sample.stages * sample.samples * state, state);
   const uint64_t block =
       sizes.block.weights * 4 + sizes.block.wanted * 4 +
       std::max(kGradientCopies * tokens * Widths(config) * 4 + sizes.matrix.source, sizes.block.pack);
@@ -142,23 +139,21 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * state;
   // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
-  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens, Unsigned(plan.samples)) : 0;
-  return states + std::max(block, outer) + tower;
+  return states + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
 // One stage with its Gram matrices, and either a pass over one sample or the making of one matrix and its values.
 uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
   if (sizes.block.grams + sizes.tower.grams == 0) return 0;
-  const uint64_t tokens = SampleTokens(recipe, plan.sees_image);
-  const uint64_t state = tokens * Unsigned(config.hidden_size) * 4;
-  const uint64_t states = StateBytes(Unsigned(plan.samples) * state, state);
+  const SampleStates sample = StatesOf(config, plan, recipe);
+  const uint64_t tokens = sample.tokens, state = sample.text;
+  const uint64_t states = StateBytes(sample.samples * state, state);
   const uint64_t block = sizes.block.weights * 4 + sizes.block.grams +
                          std::max(kForwardCopies * tokens * Widths(config) * 4 + sizes.matrix.source,
                                   sizes.block.pack + sizes.matrix.weights * 4);
   // The embedding's stage: its weights, their values as they will be read back, and their codes.
   const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * state;
-  const uint64_t tower = plan.sees_image ? TowerBytes(config, sizes, tokens, Unsigned(plan.samples)) : 0;
-  return states + std::max(block, outer) + tower;
+  return states + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {

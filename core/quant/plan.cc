@@ -11,6 +11,7 @@
 #include "core/format/format.h"
 #include "core/quant/peak_memory.h"
 #include "core/quant/quantizers.h"
+#include "core/quant/scratch_disk.h"
 #include "core/spec/glob.h"
 #include "core/spec/recipe_names.h"
 
@@ -34,7 +35,7 @@ struct Choice {
   int bits = 8;
   int64_t group_size = kPolicyGroup;
   std::optional<double> outlier_ratio = {};  // of a rule
-  std::string method_field, bits_field, group_field;
+  std::string method_field, group_field;
 };
 
 // Where no sample reaches a tower, its matrices are rounded to nearest unless a rule says otherwise.
@@ -42,14 +43,14 @@ Choice DefaultFor(const TensorSpec& spec, const Recipe& recipe, bool reached) {
   const TensorKind kind = spec.kind;
   Choice choice;
   if (kind == TensorKind::kLinear) {
-    choice = {recipe.method, recipe.bits, recipe.group_size, {}, "recipe.method", "recipe.bits", "recipe.group_size"};
+    choice = {recipe.method, recipe.bits, recipe.group_size, {}, "recipe.method", "recipe.group_size"};
     const Quantizer* const quantizer = FindQuantizer(recipe.method);
     const bool calibrated = quantizer != nullptr && quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing;
     if (!reached && calibrated) choice.method = Method::kRtn;
   } else {
     const bool head = kind == TensorKind::kHead;
     choice.method = (head ? recipe.head_bits : recipe.embedding_bits) == 16 ? Method::kKeep : Method::kRtn;
-    choice.bits_field = choice.method_field = choice.group_field = head ? "recipe.head_bits" : "recipe.embedding_bits";
+    choice.method_field = choice.group_field = head ? "recipe.head_bits" : "recipe.embedding_bits";
   }
   return choice;
 }
@@ -68,7 +69,6 @@ void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
   }
   if (rule.bits) {
     choice.bits = *rule.bits;
-    choice.bits_field = path + ".bits";
   }
   if (rule.group_size) {
     choice.group_size = *rule.group_size;
@@ -117,9 +117,9 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
   return absl::OkStatus();
 }
 
-absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const Manifest& source, const Recipe& recipe,
+absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const TensorIndex& source, const Recipe& recipe,
                                          bool sees_image, std::vector<bool>& rule_used) {
-  const ManifestTensor* stored = source.FindTensor(spec.name);
+  const ManifestTensor* stored = source.Find(spec.name);
   if (stored == nullptr) {
     return absl::NotFoundError(fmt::format("the model has no tensor {}, which its architecture needs", spec.name));
   }
@@ -185,8 +185,9 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   Plan plan;
   GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, dataset));
   std::vector<bool> rule_used(recipe.rules.size(), false);
+  const TensorIndex tensors(source);
   for (const TensorSpec& spec : model.tensors()) {
-    GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, source, recipe, plan.sees_image, rule_used));
+    GWQ_ASSIGN_OR_RETURN(PlannedModule module, PlanTensor(spec, tensors, recipe, plan.sees_image, rule_used));
     plan.total_weights += module.weights;
     plan.total_bytes += module.stored_bytes;
     if (module.kind == TensorKind::kLinear && module.method != Method::kKeep) {
@@ -217,6 +218,7 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
   plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
+  plan.scratch_disk_bytes = ScratchDisk(model, plan, recipe);
   return plan;
 }
 

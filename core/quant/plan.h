@@ -39,6 +39,9 @@ struct Plan {
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
   // Of the worker; docs/memory.md derives the formula. PlanEvaluations adds what is measured.
   uint64_t peak_memory_bytes = 0;
+  // States of the samples on the disk at most, in the blob store and in the worker's temporary file together; 0 if
+  // nothing is calibrated. The artifact's own bytes are not in it.
+  uint64_t scratch_disk_bytes = 0;
 };
 
 // Whether any module of the plan needs this.

@@ -1,5 +1,5 @@
 // A method of quantization: what it needs to know of a matrix, what it stores, how much memory it takes, and how it
-// makes the stored content. One class a method, below core/quant/<method>/; quantizers.h has the table.
+// makes the stored content. Each method is a class in core/quant/<method>/; quantizers.h has the table.
 #pragma once
 
 #include <cstdint>
@@ -53,13 +53,14 @@ class Quantizer {
 
   // For a matrix with this many outliers.
   [[nodiscard]] virtual Needs needs(const Recipe& recipe, int64_t outliers) const = 0;
-  // Whether the method can make a tensor of this kind; what it cannot, a recipe may not ask of it.
+  // Whether the method can make a tensor of this kind. A recipe that asks for another kind is refused.
   [[nodiscard]] virtual bool Takes(TensorKind kind) const = 0;
   // The share of outliers that the method's options ask for where no rule says otherwise.
   [[nodiscard]] virtual double DefaultOutlierRatio(const Recipe& recipe) const = 0;
   // The shape as it will be stored, which fixes its bytes before any work.
   [[nodiscard]] virtual PackedShape Plan(const MatrixRequest& request) const = 0;
-  // Upper bound of the memory of one Quantize in bytes, beside the input and the result's content.
+  // Upper bound of the memory of one Quantize in bytes: what it works in, and the result's content, whose codes take a
+  // byte each. The input is not in it.
   [[nodiscard]] virtual uint64_t Memory(const PackedShape& shape, const Recipe& recipe) const = 0;
 
   // The same input gives the same content, whatever the pool's size. FAILED_PRECONDITION naming tensor, row and column

@@ -187,13 +187,26 @@ std::string ReportJson(const Report& report) {
   return CanonicalJson(out);
 }
 
+namespace {
+
+// What the recipe's own method was told, as part of a sentence: ", outlier_ratio 0.01, loss last".
+std::string MethodOptions(const Recipe& recipe) {
+  const Json options = Json::parse(RecipeJson(recipe)).value(std::string(EnumText(recipe.method)), Json::object());
+  std::string out;
+  for (const auto& [name, value] : options.items()) {
+    out += fmt::format(", {} {}", name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string ReportMarkdown(const Report& report) {
   std::string out = fmt::format("# Quantization report\n\nModel `{}` ({})\nArtifact `{}`\n\n", report.source.Hex(),
                                 report.architecture, report.artifact.Hex());
   const Recipe& recipe = report.recipe;
-  out += fmt::format("{}, {} bits, groups of {}, {:.3g} % outliers by {}, loss {}, {} calibration tokens.\n\n",
-                     EnumText(recipe.method), recipe.bits, recipe.group_size, recipe.gwq.outlier_ratio * 100,
-                     EnumText(recipe.gwq.select), EnumText(recipe.gwq.loss), report.calibration_tokens);
+  out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens.\n\n", EnumText(recipe.method), recipe.bits,
+                     recipe.group_size, MethodOptions(recipe), report.calibration_tokens);
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";

@@ -75,6 +75,9 @@ class BlobStore {
   // freed. The caller's `keep` must name everything reachable from the catalogue, live jobs and open uploads.
   [[nodiscard]] virtual absl::StatusOr<uint64_t> CollectGarbage(const std::vector<Digest>& keep,
                                                                 int64_t stored_before_wall_millis) = 0;
+  // Removes a blob at once, whatever names it; OK if there is none. What is pinned stays readable. Only for a blob that
+  // its remover alone can name (core/storage/checkpoint.h, BeginScratch): of any other the collector decides.
+  [[nodiscard]] virtual absl::Status Remove(const Digest& digest) = 0;
 };
 
 // BeginUnnamed, Append, Commit in one call.

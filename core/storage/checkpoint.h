@@ -1,6 +1,7 @@
 // What an attempt of a long job leaves, so that the next attempt goes on from there.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,10 +15,23 @@ namespace gwq {
 struct Checkpoint {
   std::string state;          // canonical JSON; what it means is the job's own affair
   std::vector<Digest> blobs;  // durable blobs that `state` names: garbage collection spares them with the checkpoint
+  // The like, made with BeginScratch: removed as soon as the job's next checkpoint does not name them, and when the job
+  // ends. A long job would fill the disk otherwise, since the collector spares what was stored since it began.
+  std::vector<Digest> scratch = {};
 };
 
-// A checkpoint as a blob: canonical JSON, {"blobs":["<hex>",...],"state":...}. Durable on OK; INVALID_ARGUMENT if
-// `state` is not JSON, or is larger than what ReadCheckpoint takes.
+// Starts a blob that only the caller's job will name: kScratchHeaderBytes random bytes stand before what is appended,
+// so that no other blob has its digest and it can be removed without asking who else needs it.
+constexpr uint64_t kScratchHeaderBytes = 26;
+[[nodiscard]] absl::StatusOr<std::unique_ptr<BlobWriter>> BeginScratch(BlobStore& store);
+
+// Removes the checkpoint `digest` and the scratch blobs that it names and `kept` does not. For a checkpoint that is no
+// job's any more. What cannot be removed is left to the collector.
+void RemoveScratch(BlobStore& store, const Digest& digest, const std::vector<Digest>& kept);
+
+// A checkpoint as a blob: canonical JSON, {"blobs":["<hex>",...],"scratch":["<hex>",...],"state":...}, where an empty
+// list of scratch is left out. Durable on OK; INVALID_ARGUMENT if `state` is not JSON, or is larger than what
+// ReadCheckpoint takes.
 [[nodiscard]] absl::StatusOr<Digest> StoreCheckpoint(BlobStore& store, const Checkpoint& checkpoint);
 // DATA_LOSS if the blob is missing or is not a checkpoint; the store's own error if it cannot be read now.
 [[nodiscard]] absl::StatusOr<Checkpoint> ReadCheckpoint(BlobStore& store, const Digest& digest);

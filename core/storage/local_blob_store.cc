@@ -272,6 +272,13 @@ class LocalBlobStore final : public BlobStore {
     return freed;
   }
 
+  // Not synced: a name that a crash brings back is the collector's.
+  absl::Status Remove(const Digest& digest) override {
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, shared_->Lock(/*exclusive=*/true));
+    const absl::Status removed = shared_->files.Remove(shared_->BlobPath(digest));
+    return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+  }
+
  private:
   template <class IsGarbage>
   [[nodiscard]] absl::Status RemoveOld(const std::string& folder, int64_t stored_before, IsGarbage is_garbage,

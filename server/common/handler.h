@@ -77,8 +77,13 @@ class ServerStreamHandler : public grpc::ServerWriteReactor<Response>, public Ca
   // Queues a message; false once the call has ended or is broken. Thread-safe; messages are written in the order of
   // Send.
   bool Send(Response message) {
-    if (ended() || cancelled()) return false;
-    Hold();  // until the chain of writes that this message starts or joins is through
+    // Before the look at the end: a call that ended in between would be finished, and its reactor gone, when the write
+    // starts. Held until the chain of writes that this message starts or joins is through.
+    Hold();
+    if (ended() || cancelled()) {
+      Release();
+      return false;
+    }
     bool first;
     const Response* front;
     {

@@ -48,6 +48,7 @@ absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job) {
 absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
   GWQ_RETURN_IF_ERROR(CheckRoom(state, 0));
   GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state, job));
+  GWQ_RETURN_IF_ERROR(CheckRoom(state, plan.quantized_bytes + plan.scratch_disk_bytes));
   job.memory_bytes = plan.peak_memory_bytes;
   return EnqueuePlanned(state, std::move(job));
 }
@@ -55,6 +56,8 @@ absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
 absl::StatusOr<Job> EnqueuePlanned(JobsState& state, Job job) {
   GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
   GWQ_ASSIGN_OR_RETURN(job.inputs, kind->inputs(job.spec_json));
+  // Enqueue decides; but what it refuses should not have stored its texts.
+  GWQ_RETURN_IF_ERROR(state.jobs.CanEnqueue(job.principal));
   GWQ_ASSIGN_OR_RETURN(SplitSpec split, SplitTexts(state.blobs, job.spec_json));
   job.spec_json = std::move(split.spec_json);
   job.texts = split.texts;

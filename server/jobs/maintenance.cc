@@ -181,9 +181,16 @@ absl::Status Maintenance::AddManifests(const std::vector<Digest>& manifests, std
 
 absl::Status Maintenance::AddCheckpoints(const std::vector<Digest>& checkpoints, std::vector<Digest>& keep) {
   for (const Digest& digest : checkpoints) {
-    GWQ_ASSIGN_OR_RETURN(const Checkpoint checkpoint, ReadCheckpoint(state_.blobs, digest));
+    const absl::StatusOr<Checkpoint> checkpoint = ReadCheckpoint(state_.blobs, digest);
+    if (absl::IsDataLoss(checkpoint.status())) {
+      // Its job begins again. The others' disk must not fill up meanwhile.
+      log_.Write(LogLevel::kWarning, "damaged_checkpoint", {{"error", MessageOf(checkpoint.status())}});
+      continue;
+    }
+    GWQ_RETURN_IF_ERROR(checkpoint.status());
     keep.push_back(digest);
-    keep.insert(keep.end(), checkpoint.blobs.begin(), checkpoint.blobs.end());
+    keep.insert(keep.end(), checkpoint->blobs.begin(), checkpoint->blobs.end());
+    keep.insert(keep.end(), checkpoint->scratch.begin(), checkpoint->scratch.end());
   }
   return absl::OkStatus();
 }

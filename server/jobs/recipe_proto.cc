@@ -7,23 +7,10 @@
 #include "core/base/status.h"
 #include "core/models/model.h"
 #include "core/spec/recipe_names.h"
+#include "server/jobs/wire_enums.h"
 
 namespace gwq {
 namespace {
-
-// Wire enums count from 1, with 0 for "unset"; core's from 0, in the same order.
-template <class Core, class Wire>
-absl::Status FromWire(std::string_view field, Wire wire, int count, Core& out) {
-  if (wire == 0) return absl::OkStatus();
-  if (wire < 0 || wire > count) return InvalidField(field, fmt::format("{} is not a value of this version", int{wire}));
-  out = static_cast<Core>(wire - 1);
-  return absl::OkStatus();
-}
-
-template <class Wire, class Core>
-Wire ToWire(Core core) {
-  return static_cast<Wire>(static_cast<int>(core) + 1);
-}
 
 constexpr int kMethods = std::size(kMethodNames), kSelects = std::size(kSelectNames), kLosses = std::size(kLossNames),
               kSources = std::size(kCalibrationSourceNames);
@@ -195,6 +182,7 @@ v1::Plan PlanToProto(const Plan& plan) {
   out.set_matrix_bits_per_weight(plan.matrix_bits_per_weight);
   out.set_model_bits_per_weight(plan.model_bits_per_weight);
   out.set_peak_memory_bytes(plan.peak_memory_bytes);
+  out.set_scratch_disk_bytes(plan.scratch_disk_bytes);
   return out;
 }
 

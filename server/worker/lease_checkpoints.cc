@@ -16,7 +16,10 @@ absl::Status LeaseCheckpoints::Save(const Checkpoint& checkpoint) {
   request.set_job(lease_.job());
   request.set_fencing_token(lease_.fencing_token());
   request.set_checkpoint_sha256(digest.Hex());
-  return UntilAnswered([&] { return client_.SaveCheckpoint(request); });
+  request.set_replaced_sha256(saved_);
+  GWQ_RETURN_IF_ERROR(UntilAnswered([&] { return client_.SaveCheckpoint(request); }));
+  saved_ = digest.Hex();
+  return absl::OkStatus();
 }
 
 }  // namespace gwq

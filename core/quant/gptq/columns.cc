@@ -1,6 +1,7 @@
 #include "core/quant/gptq/columns.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/format/coded_scales.h"
 #include "core/quant/range_search.h"
@@ -133,7 +134,12 @@ class Chunk {
     float* const errors = errors_.data() + row * kBlock;
     for (int64_t place = begin; place < end; ++place) {
       const float* const factor = FactorRow(place);
-      const float error = (weights[place] - Round(row, ColumnAt(place), weights[place])) / factor[place];
+      float error = (weights[place] - Round(row, ColumnAt(place), weights[place])) / factor[place];
+      // Of a weight near the largest float. Compensated, it would make the rest of the row infinite or NaN.
+      if (!std::isfinite(error)) {
+        error = 0;
+        ++saturated_;
+      }
       errors[place - begin] = error;
       for (int64_t k = place + 1; k < end; ++k) weights[k] -= error * factor[k];
     }

@@ -25,7 +25,8 @@ namespace gwq {
 [[nodiscard]] std::vector<int32_t> ActivationOrder(std::span<const float> gram, int64_t size);
 
 // Upper bound of the bytes that CompensationFactor and CompensateColumns take for a matrix of this shape: the damped
-// matrix, four of its size in the solver, the factor, and rows of two threads.
+// matrix, four of its size in the solver, of which the factor is one and whose others make room for the rows that the
+// threads work in, and the codes.
 [[nodiscard]] uint64_t CompensationBytes(const PackedShape& shape);
 
 }  // namespace gwq

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/jobs/kinds/job_kinds.h"
@@ -147,14 +151,38 @@ class SaveCheckpointHandler final : public WorkerCall<v1::SaveCheckpointRequest,
   absl::Status Act() override {
     const auto digest = Digest::Parse(request().checkpoint_sha256());
     if (!digest.ok()) return AsField(digest.status(), "checkpoint_sha256");
+    const std::string id = JobId(request().job());
+    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.GetLeased(id, request().fencing_token()));
+    std::optional<Digest> replaced = job.checkpoint;
+    if (request().has_replaced_sha256()) {
+      replaced.reset();
+      if (!request().replaced_sha256().empty()) {
+        const auto parsed = Digest::Parse(request().replaced_sha256());
+        if (!parsed.ok()) return AsField(parsed.status(), "replaced_sha256");
+        replaced = *parsed;
+      }
+    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<Digest> scratch, Save(id, *digest, replaced));
+    // After the new one is durable. A call that is told again finds its own checkpoint there and removes nothing.
+    if (replaced.has_value() && job.checkpoint == replaced && replaced != *digest) {
+      RemoveScratch(state_.blobs, *replaced, scratch);
+    }
+    return absl::OkStatus();
+  }
+
+  // Returns the scratch blobs that the new checkpoint names.
+  absl::StatusOr<std::vector<Digest>> Save(const std::string& id, const Digest& digest,
+                                           const std::optional<Digest>& replaced) {
     MutexLock reachable(state_.collection);
-    const auto checkpoint = ReadCheckpoint(state_.blobs, *digest);
+    auto checkpoint = ReadCheckpoint(state_.blobs, digest);
     if (absl::IsDataLoss(checkpoint.status())) {
       return InvalidField("checkpoint_sha256", MessageOf(checkpoint.status()));
     }
     GWQ_RETURN_IF_ERROR(checkpoint.status());
     GWQ_RETURN_IF_ERROR(CheckStored("checkpoint_sha256", state_.blobs, checkpoint->blobs));
-    return state_.jobs.SaveCheckpoint(JobId(request().job()), request().fencing_token(), *digest);
+    GWQ_RETURN_IF_ERROR(CheckStored("checkpoint_sha256", state_.blobs, checkpoint->scratch));
+    GWQ_RETURN_IF_ERROR(state_.jobs.SaveCheckpoint(id, request().fencing_token(), digest, replaced));
+    return std::move(checkpoint->scratch);
   }
 };
 
@@ -165,9 +193,15 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
  private:
   absl::Status Act() override {
     const std::string id = JobId(request().job());
+    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
+    GWQ_RETURN_IF_ERROR(Publish(id, job));
+    if (job.ok() && job->checkpoint.has_value()) RemoveScratch(state_.blobs, *job->checkpoint, {});
+    return absl::OkStatus();
+  }
+
+  absl::Status Publish(const std::string& id, const absl::StatusOr<Job>& job) {
     Publication publication;
     MutexLock reachable(state_.collection);
-    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     if (job.ok()) {
       GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, EntryOf(*job));
       publication.result_json = ResultJson(entry);
@@ -221,10 +255,15 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
       return InvalidField("code", fmt::format("{} is not an error code of google.rpc.Code", request().code()));
     }
     const std::string id = JobId(request().job());
+    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     GWQ_RETURN_IF_ERROR(state_.jobs.Fail(id, request().fencing_token(),
                                          {request().code(), request().message(), request().field()},
                                          request().retryable()));
     state_.leases.Drop(id);
+    // A job that may wait for another attempt keeps its checkpoint; if it does not, the collector takes it.
+    if (job.ok() && !request().retryable() && job->checkpoint.has_value()) {
+      RemoveScratch(state_.blobs, *job->checkpoint, {});
+    }
     return absl::OkStatus();
   }
 };

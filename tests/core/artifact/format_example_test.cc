@@ -52,8 +52,8 @@ TEST_F(FormatExample, TheHeaderIsTheOneThatTheWriterMakes) {
 
 TEST_F(FormatExample, TheNormsDigestIsThatOfTenOnes) {
   const std::vector<float> ones(10, 1.0F);
-  EXPECT_EQ(Sha256Of(std::as_bytes(std::span(ones))),
-            ParseManifest(Block("json"))->FindTensor("model.norm.weight")->digest);
+  const auto manifest = ParseManifest(Block("json"));
+  EXPECT_EQ(Sha256Of(std::as_bytes(std::span(ones))), TensorIndex(*manifest).Find("model.norm.weight")->digest);
 }
 
 }  // namespace

@@ -112,10 +112,10 @@ TEST_F(Import, FillsInTypesShapesAndRolesAndKeepsTheFiles) {
       EXPECT_EQ(manifest.shards[0].tensors[i].digest, upload_.shards[0].tensors[i].digest);
       EXPECT_EQ(manifest.shards[0].tensors[i].offset, upload_.shards[0].tensors[i].offset);
     }
-    const ManifestTensor* const norm = manifest.FindTensor("model.layers.1.input_layernorm.weight");
+    const ManifestTensor* const norm = TensorIndex(manifest).Find("model.layers.1.input_layernorm.weight");
     EXPECT_EQ(norm->kind, "norm");
     EXPECT_EQ(norm->dtype, "BF16");
-    EXPECT_EQ(manifest.FindTensor("model.layers.0.mlp.up_proj.weight")->shape, (Shape{64, 32}));
+    EXPECT_EQ(TensorIndex(manifest).Find("model.layers.0.mlp.up_proj.weight")->shape, (Shape{64, 32}));
     EXPECT_THAT((*model)->Verify(NoProgress()), IsOk());
   }
 }

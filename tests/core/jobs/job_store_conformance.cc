@@ -290,8 +290,8 @@ TEST_P(JobStoreConformance, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
   const Job job = *Enqueue("alice");
   const Lease first = *Acquire();
   EXPECT_EQ(first.job.checkpoint, std::nullopt);
-  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("one")).ok());
-  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("two")).ok());
+  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("one"), std::nullopt).ok());
+  ASSERT_TRUE(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("two"), Sha256Of("one")).ok());
   ASSERT_TRUE(jobs().Renew(job.id, first.fencing_token, {"p", 1, 2}, {}).ok());
   ASSERT_TRUE(jobs().Fail(job.id, first.fencing_token, {14, "lost", ""}, true).ok());
   if (GetParam().keeps) {
@@ -300,18 +300,47 @@ TEST_P(JobStoreConformance, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
   }
   const Lease second = *jobs().Acquire({"another", "cpu:1", 1000, {}});
   EXPECT_EQ(second.job.checkpoint, Sha256Of("two"));
-  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("late"))));
+  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, first.fencing_token, Sha256Of("late"), Sha256Of("two"))));
   clock_.Advance(kSuiteLeaseMillis);
   ASSERT_EQ(jobs().ExpireLeases()->size(), 1u);
-  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, second.fencing_token, Sha256Of("late"))));
+  EXPECT_TRUE(absl::IsAborted(jobs().SaveCheckpoint(job.id, second.fencing_token, Sha256Of("late"), Sha256Of("two"))));
   EXPECT_EQ(Acquire()->job.checkpoint, Sha256Of("two"));
+}
+
+TEST_P(JobStoreConformance, AnAttemptThatSavedACheckpointDoesNotCountTowardsThoseThatMayFail) {
+  const Job job = *Enqueue("alice");
+  const auto lose = [&](const char* saves) {
+    const Lease lease = *Acquire();
+    if (saves != nullptr) {
+      EXPECT_TRUE(jobs().SaveCheckpoint(job.id, lease.fencing_token, Sha256Of(saves), lease.job.checkpoint).ok());
+    }
+    EXPECT_TRUE(jobs().Fail(job.id, lease.fencing_token, {14, "lost", ""}, /*retryable=*/true).ok());
+    return Get(job.id).state;
+  };
+  for (const char* const saves : {"one", "two", "three", "four"}) EXPECT_EQ(lose(saves), JobState::kQueued) << saves;
+  for (int i = 1; i < kMaxAttempts; ++i) EXPECT_EQ(lose(nullptr), JobState::kQueued) << i;
+  EXPECT_EQ(lose(nullptr), JobState::kFailed);
+}
+
+TEST_P(JobStoreConformance, ALateSaveDoesNotBringBackAnEarlierCheckpoint) {
+  const Job job = *Enqueue("alice");
+  const Lease lease = *Acquire();
+  const auto save = [&](const char* checkpoint, const std::optional<Digest>& replaced) {
+    return jobs().SaveCheckpoint(job.id, lease.fencing_token, Sha256Of(checkpoint), replaced);
+  };
+  ASSERT_TRUE(save("one", std::nullopt).ok());
+  EXPECT_TRUE(save("one", std::nullopt).ok()) << "its answer was lost";
+  ASSERT_TRUE(save("two", Sha256Of("one")).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(save("one", std::nullopt)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(save("other", Sha256Of("one"))));
+  EXPECT_EQ(Get(job.id).checkpoint, Sha256Of("two"));
 }
 
 TEST_P(JobStoreConformance, ACheckpointGoesWithItsJobsEnd) {
   const auto with_checkpoint = [&] {
     EXPECT_TRUE(Enqueue("alice").ok());
     Lease lease = *Acquire();
-    EXPECT_TRUE(jobs().SaveCheckpoint(lease.job.id, lease.fencing_token, Sha256Of("c")).ok());
+    EXPECT_TRUE(jobs().SaveCheckpoint(lease.job.id, lease.fencing_token, Sha256Of("c"), std::nullopt).ok());
     EXPECT_EQ(catalogue().Roots()->checkpoints, std::vector<Digest>{Sha256Of("c")});
     return lease;
   };
@@ -530,6 +559,15 @@ TEST_P(JobStoreConformance, OpenUploadsOfOnePrincipalAreLimited) {
   EXPECT_TRUE(catalogue().CreateUpload(upload).ok());
 }
 
+TEST_P(JobStoreConformance, AJobCanBeQueuedAsLongAsTheQueueOfItsPrincipalHasRoom) {
+  for (int i = 0; i < kSuiteMaxQueued; ++i) {
+    EXPECT_TRUE(jobs().CanEnqueue("alice").ok());
+    ASSERT_TRUE(Enqueue("alice").ok());
+  }
+  EXPECT_EQ(jobs().CanEnqueue("alice"), Enqueue("alice").status());
+  EXPECT_TRUE(jobs().CanEnqueue("bob").ok());
+}
+
 TEST_P(JobStoreConformance, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   const Digest manifest = Sha256Of("m");
   const Job import = *Enqueue("alice");
@@ -558,6 +596,33 @@ TEST_P(JobStoreConformance, WhatALiveJobOrAHoldNeedsIsNotDeleted) {
   clock_.Advance(5000);
   EXPECT_TRUE(catalogue().Delete("alice", "model", "m").ok()) << "the hold ran out";
   EXPECT_TRUE(catalogue().Roots()->manifests.empty());
+}
+
+TEST_P(JobStoreConformance, WhatIsFoundAndHeldIsNotDeletedNorCollected) {
+  const Digest manifest = Sha256Of("m");
+  const Job import = *Enqueue("alice");
+  ASSERT_TRUE(jobs().Commit(import.id, Acquire()->fencing_token, PublicationOf("model", "m", manifest)).ok());
+  EXPECT_TRUE(absl::IsNotFound(catalogue().FindAndHold("alice", "artifact", "m", "server", 5000).status()));
+  EXPECT_TRUE(absl::IsNotFound(catalogue().FindAndHold("bob", "model", "m", "server", 5000).status()));
+  const auto found = catalogue().FindAndHold("alice", "model", "m", "server", 5000);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->manifest, manifest);
+  EXPECT_EQ(catalogue().Delete("alice", "model", "m").code(), absl::StatusCode::kFailedPrecondition);
+  clock_.Advance(5000);
+  EXPECT_TRUE(catalogue().Delete("alice", "model", "m").ok()) << "the hold ran out";
+}
+
+TEST_P(JobStoreConformance, AfterARestartAHoldLastsAsLongAsItWasLastRenewedFor) {
+  if (!GetParam().keeps) return;
+  const Digest manifest = Sha256Of("m");
+  const auto held = [&] { return std::ranges::count(catalogue().Roots()->manifests, manifest) > 0; };
+  for (const int64_t ttl : {5'000, 60'000, 10'000}) ASSERT_TRUE(catalogue().Hold("alice", manifest, "s", ttl).ok());
+  store_ = {};
+  Open();
+  clock_.Advance(9'999);
+  EXPECT_TRUE(held());
+  clock_.Advance(1);
+  EXPECT_FALSE(held());
 }
 
 TEST_P(JobStoreConformance, EntriesAreListedByNameWithoutReports) {

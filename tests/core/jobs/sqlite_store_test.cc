@@ -200,9 +200,9 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("lease " + std::to_string(lease->fencing_token));
   if (!store.Renew(queued->id, lease->fencing_token, {"p", 1, 2}, {"line"}).ok()) return;
   note("renewed");
-  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("one")).ok()) return;
+  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("one"), std::nullopt).ok()) return;
   note("checkpoint-one");
-  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("two")).ok()) return;
+  if (!store.SaveCheckpoint(queued->id, lease->fencing_token, Sha256Of("two"), Sha256Of("one")).ok()) return;
   note("checkpoint-two");
   if (!store.Commit(queued->id, lease->fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok()) return;
   note("published");

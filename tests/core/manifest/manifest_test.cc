@@ -94,8 +94,8 @@ TEST(ManifestJson, FormatAndVersionOfAMatrixAreWrittenFromVersion2On) {
   const std::string text = Version2Tree().dump();
   const auto manifest = ParseManifest(text);
   ASSERT_THAT(manifest, IsOk());
-  EXPECT_EQ(manifest->FindTensor("b")->packed->format, &kAffine2);
-  EXPECT_EQ(manifest->FindTensor("b")->packed->scale_bits, 8);
+  EXPECT_EQ(TensorIndex(*manifest).Find("b")->packed->format, &kAffine2);
+  EXPECT_EQ(TensorIndex(*manifest).Find("b")->packed->scale_bits, 8);
   EXPECT_EQ(ManifestJson(*manifest), text);
   const std::string first = ManifestJson(*ParseManifest(ArtifactTree().dump()));
   EXPECT_THAT(first, ::testing::HasSubstr(R"("packed":{"bits":4,"cols":16,"group_size":8,"outliers":1,"rows":4})"));
@@ -146,10 +146,10 @@ TEST(ManifestJson, HoldsEveryField) {
   EXPECT_EQ(manifest->recipe_json, R"({"bits":4})");
   EXPECT_EQ(manifest->producer_json, R"({"threads":2})");
   EXPECT_EQ(manifest->source->Hex(), Sha('6'));
-  const ManifestTensor* const tensor = manifest->FindTensor("b");
+  const ManifestTensor* const tensor = TensorIndex(*manifest).Find("b");
   ASSERT_NE(tensor, nullptr);
   EXPECT_EQ(tensor->packed, (PackedShape{.rows = 4, .cols = 16, .bits = 4, .group_size = 8, .outliers = 1}));
-  EXPECT_EQ(manifest->FindTensor("c"), nullptr);
+  EXPECT_EQ(TensorIndex(*manifest).Find("c"), nullptr);
   EXPECT_EQ(manifest->FindFile("tokenizer.json")->size, 200u);
 }
 

@@ -56,6 +56,20 @@ TEST(ReportMarkdown, OfOnePartHasNoHeadings) {
   EXPECT_THAT(text, Not(HasSubstr("## ")));
 }
 
+TEST(ReportMarkdown, TellsTheOptionsOfItsOwnMethodAndNoOthers) {
+  Report report = With({ModelPart::kLanguage});
+  report.recipe.gwq.outlier_ratio = 0.125;
+  report.recipe.spqr.outlier_ratio = 0.25;
+  const auto of = [&](Method method) {
+    report.recipe.method = method;
+    return ReportMarkdown(report);
+  };
+  EXPECT_THAT(of(Method::kGwq), HasSubstr(", loss last, outlier_ratio 0.125"));
+  EXPECT_THAT(of(Method::kSpqr), AllOf(HasSubstr("outlier_ratio 0.25"), Not(HasSubstr("0.125"))));
+  EXPECT_THAT(of(Method::kGptq), AllOf(HasSubstr("damping 0.01"), Not(HasSubstr("outlier_ratio"))));
+  EXPECT_THAT(of(Method::kRtn), HasSubstr("rtn, 4 bits, groups of 64, 0 calibration tokens."));
+}
+
 // A report travels in one message: a text of megabytes in it would not.
 TEST(ReportJson, CutsLongTextsOfTheRecipe) {
   Report report = With({ModelPart::kLanguage});

@@ -2,8 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <vector>
 
+#include "core/artifact/stored_model.h"
+#include "core/quant/plan.h"
 #include "core/quant/quantize.h"
 #include "core/spec/recipe_names.h"
 #include "tests/support/golden_model.h"
@@ -30,6 +37,8 @@ class Checkpoints final : public CheckpointSlot {
     return absl::OkStatus();
   }
 
+  [[nodiscard]] const Checkpoint& last() const { return *last_; }
+  void Put(const Checkpoint& checkpoint) { last_ = checkpoint; }
   // For the attempt that begins.
   void Allow(int count) {
     saves = 0;
@@ -106,6 +115,42 @@ TEST_P(Resume, SeveralTimesInARow) {
   EXPECT_EQ(result->artifact, whole->artifact);
 }
 
+// Removes what gwq-jobs would, and remembers the most that the states took.
+class Measuring final : public CheckpointSlot {
+ public:
+  explicit Measuring(BlobStore& store) : store_(store) {}
+  absl::StatusOr<std::optional<Checkpoint>> Load() override { return std::nullopt; }
+  absl::Status Save(const Checkpoint& checkpoint) override {
+    std::set<Digest> both(last_.begin(), last_.end());
+    both.insert(checkpoint.scratch.begin(), checkpoint.scratch.end());
+    uint64_t bytes = 0;
+    for (const Digest& blob : both) bytes += store_.Stat(blob)->size;
+    most = std::max(most, bytes);
+    for (const Digest& blob : last_) {
+      if (std::ranges::find(checkpoint.scratch, blob) == checkpoint.scratch.end()) store_.Remove(blob).IgnoreError();
+    }
+    last_ = checkpoint.scratch;
+    return absl::OkStatus();
+  }
+  uint64_t most = 0;
+
+ private:
+  BlobStore& store_;
+  std::vector<Digest> last_;
+};
+
+TEST_P(Resume, StatesOnTheDiskStayWithinThePlan) {
+  StoredGolden golden(kModel);
+  const auto model = *StoredModel::Open(golden.store(), golden.digest());
+  const Plan plan = *PlanQuantization(*model->model(), model->manifest(), GetParam());
+  Measuring measuring(golden.store());
+  const auto made = QuantizeModel(golden.store(), golden.digest(), GetParam(), NoProgress(), {}, &measuring);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_EQ(made->artifact, Quantize(golden, GetParam(), nullptr)->artifact);
+  EXPECT_GT(measuring.most, 0U);
+  EXPECT_LE(measuring.most, plan.scratch_disk_bytes);
+}
+
 INSTANTIATE_TEST_SUITE_P(Recipes, Resume,
                          ::testing::Values(Tiny(Method::kGwq), Tiny(Method::kGptq), Tiny(Method::kSpqr), Mixed()),
                          [](const auto& which) {
@@ -113,29 +158,76 @@ INSTANTIATE_TEST_SUITE_P(Recipes, Resume,
                                   std::string(EnumText(which.param.method));
                          });
 
-TEST(ResumeTest, ACheckpointThatIsDamagedIsNotUsed) {
-  StoredGolden golden(kModel);
-  class Damaged final : public CheckpointSlot {
-   public:
-    explicit Damaged(std::string state) : state_(std::move(state)) {}
-    absl::StatusOr<std::optional<Checkpoint>> Load() override { return Checkpoint{state_, {}}; }
-    absl::Status Save(const Checkpoint&) override { return absl::OkStatus(); }
-
-   private:
-    const std::string state_;
-  };
-  for (const char* const state : {"{}", "[]", R"({"producer":1})", R"({"producer":"p","step":"blocks","packed":[]})",
-                                  R"({"producer":"p","step":"blocks","packed":{},"samples":[["a"]]})",
-                                  R"({"producer":"p","step":"blocks","packed":{},"loss":"big"})"}) {
-    Damaged damaged(state);
-    EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), Tiny(Method::kGptq), NoProgress(), {}, &damaged),
-                HasCode(absl::StatusCode::kDataLoss))
-        << state;
+class ResumeTest : public ::testing::Test {
+ protected:
+  // What an attempt of two stages left.
+  Checkpoint Left() {
+    Checkpoints checkpoints;
+    checkpoints.Allow(2);
+    EXPECT_THAT(Quantize(golden_, recipe_, &checkpoints), HasCode(absl::StatusCode::kAborted));
+    return checkpoints.last();
   }
-  Damaged other(R"({"producer":"another","step":"blocks","packed":{}})");
-  const auto again = QuantizeModel(golden.store(), golden.digest(), Tiny(Method::kGptq), NoProgress(), {}, &other);
-  ASSERT_THAT(again, IsOk()) << "another worker's is set aside";
-  EXPECT_EQ(again->artifact, Quantize(golden, Tiny(Method::kGptq), nullptr)->artifact);
+  // Goes on from `checkpoint` to the end.
+  void ExpectStartsAgain(const Checkpoint& checkpoint) {
+    Checkpoints checkpoints;
+    checkpoints.Put(checkpoint);
+    const auto made = Quantize(golden_, recipe_, &checkpoints);
+    ASSERT_THAT(made, IsOk());
+    EXPECT_EQ(made->artifact, Quantize(golden_, recipe_, nullptr)->artifact);
+    EXPECT_EQ(checkpoints.saves, stages());
+  }
+  int stages() {
+    Checkpoints counting;
+    EXPECT_THAT(Quantize(golden_, recipe_, &counting), IsOk());
+    return counting.saves;
+  }
+
+  StoredGolden golden_{kModel};
+  const Recipe recipe_ = Tiny(Method::kGptq);
+};
+
+TEST_F(ResumeTest, StartsAgainWhereTheCheckpointIsMalformed) {
+  const Checkpoint left = Left();
+  const auto state = nlohmann::json::parse(left.state);
+  for (const auto& [key, value] : std::vector<std::pair<const char*, nlohmann::json>>{
+           {"version", 1},
+           {"producer", "another"},
+           {"packed", nlohmann::json::array()},
+           {"packed", {{"no such tensor", 1}}},
+           {"samples", {"a"}},
+           {"samples", "no digest"},
+           {"loss", "big"},
+           {"step", "gradients"},
+           {"walk", {{"phase", "blocks"}}},
+           {"walk", {{"phase", "blocks"}, {"stage", 1}, {"loss", 0}, {"states", {{"full", Sha256Of("x").Hex()}}}}}}) {
+    SCOPED_TRACE(key + value.dump());
+    nlohmann::json changed = state;
+    changed[key] = value;
+    ExpectStartsAgain({changed.dump(), left.blobs, left.scratch});
+  }
+}
+
+TEST_F(ResumeTest, StartsAgainWhereAStateIsGone) {
+  const Checkpoint left = Left();
+  ASSERT_FALSE(left.scratch.empty());
+  ASSERT_THAT(golden_.store().Remove(left.scratch[0]), IsOk());
+  ExpectStartsAgain(left);
+}
+
+TEST_F(ResumeTest, StartsAgainWhereAPackedMatrixIsGone) {
+  const Checkpoint left = Left();
+  ASSERT_FALSE(left.blobs.empty());
+  ASSERT_THAT(golden_.store().Remove(left.blobs[0]), IsOk());
+  ExpectStartsAgain(left);
+}
+
+TEST_F(ResumeTest, StartsAgainWhereAStateIsDamaged) {
+  const Checkpoint left = Left();
+  // Of two blobs one stands in the other's place.
+  ASSERT_GE(left.scratch.size(), 2U);
+  std::filesystem::copy_file(golden_.BlobPath(left.scratch[0]), golden_.BlobPath(left.scratch[1]),
+                             std::filesystem::copy_options::overwrite_existing);
+  ExpectStartsAgain(left);
 }
 
 }  // namespace

@@ -169,6 +169,18 @@ TEST_P(BlobStoreConformance, CollectsWhatIsOldAndNotKept) {
   EXPECT_EQ(Sha256Of(pinned->bytes()), old) << "a pinned blob stays readable";
 }
 
+TEST_P(BlobStoreConformance, RemovesABlobAtOnceAndOnlyThatOne) {
+  const Digest gone = PutBlob(store(), Bytes("gone")).value();
+  const Digest other = PutBlob(store(), Bytes("other")).value();
+  const auto pinned = store().Materialize(gone).value();
+  EXPECT_THAT(store().Remove(gone), IsOk());
+  EXPECT_THAT(store().Stat(gone), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(store().Stat(other), IsOk());
+  EXPECT_EQ(Sha256Of(pinned->bytes()), gone) << "a pinned blob stays readable";
+  EXPECT_THAT(store().Remove(gone), IsOk()) << "there is none: that is what was asked for";
+  EXPECT_EQ(PutBlob(store(), Bytes("gone")).value(), gone) << "and it can be stored anew";
+}
+
 TEST_P(BlobStoreConformance, TakesManyWritersAtOnce) {
   std::vector<Digest> digests(64);
   {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 
 #include "core/storage/checkpoint.h"
 #include "server/worker/lease_checkpoints.h"
@@ -38,8 +39,11 @@ class CheckpointsTest : public JobsFixture {
     server_->maintenance().ExpireLeasesAndUploads();
   }
   absl::Status Save(const v1::AcquireResponse& lease, const Checkpoint& checkpoint) {
-    JobsClient client(server_->address(), "");
-    return LeaseCheckpoints(blobs(), client, lease).Save(checkpoint);
+    if (slot_ == nullptr) {
+      client_ = std::make_unique<JobsClient>(server_->address(), "");
+      slot_ = std::make_unique<LeaseCheckpoints>(blobs(), *client_, lease);
+    }
+    return slot_->Save(checkpoint);
   }
   grpc::Status Save(const v1::AcquireResponse& lease, const std::string& digest) {
     v1::SaveCheckpointRequest request;
@@ -64,7 +68,18 @@ class CheckpointsTest : public JobsFixture {
     return job;
   }
 
+  // A blob that only one job names.
+  Digest Scratch() {
+    const auto writer = *BeginScratch(blobs());
+    return *writer->Commit();
+  }
+  bool IsStored(const Digest& digest) { return blobs().Stat(digest).ok(); }
+
   std::string job_;
+
+ private:
+  std::unique_ptr<JobsClient> client_;
+  std::unique_ptr<LeaseCheckpoints> slot_;  // of the first lease that saves
 };
 
 TEST_F(CheckpointsTest, AnotherWorkerGoesOnFromWhatTheFirstSaved) {
@@ -112,6 +127,38 @@ TEST_F(CheckpointsTest, ACheckpointAndItsBlobsAreCollectedOnceTheJobHasEnded) {
   ASSERT_TRUE(Call(*jobs_, &v1::JobService::Stub::CancelJob, cancel, &cancelled).ok());
   Collect();
   EXPECT_TRUE(absl::IsNotFound(blobs().Stat(part).status()));
+}
+
+TEST_F(CheckpointsTest, ScratchGoesAsSoonAsTheNextCheckpointDoesNotNameIt) {
+  const v1::AcquireResponse lease = Acquire();
+  const Digest packed = Put("packed"), early = Scratch(), lasting = Scratch(), late = Scratch();
+  ASSERT_TRUE(Save(lease, Checkpoint{"1", {packed}, {early, lasting}}).ok());
+  EXPECT_TRUE(IsStored(early));
+  ASSERT_TRUE(Save(lease, Checkpoint{"2", {}, {lasting, late}}).ok());
+  EXPECT_FALSE(IsStored(early));
+  EXPECT_TRUE(IsStored(lasting) && IsStored(late));
+  EXPECT_TRUE(IsStored(packed)) << "others may name it: the collector decides";
+}
+
+TEST_F(CheckpointsTest, ScratchStaysWhileTheJobWaitsAndGoesWhenItFails) {
+  const v1::AcquireResponse lease = Acquire();
+  const Digest state = Scratch();
+  ASSERT_TRUE(Save(lease, Checkpoint{"1", {}, {state}}).ok());
+  EndLease();
+  Collect();
+  EXPECT_TRUE(IsStored(state));
+  runners_[1].run = [](const JobContext&) -> absl::StatusOr<JobOutput> { return absl::DataLossError("bad model"); };
+  ASSERT_TRUE(RunOne());
+  EXPECT_FALSE(IsStored(state));
+}
+
+TEST_F(CheckpointsTest, ALateSaveNeitherReplacesTheCheckpointNorRemovesItsScratch) {
+  const v1::AcquireResponse lease = Acquire();
+  const Digest state = Scratch();
+  const Digest early = *StoreCheckpoint(blobs(), {"0", {}, {}});
+  ASSERT_TRUE(Save(lease, Checkpoint{"1", {}, {state}}).ok());
+  EXPECT_EQ(Save(lease, early.Hex()).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(IsStored(state));
 }
 
 TEST_F(CheckpointsTest, ALostLeaseSavesNoCheckpoint) {

@@ -110,13 +110,16 @@ class CollectionTest : public JobsFixture {
     const auto checkpoint = ReadCheckpoint(blobs(), *job.checkpoint);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
     for (const Digest& blob : checkpoint->blobs) ExpectStored(blob, "checkpoint");
+    for (const Digest& blob : checkpoint->scratch) ExpectStored(blob, "scratch");
   }
 
   void SaveCheckpoint(const Lease& lease) {
     v1::SaveCheckpointRequest request;
     request.set_job(lease.job.id);
     request.set_fencing_token(lease.fencing_token);
-    request.set_checkpoint_sha256(StoreCheckpoint(blobs(), {"{}", {Put(NewText()), Put(NewText())}})->Hex());
+    const Digest scratch = *(*BeginScratch(blobs()))->Commit();
+    request.set_checkpoint_sha256(StoreCheckpoint(blobs(), {"{}", {Put(NewText()), Put(NewText())}, {scratch}})->Hex());
+    if (lease.job.checkpoint.has_value()) request.set_replaced_sha256(lease.job.checkpoint->Hex());
     v1::SaveCheckpointResponse response;
     const grpc::Status saved = Call(*workers_, &Stub::SaveCheckpoint, request, &response);
     EXPECT_TRUE(saved.ok()) << saved.error_message();

@@ -1,0 +1,29 @@
+#include "core/quant/sample_states.h"
+
+#include <algorithm>
+
+namespace gwq {
+namespace {
+
+uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
+
+}  // namespace
+
+SampleStates StatesOf(const ModelConfig& config, const Plan& plan, const Recipe& recipe) {
+  SampleStates states;
+  states.samples = Unsigned(plan.samples);
+  const int64_t tokens = recipe.calibration.max_tokens;
+  states.tokens = Unsigned(plan.sees_image ? std::max(tokens, kImageSampleTokens) : tokens);
+  states.text = states.tokens * Unsigned(config.hidden_size) * 4;
+  states.stages = Unsigned(config.blocks) + 3;
+  if (!plan.sees_image) return states;
+  const VisionConfig& vision = *config.vision;
+  // Rows that become an image token, and class tokens.
+  states.tower_rows = states.tokens * Unsigned(vision.merge * vision.merge + 1);
+  states.tower = states.tower_rows * Unsigned(vision.hidden_size) * 4;
+  states.tower_stages = Unsigned(vision.blocks) + 2;
+  states.image_rows = states.text;
+  return states;
+}
+
+}  // namespace gwq
