@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 #include <span>
 
@@ -132,9 +133,12 @@ absl::Status CheckImages(BlobStore& store, const Manifest& upload, Progress& pro
   return absl::OkStatus();
 }
 
+// In any letters, as CheckManifest takes them.
 bool IsImage(const ManifestFile& file) {
   constexpr std::array<std::string_view, 4> kImages = {".png", ".jpg", ".jpeg", ".webp"};
-  return std::ranges::any_of(kImages, [&](std::string_view suffix) { return file.path.ends_with(suffix); });
+  std::string path = file.path;
+  std::ranges::transform(path, path.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::ranges::any_of(kImages, [&](std::string_view suffix) { return path.ends_with(suffix); });
 }
 
 bool HoldsOtherThanImages(const Manifest& manifest) {
@@ -156,6 +160,12 @@ absl::StatusOr<Digest> ImportDataset(BlobStore& store, const Manifest& upload, P
     GWQ_RETURN_IF_ERROR(ItemChecker(store, upload, progress).Check(items));
     progress.Log(fmt::format("{} items, {} files", items.size(), upload.files.size()));
   } else if (HoldsOtherThanImages(upload)) {
+    if (OnlyFile(upload, kPlain) == nullptr) {
+      return InvalidField("files",
+                          fmt::format("{} files: give one .jsonl or one .txt file in the top folder, or images "
+                                      "alone",
+                                      upload.files.size()));
+    }
     GWQ_RETURN_IF_ERROR(ReadOnly(store, upload, kPlain).status());
   } else {
     GWQ_RETURN_IF_ERROR(CheckImages(store, upload, progress));

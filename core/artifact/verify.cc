@@ -19,10 +19,14 @@ class Rehash {
       : store_(store), total_(static_cast<int64_t>(total)), progress_(progress), buffer_(kReadBytes) {}
 
   [[nodiscard]] absl::Status Check(std::string_view what, const Digest& digest, uint64_t size) {
-    GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store_.Stat(digest));
-    if (info.size != size) {
+    const absl::StatusOr<BlobInfo> info = store_.Stat(digest);
+    if (absl::IsNotFound(info.status())) {
+      return absl::DataLossError(fmt::format("{}: blob {} is missing from the store", what, digest.Hex()));
+    }
+    if (!info.ok()) return Annotate(info.status(), what);
+    if (info->size != size) {
       return absl::DataLossError(
-          fmt::format("{}: blob {} has {} bytes, the manifest says {}", what, digest.Hex(), info.size, size));
+          fmt::format("{}: blob {} has {} bytes, the manifest says {}", what, digest.Hex(), info->size, size));
     }
     Sha256 hash;
     for (uint64_t at = 0; at < size; at += kReadBytes) {

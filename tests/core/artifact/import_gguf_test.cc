@@ -160,6 +160,46 @@ TEST_F(ImportGguf, ReadsLinearScaling) {
   EXPECT_FLOAT_EQ(model->model()->config().rope.inverse_frequencies[0], 0.25F);
 }
 
+// Random blocks; scales and minima are small enough for FP16.
+std::string RandomBlocks(GgmlType type, int64_t elements, std::mt19937& random) {
+  std::string bytes;
+  for (int64_t block = 0; block < elements / GgmlBlockElements(type); ++block) {
+    GgufBuilder::Put(bytes, FloatToHalf(static_cast<float>(random() % 1000) / 4096.0F));
+    if (type == GgmlType::kQ4_1) GgufBuilder::Put(bytes, FloatToHalf(-static_cast<float>(random() % 1000) / 512.0F));
+    while (bytes.size() % GgmlBlockBytes(type) != 0) bytes.push_back(static_cast<char>(random()));
+  }
+  return bytes;
+}
+
+TEST_F(ImportGguf, BlocksOfEveryTypeBecomeTheirValuesInFp16) {
+  const testing::TinyTensors shapes = testing::TinyWeights(testing::TinyConfig());
+  for (const GgmlType type : {GgmlType::kQ8_0, GgmlType::kQ4_0, GgmlType::kQ4_1}) {
+    std::mt19937 random(5);
+    GgufBuilder builder;
+    testing::AddTinyMetadata(builder);
+    testing::AddTinyTokenizer(builder);
+    std::map<std::string, std::string> halves;
+    for (const auto& [name, tensor] : shapes) {
+      std::vector<float> values(tensor.bytes.size() / 4);
+      const std::string blocks = RandomBlocks(type, std::ssize(values), random);
+      builder.Tensor(GgufTensorName(name), tensor.shape, type, blocks);
+      DequantizeGgml(type, std::as_bytes(std::span(blocks)), values);
+      for (const float value : values) GgufBuilder::Put(halves[name], FloatToHalf(value));
+    }
+    testing::UploadBuilder upload(*store_);
+    upload.Gguf("model.gguf", builder.Build());
+    const auto digest = ImportModel(*store_, upload.Build(), NoProgress());
+    ASSERT_THAT(digest, IsOk()) << GgmlTypeName(type);
+    const auto model = StoredModel::Open(*store_, *digest).value();
+    for (const auto& [name, tensor] : shapes) {
+      std::string read = Bytes(*model, name);
+      if (name.find("q_proj") != std::string::npos) read = Permuted({tensor.shape, DType::kF16, read}, 4);
+      if (name.find("k_proj") != std::string::npos) read = Permuted({tensor.shape, DType::kF16, read}, 2);
+      EXPECT_EQ(read, halves[name]) << GgmlTypeName(type) << " " << name;
+    }
+  }
+}
+
 TEST_F(ImportGguf, ConvertsTheSameFileToTheSameDigest) {
   const GgufParts parts = FromHuggingFace(testing::TinyWeights(testing::TinyConfig()));
   EXPECT_EQ(Run(parts).value(), Run(parts).value());

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -91,10 +92,13 @@ class Stored : public ::testing::Test {
     return writer.FinishArtifact(R"({"bits":4})", R"({"threads":2})");
   }
 
+  std::string BlobPath(const Digest& digest) const {
+    return folder_ / ("blobs/" + digest.Hex().substr(0, 2) + "/" + digest.Hex());
+  }
+
   // Flips one bit of a stored blob, as a failing disk would.
   void Damage(const Digest& digest, uint64_t at) {
-    const std::string path = folder_ / ("blobs/" + digest.Hex().substr(0, 2) + "/" + digest.Hex());
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    std::fstream file(BlobPath(digest), std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(static_cast<std::streamoff>(at));
     const auto byte = static_cast<char>(file.get() ^ 1);
     file.seekp(static_cast<std::streamoff>(at));
@@ -227,6 +231,50 @@ TEST_F(Stored, VerifyFindsOneFlippedBitInAnyBlob) {
     Damage(digest, 0);
   }
   EXPECT_THAT(artifact->Verify(NoProgress()), IsOk());
+}
+
+// Named by what a user knows, a file or a tensor, and not as if the model itself were unknown.
+TEST_F(Stored, VerifyFindsAMissingAndACutBlob) {
+  const auto artifact = StoredModel::Open(*store_, MakeArtifact().value()).value();
+  for (const Digest& digest : artifact->manifest().Blobs()) {
+    const std::string text = ReadBlob(*store_, digest, 1 << 20).value();
+    std::filesystem::resize_file(BlobPath(digest), text.size() - 1);
+    EXPECT_THAT(artifact->Verify(NoProgress()), HasCode(absl::StatusCode::kDataLoss)) << digest.Hex();
+    std::filesystem::remove(BlobPath(digest));
+    const absl::Status status = artifact->Verify(NoProgress());
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss)) << digest.Hex();
+    EXPECT_THAT(std::string(MessageOf(status)),
+                ::testing::MatchesRegex("(model|config|tokenizer|sub/notes).*missing.*"));
+    std::ofstream(BlobPath(digest), std::ios::binary) << text;
+  }
+  EXPECT_THAT(artifact->Verify(NoProgress()), IsOk());
+}
+
+TEST_F(Stored, TextFilesAreTheJsonAndTemplatesOfTheTopFolder) {
+  ArtifactWriter writer(*store_, *source_);
+  for (const TensorSpec& spec : source_->model()->tensors()) ASSERT_THAT(writer.Keep(spec.name), IsOk());
+  for (const char* const path : {"chat_template.jinja", "model.safetensors.index.json", "sub/more.json", "notes.txt"}) {
+    ASSERT_THAT(writer.SetFile(path, path), IsOk());
+  }
+  const auto files = StoredModel::Open(*store_, writer.FinishModel().value()).value()->TextFiles().value();
+  std::set<std::string> names;
+  for (const auto& [name, text] : files) names.insert(name);
+  EXPECT_EQ(names, (std::set<std::string>{"chat_template.jinja", "config.json", "tokenizer.json"}));
+  EXPECT_EQ(files.at("chat_template.jinja"), "chat_template.jinja");
+}
+
+TEST_F(Stored, TheWriterRefusesUnsafeFilesAndNamesWhatWasNotAdded) {
+  ArtifactWriter writer(*store_, *source_);
+  for (const char* const path : {"", "/a.json", "../a.json", "a//b.json"}) {
+    EXPECT_THAT(writer.SetFile(path, "{}"), testing::FailsAt("path")) << path;
+  }
+  EXPECT_EQ(writer.BlobOf(kMatrix), nullptr);
+  ASSERT_THAT(writer.AddDense(kMatrix, DType::kF16, std::vector<std::byte>(64 * 32 * 2)), IsOk());
+  ASSERT_THAT(writer.Sync(), IsOk());
+  EXPECT_EQ(*writer.BlobOf(kMatrix), Sha256Of(std::string(64 * 32 * 2, '\0')));
+  const absl::Status status = writer.FinishArtifact("{}", "{}").status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(std::string(MessageOf(status)), ::testing::HasSubstr("model.embed_tokens.weight"));
 }
 
 TEST_F(Stored, VerifyStopsWhenItIsTold) {
