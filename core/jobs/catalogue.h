@@ -71,6 +71,11 @@ class Catalogue {
   // A server that has loaded a manifest holds it: renewed before `ttl_millis` passes, it cannot be deleted meanwhile.
   [[nodiscard]] virtual absl::Status Hold(const std::string& principal, const Digest& manifest,
                                           const std::string& holder, int64_t ttl_millis) = 0;
+  // Find, then Hold, with nothing in between: what is given back is not deleted, and its blobs are not collected, until
+  // the hold ends.
+  [[nodiscard]] virtual absl::StatusOr<CatalogueEntry> FindAndHold(const std::string& principal,
+                                                                   const std::string& kind, const std::string& name,
+                                                                   const std::string& holder, int64_t ttl_millis) = 0;
   [[nodiscard]] virtual absl::Status ReleaseHold(const std::string& principal, const Digest& manifest,
                                                  const std::string& holder) = 0;
 

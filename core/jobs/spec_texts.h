@@ -1,6 +1,7 @@
 // Long texts of a job's spec (of a calibration, of an evaluation) as a blob, so that the store's rows stay small. The
 // blob is canonical JSON, {"/recipe/calibration/text":"...",...}: each text by the JSON pointer of its place. The spec
-// keeps the beginning of each, with a "…" behind: good for lists, not for running the job.
+// keeps the beginning of each, followed by "…": enough for a list of jobs. JoinTexts gives back the whole spec, which
+// is what a job runs with.
 #pragma once
 
 #include <optional>

@@ -296,15 +296,31 @@ absl::StatusOr<std::vector<Upload>> SqliteStore::OpenUploads() {
 absl::Status SqliteStore::Hold(const std::string& principal, const Digest& manifest, const std::string& holder,
                                int64_t ttl_millis) {
   MutexLock lock(mutex_);
-  const std::string key = HoldKey(principal, manifest.Hex(), holder);
-  const int64_t end = clock_.MonotonicMillis() + ttl_millis;
-  if (!hold_ends_.contains(key)) {
+  return PutHold(principal, manifest, holder, ttl_millis);
+}
+
+absl::StatusOr<CatalogueEntry> SqliteStore::FindAndHold(const std::string& principal, const std::string& kind,
+                                                        const std::string& name, const std::string& holder,
+                                                        int64_t ttl_millis) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(CatalogueEntry entry, FindEntry(principal, kind, name));
+  GWQ_RETURN_IF_ERROR(PutHold(principal, entry.manifest, holder, ttl_millis));
+  return entry;
+}
+
+absl::Status SqliteStore::PutHold(const std::string& principal, const Digest& manifest, const std::string& holder,
+                                  int64_t ttl_millis) {
+  GWQ_ASSIGN_OR_RETURN(Statement stored,
+                       database_->Prepare("SELECT ttl FROM holds WHERE principal = ? AND manifest = ? AND holder = ?"));
+  GWQ_ASSIGN_OR_RETURN(const bool row, stored.Bind(principal, manifest.Hex(), holder).Step());
+  // A renewal is not written: its end is not kept on the disk, only how long it lasts.
+  if (!row || stored.Int(0) != ttl_millis) {
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
     GWQ_ASSIGN_OR_RETURN(Statement statement, database_->Prepare("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?)"));
     GWQ_RETURN_IF_ERROR(statement.Bind(principal, manifest.Hex(), holder, ttl_millis).Run());
     GWQ_RETURN_IF_ERROR(transaction.Commit());
   }
-  hold_ends_[key] = end;
+  hold_ends_[HoldKey(principal, manifest.Hex(), holder)] = clock_.MonotonicMillis() + ttl_millis;
   return absl::OkStatus();
 }
 

@@ -1,14 +1,18 @@
 #include "server/jobs/evaluation_proto.h"
 
+#include <optional>
+
+#include "core/base/status.h"
 #include "core/io/json.h"
+#include "server/jobs/stored_json.h"
+#include "server/jobs/wire_enums.h"
 
 namespace gwq {
 
-EvaluationTask TaskFromProto(const v1::EvaluationTask& proto) {
+absl::StatusOr<EvaluationTask> TaskFromProto(std::string_view field, const v1::EvaluationTask& proto) {
   EvaluationTask task;
   task.name = proto.name();
-  // Wire enums count from 1, with 0 for "unset"; core's from 0, in the same order.
-  if (proto.kind() != v1::EvaluationTask::KIND_UNSPECIFIED) task.kind = static_cast<EvaluationKind>(proto.kind() - 1);
+  GWQ_RETURN_IF_ERROR(FromWire(fmt::format("{}.kind", field), proto.kind(), v1::EvaluationTask::Kind_MAX, task.kind));
   task.dataset = proto.dataset();
   task.text = proto.text();
   if (proto.has_tokens()) task.tokens = proto.tokens();
@@ -23,7 +27,7 @@ EvaluationTask TaskFromProto(const v1::EvaluationTask& proto) {
 v1::EvaluationTask TaskToProto(const EvaluationTask& task) {
   v1::EvaluationTask out;
   out.set_name(task.name);
-  out.set_kind(static_cast<v1::EvaluationTask::Kind>(static_cast<int>(task.kind) + 1));
+  out.set_kind(ToWire<v1::EvaluationTask::Kind>(task.kind));
   out.set_dataset(task.dataset);
   out.set_text(task.text);
   out.set_tokens(task.tokens);
@@ -38,12 +42,14 @@ v1::EvaluationTask TaskToProto(const EvaluationTask& task) {
 void AddMetrics(const std::string& result_json, v1::Evaluation& out) {
   const auto result = ParseJson("result", result_json);
   if (!result.ok() || !result->is_object() || !result->contains("metrics")) return;
-  for (const auto& metric : result->at("metrics")) {
-    if (!metric.is_object() || !metric.contains("value") || !metric["value"].is_number()) continue;
+  for (const nlohmann::json& metric : (*result)["metrics"]) {
+    const std::string name = TextIn(metric, "name");
+    const std::optional<double> value = NumberIn(metric, "value");
+    if (name.empty() || !value.has_value()) continue;
     v1::EvaluationMetric& to = *out.add_metrics();
-    to.set_name(metric.value("name", ""));
-    to.set_value(metric["value"].get<double>());
-    if (metric.contains("standard_error")) to.set_standard_error(metric["standard_error"].get<double>());
+    to.set_name(name);
+    to.set_value(*value);
+    if (const auto error = NumberIn(metric, "standard_error")) to.set_standard_error(*error);
   }
 }
 

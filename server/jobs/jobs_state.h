@@ -43,7 +43,8 @@ struct JobsState {
   LeaseTable& leases;
   WaitingOffers& offers;
   WorkerContacts& contacts;
-  // Held while something is made reachable, and by the garbage collector from what it keeps to what it removes.
+  // Held while something is made reachable, and by the garbage collector from the time it lists what it keeps until it
+  // has removed the rest.
   Mutex& collection;
   JobsLimits limits;
   // Memory of the largest device: a job that needs more would wait for ever.
@@ -62,8 +63,8 @@ struct JobsState {
                          std::string request_id);
 // What the job will do. FAILED_PRECONDITION if no device could hold it.
 [[nodiscard]] absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job);
-// Plans the job, stores its long texts and queues it; state.collection is held. RESOURCE_EXHAUSTED if the disk is
-// full.
+// Plans the job, asks for a place in the queue, stores its long texts and queues it; state.collection is held.
+// RESOURCE_EXHAUSTED if the disk is full.
 [[nodiscard]] absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job);
 // The same for a job whose memory_bytes is known.
 [[nodiscard]] absl::StatusOr<Job> EnqueuePlanned(JobsState& state, Job job);

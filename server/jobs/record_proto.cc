@@ -10,24 +10,21 @@
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/resource_names.h"
+#include "server/jobs/stored_json.h"
+#include "server/jobs/wire_enums.h"
 
 namespace gwq {
 namespace {
 
-void SetTime(int64_t wall_millis, google::protobuf::Timestamp& out) {
-  out.set_seconds(wall_millis / 1000);
-  out.set_nanos(static_cast<int>(wall_millis % 1000) * 1'000'000);
-}
-
 absl::StatusOr<CatalogueEntry> EntryOfResult(const Job& job) {
   GWQ_ASSIGN_OR_RETURN(const nlohmann::json result, ParseJson("result", job.result_json));
   CatalogueEntry entry;
-  entry.kind = result.value("kind", "");
-  entry.name = result.value("name", "");
-  entry.stored_bytes = result.value("stored_bytes", uint64_t{0});
-  entry.architecture = result.value("architecture", "");
-  GWQ_ASSIGN_OR_RETURN(entry.manifest, Digest::Parse(result.value("digest", "")));
-  if (const std::string source = result.value("source", ""); !source.empty()) {
+  entry.kind = TextIn(result, "kind");
+  entry.name = TextIn(result, "name");
+  entry.stored_bytes = UintIn(result, "stored_bytes").value_or(0);
+  entry.architecture = TextIn(result, "architecture");
+  GWQ_ASSIGN_OR_RETURN(entry.manifest, Digest::Parse(TextIn(result, "digest")));
+  if (const std::string source = TextIn(result, "source"); !source.empty()) {
     GWQ_ASSIGN_OR_RETURN(entry.source, Digest::Parse(source));
   }
   entry.job = job.id;
@@ -47,13 +44,18 @@ absl::Status StatusOf(const JobError& error) {
 
 }  // namespace
 
+void SetTime(int64_t wall_millis, google::protobuf::Timestamp& out) {
+  out.set_seconds(wall_millis / 1000);
+  out.set_nanos(static_cast<int>(wall_millis % 1000) * 1'000'000);
+}
+
 bool IsLive(JobState state) { return state == JobState::kQueued || state == JobState::kRunning; }
 
 v1::Job JobToProto(const Job& job) {
   v1::Job out;
   out.set_name("jobs/" + job.id);
   out.set_kind(job.kind);
-  out.set_state(static_cast<v1::JobState>(static_cast<int>(job.state) + 1));
+  out.set_state(ToWire<v1::JobState>(job.state));
   out.mutable_progress()->set_phase(job.progress.phase);
   out.mutable_progress()->set_done(job.progress.done);
   out.mutable_progress()->set_total(job.progress.total);

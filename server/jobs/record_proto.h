@@ -12,6 +12,7 @@
 
 namespace gwq {
 
+void SetTime(int64_t wall_millis, google::protobuf::Timestamp& out);
 [[nodiscard]] bool IsLive(JobState state);
 // With the spec as the record has it: long texts are cut (core/jobs/spec_texts.h). Without one if this version cannot
 // read it.

@@ -34,6 +34,13 @@ absl::StatusOr<EntryName> ParseModelName(std::string_view field, std::string_vie
 
 std::string NameOf(std::string_view kind, std::string_view id) { return fmt::format("{}s/{}", kind, id); }
 
+absl::Status CheckRequestId(std::string_view id) {
+  constexpr size_t kMaxBytes = 256;
+  if (id.size() <= kMaxBytes) return absl::OkStatus();
+  return InvalidField("request_id", fmt::format("has {} bytes, the limit is {}; use a shorter id, such as a UUID",
+                                                id.size(), kMaxBytes));
+}
+
 absl::StatusOr<int> PageSize(int asked, int standard, int limit) {
   if (asked == 0) return standard;
   if (asked < 0 || asked > limit) {

@@ -9,8 +9,8 @@
 
 namespace gwq {
 
-// Thread-safe. A device joins before it asks for a job and leaves once it has one or no longer waits; whoever makes it
-// leave tells the others to ask again, since they may have left a job to it.
+// Thread-safe. A device joins before it asks for a job and leaves once it has one or no longer waits. Whoever calls
+// Leave then tells the other devices to ask again: they may have left a job to this one.
 class WaitingOffers {
  public:
   void Join(uint64_t memory_bytes) {

@@ -1,4 +1,6 @@
 // Exports: an artifact becomes a model in full precision.
+#include <fmt/format.h>
+
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/jobs/kinds/memory.h"
@@ -26,9 +28,14 @@ JobProduct ExportJob::Product() const { return {"model", model_id}; }
 JobInputs ExportJob::Inputs() const { return {.manifests = {source}}; }
 
 absl::StatusOr<Plan> ExportJob::MakePlan(BlobStore& store) const {
-  if (format != "hf-fp16") return InvalidField("format", "'" + format + "' is not known; use hf-fp16");
+  GWQ_RETURN_IF_ERROR(CheckFormat("format", format));
   GWQ_ASSIGN_OR_RETURN(const BlobInfo manifest, store.Stat(source));
   return MemoryAlone(kStreamingBytes + ManifestMemory(manifest.size));
+}
+
+absl::Status ExportJob::CheckFormat(std::string_view field, std::string_view format) {
+  if (format == "hf-fp16") return absl::OkStatus();
+  return InvalidField(field, fmt::format("'{}' is not known; use hf-fp16", format));
 }
 
 ExportJob ExportJob::Example() { return {"artifact", "model", "hf-fp16", ExampleManifest(0)}; }

@@ -76,9 +76,11 @@ struct ExportJob {
   static constexpr std::string_view kKind = "export";
   std::string artifact;  // id
   std::string model_id;  // of the model to be
-  std::string format;    // "hf-fp16"
+  std::string format;    // see CheckFormat
   Digest source;         // the artifact's manifest
 
+  // INVALID_ARGUMENT at `field` for anything but "hf-fp16".
+  [[nodiscard]] static absl::Status CheckFormat(std::string_view field, std::string_view format);
   [[nodiscard]] std::string Json() const;
   [[nodiscard]] static absl::StatusOr<ExportJob> Parse(std::string_view json);
   [[nodiscard]] JobProduct Product() const;

@@ -16,6 +16,7 @@ namespace {
 using google::protobuf::Empty;
 
 constexpr uint64_t kPartBytes = uint64_t{1} << 20;
+constexpr size_t kMaxHolderBytes = 256;
 constexpr int64_t kMinHoldMillis = 1'000, kMaxHoldMillis = 3'600'000;
 
 class GetArtifactHandler final : public JobsCall<v1::GetArtifactRequest, v1::Artifact> {
@@ -63,16 +64,16 @@ class ResolveHandler final : public JobsCall<v1::ResolveRequest, v1::ResolveResp
 
  private:
   absl::Status Run() override {
-    if (request().holder().empty() || request().holder().size() > 256) {
-      return InvalidField("holder", "empty or longer than 256 bytes; give a name that is unique to the server process");
+    if (request().holder().empty() || request().holder().size() > kMaxHolderBytes) {
+      return InvalidField("holder", fmt::format("has {} bytes, not 1 to {}; give a name that is unique to the server "
+                                                "process",
+                                                request().holder().size(), kMaxHolderBytes));
     }
     if (request().hold_millis() < kMinHoldMillis || request().hold_millis() > kMaxHoldMillis) {
       return InvalidField("hold_millis",
                           fmt::format("{} is not in {}..{}", request().hold_millis(), kMinHoldMillis, kMaxHoldMillis));
     }
-    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find());
-    GWQ_RETURN_IF_ERROR(
-        state_.catalogue.Hold(principal(), entry.manifest, request().holder(), request().hold_millis()));
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, FindAndHold());
     response().set_name(NameOf(entry.kind, entry.name));
     response().set_digest(entry.manifest.Hex());
     response().set_kind(entry.kind);
@@ -80,15 +81,18 @@ class ResolveHandler final : public JobsCall<v1::ResolveRequest, v1::ResolveResp
     return absl::OkStatus();
   }
 
-  absl::StatusOr<CatalogueEntry> Find() {
+  absl::StatusOr<CatalogueEntry> FindAndHold() {
+    const auto hold = [this](const std::string& kind, const std::string& id) {
+      return state_.catalogue.FindAndHold(principal(), kind, id, request().holder(), request().hold_millis());
+    };
     if (request().name().find('/') != std::string::npos) {
       GWQ_ASSIGN_OR_RETURN(const EntryName name, ParseModelName("name", request().name()));
-      return state_.catalogue.Find(principal(), name.kind, name.id);
+      return hold(name.kind, name.id);
     }
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "artifacts", "artifacts/" + request().name()));
-    auto artifact = state_.catalogue.Find(principal(), "artifact", id);
+    auto artifact = hold("artifact", id);
     if (artifact.ok() || !absl::IsNotFound(artifact.status())) return artifact;
-    auto model = state_.catalogue.Find(principal(), "model", id);
+    auto model = hold("model", id);
     if (!absl::IsNotFound(model.status())) return model;
     return absl::NotFoundError(fmt::format("name: there is neither artifacts/{} nor models/{}", id, id));
   }

@@ -19,7 +19,7 @@ class CreateJobHandler final : public JobsCall<v1::CreateJobRequest, v1::CreateJ
 
  private:
   absl::Status Run() override {
-    if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
+    GWQ_RETURN_IF_ERROR(CheckRequestId(request().request_id()));
     MutexLock reachable(state_.collection);
     if (!request().validate_only()) {
       // Before everything else: what the request names may have changed since, its job has not.

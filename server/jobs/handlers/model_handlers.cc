@@ -73,7 +73,7 @@ class CreateUploadHandler final : public JobsCall<v1::CreateUploadRequest, v1::U
       return InvalidField("total_bytes", fmt::format("{} is not in 1..{}, what this service takes",
                                                      request().total_bytes(), state_.limits.upload_bytes));
     }
-    if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
+    GWQ_RETURN_IF_ERROR(CheckRequestId(request().request_id()));
     Upload upload;
     upload.principal = principal();
     upload.name = dataset ? "datasets/" + request().dataset_id() : request().model_id();
@@ -143,10 +143,12 @@ class AddUploadFilesHandler final : public JobsCall<v1::AddUploadFilesRequest, v
 
   // The new page together with those before it. Only the last one pays for a look at all of them.
   absl::Status CheckWhole(const Upload& upload, std::vector<std::string> pages, const std::string& json) {
-    if (!upload.commit_job.empty()) return absl::FailedPreconditionError("upload: committed already");
-    if (!pages.empty() && IsLastPage(pages.back())) {
-      return InvalidField("last", "a page before this one was marked as the last");
+    if (!upload.commit_job.empty()) {
+      return absl::FailedPreconditionError(
+          fmt::format("upload: uploads/{} was committed by jobs/{} and takes no more files; start a new upload",
+                      upload.id, upload.commit_job));
     }
+    if (!pages.empty() && IsLastPage(pages.back())) return AfterLastPage(pages.size());
     pages.push_back(json);
     uint64_t bytes = 0;
     for (const std::string& page : pages) bytes += page.size();
@@ -165,6 +167,12 @@ class AddUploadFilesHandler final : public JobsCall<v1::AddUploadFilesRequest, v
   }
 };
 
+absl::Status NoLastPage(std::string_view field, const std::string& id) {
+  return absl::FailedPreconditionError(fmt::format(
+      "{}: the last page of the files of uploads/{} has not come; send it with AddUploadFiles and last = true", field,
+      id));
+}
+
 class ListMissingBlobsHandler final : public JobsCall<v1::ListMissingBlobsRequest, v1::ListMissingBlobsResponse> {
  public:
   using WithState::WithState;
@@ -174,7 +182,7 @@ class ListMissingBlobsHandler final : public JobsCall<v1::ListMissingBlobsReques
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("upload", "uploads", request().upload()));
     GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 1000, 10'000));
     GWQ_ASSIGN_OR_RETURN(const auto upload, state_.uploads.Of(state_.catalogue, principal(), id));
-    if (!upload->complete) return absl::FailedPreconditionError("upload: the last page of files has not come");
+    if (!upload->complete) return NoLastPage("upload", id);
     Digest after;
     if (!request().page_token().empty()) {
       const auto token = Digest::Parse(request().page_token());
@@ -209,7 +217,7 @@ class CommitUploadHandler final : public JobsCall<v1::CommitUploadRequest, googl
  private:
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "uploads", request().name()));
-    if (request().request_id().size() > 256) return InvalidField("request_id", "longer than 256 bytes");
+    GWQ_RETURN_IF_ERROR(CheckRequestId(request().request_id()));
     GWQ_ASSIGN_OR_RETURN(std::optional<Job> job, state_.jobs.FindByRequest(principal(), KeyOf(id), ""));
     if (!job.has_value()) {
       GWQ_ASSIGN_OR_RETURN(job, Enqueue(id));
@@ -229,6 +237,7 @@ class CommitUploadHandler final : public JobsCall<v1::CommitUploadRequest, googl
     GWQ_ASSIGN_OR_RETURN(const Upload upload, state_.catalogue.GetUpload(principal(), id));
     GWQ_ASSIGN_OR_RETURN(const auto declared, state_.uploads.Of(state_.catalogue, principal(), id));
     MutexLock reachable(state_.collection);
+    if (!declared->complete) return NoLastPage("name", id);
     GWQ_RETURN_IF_ERROR(CheckPresent(*declared));
     const std::string json = ManifestJson(declared->manifest);
     ImportJob spec;
@@ -241,7 +250,6 @@ class CommitUploadHandler final : public JobsCall<v1::CommitUploadRequest, googl
   }
 
   absl::Status CheckPresent(const UploadManifest& declared) {
-    if (!declared.complete) return absl::FailedPreconditionError("name: the last page of files has not come");
     uint64_t missing = 0;
     for (const auto& [digest, size] : declared.blobs) {
       const auto info = state_.blobs.Stat(digest);

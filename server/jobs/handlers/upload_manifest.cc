@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/manifest/limits.h"
+#include "server/jobs/stored_json.h"
 
 namespace gwq {
 namespace {
@@ -79,23 +81,37 @@ absl::Status CheckCutFileType(const std::string& field, const std::string& path)
   return InvalidField(field + ".header_size", fmt::format("'{}' is cut; only .safetensors and .gguf files are", path));
 }
 
-absl::StatusOr<uint64_t> ReadUint(const nlohmann::json& value) {
-  if (!value.is_number_unsigned()) return absl::DataLossError("an upload's page is damaged: delete the upload");
-  return value.get<uint64_t>();
+absl::Status DamagedPage() {
+  return absl::DataLossError("a stored page of this upload's files is damaged: delete the upload and push again");
+}
+
+// A cut of a stored page, as PageJson writes it.
+absl::StatusOr<ManifestTensor> ReadCut(const nlohmann::json& cut, uint64_t header_size) {
+  if (!cut.is_array() || cut.size() != 4 || !cut[0].is_string() || !cut[1].is_number_unsigned() ||
+      !cut[2].is_number_unsigned() || !cut[3].is_string()) {
+    return DamagedPage();
+  }
+  ManifestTensor tensor;
+  tensor.name = cut[0].get_ref<const std::string&>();
+  tensor.offset = cut[1].get<uint64_t>() - header_size;  // CheckCuts saw that it lies behind the header
+  tensor.size = cut[2].get<uint64_t>();
+  GWQ_ASSIGN_OR_RETURN(tensor.digest, Digest::Parse(cut[3].get_ref<const std::string&>()));
+  return tensor;
 }
 
 // Files of an upload in the order in which they were first named.
 class Assembly {
  public:
   absl::Status Add(const nlohmann::json& file) {
-    const std::string path = file.at("path");
-    GWQ_ASSIGN_OR_RETURN(const uint64_t size, ReadUint(file.at("size")));
-    GWQ_ASSIGN_OR_RETURN(const uint64_t header_size, ReadUint(file.at("header_size")));
-    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(file.at("sha256").get<std::string>()));
+    const std::string path = TextIn(file, "path");
+    const std::optional<uint64_t> size = UintIn(file, "size"), header_size = UintIn(file, "header_size");
+    const nlohmann::json* const cuts = FieldIn(file, "cuts");
+    if (path.empty() || !size || !header_size || cuts == nullptr || !cuts->is_array()) return DamagedPage();
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(TextIn(file, "sha256")));
     const auto [found, added] = index_.emplace(path, shards_.size());
     const std::string field = fmt::format("files[{}]", found->second);
     if (added) {
-      shards_.push_back({path, size, digest, header_size, {}});
+      shards_.push_back({path, *size, digest, *header_size, {}});
     } else {
       const ManifestShard& first = shards_[found->second];
       if (first.header_size == 0) return InvalidField(field + ".path", fmt::format("'{}' appears twice", path));
@@ -104,13 +120,8 @@ class Assembly {
       }
     }
     ManifestShard& shard = shards_[found->second];
-    for (const nlohmann::json& cut : file.at("cuts")) {
-      ManifestTensor& tensor = shard.tensors.emplace_back();
-      tensor.name = cut.at(0);
-      GWQ_ASSIGN_OR_RETURN(tensor.offset, ReadUint(cut.at(1)));
-      tensor.offset -= header_size;  // CheckCuts saw that it lies behind the header
-      GWQ_ASSIGN_OR_RETURN(tensor.size, ReadUint(cut.at(2)));
-      GWQ_ASSIGN_OR_RETURN(tensor.digest, Digest::Parse(cut.at(3).get<std::string>()));
+    for (const nlohmann::json& cut : *cuts) {
+      GWQ_ASSIGN_OR_RETURN(shard.tensors.emplace_back(), ReadCut(cut, *header_size));
     }
     return absl::OkStatus();
   }
@@ -222,16 +233,26 @@ std::string PageJson(const v1::AddUploadFilesRequest& page) {
   return CanonicalJson({{"files", std::move(files)}, {"last", page.last()}});
 }
 
+absl::Status AfterLastPage(size_t page) {
+  return InvalidField("last",
+                      fmt::format("page {} was marked as the last, so no page {} can follow; start a new upload "
+                                  "with all files",
+                                  page - 1, page));
+}
+
 bool IsLastPage(std::string_view page_json) { return page_json.ends_with(R"("last":true})"); }
 
 absl::StatusOr<UploadManifest> AssembleUpload(std::string_view kind, const std::vector<std::string>& pages) {
   Assembly assembly;
   bool last = false;
-  for (const std::string& text : pages) {
-    if (last) return InvalidField("last", "a page before this one was marked as the last");
-    GWQ_ASSIGN_OR_RETURN(const nlohmann::json page, ParseJson("page", text, kPageLimits));
-    for (const nlohmann::json& file : page.at("files")) GWQ_RETURN_IF_ERROR(assembly.Add(file));
-    last = page.at("last").get<bool>();
+  for (size_t i = 0; i < pages.size(); ++i) {
+    if (last) return AfterLastPage(i);
+    const auto page = ParseJson("page", pages[i], kPageLimits);
+    const nlohmann::json* const files = page.ok() ? FieldIn(*page, "files") : nullptr;
+    const nlohmann::json* const is_last = page.ok() ? FieldIn(*page, "last") : nullptr;
+    if (files == nullptr || !files->is_array() || is_last == nullptr || !is_last->is_boolean()) return DamagedPage();
+    for (const nlohmann::json& file : *files) GWQ_RETURN_IF_ERROR(assembly.Add(file));
+    last = is_last->get<bool>();
   }
   return assembly.Finish(kind, last);
 }
@@ -243,21 +264,30 @@ absl::StatusOr<std::shared_ptr<const UploadManifest>> UploadManifests::Of(Catalo
   GWQ_ASSIGN_OR_RETURN(const Upload upload, catalogue.GetUpload(principal, id));
   {
     MutexLock lock(mutex_);
-    if (const auto found = kept_.find(id); found != kept_.end()) return found->second;
+    if (auto kept = Kept(id)) return kept;
   }
   GWQ_ASSIGN_OR_RETURN(const std::vector<std::string> pages, catalogue.UploadPages(principal, id));
   GWQ_ASSIGN_OR_RETURN(UploadManifest assembled, AssembleUpload(UploadProduct(upload).kind, pages));
   auto manifest = std::make_shared<const UploadManifest>(std::move(assembled));
   if (!manifest->complete) return manifest;  // more pages will come
   MutexLock lock(mutex_);
+  // Another call may have made the same meanwhile.
+  if (auto kept = Kept(id)) return kept;
   if (kept_.size() >= kKept) kept_.erase(kept_.begin());
-  kept_[id] = manifest;
+  kept_.emplace_back(id, manifest);
   return manifest;
+}
+
+std::shared_ptr<const UploadManifest> UploadManifests::Kept(const std::string& id) {
+  const auto found = std::ranges::find(kept_, id, [](const auto& entry) { return entry.first; });
+  if (found == kept_.end()) return nullptr;
+  std::rotate(found, found + 1, kept_.end());  // now the most recently used
+  return kept_.back().second;
 }
 
 void UploadManifests::Forget(const std::string& id) {
   MutexLock lock(mutex_);
-  kept_.erase(id);
+  std::erase_if(kept_, [&](const auto& entry) { return entry.first == id; });
 }
 
 std::string PartialKey(const std::string& upload, const Digest& blob) { return upload + "/" + blob.Hex(); }

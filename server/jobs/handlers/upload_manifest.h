@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +26,8 @@ namespace gwq {
 [[nodiscard]] std::string PageJson(const v1::AddUploadFilesRequest& page);
 // Whether what PageJson made says that no page follows.
 [[nodiscard]] bool IsLastPage(std::string_view page_json);
+// The error of page `page` behind such a page.
+[[nodiscard]] absl::Status AfterLastPage(size_t page);
 
 // The files of all pages together.
 struct UploadManifest {
@@ -34,11 +37,13 @@ struct UploadManifest {
   bool complete = false;             // the last page is there
 };
 // `pages` as PageJson made them, in order. If the last one is among them the whole is checked (overlaps and gaps
-// between pages, repeated paths and tensors); fields count files in the order in which they were first named.
+// between pages, repeated paths and tensors); fields count files in the order in which they were first named. DATA_LOSS
+// for what PageJson cannot have made.
 [[nodiscard]] absl::StatusOr<UploadManifest> AssembleUpload(std::string_view kind,
                                                             const std::vector<std::string>& pages);
 
-// Keeps the complete manifests of the uploads in progress. Thread-safe.
+// Keeps the complete manifests of the last few uploads that were asked for: each blob that comes asks for its upload's,
+// and to make one anew is to read megabytes of pages. Thread-safe.
 class UploadManifests {
  public:
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const UploadManifest>> Of(Catalogue& catalogue,
@@ -47,9 +52,13 @@ class UploadManifests {
   void Forget(const std::string& id);
 
  private:
+  // Null if it is not kept.
+  std::shared_ptr<const UploadManifest> Kept(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   static constexpr size_t kKept = 8;
   Mutex mutex_;
-  std::map<std::string, std::shared_ptr<const UploadManifest>> kept_ ABSL_GUARDED_BY(mutex_);  // by id
+  // By id, the least recently used first.
+  std::vector<std::pair<std::string, std::shared_ptr<const UploadManifest>>> kept_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Partial bytes of a blob of an upload.

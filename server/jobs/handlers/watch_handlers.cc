@@ -80,8 +80,7 @@ class ReadJobLogsHandler final : public FollowHandler<v1::ReadJobLogsRequest, v1
     for (const JobLogLine& line : *lines) {
       v1::JobLogLine out;
       out.set_index(line.index);
-      out.mutable_time()->set_seconds(line.wall_millis / 1000);
-      out.mutable_time()->set_nanos(static_cast<int>(line.wall_millis % 1000) * 1'000'000);
+      SetTime(line.wall_millis, *out.mutable_time());
       out.set_text(line.text);
       next_ = line.index + 1;
       Send(std::move(out));

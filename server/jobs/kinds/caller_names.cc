@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "core/jobs/records.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
@@ -25,13 +23,10 @@ absl::StatusOr<CatalogueEntry> CallerNames::FindModel(std::string_view field, co
 }
 
 absl::StatusOr<EvaluationTask> CallerNames::Task(const std::string& field, const v1::EvaluationTask& proto) const {
-  EvaluationTask task = TaskFromProto(proto);
+  GWQ_ASSIGN_OR_RETURN(EvaluationTask task, TaskFromProto(field, proto));
   if (!proto.dataset().empty()) {
     GWQ_ASSIGN_OR_RETURN(const CatalogueEntry dataset, Find(field + ".dataset", "dataset", proto.dataset()));
     task.dataset = dataset.manifest.Hex();
-  }
-  if (!v1::EvaluationTask::Kind_IsValid(proto.kind())) {
-    return InvalidField(field + ".kind", fmt::format("{} is not a value of this version", int{proto.kind()}));
   }
   GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, field));
   return task;

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "core/jobs/kinds/specs.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/resource_names.h"
@@ -14,9 +12,7 @@ absl::StatusOr<ExportJob> FromProto(const CallerNames& names, const v1::CreateJo
   spec.model_id = proto.model_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("export_artifact.model_id", spec.model_id));
   spec.format = proto.format();
-  if (spec.format != "hf-fp16") {
-    return InvalidField("export_artifact.format", fmt::format("'{}' is not known; use hf-fp16", spec.format));
-  }
+  GWQ_RETURN_IF_ERROR(ExportJob::CheckFormat("export_artifact.format", spec.format));
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact,
                        names.Find("export_artifact.artifact", "artifact", proto.artifact()));
   spec.source = artifact.manifest;

@@ -1,6 +1,7 @@
 // Datasets and evaluations over the wire: uploads, jobs, lists, what keeps them alive, and what is refused.
 #include <functional>
 
+#include "core/base/status.h"
 #include "gwq/v1/evaluations.pb.h"
 #include "server/jobs/evaluation_proto.h"
 #include "tests/server/jobs/jobs_fixture.h"
@@ -230,9 +231,17 @@ TEST(EvaluationProto, EveryFieldSurvives) {
   task.delimiter = "\n";
   task.max_tokens = 6;
   task.threads = 7;
-  EXPECT_EQ(TaskFromProto(TaskToProto(task)), task);
-  EXPECT_EQ(TaskFromProto(v1::EvaluationTask()), EvaluationTask());
+  EXPECT_EQ(*TaskFromProto("task", TaskToProto(task)), task);
+  EXPECT_EQ(*TaskFromProto("task", v1::EvaluationTask()), EvaluationTask());
   EXPECT_EQ(v1::EvaluationTask::descriptor()->field_count(), static_cast<int>(EvaluationTaskJson(task).size()));
+}
+
+TEST(EvaluationProto, AKindOfANewerVersionIsRefusedByItsField) {
+  v1::EvaluationTask task;
+  task.set_kind(static_cast<v1::EvaluationTask::Kind>(99));
+  const absl::Status refused = TaskFromProto("evaluate.task", task).status();
+  EXPECT_EQ(FieldViolations(refused).at(0).field, "evaluate.task.kind");
+  EXPECT_NE(MessageOf(refused).find("99 is not a value of this version"), std::string_view::npos) << refused;
 }
 
 }  // namespace
