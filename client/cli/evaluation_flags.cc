@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "client/library/input_file.h"
 #include "client/library/key_values.h"
 #include "core/base/status.h"
-#include "core/io/file_system.h"
+#include "core/io/json.h"
 #include "core/spec/evaluation_task.h"
 
 namespace gwq::cli {
@@ -67,14 +68,17 @@ absl::StatusOr<v1::EvaluationTask> TaskOf(const TaskArguments& arguments) {
     tree["dataset"] = "datasets/" + arguments.fields.at("dataset");
   }
   if (tree.contains("text_file")) {
-    GWQ_ASSIGN_OR_RETURN(tree["text"],
-                         ReadSmallFile(LocalFileSystem(), arguments.fields.at("text_file"), kMaxTextBytes));
+    if (tree.contains("text")) return InvalidField("text", "is given together with text_file; give only one of them");
+    GWQ_ASSIGN_OR_RETURN(tree["text"], client::ReadInputFile(arguments.fields.at("text_file"), kMaxTextBytes));
     tree.erase("text_file");
+  }
+  // JSON and protos hold UTF-8 alone.
+  for (const auto& [field, value] : tree.items()) {
+    if (!IsValidUtf8(value.get_ref<const std::string&>())) return InvalidField(field, "is not valid UTF-8 text");
   }
   v1::EvaluationTask task;
   // Numbers are read from strings, too.
-  const auto status = google::protobuf::util::JsonStringToMessage(
-      tree.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), &task);
+  const auto status = google::protobuf::util::JsonStringToMessage(tree.dump(), &task);
   if (!status.ok()) return InvalidField("task", std::string(status.message()));
   return task;
 }

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "client/library/input_file.h"
 #include "client/library/recipe_file.h"
 #include "core/base/status.h"
-#include "core/io/file_system.h"
 #include "core/io/json.h"
 #include "core/spec/recipe.h"
 
@@ -24,7 +24,7 @@ bool HasOwnFlag(const RecipeField& field) {
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
-  GWQ_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(LocalFileSystem(), path, kMaxTextBytes));
+  GWQ_ASSIGN_OR_RETURN(std::string text, client::ReadInputFile(path, kMaxTextBytes));
   if (!IsValidUtf8(text)) return absl::InvalidArgumentError(fmt::format("{} is not valid UTF-8 text", path));
   return text;
 }
@@ -52,23 +52,32 @@ absl::StatusOr<Json> ValueOf(const RecipeField& field, const std::string& text) 
   return value;
 }
 
-void SetPath(Json& tree, std::string_view path, Json value) {
-  std::string pointer = "/" + std::string(path);
-  std::replace(pointer.begin(), pointer.end(), '.', '/');
-  tree[Json::json_pointer(pointer)] = std::move(value);
+// INVALID_ARGUMENT where the recipe's file has something else in the place of a group.
+absl::Status SetPath(Json& tree, std::string_view path, Json value) {
+  const std::string first(path.substr(0, path.find('.')));
+  Json& node = tree[first];
+  if (first.size() == path.size()) {
+    node = std::move(value);
+    return absl::OkStatus();
+  }
+  if (!node.is_null() && !node.is_object()) {
+    return InvalidField(first, fmt::format("is a {} in the recipe's file, not an object: {} has no place in it",
+                                           node.type_name(), path));
+  }
+  return SetPath(node, path.substr(first.size() + 1), std::move(value));
 }
 
 absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
   if (!arguments.calibration_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_file));
-    SetPath(tree, "calibration.text", text);
+    GWQ_RETURN_IF_ERROR(SetPath(tree, "calibration.text", text));
   }
   if (!arguments.calibration_chat_file.empty()) {
     GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_chat_file));
     GWQ_ASSIGN_OR_RETURN(const Json turns, ParseJson("calibration.messages", text));
     if (!turns.is_array())
       return InvalidField("calibration.messages", "the file holds no JSON array of {\"role\", \"content\"}");
-    SetPath(tree, "calibration.messages", turns);
+    GWQ_RETURN_IF_ERROR(SetPath(tree, "calibration.messages", turns));
   }
   return absl::OkStatus();
 }
@@ -228,7 +237,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
     const auto given = arguments.fields.find(std::string(field.name));
     if (given == arguments.fields.end()) continue;
     GWQ_ASSIGN_OR_RETURN(Json value, ValueOf(field, given->second));
-    SetPath(tree, field.name, std::move(value));
+    GWQ_RETURN_IF_ERROR(SetPath(tree, field.name, std::move(value)));
   }
   GWQ_RETURN_IF_ERROR(SetFiles(arguments, tree));
   GWQ_RETURN_IF_ERROR(SetOldEvaluation(arguments, tree));

@@ -20,13 +20,19 @@ void Set(const SamplingArguments& arguments, Request& request) {
 }  // namespace
 
 void AddSamplingFlags(CLI::App& command, SamplingArguments& arguments) {
-  command.add_option("--max-tokens,-n", arguments.max_tokens, "largest number of tokens to generate (default: 256)");
-  command.add_option("--temperature,-t", arguments.temperature,
-                     "randomness of the choice of tokens; 0 is greedy (default: 0)");
-  command.add_option("--top-k", arguments.top_k,
-                     "choose among this many of the most likely tokens; 0: off (default: 0)");
-  command.add_option("--top-p", arguments.top_p,
-                     "choose among the most likely tokens that together have this probability (default: 1)");
+  command.add_option("--max-tokens,-n", arguments.max_tokens, "largest number of tokens to generate (default: 256)")
+      ->check(NotEmpty);
+  command
+      .add_option("--temperature,-t", arguments.temperature,
+                  "randomness of the choice of tokens; 0 is greedy (default: 0)")
+      ->check(NotEmpty);
+  command
+      .add_option("--top-k", arguments.top_k, "choose among this many of the most likely tokens; 0: off (default: 0)")
+      ->check(NotEmpty);
+  command
+      .add_option("--top-p", arguments.top_p,
+                  "choose among the most likely tokens that together have this probability (default: 1)")
+      ->check(NotEmpty);
   command.add_option("--seed", arguments.seed, "the same seed gives the same answer (default: the service draws one)")
       ->check(WholeNumber);
   command.add_option("--stop", arguments.stop, "end before this text; may be repeated")->allow_extra_args(false);

@@ -48,6 +48,9 @@ std::string JsonString(std::string_view text) {
 }
 
 std::string TimeText(int64_t seconds) {
+  // The years that a proto's Timestamp may hold; fmt::gmtime throws beyond its own.
+  constexpr int64_t kFirst = -62'135'596'800, kLast = 253'402'300'799;
+  if (seconds < kFirst || seconds > kLast) return fmt::format("{} s", seconds);
   return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 

@@ -23,7 +23,7 @@ void PrintDone(const std::string& name, const std::string& done);
 // `text` as a JSON string, quotes included.
 [[nodiscard]] std::string JsonString(std::string_view text);
 
-// "2026-01-31 12:34:56" UTC.
+// "2026-01-31 12:34:56" UTC; the seconds themselves outside of the years 1 to 9999.
 [[nodiscard]] std::string TimeText(int64_t seconds);
 
 }  // namespace gwq::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -39,6 +40,7 @@ Terminal::~Terminal() { Done(); }
 
 void Terminal::Update(std::string_view phase, uint64_t done, uint64_t total, std::string_view unit) {
   if (silent_) return;
+  done = std::min(done, total);  // a service's word: nothing is more than whole
   const auto now = std::chrono::steady_clock::now();
   if (phase != phase_) {
     Done();

@@ -132,6 +132,11 @@ absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& con
                     "client?",
                     connection.address(), connection.service()));
   }
+  if (absl::IsDeadlineExceeded(out) && status.error_message() == "Deadline Exceeded") {
+    return absl::DeadlineExceededError(fmt::format("{} at {} did not answer within {} s: try again, or allow more time",
+                                                   connection.service(), connection.address(),
+                                                   static_cast<double>(connection.timeout_millis()) / 1000));
+  }
   // Who tells when to try again has answered.
   if (!absl::IsUnavailable(out) || RetryDelayMilliseconds(out) >= 0) return out;
   if (Reached(context)) return Annotate(out, connection.address());

@@ -31,6 +31,7 @@ class Connection {
   [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   [[nodiscard]] const std::string& address() const { return endpoint_.address; }
   [[nodiscard]] const std::string& service() const { return endpoint_.service; }
+  [[nodiscard]] int64_t timeout_millis() const { return endpoint_.timeout_millis; }
   [[nodiscard]] Canceller* canceller() const { return canceller_; }
   [[nodiscard]] bool cancelled() const { return canceller_ != nullptr && canceller_->cancelled(); }
   // Sets token and deadline on a context for a single answer; blocks and fails as PrepareStream does.
@@ -50,7 +51,8 @@ class Connection {
 [[nodiscard]] absl::Status FromProto(const google::rpc::Status& status);
 
 // The same of the end of a call that was made with `context`. UNAVAILABLE without a retry delay gets the address before
-// its message, and says that nobody answered if no connection came about; an empty UNIMPLEMENTED gets a message.
+// its message, and says that nobody answered if no connection came about; an empty UNIMPLEMENTED gets a message, and so
+// does gRPC's own DEADLINE_EXCEEDED.
 [[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& context,
                                     const Connection& connection);
 

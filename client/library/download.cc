@@ -94,6 +94,8 @@ class Puller {
       GWQ_RETURN_IF_ERROR(PullFile(file));
       ++summary_.files;
     }
+    // With the padding, which does not travel.
+    progress_.Update("download", summary_.total_bytes, summary_.total_bytes, "B");
     progress_.Done();
     return summary_;
   }
@@ -208,7 +210,9 @@ absl::StatusOr<Digest> AskDigest(const Connection& jobs, const std::string& name
   Request request;
   request.set_name(name);
   GWQ_ASSIGN_OR_RETURN(const Response entry, Call(jobs, *stub, get, request));
-  return Digest::Parse(entry.digest());
+  const auto digest = Digest::Parse(entry.digest());
+  if (digest.ok()) return *digest;
+  return absl::DataLossError(fmt::format("the service tells no digest of {}: {}", name, MessageOf(digest.status())));
 }
 
 // Of the manifest, as the service tells it.
@@ -320,6 +324,7 @@ absl::StatusOr<Digest> VerifyFolder(const std::string& folder, const std::option
       progress.Update("verify", done += piece.size, total, "B");
     }
   }
+  progress.Update("verify", total, total, "B");
   progress.Done();
   return found;
 }

@@ -33,6 +33,7 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseKeyValues(
       return InvalidField(field, fmt::format("'{}' is not key=value; write key=value[,key=value...]", pair));
     }
     const std::string_view key = pair.substr(0, equals);
+    if (key.empty()) return InvalidField(field, fmt::format("'{}' has no key before '='", pair));
     if (!keys.insert(Spelling(key)).second) {
       return InvalidField(field, fmt::format("'{}' is given twice in '{}': leave one of them out", key, text));
     }

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <set>
 
+#include "client/library/input_file.h"
 #include "core/base/status.h"
-#include "core/io/file_system.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
 #include "core/spec/dataset.h"
@@ -22,8 +22,8 @@ EvaluationKind KindOf(const DatasetItem& item) {
 
 absl::Status AddFile(const std::string& folder, const std::string& name, LocalModel& files) {
   const std::string path = (std::filesystem::path(folder) / name).string();
-  const auto bytes = ReadSmallFile(LocalFileSystem(), path, kMaxSmallFileBytes);
-  if (!bytes.ok()) return Annotate(bytes.status(), path);
+  const auto bytes = ReadInputFile(path, kMaxSmallFileBytes);
+  if (!bytes.ok()) return bytes.status();
   LocalFile file;
   file.name = name;
   file.size = bytes->size();
@@ -50,7 +50,7 @@ absl::StatusOr<LocalDataset> ScanDataset(const std::string& path, ProgressSink& 
   LocalDataset out;
   std::set<std::string> names = {file.filename().string()};
   if (file.extension() == ".jsonl") {
-    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(LocalFileSystem(), path, kMaxSmallFileBytes));
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadInputFile(path, kMaxSmallFileBytes));
     GWQ_ASSIGN_OR_RETURN(const std::vector<DatasetItem> items, ParseDataset(text));
     out.kind = KindOf(items.front());
     for (const DatasetItem& item : items) {

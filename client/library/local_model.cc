@@ -103,6 +103,8 @@ class Scanner {
       for (const LocalTensor& piece : file->tensors) fingerprint.Update(piece.blob.digest.Hex());
       model_.files.push_back(*std::move(file));
     }
+    // With the padding of a GGUF file, which is no blob.
+    progress_.Update("hash", model_.total_bytes, model_.total_bytes, "B");
     progress_.Done();
     model_.fingerprint = fingerprint.Finish();
     return std::move(model_);

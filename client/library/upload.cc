@@ -164,7 +164,7 @@ class Pusher {
       const bool forward = there.ok() && *there > offset;
       if (there.ok()) offset = *there;
       stalled = forward ? 0 : stalled + 1;
-      if (!forward) Pause(jobs_, options_, stalled, last);
+      if (!forward && stalled < options_.max_attempts) Pause(jobs_, options_, stalled, last);
     }
     return Annotate(last, fmt::format("{} attempts made no progress", options_.max_attempts));
   }

@@ -9,10 +9,10 @@
 #include <optional>
 #include <thread>
 
+#include "client/library/input_file.h"
 #include "client/library/read_stream.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
-#include "core/io/file_system.h"
 #include "gwq/v1/inference.grpc.pb.h"
 
 namespace gwq::client {
@@ -126,9 +126,7 @@ class InOrder {
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadImageFile(const std::string& path) {
-  return ReadSmallFile(LocalFileSystem(), path, kMaxImageBytes);
-}
+absl::StatusOr<std::string> ReadImageFile(const std::string& path) { return ReadInputFile(path, kMaxImageBytes); }
 
 bool IsDigest(const std::string& path_or_digest) { return path_or_digest.starts_with(kDigestPrefix); }
 

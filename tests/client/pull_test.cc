@@ -61,6 +61,7 @@ class Artifacts final : public v1::ArtifactService::Service {
   size_t parts_each = SIZE_MAX;
   int broken_manifests = 0;
   grpc::Status broken{grpc::StatusCode::UNAVAILABLE, "cut"};
+  int64_t too_many = 0;           // bytes that a stream of a blob brings above its size, or fewer
   std::vector<uint64_t> offsets;  // asked for
 
  private:
@@ -80,10 +81,12 @@ class Artifacts final : public v1::ArtifactService::Service {
                         grpc::ServerWriter<v1::ReadBlobResponse>* writer) override {
     offsets.push_back(request->offset());
     size_t offset = request->offset();
-    for (size_t parts = 0; offset < bytes_.size(); ++parts) {
+    std::string bytes = bytes_;
+    bytes.resize(bytes.size() + static_cast<size_t>(too_many));
+    for (size_t parts = 0; offset < bytes.size(); ++parts) {
       if (parts == parts_each) return broken;
       v1::ReadBlobResponse part;
-      part.set_data(bytes_.substr(offset, kPart));
+      part.set_data(bytes.substr(offset, kPart));
       offset += part.data().size();
       writer->Write(part);
     }
@@ -110,7 +113,7 @@ class PullTest : public ::testing::Test {
 
   absl::StatusOr<client::PullSummary> Pull() { return Pull(silent_); }
   absl::StatusOr<client::PullSummary> Pull(client::ProgressSink& progress) {
-    const client::Connection connection(endpoint_);
+    const client::Connection connection(endpoint_, canceller_);
     return client::Pull(connection, "artifacts/small", pulled(), progress, retry_);
   }
   // What the folder holds, by name.
@@ -129,6 +132,7 @@ class PullTest : public ::testing::Test {
   Artifacts artifacts_;
   std::unique_ptr<grpc::Server> server_;
   client::Endpoint endpoint_;
+  client::Canceller* canceller_ = nullptr;
   client::RetryOptions retry_;
   Silent silent_;
 };
@@ -214,6 +218,59 @@ TEST_F(PullTest, AFileThatGrewBehindItsLastByteGetsNoName) {
   EXPECT_FALSE(std::filesystem::exists(pulled() + "/q.jsonl"));
   EXPECT_THAT(Pull(), IsOk());
   EXPECT_THAT(client::VerifyFolder(pulled(), std::nullopt, silent_), IsOk());
+}
+
+TEST_F(PullTest, ABlobThatIsLongerOrShorterThanTheManifestSaysIsNamed) {
+  for (const auto& [too_many, text] : {std::pair(1, "is longer than the manifest says"), {-7, "ended 7 bytes early"}}) {
+    artifacts_.too_many = too_many;
+    const absl::Status status = Pull().status();
+    EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+    EXPECT_NE(MessageOf(status).find(text), std::string_view::npos) << status;
+    EXPECT_FALSE(std::filesystem::exists(pulled() + "/q.jsonl"));
+  }
+  EXPECT_EQ(artifacts_.offsets.size(), 2u) << "to try again does not help";
+}
+
+TEST_F(PullTest, BytesThatWereSpoiledInACutFileAreFoundAndPulledAgain) {
+  std::filesystem::create_directories(pulled());
+  std::ofstream(pulled() + "/q.jsonl.partial") << std::string(4000, '?');
+  const absl::Status status = Pull().status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_NE(MessageOf(status).find("bytes [0, 4500) have SHA-256"), std::string_view::npos) << status;
+  const auto again = Pull();
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->received_bytes, 4500u);
+}
+
+TEST_F(PullTest, AFileThatIsRightIsLeftAndOneThatWasChangedIsPulledAgain) {
+  ASSERT_THAT(Pull(), IsOk());
+  EXPECT_EQ(Pull()->received_bytes, 0u);
+  const auto right = Files();
+  std::ofstream(pulled() + "/q.jsonl") << std::string(4500, '?');
+  EXPECT_THAT(client::VerifyFolder(pulled(), std::nullopt, silent_), HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(Pull()->received_bytes, 4500u);
+  EXPECT_EQ(Files(), right);
+}
+
+TEST_F(PullTest, ACancelledPullGoesOnLater) {
+  client::Canceller canceller;
+  canceller_ = &canceller;
+  AtEachStep cancels([&](uint64_t done, uint64_t) {
+    if (done >= 2000) canceller.Cancel();
+  });
+  artifacts_.parts_each = 2;
+  EXPECT_THAT(Pull(cancels), HasCode(absl::StatusCode::kCancelled));
+  canceller_ = nullptr;
+  const auto rest = Pull();
+  ASSERT_THAT(rest, IsOk());
+  EXPECT_EQ(rest->received_bytes, 2500u);
+}
+
+TEST_F(PullTest, AServiceThatTellsNoDigestIsAtFaultAndNotTheCaller) {
+  artifacts_.digest = "";
+  const absl::Status status = Pull().status();
+  EXPECT_THAT(status, HasCode(absl::StatusCode::kDataLoss));
+  EXPECT_NE(MessageOf(status).find("the service tells no digest of artifacts/small"), std::string_view::npos) << status;
 }
 
 TEST_F(PullTest, AFolderOfAnotherManifestIsRefusedAndLeftAsItIs) {

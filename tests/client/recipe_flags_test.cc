@@ -177,6 +177,15 @@ TEST(RecipeFlagsTest, AKeyThatIsGivenTwiceIsRefusedByItsName) {
   EXPECT_EQ(ParseTask("kind=choices,limit=1,delimiter==")->delimiter(), "=");
 }
 
+TEST(RecipeFlagsTest, AFlagOfAGroupThatTheRecipesFileMakesSomethingElseIsRefused) {
+  const testing::TempFolder folder;
+  for (const char* const file : {R"({"calibration": 5})", R"({"calibration": "text"})", R"({"calibration": [1]})"}) {
+    std::ofstream(folder / "recipe.json") << file;
+    const std::vector<std::string> flags = {"--recipe", folder / "recipe.json", "--calibration-max-tokens", "5"};
+    EXPECT_THAT(Parse(flags), testing::FailsAt("calibration")) << file;
+  }
+}
+
 TEST(RecipeFlagsTest, AKeyThatStandsTwiceInARecipesFileIsRefused) {
   const testing::TempFolder folder;
   const std::string path = folder / "recipe.json";

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "client/cli/checks.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/draw.h"
 #include "client/cli/errors.h"
@@ -15,6 +16,7 @@
 #include "client/cli/sampling_flags.h"
 #include "client/cli/table.h"
 #include "client/library/generate.h"
+#include "client/library/input_file.h"
 #include "core/io/file_system.h"
 
 namespace gwq::cli {
@@ -223,7 +225,7 @@ void PrintAnswer(const client::VqaQuestion& question, const absl::StatusOr<v1::V
 }
 
 absl::StatusOr<ExitCode> RunBatch(Session& session, const Arguments& arguments) {
-  GWQ_ASSIGN_OR_RETURN(const std::string lines, ReadSmallFile(LocalFileSystem(), arguments.batch, kMaxBatchBytes));
+  GWQ_ASSIGN_OR_RETURN(const std::string lines, client::ReadInputFile(arguments.batch, kMaxBatchBytes));
   const std::string folder = std::filesystem::path(arguments.batch).parent_path().string();
   GWQ_ASSIGN_OR_RETURN(
       const std::vector<client::VqaQuestion> questions,
@@ -273,7 +275,8 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
       ->capture_default_str();
   command->add_flag("--with-end", to->with_end, "score the end of the answer as part of each choice");
   command->add_flag("--boxes", to->boxes, "read the answer as boxes, in pixels of the image");
-  command->add_option("--box-image", to->box_image, "which of several images the boxes are in, from 0");
+  command->add_option("--box-image", to->box_image, "which of several images the boxes are in, from 0")
+      ->check(NotEmpty);
   command->add_option("--draw", to->draw,
                       "write the image with its boxes and labels to this PNG file; implies --boxes");
   command->add_option("--batch", to->batch,
@@ -284,6 +287,7 @@ void AddVqaCommand(CLI::App& app, Selected& selected) {
       ->capture_default_str();
   AddSamplingFlags(*command, to->sampling);
   command->add_option("--abstain-below", to->abstain_below, "mark answers of less confidence than this as abstained")
+      ->check(NotEmpty)
       ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--load,!--no-load", to->load, "load the model first if it is not loaded (default)");
   command->callback([&selected, to] { selected.action = [to](Session& session) { return Run(session, *to); }; });

@@ -11,11 +11,15 @@ namespace gwq::cli {
 namespace {
 
 // Of a job that did not succeed, whether or not the service tells an error.
-nlohmann::json EndJson(const v1::Job& job) {
+absl::Status EndOf(const v1::Job& job) {
+  if (job.state() == v1::JOB_STATE_CANCELLED) return absl::CancelledError("the job was cancelled");
   absl::Status status = client::FromProto(job.error());
-  if (job.state() == v1::JOB_STATE_CANCELLED) status = absl::CancelledError("the job was cancelled");
   if (status.ok()) status = absl::UnknownError("the job failed without an error text");
-  nlohmann::json out = ErrorJson(status);
+  return status;
+}
+
+nlohmann::json EndJson(const v1::Job& job) {
+  nlohmann::json out = ErrorJson(EndOf(job));
   out["job"] = job.name();
   return out;
 }
@@ -69,7 +73,7 @@ ExitCode ReportEnd(Session& session, const v1::Job& job) {
   } else if (cancelled) {
     session.terminal().Note(fmt::format("{}: cancelled", job.name()));
   } else {
-    PrintError("gwq: {} failed: {}\n", job.name(), job.error().message());
+    PrintError("gwq: {} failed: {}\n", job.name(), MessageOf(EndOf(job)));
   }
   return cancelled ? kExitJobCancelled : kExitJobFailed;
 }
