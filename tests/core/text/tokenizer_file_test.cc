@@ -91,7 +91,7 @@ TEST(Tokenizer, TheErrorsOfDecodeSayCountLimitAndRange) {
   const auto many = (*small)->Decode(Ids{1, 2, 3, 4}, false);
   EXPECT_THAT(many, FailsAt("ids"));
   EXPECT_THAT(std::string(MessageOf(many.status())), HasSubstr("4 ids, the limit is 3"));
-  const auto negative = (*small)->Decode(Ids{0, -5, 0, 0}, false);
+  const auto negative = (*small)->Decode(Ids{0, -5, 0}, false);
   EXPECT_THAT(negative, FailsAt("ids[1]"));
   EXPECT_THAT(std::string(MessageOf(negative.status())), HasSubstr("is -5; ids count from 0 to 49151"));
 }
