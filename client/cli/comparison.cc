@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "core/io/json.h"
+#include "core/io/json_number.h"
 
 namespace gwq::cli {
 namespace {
@@ -42,8 +44,10 @@ struct ComparedMetric {
   std::string name;
   std::optional<v1::EvaluationMetric> a, b;
 
+  // None either if both are infinite.
   [[nodiscard]] std::optional<double> difference() const {
-    return a && b ? std::optional(b->value() - a->value()) : std::nullopt;
+    if (!a || !b || std::isnan(b->value() - a->value())) return std::nullopt;
+    return b->value() - a->value();
   }
 };
 
@@ -63,15 +67,15 @@ std::vector<ComparedMetric> Joined(const v1::Evaluation& a, const v1::Evaluation
 
 void SetSide(const std::string& side, const std::optional<v1::EvaluationMetric>& metric, json& out) {
   if (!metric) return;
-  out[side] = metric->value();
-  if (metric->has_standard_error()) out[side + "_standard_error"] = metric->standard_error();
+  out[side] = JsonNumber(metric->value());
+  if (metric->has_standard_error()) out[side + "_standard_error"] = JsonNumber(metric->standard_error());
 }
 
 json MetricJson(const ComparedMetric& metric) {
   json out = {{"name", metric.name}};
   SetSide("a", metric.a, out);
   SetSide("b", metric.b, out);
-  if (const auto difference = metric.difference()) out["difference"] = *difference;
+  if (const auto difference = metric.difference()) out["difference"] = JsonNumber(*difference);
   return out;
 }
 

@@ -18,12 +18,19 @@
 
 namespace gwq {
 
-// A vector or matrix in a backend's own layout. Belongs to the backend that made it, which must outlive it. Immutable.
+// A vector or matrix in a backend's own layout. Belongs to the backend that made it, which must outlive it. Immutable
+// through this interface; TorchBackend::SetValues replaces the values of one between passes.
 class Weight {
  public:
   virtual ~Weight() = default;
   [[nodiscard]] virtual Shape shape() const = 0;     // [n] or [out, in]
   [[nodiscard]] virtual uint64_t bytes() const = 0;  // memory it holds
+};
+
+// Upper bounds of a packed matrix's memory, from its shape alone.
+struct LoadedBytes {
+  uint64_t held = 0;     // Weight::bytes()
+  uint64_t loading = 0;  // while it is loaded, beside those bytes and the stored ones
 };
 
 // Keys and values of all sequences in blocks of block_tokens tokens. Belongs to one engine; passes write it.
@@ -162,7 +169,7 @@ class Pass {
   virtual void Release(int slot) = 0;
 };
 
-// Weights are immutable and may be shared by passes; at most one pass of a backend is alive at a time. Loading may run
+// No pass changes a weight, and passes may share one; at most one pass of a backend is alive at a time. Loading may run
 // beside a pass. Exceptions of an underlying library end inside the implementation.
 class Backend {
  public:

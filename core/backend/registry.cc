@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/backend/cpu/cpu_backend.h"
+#include "core/backend/cpu/kernels/packed_loaders.h"
 #include "core/base/status.h"
 
 namespace gwq {
@@ -35,6 +36,8 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(std::string_view device, 
   return InvalidField("device", fmt::format("'{}' has no backend in this build; known are: {}", device,
                                             fmt::join(KnownDevices(), ", ")));
 }
+
+absl::StatusOr<LoadedBytes> HostLoadedBytes(const PackedShape& shape) { return PackedWeightBytes(shape); }
 
 std::string_view HostIsaName() { return IsaLevelName(BestIsaLevel()); }
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
+#include "core/format/packed_matrix.h"
 
 namespace gwq {
 
@@ -22,6 +23,9 @@ struct BackendOptions {
 // errors of the backend's own creation.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(std::string_view device,
                                                                      const BackendOptions& options);
+
+// Memory of a matrix in the host's backend. UNIMPLEMENTED as Backend::LoadPacked. `shape` passes CheckPackedShape.
+[[nodiscard]] absl::StatusOr<LoadedBytes> HostLoadedBytes(const PackedShape& shape);
 
 // The instruction set that the host's kernels use: "scalar", "avx2" or "avx512".
 [[nodiscard]] std::string_view HostIsaName();

@@ -37,9 +37,20 @@ std::vector<double> Softmax(std::vector<double> values) {
   return values;
 }
 
-absl::StatusOr<std::vector<double>> Probabilities(std::span<const float> logits) {
+std::vector<double> LogSoftmax(std::vector<double> values) {
+  if (values.empty()) return values;
+  const double largest = *std::max_element(values.begin(), values.end());
+  if (std::isinf(largest)) return std::vector<double>(values.size(), -std::log(static_cast<double>(values.size())));
+  double sum = 0;
+  for (const double value : values) sum += std::exp(value - largest);
+  const double norm = largest + std::log(sum);
+  for (double& value : values) value -= norm;
+  return values;
+}
+
+absl::StatusOr<std::vector<double>> LogProbabilities(std::span<const float> logits) {
   GWQ_RETURN_IF_ERROR(LargestLogit(logits).status());
-  return Softmax(std::vector<double>(logits.begin(), logits.end()));
+  return LogSoftmax(std::vector<double>(logits.begin(), logits.end()));
 }
 
 }  // namespace gwq

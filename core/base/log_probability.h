@@ -27,7 +27,10 @@ namespace gwq {
 // `values` is empty. No value is NaN or +infinity.
 [[nodiscard]] std::vector<double> Softmax(std::vector<double> values);
 
-// The softmax of logits. The errors of LargestLogit.
-[[nodiscard]] absl::StatusOr<std::vector<double>> Probabilities(std::span<const float> logits);
+// Natural logarithms of Softmax(values), exact where a probability is too small for a double.
+[[nodiscard]] std::vector<double> LogSoftmax(std::vector<double> values);
+
+// The log-softmax of logits. The errors of LargestLogit.
+[[nodiscard]] absl::StatusOr<std::vector<double>> LogProbabilities(std::span<const float> logits);
 
 }  // namespace gwq

@@ -5,8 +5,7 @@
 
 namespace gwq {
 
-// What the report is measured on where the recipe gives no text: about 2500 tokens of plain
-// English.
+// About 2500 tokens of plain English.
 [[nodiscard]] std::string_view DefaultEvaluationText();
 
 }  // namespace gwq

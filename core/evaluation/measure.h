@@ -27,8 +27,8 @@ struct EvaluationRun {
 // kVqa and kGrounding.
 [[nodiscard]] absl::Status MeasureImages(EvaluationRun& run, EvaluationResult& out);
 
-// The mean, with its standard error where there are two values or more: sample deviation / sqrt(n), as
-// lm-evaluation-harness takes it.
+// The mean, with its standard error if there are two values or more and the mean is finite: sample deviation / sqrt(n),
+// as lm-evaluation-harness takes it.
 [[nodiscard]] EvaluationMetric MeanMetric(std::string name, const std::vector<double>& values);
 
 }  // namespace gwq

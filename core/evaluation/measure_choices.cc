@@ -10,6 +10,7 @@
 #include "core/evaluation/choice_walk.h"
 #include "core/evaluation/measure.h"
 #include "core/io/json.h"
+#include "core/io/json_number.h"
 #include "core/prompt/choices.h"
 #include "core/text/model_text.h"
 
@@ -78,11 +79,12 @@ absl::Status MeasureChoices(EvaluationRun& run, EvaluationResult& out) {
                            {"answer", answer},
                            {"best", best},
                            {"best_norm", best_norm},
-                           {"log_likelihoods", scores[i]}};
+                           {"log_likelihoods", nlohmann::json::array()}};
+    for (const double score : scores[i]) line["log_likelihoods"].push_back(JsonNumber(score));
     if (run.reference != nullptr) {
-      kl.push_back(KlDivergence(ChoiceProbabilities(reference[i]), ChoiceProbabilities(scores[i])));
+      kl.push_back(KlDivergence(ChoiceLogProbabilities(reference[i]), ChoiceLogProbabilities(scores[i])));
       same.push_back(BestChoice(reference[i]) == best ? 1 : 0);
-      line["kl"] = kl.back();
+      line["kl"] = JsonNumber(kl.back());
     }
     out.items_jsonl += CanonicalJson(line) + "\n";
   }
@@ -99,7 +101,7 @@ EvaluationMetric MeanMetric(std::string name, const std::vector<double>& values)
   const auto count = static_cast<double>(values.size());
   for (const double value : values) metric.value += value;
   metric.value /= count;
-  if (values.size() < 2) return metric;
+  if (values.size() < 2 || !std::isfinite(metric.value)) return metric;
   double squares = 0;
   for (const double value : values) squares += std::pow(value - metric.value, 2);
   metric.standard_error = std::sqrt(squares / (count - 1) / count);

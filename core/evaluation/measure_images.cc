@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/artifact/stored_dataset.h"
 #include "core/base/log_probability.h"
@@ -11,6 +12,7 @@
 #include "core/evaluation/measure.h"
 #include "core/evaluation/vision_model.h"
 #include "core/io/json.h"
+#include "core/io/json_number.h"
 #include "core/prompt/choices.h"
 #include "core/prompt/item_image.h"
 #include "core/vision/boxes.h"
@@ -66,6 +68,11 @@ class ImageEvaluation {
     std::vector<float> reference_logits;  // step by step
     double kl = 0;
   };
+  // A question as the model reads it. The tower has encoded its images.
+  struct Question {
+    AnswerPrompt prompt;
+    PreparedImage image;  // the first one, without patches
+  };
 
   absl::StatusOr<std::vector<PreparedImage>> Prepare(const DatasetItem& item, const VisionModel& model) {
     std::vector<PreparedImage> images;
@@ -74,6 +81,14 @@ class ImageEvaluation {
       GWQ_ASSIGN_OR_RETURN(images.emplace_back(), ReadItemImage(dataset_, item, path, model.processor()));
     }
     return images;
+  }
+
+  absl::StatusOr<Question> MakeQuestion(const DatasetItem& item) {
+    Question out;
+    GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(item, model_));
+    GWQ_ASSIGN_OR_RETURN(out.prompt, model_.Ask(item, images));
+    out.image = std::move(images.front());
+    return out;
   }
 
   // Questions of a wave: the reference's logits of all steps are held.
@@ -89,14 +104,15 @@ class ImageEvaluation {
     int64_t tokens = 0;
     const size_t max_count = std::min(items_.size() - begin, MaxQuestions());
     while (asked.size() < max_count) {
-      const DatasetItem& item = items_[begin + asked.size()];
-      GWQ_ASSIGN_OR_RETURN(std::vector<PreparedImage> images, Prepare(item, model_));
-      GWQ_ASSIGN_OR_RETURN(AnswerPrompt prompt, model_.Ask(item, images));
-      const int64_t size = std::ssize(prompt.tokens) + run_.task.max_tokens;
+      if (!next_) {
+        GWQ_ASSIGN_OR_RETURN(next_, MakeQuestion(items_[begin + asked.size()]));
+      }
+      const int64_t size = std::ssize(next_->prompt.tokens) + run_.task.max_tokens;
       if (!prompts.empty() && tokens + size > kAnswerCacheTokens) break;
       tokens += size;
-      prompts.push_back(std::move(prompt));
-      asked.emplace_back().image = std::move(images.front());
+      prompts.push_back(std::move(next_->prompt));
+      asked.emplace_back().image = std::move(next_->image);
+      next_.reset();
     }
     GWQ_ASSIGN_OR_RETURN(auto answers, model_.answerer().Answer(prompts, nullptr, run_.progress));
     for (size_t i = 0; i < asked.size(); ++i) asked[i].answer = std::move(answers[i]);
@@ -120,8 +136,8 @@ class ImageEvaluation {
     const auto compare = [&](size_t i, size_t step, std::span<const float> logits) {
       const auto reference =
           std::span<const float>(asked[i].reference_logits).subspan(step * logits.size(), logits.size());
-      const auto p = Probabilities(reference);
-      const auto q = Probabilities(logits);
+      const auto p = LogProbabilities(reference);
+      const auto q = LogProbabilities(logits);
       // Logits that are not finite end the answer with an error of its own.
       if (p.ok() && q.ok()) asked[i].kl += KlDivergence(*p, *q);
     };
@@ -151,7 +167,7 @@ class ImageEvaluation {
     if (reference_ != nullptr) {
       kl_.push_back(asked.kl);
       same_.push_back(asked.answer == asked.reference_answer ? 1 : 0);
-      line["kl"] = asked.kl;
+      line["kl"] = JsonNumber(asked.kl);
     }
     out_.items_jsonl += CanonicalJson(line) + "\n";
     return absl::OkStatus();
@@ -178,6 +194,7 @@ class ImageEvaluation {
   const std::span<const DatasetItem> items_;
   const VisionModel& model_;
   const VisionModel* reference_;
+  std::optional<Question> next_;  // the first of the next wave, if it is made already
   std::vector<double> right_, iou_, malformed_, kl_, same_;
 };
 

@@ -1,5 +1,6 @@
 // Perplexity and divergence on a text.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -28,7 +29,8 @@ absl::Status MeasureText(EvaluationRun& run, EvaluationResult& out) {
                        EvaluateText({*run.model.model(), *loader}, reference ? &*reference : nullptr, run.backend,
                                     tokens, window, pool, run.progress));
   out.items = made.positions;
-  out.metrics.push_back({"perplexity", made.perplexity, made.standard_error});
+  out.metrics.push_back({"perplexity", made.perplexity, std::nullopt});
+  if (std::isfinite(made.perplexity)) out.metrics.back().standard_error = made.standard_error;
   if (!made.reference) return absl::OkStatus();
   out.metrics.push_back({"reference_perplexity", made.reference->perplexity, std::nullopt});
   out.metrics.push_back({"mean_kl", made.reference->mean_kl, std::nullopt});

@@ -2,52 +2,85 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/artifact/stored_model.h"
+#include "core/backend/registry.h"
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/choice_walk.h"
+#include "core/evaluation/default_text.h"
+#include "core/evaluation/memory_terms.h"
 #include "core/evaluation/model_check.h"
+#include "core/evaluation/vision_model.h"
 #include "core/manifest/limits.h"
 #include "core/models/cache_shape.h"
+#include "core/spec/dataset.h"
+#include "core/text/first_tokens.h"
 
 namespace gwq {
 namespace {
 
-// As in peak_memory.cc.
-constexpr uint64_t kConstantBytes = uint64_t{384} << 20;
-constexpr uint64_t kTokenizerFactor = 24;
-constexpr uint64_t kForwardCopies = 3;
-constexpr uint64_t kLogitRows = 64;
-constexpr uint64_t kLogitCopies = 4;
+using namespace memory_terms;
+
 static_assert(kChoiceLogitRows <= int64_t{kLogitRows} && kAnswerLogitRows <= int64_t{kLogitRows});
 // A dataset's file, its parsed lines, its tokens and its results, as a multiple of the file.
 constexpr uint64_t kDatasetFactor = 24;
+// What a tokenizer needs to encode a text, as a multiple of the text.
+constexpr uint64_t kEncodeFactor = 100;
 
-uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
+// A model, or what it will be once `planned` of its matrices are packed.
+struct Side {
+  const StoredModel& model;
+  const PlannedShapes* planned = nullptr;
 
-// Bytes as a kernel's layout may take them: a quarter more than what is stored.
-uint64_t Laid(uint64_t stored) { return stored * 5 / 4; }
-
-struct StageSizes {
-  uint64_t block = 0;   // largest stage but the head
-  uint64_t head = 0;    // a tied one too
-  uint64_t tensor = 0;  // largest mapped tensor
+  [[nodiscard]] const ModelConfig& config() const { return model.model()->config(); }
 };
 
-StageSizes SizesOf(const StoredModel& model) {
-  std::vector<uint64_t> stages(static_cast<size_t>(model.model()->stages()));
-  StageSizes sizes;
-  uint64_t embedding = 0;
-  for (const TensorSpec& spec : model.model()->tensors()) {
-    const ManifestTensor* const tensor = model.Find(spec.name);
-    if (tensor == nullptr || static_cast<size_t>(spec.stage) >= stages.size()) continue;
-    stages[static_cast<size_t>(spec.stage)] += tensor->size;
-    sizes.tensor = std::max(sizes.tensor, tensor->size);
-    if (spec.kind == TensorKind::kEmbedding) embedding = tensor->size;
+struct TensorBytes {
+  uint64_t held = 0;     // by the backend
+  uint64_t loading = 0;  // beside that while it is loaded: mapped bytes, and what the backend needs
+};
+
+absl::StatusOr<TensorBytes> BytesOf(const Side& side, const ManifestTensor& tensor) {
+  const PackedShape* shape = tensor.packed ? &*tensor.packed : nullptr;
+  uint64_t stored = tensor.size;
+  if (side.planned != nullptr) {
+    const auto found = side.planned->find(tensor.name);
+    if (found != side.planned->end()) {
+      shape = &found->second;
+      stored = LayoutOf(*shape).total;
+    }
   }
-  sizes.head = stages.back() + (model.model()->config().tied_head ? embedding : 0);
+  if (shape == nullptr) return TensorBytes{Laid(stored), stored};
+  GWQ_ASSIGN_OR_RETURN(const LoadedBytes loaded, HostLoadedBytes(*shape));
+  return TensorBytes{std::max(Laid(stored), loaded.held), stored + loaded.loading};
+}
+
+// What the backend holds of each stage but the head's, and of the head's, a tied one too.
+struct SideSizes {
+  uint64_t block = 0;  // the largest
+  uint64_t head = 0;
+  uint64_t all = 0;
+  uint64_t loading = 0;  // of the tensor that takes most
+};
+
+absl::StatusOr<SideSizes> SizesOf(const Side& side) {
+  const Model& model = *side.model.model();
+  std::vector<uint64_t> stages(static_cast<size_t>(model.stages()));
+  SideSizes sizes;
+  uint64_t embedding = 0;
+  for (const TensorSpec& spec : model.tensors()) {
+    const ManifestTensor* const tensor = side.model.Find(spec.name);
+    if (tensor == nullptr) continue;
+    GWQ_ASSIGN_OR_RETURN(const TensorBytes bytes, BytesOf(side, *tensor));
+    sizes.all += bytes.held;
+    sizes.loading = std::max(sizes.loading, bytes.loading);
+    if (static_cast<size_t>(spec.stage) < stages.size()) stages[static_cast<size_t>(spec.stage)] += bytes.held;
+    if (spec.kind == TensorKind::kEmbedding) embedding = bytes.held;
+  }
+  sizes.head = stages.back() + (side.config().tied_head ? embedding : 0);
   stages.pop_back();
   sizes.block = *std::max_element(stages.begin(), stages.end());
   return sizes;
@@ -58,12 +91,6 @@ uint64_t TokenizerBytes(const StoredModel& model) {
   return file == nullptr ? 0 : file->size * kTokenizerFactor;
 }
 
-// Floats of all [1, width] values of one block's pass.
-uint64_t Widths(const ModelConfig& config) {
-  const int64_t heads = config.attention.heads + 2 * config.attention.kv_heads;
-  return Unsigned(4 * config.hidden_size + 3 * config.intermediate_size + 2 * heads * config.attention.head_dim);
-}
-
 // Of one layer.
 uint64_t CacheBytes(const ModelConfig& config, uint64_t tokens) {
   return tokens * Unsigned(CacheTokenBytes(config, 1));
@@ -72,53 +99,88 @@ uint64_t CacheBytes(const ModelConfig& config, uint64_t tokens) {
 uint64_t LogitBytes(const ModelConfig& config) { return kLogitCopies * kLogitRows * Unsigned(config.vocab_size) * 4; }
 
 // States and a stage of one side; both heads are alive together.
-uint64_t TextBytes(const StoredModel& model, const StoredModel* reference, const EvaluationTask& task) {
+absl::StatusOr<uint64_t> TextBytes(std::span<const Side> sides, const EvaluationTask& task) {
   const uint64_t tokens = Unsigned(task.tokens);
   const uint64_t window = std::min(tokens, Unsigned(task.window));
   uint64_t held = 0, stage = 0, heads = 0;
-  for (const StoredModel* side : {&model, reference}) {
-    if (side == nullptr) continue;
-    const ModelConfig& config = side->model()->config();
-    const StageSizes sizes = SizesOf(*side);
+  for (const Side& side : sides) {
+    const ModelConfig& config = side.config();
+    GWQ_ASSIGN_OR_RETURN(const SideSizes sizes, SizesOf(side));
     held += tokens * Unsigned(config.hidden_size) * 4 + CacheBytes(config, window + 16);
-    stage = std::max(stage, Laid(sizes.block) + sizes.tensor + kForwardCopies * window * Widths(config) * 4);
-    heads += Laid(sizes.head) + sizes.tensor + LogitBytes(config) + window * Unsigned(config.hidden_size) * 4;
+    stage = std::max(stage, sizes.block + sizes.loading + kForwardCopies * window * Widths(config) * 4);
+    heads += sizes.head + sizes.loading + LogitBytes(config) + window * Unsigned(config.hidden_size) * 4;
   }
   return held + std::max(stage, heads);
 }
 
-// The sides come one after the other. The cache holds the prompts of a pass, or a long one, each with its longest
-// choice.
-uint64_t ChoiceBytes(const StoredModel& model) {
-  const ModelConfig& config = model.model()->config();
-  const StageSizes sizes = SizesOf(model);
+// The cache holds the prompts of a pass, or a long one, each with its longest choice.
+absl::StatusOr<uint64_t> ChoiceBytes(const Side& side) {
+  const ModelConfig& config = side.config();
+  GWQ_ASSIGN_OR_RETURN(const SideSizes sizes, SizesOf(side));
   const auto wave = Unsigned(kChoiceWaveRows);
   const auto rows = Unsigned(kChoicePassRows);
   const uint64_t states = (wave + 2 * rows) * Unsigned(config.hidden_size) * 4;
   const uint64_t cache = CacheBytes(config, 2 * wave);
-  const uint64_t block = Laid(sizes.block) + kForwardCopies * rows * Widths(config) * 4;
-  return states + cache + sizes.tensor + std::max(block, Laid(sizes.head) + LogitBytes(config));
+  const uint64_t block = sizes.block + kForwardCopies * rows * Widths(config) * 4;
+  return states + cache + sizes.loading + std::max(block, sizes.head + LogitBytes(config));
 }
 
-// Decoding and preparing one image: pixels as they came and resized, patches, and the tower's pass over them.
-constexpr uint64_t kImageBytes = uint64_t{768} << 20;
+// The sides come one after the other.
+absl::StatusOr<uint64_t> LargestChoiceBytes(std::span<const Side> sides) {
+  uint64_t largest = 0;
+  for (const Side& side : sides) {
+    GWQ_ASSIGN_OR_RETURN(const uint64_t bytes, ChoiceBytes(side));
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
+
 // A reference's logits over the steps of a wave's answers; one question may take more than its share.
 constexpr uint64_t kReferenceLogitBytes = uint64_t{256} << 20;
 
-// The whole model, and a cache of all its blocks.
-uint64_t ImageBytes(const StoredModel& model) {
-  const ModelConfig& config = model.model()->config();
-  uint64_t weights = 0;
-  for (const TensorSpec& spec : model.model()->tensors()) {
-    const ManifestTensor* const tensor = model.Find(spec.name);
-    if (tensor != nullptr) weights += tensor->size;
-  }
+// The whole model, a cache of all its blocks, and the image rows of a wave and of the question after it.
+absl::StatusOr<uint64_t> WholeModelBytes(const Side& side) {
+  const ModelConfig& config = side.config();
+  GWQ_ASSIGN_OR_RETURN(const SideSizes sizes, SizesOf(side));
   const uint64_t cache = CacheBytes(config, Unsigned(kAnswerCacheTokens)) * Unsigned(config.blocks);
-  const uint64_t rows = Unsigned(kAnswerCacheTokens) * Unsigned(config.hidden_size) * 4;
+  const uint64_t rows = Unsigned(kAnswerCacheTokens + kMaxAskedTokens) * Unsigned(config.hidden_size) * 4;
   const uint64_t pass = kForwardCopies * Unsigned(kAnswerPassRows) * Widths(config) * 4;
-  return Laid(weights) + SizesOf(model).tensor + cache + rows + pass + LogitBytes(config);
+  return sizes.all + sizes.loading + cache + rows + pass + LogitBytes(config);
 }
 
+absl::StatusOr<uint64_t> ImageBytes(std::span<const Side> sides, const EvaluationTask& task) {
+  uint64_t bytes = kImageBytes;
+  for (const Side& side : sides) {
+    GWQ_ASSIGN_OR_RETURN(const uint64_t model, WholeModelBytes(side));
+    bytes += model;
+  }
+  if (sides.size() == 1) return bytes;
+  const uint64_t logits = Unsigned(sides.back().config().vocab_size) * Unsigned(task.max_tokens) * 4;
+  return bytes + std::max(kReferenceLogitBytes, logits);
+}
+
+absl::StatusOr<uint64_t> MeasureBytes(std::span<const Side> sides, const EvaluationTask& task) {
+  switch (task.kind) {
+    case EvaluationKind::kText:
+      return TextBytes(sides, task);
+    case EvaluationKind::kChoices:
+      return LargestChoiceBytes(sides);
+    case EvaluationKind::kVqa:
+    case EvaluationKind::kGrounding:
+      return ImageBytes(sides, task);
+  }
+  return absl::InternalError("unknown kind of evaluation");
+}
+
+// Those that are loaded at a time. A text is encoded by the model's alone.
+uint64_t TokenizersBytes(std::span<const Side> sides, EvaluationKind kind) {
+  const uint64_t first = TokenizerBytes(sides.front().model);
+  if (sides.size() == 1 || kind == EvaluationKind::kText) return first;
+  const uint64_t second = TokenizerBytes(sides.back().model);
+  return kind == EvaluationKind::kChoices ? std::max(first, second) : first + second;
+}
+
+// Of the file with lines or text.
 absl::StatusOr<uint64_t> DatasetBytes(BlobStore& store, const EvaluationTask& task) {
   if (task.dataset.empty()) return uint64_t{0};
   GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(task.dataset));
@@ -128,13 +190,23 @@ absl::StatusOr<uint64_t> DatasetBytes(BlobStore& store, const EvaluationTask& ta
   for (const ManifestFile& file : manifest.files) {
     if (file.path.ends_with(".jsonl") || file.path.ends_with(".txt")) bytes += file.size;
   }
-  return bytes * kDatasetFactor;
+  return bytes;
+}
+
+// The beginning of a text, or one question of a dataset.
+uint64_t EncodeBytes(const EvaluationTask& task, uint64_t dataset) {
+  if (task.kind != EvaluationKind::kText) {
+    return kEncodeFactor * std::min<uint64_t>(dataset, DatasetLimits{}.max_line_bytes);
+  }
+  const size_t given = task.text.empty() ? DefaultEvaluationText().size() : task.text.size();
+  return kEncodeFactor * EncodedBytes(task.dataset.empty() ? given : dataset, task.tokens);
 }
 
 }  // namespace
 
 absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model, const std::optional<Digest>& reference,
-                                          const EvaluationTask& task, std::string_view path) {
+                                          const EvaluationTask& task, std::string_view path,
+                                          const PlannedShapes* planned) {
   GWQ_RETURN_IF_ERROR(CheckEvaluationTask(task, path));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> measured, StoredModel::Open(store, model));
   std::unique_ptr<const StoredModel> against;
@@ -142,27 +214,12 @@ absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model,
     GWQ_ASSIGN_OR_RETURN(against, StoredModel::Open(store, *reference));
   }
   GWQ_RETURN_IF_ERROR(CheckEvaluationModels(*measured, against.get(), task, path));
+  std::vector<Side> sides = {{*measured, planned}};
+  if (against != nullptr) sides.push_back({*against});
   GWQ_ASSIGN_OR_RETURN(const uint64_t dataset, DatasetBytes(store, task));
-  uint64_t bytes = 0;
-  uint64_t texts = TokenizerBytes(*measured);
-  if (task.kind == EvaluationKind::kText) {
-    bytes = TextBytes(*measured, against.get(), task);
-  } else if (task.kind != EvaluationKind::kChoices) {
-    bytes = kImageBytes + ImageBytes(*measured);
-    if (against != nullptr) {
-      const ModelConfig& config = against->model()->config();
-      bytes += ImageBytes(*against) +
-               std::max(kReferenceLogitBytes, Unsigned(config.vocab_size) * Unsigned(task.max_tokens) * 4);
-      texts += TokenizerBytes(*against);
-    }
-  } else {
-    bytes = ChoiceBytes(*measured);
-    if (against != nullptr) {
-      bytes = std::max(bytes, ChoiceBytes(*against));
-      texts = std::max(texts, TokenizerBytes(*against));
-    }
-  }
-  return kConstantBytes + texts + dataset + bytes;
+  GWQ_ASSIGN_OR_RETURN(const uint64_t measure, MeasureBytes(sides, task));
+  return kConstantBytes + TokenizersBytes(sides, task.kind) + kDatasetFactor * dataset + EncodeBytes(task, dataset) +
+         measure;
 }
 
 }  // namespace gwq

@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/io/json_number.h"
 #include "core/manifest/manifest.h"
 
 namespace gwq {
@@ -54,8 +55,8 @@ std::string EvaluationJson(const EvaluationResult& result) {
   if (result.reference) out["reference"] = result.reference->Hex();
   for (const EvaluationMetric& metric : result.metrics) {
     nlohmann::json& one = out["metrics"].emplace_back();
-    one = {{"name", metric.name}, {"value", metric.value}};
-    if (metric.standard_error) one["standard_error"] = *metric.standard_error;
+    one = {{"name", metric.name}, {"value", JsonNumber(metric.value)}};
+    if (metric.standard_error) one["standard_error"] = JsonNumber(*metric.standard_error);
   }
   return CanonicalJson(out);
 }

@@ -16,9 +16,9 @@ namespace gwq {
 
 // docs/evaluation.md says what each name means.
 struct EvaluationMetric {
-  std::string name;  // "perplexity", "acc", "acc_norm", "mean_kl", ...
-  double value = 0;
-  std::optional<double> standard_error;
+  std::string name;                      // "perplexity", "acc", "acc_norm", "mean_kl", ...
+  double value = 0;                      // may be infinite: a perplexity beyond a double, or a banned token
+  std::optional<double> standard_error;  // none if the value is not finite
 };
 
 struct EvaluationResult {
@@ -38,7 +38,8 @@ struct EvaluationResult {
 // Stores the result as a manifest of kind "evaluation" with the files evaluation.json and, for questions, items.jsonl.
 [[nodiscard]] absl::StatusOr<Digest> StoreEvaluation(BlobStore& store, const EvaluationResult& result);
 
-// Canonical JSON without the items; docs/evaluation.md lists the fields.
+// Canonical JSON without the items; docs/evaluation.md lists the fields. A value that is not finite is a text
+// (core/io/json_number.h).
 [[nodiscard]] std::string EvaluationJson(const EvaluationResult& result);
 [[nodiscard]] std::string EvaluationMarkdown(const EvaluationResult& result);
 

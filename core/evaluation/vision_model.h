@@ -18,6 +18,9 @@
 
 namespace gwq {
 
+// Of one prompt with its images.
+inline constexpr int64_t kMaxAskedTokens = 4096;
+
 class VisionModel {
  public:
   // `backend` outlives the model. An answer has at most `max_tokens` tokens. Reports phase `phase` in stages. The
@@ -30,7 +33,8 @@ class VisionModel {
   [[nodiscard]] int64_t vocabulary() const { return loaded_->model().config().vocab_size; }
 
   // The question with its images before it, whose rows are computed here; `images` lose their patches. INVALID_ARGUMENT
-  // at "line N.question" for what the question's text holds, at "line N" for too many tokens.
+  // at "line N.question" for what the question's text holds, at "line N" for more than
+  // kMaxAskedTokens tokens.
   [[nodiscard]] absl::StatusOr<AnswerPrompt> Ask(const DatasetItem& item, std::span<PreparedImage> images) const;
   // Lives no longer than the model.
   [[nodiscard]] Answerer answerer() const { return {loaded_, *backend_, text_->stop_ids(), max_tokens_}; }

@@ -20,15 +20,20 @@ std::vector<double> ChoiceProbabilities(std::span<const double> log_likelihoods,
   return Softmax(Scores(log_likelihoods, lengths));
 }
 
+std::vector<double> ChoiceLogProbabilities(std::span<const double> log_likelihoods) {
+  return LogSoftmax(Scores(log_likelihoods, {}));
+}
+
 size_t BestChoice(std::span<const double> log_likelihoods, std::span<const int64_t> lengths) {
   const std::vector<double> scores = Scores(log_likelihoods, lengths);
   return static_cast<size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-double KlDivergence(std::span<const double> p, std::span<const double> q) {
+double KlDivergence(std::span<const double> log_p, std::span<const double> log_q) {
   double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) {
-    if (p[i] > 0) sum += p[i] * (std::log(p[i]) - std::log(q[i]));
+  for (size_t i = 0; i < log_p.size(); ++i) {
+    const double p = std::exp(log_p[i]);
+    if (p > 0) sum += p * (log_p[i] - log_q[i]);
   }
   return sum;
 }

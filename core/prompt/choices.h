@@ -14,10 +14,14 @@ namespace gwq {
 [[nodiscard]] std::vector<double> ChoiceProbabilities(std::span<const double> log_likelihoods,
                                                       std::span<const int64_t> lengths = {});
 
+// The natural logarithms of ChoiceProbabilities, exact where a probability is too small for a double.
+[[nodiscard]] std::vector<double> ChoiceLogProbabilities(std::span<const double> log_likelihoods);
+
 // The index of the largest log_likelihoods[i] / lengths[i], the lowest of equal ones. At least one choice.
 [[nodiscard]] size_t BestChoice(std::span<const double> log_likelihoods, std::span<const int64_t> lengths = {});
 
-// sum p ln(p / q) in nats over probabilities of the same choices; terms with p = 0 are 0.
-[[nodiscard]] double KlDivergence(std::span<const double> p, std::span<const double> q);
+// sum p ln(p / q) in nats, from the natural logarithms of two distributions over the same choices. It is infinite only
+// if one that p allows has the logarithm -infinity in q. Terms with p = 0 are 0.
+[[nodiscard]] double KlDivergence(std::span<const double> log_p, std::span<const double> log_q);
 
 }  // namespace gwq

@@ -79,6 +79,22 @@ absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
   }
 }
 
+absl::StatusOr<MatrixTiles> GridTiles(const GridShape& shape) {
+  MatrixTiles tiles;
+  GWQ_ASSIGN_OR_RETURN(tiles.encoding, GridEncoding(shape));
+  tiles.rows = shape.rows;
+  tiles.cols = shape.cols;
+  tiles.group = shape.group_size;
+  tiles.group_param_bytes = shape.coded_scales ? kCodedGridBytes : kHalfGridBytes;
+  return tiles;
+}
+
+size_t GroupParamBytes(const MatrixTiles& tiles) {
+  return static_cast<size_t>(tiles.tiles * tiles.groups * tiles.group_param_bytes);
+}
+
+size_t RowScaleBytes(const MatrixTiles& tiles) { return static_cast<size_t>(tiles.tiles * kTileRows) * sizeof(float); }
+
 void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_t code) {
   switch (encoding) {
     case Encoding::kU2:
@@ -153,26 +169,28 @@ void CpuWeight::FillDense(const TensorView& view) {
 absl::StatusOr<std::unique_ptr<CpuWeight>> CpuWeight::FromGrid(const GridShape& shape, ReadGridRow read,
                                                                const SparseLists& outliers, WeightMemory& memory) {
   std::unique_ptr<CpuWeight> weight(new CpuWeight({shape.rows, shape.cols}));
-  MatrixTiles& tiles = weight->tiles_;
-  GWQ_ASSIGN_OR_RETURN(tiles.encoding, GridEncoding(shape));
-  tiles.rows = shape.rows;
-  tiles.cols = shape.cols;
-  tiles.group = shape.group_size;
+  GWQ_ASSIGN_OR_RETURN(weight->tiles_, GridTiles(shape));
   GWQ_RETURN_IF_ERROR(weight->AllocateTiles(memory));
   GWQ_RETURN_IF_ERROR(weight->AllocateGrid(shape.coded_scales, memory));
   weight->FillGrid(shape, read);
-  GWQ_RETURN_IF_ERROR(outliers.MoveTo(memory, weight->sparse_, tiles));
+  GWQ_RETURN_IF_ERROR(outliers.MoveTo(memory, weight->sparse_, weight->tiles_));
   return weight;
 }
 
+absl::StatusOr<uint64_t> CpuWeight::GridBytes(const GridShape& shape) {
+  GWQ_ASSIGN_OR_RETURN(MatrixTiles tiles, GridTiles(shape));
+  DescribeTiles(tiles);
+  return static_cast<uint64_t>(tiles.tiles * tiles.tile_bytes) + GroupParamBytes(tiles) +
+         (shape.coded_scales ? RowScaleBytes(tiles) : 0);
+}
+
 absl::Status CpuWeight::AllocateGrid(bool coded_scales, WeightMemory& memory) {
-  tiles_.group_param_bytes = coded_scales ? kCodedGridBytes : kHalfGridBytes;
-  const auto bytes = static_cast<size_t>(tiles_.tiles * tiles_.groups * tiles_.group_param_bytes);
+  const size_t bytes = GroupParamBytes(tiles_);
   group_params_ = memory.Allocate(bytes);
   if (group_params_.as<uint8_t>() == nullptr) return NoMemory(bytes);
   tiles_.group_params = group_params_.as<uint8_t>();
   if (!coded_scales) return absl::OkStatus();
-  const auto row_bytes = static_cast<size_t>(tiles_.tiles * kTileRows) * sizeof(float);
+  const size_t row_bytes = RowScaleBytes(tiles_);
   row_scales_ = memory.Allocate(row_bytes);
   if (row_scales_.as<float>() == nullptr) return NoMemory(row_bytes);
   tiles_.row_scales = row_scales_.as<float>();

@@ -44,6 +44,9 @@ class CpuWeight final : public Weight {
                                                                            const SparseLists& outliers,
                                                                            WeightMemory& memory);
 
+  // What FromGrid allocates beside the outliers. UNIMPLEMENTED as above.
+  [[nodiscard]] static absl::StatusOr<uint64_t> GridBytes(const GridShape& shape);
+
   [[nodiscard]] Shape shape() const override { return shape_; }
   [[nodiscard]] uint64_t bytes() const override;
 

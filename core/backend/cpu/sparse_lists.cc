@@ -61,6 +61,16 @@ absl::Status SparseLists::MoveTo(WeightMemory& memory, WeightSpan& span, MatrixT
   return absl::OkStatus();
 }
 
+uint64_t MostSparseBytes(const PackedShape& shape) {
+  if (shape.outliers == 0) return 0;
+  const int64_t segments = RoundUp(shape.cols, kSparseSegment) / kSparseSegment;
+  const int64_t lists = RoundUp(shape.rows, kTileRows) / kTileRows * segments;
+  // In the worst case every outlier has a rank, and so a mask, of its own.
+  const auto outliers = static_cast<uint64_t>(shape.outliers);
+  return static_cast<uint64_t>(lists + 1) * (sizeof(uint64_t) + sizeof(uint32_t)) +
+         outliers * (sizeof(uint32_t) + sizeof(uint16_t));
+}
+
 SparseLists BuildSparseLists(const PackedView& view) {
   SparseLists lists;
   const PackedShape& shape = view.shape();

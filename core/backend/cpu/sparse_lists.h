@@ -25,6 +25,8 @@ struct SparseLists {
 };
 
 [[nodiscard]] SparseLists BuildSparseLists(const PackedView& view);
+// The most bytes that MoveTo takes for the lists of a matrix of this shape, wherever its outliers stand.
+[[nodiscard]] uint64_t MostSparseBytes(const PackedShape& shape);
 
 // Overwrites the outliers of `row` in `out`, which holds its other weights.
 void PutOutliersOfRow(const MatrixTiles& tiles, int64_t row, float* out);

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "core/base/status.h"
+#include "core/format/format.h"
+#include "tests/core/format/random_content.h"
 #include "tests/support/status_matchers.h"
 
 namespace gwq {
@@ -33,6 +37,31 @@ TEST(BackendRegistry, AnUnknownDeviceIsToldWithThoseThatAreKnown) {
 
 TEST(BackendRegistry, TheBackendsOwnErrorsAreReturned) {
   EXPECT_THAT(CreateBackend(kHostDevice, {.threads = 0}), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+// Rows and columns of no whole tiles and groups; outliers that share masks, and as many as there are weights.
+TEST(HostLoadedBytes, AreWhatAWeightHoldsAndForOutliersLittleMore) {
+  const auto backend = CreateBackend(kHostDevice, {}).value();
+  std::mt19937 random(9);
+  for (const Format* const format : KnownFormats()) {
+    for (const int scale_bits : {8, 16}) {
+      for (const int bits : {2, 3, 4, 8}) {
+        for (const int64_t group : {8, 24, 32}) {
+          for (const int64_t outliers : {0, 7, 40 * 72}) {
+            const PackedShape shape{40, 72, bits, group, outliers, scale_bits, format};
+            if (!CheckPackedShape(shape).ok()) continue;
+            SCOPED_TRACE(DescribeShape(shape));
+            const auto packed = EncodePacked(testing::RandomContent(shape, random)).value();
+            const uint64_t bytes = backend->LoadPacked(PackedView::Open(packed).value()).value()->bytes();
+            const LoadedBytes bound = HostLoadedBytes(shape).value();
+            EXPECT_GE(bound.held, bytes);
+            EXPECT_LE(bound.held, bytes + 2 * static_cast<uint64_t>(outliers));
+            EXPECT_GE(bound.loading, 8 * static_cast<uint64_t>(outliers));
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -5,13 +5,17 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/artifact/import.h"
 #include "core/artifact/stored_dataset.h"
 #include "core/base/clock.h"
+#include "core/base/sha256.h"
+#include "core/base/status.h"
 #include "core/evaluation/evaluation.h"
+#include "core/io/fault_file_system.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/golden_model.h"
@@ -44,6 +48,26 @@ std::string Picture(const Shape& shape) {
     return inside ? shape.rgb : testing::Rgb{225, 235, 245};
   });
 }
+
+// Counts how often each file is read.
+class CountingFiles final : public FaultFileSystem {
+ public:
+  CountingFiles() : FaultFileSystem(LocalFileSystem()) {}
+  absl::Status Read(const std::string& path, uint64_t offset, std::span<std::byte> out) override {
+    ++reads_[path];
+    return FaultFileSystem::Read(path, offset, out);
+  }
+  // Of the blob with these bytes.
+  [[nodiscard]] int Reads(const std::string& bytes) const {
+    int count = 0;
+    for (const auto& [path, times] : reads_) count += path.ends_with(Sha256Of(bytes).Hex()) ? times : 0;
+    return count;
+  }
+  void Forget() { reads_.clear(); }
+
+ private:
+  std::map<std::string, int> reads_;
+};
 
 class ImageEvaluationTest : public ::testing::Test {
  protected:
@@ -109,7 +133,8 @@ class ImageEvaluationTest : public ::testing::Test {
   static double Value(const EvaluationResult& result, std::string_view name) { return result.Find(name)->value; }
 
   testing::TempFolder folder_;
-  const std::unique_ptr<BlobStore> store_ = *OpenLocalBlobStore(LocalFileSystem(), folder_.path(), SystemClock());
+  CountingFiles files_;
+  const std::unique_ptr<BlobStore> store_ = *OpenLocalBlobStore(files_, folder_.path(), SystemClock());
   const Digest model_;
 };
 
@@ -124,6 +149,13 @@ TEST_F(ImageEvaluationTest, AnswersAreRightAndTheSameInEveryWave) {
   const EvaluationResult first = Run(model_, std::nullopt, few);
   EXPECT_TRUE(all.items_jsonl.starts_with(first.items_jsonl));
   EXPECT_EQ(Json::parse(first.items_jsonl.substr(0, first.items_jsonl.find('\n')))["answer"], "rectangle");
+}
+
+TEST_F(ImageEvaluationTest, TheQuestionBehindAFullWaveIsNotPreparedAgain) {
+  const EvaluationTask two_waves = Colours(150);
+  files_.Forget();
+  Run(model_, std::nullopt, two_waves);
+  EXPECT_EQ(files_.Reads(Picture(kShapes[0])) + files_.Reads(Picture(kShapes[1])), 150);
 }
 
 TEST_F(ImageEvaluationTest, AModelReadsItsOwnAnswersWithoutDivergence) {
@@ -153,6 +185,16 @@ TEST_F(ImageEvaluationTest, AQuestionThatMarksAnImageIsRefusedAtItsLine) {
   const EvaluationTask task =
       Task(EvaluationKind::kVqa, {{{"question", "a <|image_pad|>"}, {"image", "red.png"}, {"answer", "x"}}});
   EXPECT_THAT(RunEvaluation(*store_, model_, std::nullopt, task, NoProgress()), FailsAt("line 1.question"));
+}
+
+TEST_F(ImageEvaluationTest, AQuestionThatIsTooLongIsRefusedWithItsSizeAndTheLimit) {
+  std::string question;
+  for (int i = 0; i < 50'000; ++i) question += "red shape ";
+  const EvaluationTask task =
+      Task(EvaluationKind::kVqa, {{{"question", question}, {"image", "red.png"}, {"answer", "x"}}});
+  const absl::Status status = RunEvaluation(*store_, model_, std::nullopt, task, NoProgress()).status();
+  EXPECT_THAT(status, FailsAt("line 1.question"));
+  EXPECT_THAT(std::string(MessageOf(status)), ::testing::HasSubstr("500000 bytes and more than 4096 tokens"));
 }
 
 }  // namespace

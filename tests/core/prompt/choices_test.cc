@@ -30,9 +30,14 @@ TEST(ChoiceScores, LengthsDivideAndTheFirstOfEqualOnesWins) {
 }
 
 TEST(ChoiceScores, DivergenceIsThatOfItsDefinition) {
-  EXPECT_DOUBLE_EQ(KlDivergence(std::vector<double>{0.5, 0.5}, std::vector<double>{0.25, 0.75}),
-                   0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3));
-  EXPECT_EQ(KlDivergence(std::vector<double>{0.0, 1.0}, std::vector<double>{0.5, 0.5}), std::log(2.0));
+  const auto kl = [](const std::vector<double>& p, const std::vector<double>& q) {
+    return KlDivergence(ChoiceLogProbabilities(p), ChoiceLogProbabilities(q));
+  };
+  const double none = -std::numeric_limits<double>::infinity();
+  EXPECT_DOUBLE_EQ(kl({0, 0}, {0, std::log(3.0)}), 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3));
+  EXPECT_DOUBLE_EQ(kl({none, -7}, {-5, -5}), std::log(2.0)) << "what p bans adds nothing";
+  EXPECT_DOUBLE_EQ(kl({-3, -3}, {-3, -2003}), std::log(0.5) + 1000) << "exp(-2000) is 0";
+  EXPECT_EQ(kl({-3, -3}, {-3, none}), -none) << "what q bans";
 }
 
 TEST(ChoiceProbabilities, SumToOneAndFollowTheLengths) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/text/first_tokens.h"
 #include "tests/core/text/goldens.h"
 
 namespace gwq {
@@ -37,6 +38,16 @@ TEST(TokenBound, ATextThatFitsIsNeverRefused) {
     }
   }
   EXPECT_FALSE(*HasMoreTokens(tokenizer, "", 0));
+}
+
+// 64 bytes for each token would be more than a tokenizer takes.
+TEST(TokenBound, ManyTokensOfALongTextAreThoseOfABeginning) {
+  const Tokenizer& tokenizer = SmolLm2().tokenizer();
+  const std::string text = Repeat("word ", (size_t{9} << 20) / 5);
+  const auto tokens = FirstTokens(tokenizer, text, 140'000);
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  EXPECT_EQ(std::ssize(*tokens), 140'000);
+  EXPECT_EQ(*tokens, FirstTokens(tokenizer, text.substr(0, 800'000), 140'000).value());
 }
 
 TEST(TokenBound, TheErrorNamesFieldSizeAndLimit) {

@@ -14,14 +14,24 @@ namespace {
 // A code is multiplied by R / 256 in the kernels as in the format: both factors and the product are exact.
 float RowScaleOf(const AffineView& view, int64_t row) { return HalfToFloat(view.row_scale(row)) * 0x1p-8F; }
 
+GridShape GridOf(const PackedShape& shape) {
+  return {.rows = shape.rows,
+          .cols = shape.cols,
+          .bits = shape.bits,
+          .group_size = shape.group_size,
+          .coded_scales = shape.scale_bits == 8};
+}
+
+absl::StatusOr<LoadedBytes> AffineBytes(const PackedShape& shape) {
+  GWQ_ASSIGN_OR_RETURN(const uint64_t grid, CpuWeight::GridBytes(GridOf(shape)));
+  const uint64_t lists = MostSparseBytes(shape);
+  // The lists grow by doubling before they are moved.
+  return LoadedBytes{.held = grid + lists, .loading = 2 * lists};
+}
+
 absl::StatusOr<std::unique_ptr<CpuWeight>> LoadAffine(const PackedView& packed, WeightMemory& memory) {
   GWQ_ASSIGN_OR_RETURN(const AffineView view, AffineView::Of(packed));
-  const PackedShape& shape = view.shape();
-  const GridShape grid = {.rows = shape.rows,
-                          .cols = shape.cols,
-                          .bits = shape.bits,
-                          .group_size = shape.group_size,
-                          .coded_scales = shape.scale_bits == 8};
+  const GridShape grid = GridOf(view.shape());
   const auto read = [&](int64_t row, GridRow& out) {
     view.UnpackCodes(row, out.codes);
     view.UnpackZeros(row, out.zeros);
@@ -39,17 +49,29 @@ absl::StatusOr<std::unique_ptr<CpuWeight>> LoadAffine(const PackedView& packed, 
 struct PackedLoader {
   const Format* format;
   absl::StatusOr<std::unique_ptr<CpuWeight>> (*load)(const PackedView& view, WeightMemory& memory);
+  absl::StatusOr<LoadedBytes> (*bytes)(const PackedShape& shape);
 };
 
-constexpr std::array kLoaders = {PackedLoader{&kAffine1, LoadAffine}, PackedLoader{&kAffine2, LoadAffine}};
+constexpr std::array kLoaders = {PackedLoader{&kAffine1, LoadAffine, AffineBytes},
+                                 PackedLoader{&kAffine2, LoadAffine, AffineBytes}};
+
+absl::StatusOr<const PackedLoader*> LoaderOf(const Format& format) {
+  for (const PackedLoader& loader : kLoaders) {
+    if (loader.format == &format) return &loader;
+  }
+  return UnsupportedFormat("cpu", format);
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CpuWeight>> LoadPackedWeight(const PackedView& view, WeightMemory& memory) {
-  for (const PackedLoader& loader : kLoaders) {
-    if (loader.format == &view.format()) return loader.load(view, memory);
-  }
-  return UnsupportedFormat("cpu", view.format());
+  GWQ_ASSIGN_OR_RETURN(const PackedLoader* const loader, LoaderOf(view.format()));
+  return loader->load(view, memory);
+}
+
+absl::StatusOr<LoadedBytes> PackedWeightBytes(const PackedShape& shape) {
+  GWQ_ASSIGN_OR_RETURN(const PackedLoader* const loader, LoaderOf(*shape.format));
+  return loader->bytes(shape);
 }
 
 }  // namespace gwq

@@ -14,4 +14,7 @@ namespace gwq {
 // cannot be had.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<CpuWeight>> LoadPackedWeight(const PackedView& view, WeightMemory& memory);
 
+// UNIMPLEMENTED as above, and for a width of codes that no kernel reads.
+[[nodiscard]] absl::StatusOr<LoadedBytes> PackedWeightBytes(const PackedShape& shape);
+
 }  // namespace gwq
