@@ -18,16 +18,20 @@ namespace {
 constexpr std::string_view kHalfFormat = "hf-fp16";
 constexpr size_t kWriteBytes = size_t{4} << 20;
 
-// FP16 values on their way into a blob, in pieces.
+// FP16 values on their way into a blob, in pieces. After each piece the source's pages are dropped: those that are
+// still needed are few, and the system keeps them.
 class HalfWriter {
  public:
-  explicit HalfWriter(std::unique_ptr<BlobWriter> blob) : blob_(std::move(blob)) {}
+  HalfWriter(std::unique_ptr<BlobWriter> blob, const PinnedBlob& source) : blob_(std::move(blob)), source_(source) {}
 
   absl::Status Add(std::span<const float> values) {
     for (const float value : values) {
       uint16_t half = FloatToHalf(value);
       // What FP16 cannot hold becomes its largest finite value; a NaN stays one.
-      if ((half & 0x7FFFU) == 0x7C00U) half = static_cast<uint16_t>((half & 0x8000U) | 0x7BFFU);
+      if ((half & 0x7FFFU) == 0x7C00U) {
+        half = static_cast<uint16_t>((half & 0x8000U) | 0x7BFFU);
+        ++saturated_;
+      }
       buffer_.push_back(half);
     }
     return buffer_.size() * sizeof(uint16_t) < kWriteBytes ? absl::OkStatus() : Flush();
@@ -37,25 +41,27 @@ class HalfWriter {
     GWQ_RETURN_IF_ERROR(Flush());
     return blob_->Commit();
   }
+  [[nodiscard]] int64_t saturated() const { return saturated_; }
 
  private:
   absl::Status Flush() {
     GWQ_RETURN_IF_ERROR(blob_->Append(std::as_bytes(std::span(buffer_))));
     buffer_.clear();
+    source_.DropPages();
     return absl::OkStatus();
   }
 
   std::unique_ptr<BlobWriter> blob_;
+  const PinnedBlob& source_;
   std::vector<uint16_t> buffer_;
+  int64_t saturated_ = 0;
 };
 
-absl::StatusOr<Digest> WritePacked(const PackedTensor& tensor, HalfWriter out) {
-  GWQ_RETURN_IF_ERROR(
-      tensor.view.ForEachRow([&](int64_t, std::span<const float> weights) { return out.Add(weights); }));
-  return out.Commit();
+absl::Status WritePacked(const PackedTensor& tensor, HalfWriter& out) {
+  return tensor.view.ForEachRow([&](int64_t, std::span<const float> weights) { return out.Add(weights); });
 }
 
-absl::StatusOr<Digest> WriteDense(const DenseTensor& tensor, HalfWriter out) {
+absl::Status WriteDense(const DenseTensor& tensor, HalfWriter& out) {
   std::vector<float> part(kWriteBytes / sizeof(float));
   const int64_t elements = tensor.view.elements();
   for (int64_t begin = 0; begin < elements; begin += static_cast<int64_t>(part.size())) {
@@ -63,25 +69,34 @@ absl::StatusOr<Digest> WriteDense(const DenseTensor& tensor, HalfWriter out) {
     ToFloat(tensor.view, begin, std::span(part).first(count));
     GWQ_RETURN_IF_ERROR(out.Add(std::span<const float>(part).first(count)));
   }
-  return out.Commit();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Digest> Finish(const std::string& name, HalfWriter& out, Progress& progress) {
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, out.Commit());
+  if (out.saturated() > 0) {
+    progress.Log(fmt::format("{}: {} weights are beyond FP16 and became its largest number", name, out.saturated()));
+  }
+  return digest;
 }
 
 absl::Status ExportTensor(BlobStore& store, const StoredModel& artifact, const std::string& name,
-                          ArtifactWriter& writer) {
+                          ArtifactWriter& writer, Progress& progress) {
   const ManifestTensor* stored = artifact.Find(name);
   if (stored == nullptr) return absl::NotFoundError(fmt::format("the artifact has no tensor {}", name));
   if (!stored->packed && stored->dtype == DTypeName(DType::kF16)) return writer.Keep(name);
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, store.BeginUnnamed());
-  HalfWriter out(std::move(blob));
   Digest digest;
   if (stored->packed) {
     GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, artifact.Packed(name));
-    GWQ_ASSIGN_OR_RETURN(digest, WritePacked(tensor, std::move(out)));
-    tensor.blob->DropPages();
+    HalfWriter out(std::move(blob), *tensor.blob);
+    GWQ_RETURN_IF_ERROR(WritePacked(tensor, out));
+    GWQ_ASSIGN_OR_RETURN(digest, Finish(name, out, progress));
   } else {
     GWQ_ASSIGN_OR_RETURN(const DenseTensor tensor, artifact.Dense(name));
-    GWQ_ASSIGN_OR_RETURN(digest, WriteDense(tensor, std::move(out)));
-    tensor.blob->DropPages();
+    HalfWriter out(std::move(blob), *tensor.blob);
+    GWQ_RETURN_IF_ERROR(WriteDense(tensor, out));
+    GWQ_ASSIGN_OR_RETURN(digest, Finish(name, out, progress));
   }
   return writer.AddDenseBlob(name, DType::kF16, digest);
 }
@@ -109,7 +124,7 @@ absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& arti
   for (size_t i = 0; i < tensors.size(); ++i) {
     GWQ_RETURN_IF_ERROR(progress.Check());
     progress.Step("export", static_cast<int64_t>(i), static_cast<int64_t>(tensors.size()));
-    GWQ_RETURN_IF_ERROR(ExportTensor(store, *source, tensors[i].name, writer));
+    GWQ_RETURN_IF_ERROR(ExportTensor(store, *source, tensors[i].name, writer, progress));
   }
   GWQ_ASSIGN_OR_RETURN(const std::string config, HalfConfig(*source));
   GWQ_RETURN_IF_ERROR(writer.SetFile("config.json", config));

@@ -19,10 +19,7 @@ absl::Status ForEachRow(const PackedView& view,
                         absl::FunctionRef<absl::Status(int64_t, std::span<const float>)> visit) {
   const AffineView affine(view.bytes(), view.shape());
   const PackedShape& shape = view.shape();
-  std::vector<PackedView::Outlier> outliers;
-  outliers.reserve(static_cast<size_t>(shape.outliers));
-  affine.ForEachOutlier([&](const PackedView::Outlier& outlier) { outliers.push_back(outlier); });
-  auto next = outliers.begin();
+  AffineView::OutlierCursor outliers(affine);
   std::vector<uint8_t> codes(static_cast<size_t>(shape.cols));
   std::vector<uint8_t> zeros(static_cast<size_t>(shape.groups_per_row()));
   std::vector<float> scales(zeros.size());
@@ -35,8 +32,8 @@ absl::Status ForEachRow(const PackedView& view,
       const size_t group = col / static_cast<size_t>(shape.group_size);
       weights[col] = static_cast<float>(codes[col] - zeros[group]) * scales[group];
     }
-    for (; next != outliers.end() && next->row == row; ++next) {
-      weights[static_cast<size_t>(next->col)] = HalfToFloat(next->half);
+    while (const PackedView::Outlier* const outlier = outliers.NextOf(row)) {
+      weights[static_cast<size_t>(outlier->col)] = HalfToFloat(outlier->half);
     }
     GWQ_RETURN_IF_ERROR(visit(row, weights));
   }

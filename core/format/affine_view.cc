@@ -80,14 +80,31 @@ uint16_t AffineView::value(int64_t outlier) const {
   return HalfAt(layout_.values + static_cast<uint64_t>(outlier) * sizeof(uint16_t));
 }
 
+PackedView::Outlier AffineView::OutlierAt(int64_t tile, int64_t outlier) const {
+  const int64_t flat = tile * PackedShape::kOutlierTile + tile_index(outlier);
+  return {flat / shape_.cols, flat % shape_.cols, value(outlier)};
+}
+
 void AffineView::ForEachOutlier(absl::FunctionRef<void(const PackedView::Outlier&)> visit) const {
   int64_t next = 0;
   for (int64_t tile = 0; tile < layout_.tiles; ++tile) {
-    for (int i = 0; i < tile_count(tile); ++i, ++next) {
-      const int64_t flat = tile * PackedShape::kOutlierTile + tile_index(next);
-      visit({flat / shape_.cols, flat % shape_.cols, value(next)});
-    }
+    for (int i = 0; i < tile_count(tile); ++i, ++next) visit(OutlierAt(tile, next));
   }
+}
+
+bool AffineView::OutlierCursor::Advance() {
+  while (next_ == tile_end_) {
+    if (++tile_ >= view_.layout_.tiles) return false;
+    tile_end_ += view_.tile_count(tile_);
+  }
+  current_ = view_.OutlierAt(tile_, next_++);
+  return true;
+}
+
+const PackedView::Outlier* AffineView::OutlierCursor::NextOf(int64_t row) {
+  if (taken_ && !Advance()) return nullptr;
+  taken_ = current_.row == row;
+  return taken_ ? &current_ : nullptr;
 }
 
 }  // namespace gwq

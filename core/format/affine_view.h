@@ -36,8 +36,27 @@ class AffineView {
   [[nodiscard]] uint16_t value(int64_t outlier) const;  // FP16 bits
   void ForEachOutlier(absl::FunctionRef<void(const PackedView::Outlier&)> visit) const;
 
+  // Goes through the outliers of rows that are asked for in order.
+  class OutlierCursor {
+   public:
+    explicit OutlierCursor(const AffineView& view) : view_(view) {}
+    // The next one if it stands in `row`. Null otherwise, also past the last one.
+    [[nodiscard]] const PackedView::Outlier* NextOf(int64_t row);
+
+   private:
+    bool Advance();
+
+    const AffineView& view_;
+    PackedView::Outlier current_ = {-1, 0, 0};
+    bool taken_ = true;  // `current_` was returned
+    int64_t next_ = 0;   // outlier
+    int64_t tile_ = -1;
+    int64_t tile_end_ = 0;  // the first outlier of the next tile
+  };
+
  private:
   [[nodiscard]] uint16_t HalfAt(uint64_t offset) const;
+  [[nodiscard]] PackedView::Outlier OutlierAt(int64_t tile, int64_t outlier) const;
 
   std::span<const std::byte> bytes_;
   PackedShape shape_;
