@@ -48,6 +48,15 @@ absl::StatusOr<ManifestShard> MakeSingleShard(BlobStore& store, std::vector<Mani
   return shard;
 }
 
+ArtifactWriter::ArtifactWriter(BlobStore& store, const StoredModel& source) : store_(store), source_(source) {
+  for (const TensorSpec& spec : source.model()->tensors()) specs_.emplace(spec.name, &spec);
+}
+
+const TensorSpec* ArtifactWriter::SpecOf(std::string_view tensor) const {
+  const auto found = specs_.find(tensor);
+  return found == specs_.end() ? nullptr : found->second;
+}
+
 absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix, std::span<const std::byte> bytes) {
   GWQ_ASSIGN_OR_RETURN(ManifestTensor* const added, Add(std::move(tensor), matrix));
   absl::StatusOr<std::unique_ptr<BlobWriter>> writer = store_.BeginUnnamed();
@@ -62,9 +71,8 @@ absl::Status ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix, std
 }
 
 absl::StatusOr<ManifestTensor*> ArtifactWriter::Add(ManifestTensor tensor, const Shape& matrix) {
-  const std::vector<TensorSpec>& specs = source_.model()->tensors();
-  const auto spec = std::ranges::find(specs, tensor.name, &TensorSpec::name);
-  if (spec == specs.end()) {
+  const TensorSpec* const spec = SpecOf(tensor.name);
+  if (spec == nullptr) {
     return absl::InvalidArgumentError(fmt::format("the model has no tensor {}", tensor.name));
   }
   if (matrix != spec->shape && matrix != MatrixShape(spec->shape)) {
@@ -87,24 +95,22 @@ absl::Status ArtifactWriter::Keep(std::string_view tensor) {
 }
 
 absl::Status ArtifactWriter::AddDense(std::string_view tensor, DType dtype, std::span<const std::byte> bytes) {
-  const std::vector<TensorSpec>& specs = source_.model()->tensors();
-  const auto spec = std::ranges::find(specs, tensor, &TensorSpec::name);
-  const Shape shape = spec == specs.end() ? Shape{} : spec->shape;
+  const TensorSpec* const spec = SpecOf(tensor);
+  const Shape shape = spec == nullptr ? Shape{} : spec->shape;
   GWQ_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
-  if (spec != specs.end() && bytes.size() != static_cast<uint64_t>(count) * DTypeSize(dtype)) {
+  if (spec != nullptr && bytes.size() != static_cast<uint64_t>(count) * DTypeSize(dtype)) {
     return WrongSize(tensor, dtype, shape, bytes.size());
   }
   return Add(Stored(tensor, dtype, shape, bytes.size(), {}), shape, bytes);
 }
 
 absl::Status ArtifactWriter::AddDenseBlob(std::string_view tensor, DType dtype, const Digest& digest) {
-  const std::vector<TensorSpec>& specs = source_.model()->tensors();
-  const auto spec = std::ranges::find(specs, tensor, &TensorSpec::name);
-  const Shape shape = spec == specs.end() ? Shape{} : spec->shape;
+  const TensorSpec* const spec = SpecOf(tensor);
+  const Shape shape = spec == nullptr ? Shape{} : spec->shape;
   GWQ_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
   GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store_.Stat(digest));
   const uint64_t size = static_cast<uint64_t>(count) * DTypeSize(dtype);
-  if (spec != specs.end() && info.size != size) {
+  if (spec != nullptr && info.size != size) {
     return WrongSize(tensor, dtype, shape, info.size);
   }
   return Add(Stored(tensor, dtype, shape, info.size, digest), shape).status();

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -29,7 +30,7 @@ inline constexpr std::string_view kSingleShardPath = "model.safetensors";
 class ArtifactWriter {
  public:
   // Both must outlive the writer.
-  ArtifactWriter(BlobStore& store, const StoredModel& source) : store_(store), source_(source) {}
+  ArtifactWriter(BlobStore& store, const StoredModel& source);
 
   // Each stores or names one tensor; INVALID_ARGUMENT if it was added before, is unknown to the family or has
   // another shape.
@@ -61,12 +62,15 @@ class ArtifactWriter {
   [[nodiscard]] absl::StatusOr<Digest> FinishModel();
 
  private:
+  // Null if the family has no such tensor.
+  [[nodiscard]] const TensorSpec* SpecOf(std::string_view tensor) const;
   [[nodiscard]] absl::StatusOr<ManifestTensor*> Add(ManifestTensor tensor, const Shape& matrix);
   [[nodiscard]] absl::Status Add(ManifestTensor tensor, const Shape& matrix, std::span<const std::byte> bytes);
   [[nodiscard]] absl::StatusOr<Digest> Finish(Manifest manifest);
 
   BlobStore& store_;
   const StoredModel& source_;
+  std::unordered_map<std::string_view, const TensorSpec*> specs_;  // of the source's family, by name
   std::map<std::string, ManifestTensor, std::less<>> tensors_;
   std::map<std::string, ManifestFile, std::less<>> replaced_files_;
   CommitGroup commits_;  // last: it writes digests into tensors_

@@ -2,24 +2,17 @@
 
 #include "core/base/sha256.h"
 #include "core/base/status.h"
-
-namespace gwq {
-
-inline constexpr struct {
-  EvaluationKind value;
-  std::string_view name;
-} kEvaluationKindNames[] = {{EvaluationKind::kText, "text"},
-                            {EvaluationKind::kChoices, "choices"},
-                            {EvaluationKind::kVqa, "vqa"},
-                            {EvaluationKind::kGrounding, "grounding"}};
-constexpr const auto& NamesOf(EvaluationKind) { return kEvaluationKindNames; }
-
-}  // namespace gwq
-
-// Behind the names, which its templates look up.
+#include "core/spec/enum_names.h"
 #include "core/spec/recipe_table.h"
 
 namespace gwq {
+
+inline constexpr EnumEntry<EvaluationKind> kEvaluationKindNames[] = {{EvaluationKind::kText, "text"},
+                                                                     {EvaluationKind::kChoices, "choices"},
+                                                                     {EvaluationKind::kVqa, "vqa"},
+                                                                     {EvaluationKind::kGrounding, "grounding"}};
+constexpr const auto& NamesOf(EvaluationKind) { return kEvaluationKindNames; }
+
 namespace {
 
 using recipe_table::Limits;

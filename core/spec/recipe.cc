@@ -13,7 +13,6 @@ using recipe_table::Json;
 using recipe_table::Limits;
 using recipe_table::Table;
 
-constexpr size_t kMaxTextBytes = size_t{4} << 20;
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxRules = 1000;
 constexpr size_t kMaxTurns = 1000;
@@ -50,7 +49,7 @@ const Table<ChatTurn>& TurnTable() {
   using namespace recipe_table;
   static const Table<ChatTurn> table = {
       Text("role", &ChatTurn::role, kMaxNameBytes, {}, "role of the speaker, as in the model's chat template"),
-      Text("content", &ChatTurn::content, kMaxTextBytes, {}, "text of the message"),
+      Text("content", &ChatTurn::content, kMaxRecipeTextBytes, {}, "text of the message"),
   };
   return table;
 }
@@ -62,14 +61,14 @@ const Table<Calibration>& CalibrationTable() {
           "source", &Calibration::source,
           "generated (by the model itself, greedily; of a vision-language model: image), text, chat, token_ids, file, "
           "image or dataset"),
-      Text("text", &Calibration::text, kMaxTextBytes, {}, "the sample, with source text"),
+      Text("text", &Calibration::text, kMaxRecipeTextBytes, {}, "the sample, with source text"),
       Records("messages", &Calibration::messages, TurnTable(), kMaxTurns),
       Integers("token_ids", &Calibration::token_ids, kMaxTokens, Limits{.low = 0, .high = 2147483647},
                "the sample, with source token_ids"),
       Text("blob", &Calibration::blob, kMaxNameBytes, {},
            "digest of an uploaded text (source file) or image (source image)"),
-      Text("question", &Calibration::question, kMaxTextBytes, {}, "question about the image, with source image"),
-      Text("answer", &Calibration::answer, kMaxTextBytes, {}, "answer to the question, with source image"),
+      Text("question", &Calibration::question, kMaxRecipeTextBytes, {}, "question about the image, with source image"),
+      Text("answer", &Calibration::answer, kMaxRecipeTextBytes, {}, "answer to the question, with source image"),
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
              "tokens of each sample at most; a text is cut there, 2 to 8192"),
       Number("samples", &Calibration::samples, Limits{.low = 0, .high = kMaxSamples},
@@ -149,7 +148,7 @@ const Table<Recipe>& RecipeTable() {
 }
 
 // A source's own field must be there, another source's must not: it would silently be ignored.
-absl::Status CheckCalibration(const Calibration& calibration) {
+absl::Status CheckSourceFields(const Calibration& calibration) {
   const CalibrationSource source = calibration.source;
   const auto one = [&](std::string_view field, bool given, CalibrationSource owner, std::string_view needs) {
     const std::string path = fmt::format("recipe.calibration.{}", field);
@@ -168,21 +167,24 @@ absl::Status CheckCalibration(const Calibration& calibration) {
                           "is empty; give at least two token ids"));
   GWQ_RETURN_IF_ERROR(one("dataset", !calibration.dataset.empty(), CalibrationSource::kDataset,
                           "is empty; give the name of a dataset"));
-  const bool image = source == CalibrationSource::kImage;
-  if (!image) {
-    GWQ_RETURN_IF_ERROR(
-        one("blob", !calibration.blob.empty(), CalibrationSource::kFile, "is empty; give the digest of a text"));
-    GWQ_RETURN_IF_ERROR(one("question", !calibration.question.empty(), CalibrationSource::kImage, ""));
-    GWQ_RETURN_IF_ERROR(one("answer", !calibration.answer.empty(), CalibrationSource::kImage, ""));
-  }
-  const bool one_sample = DefaultSamples(source, /*needs_gram=*/true) == 1;
-  if (one_sample && calibration.samples > 1) {
-    return InvalidField("recipe.calibration.samples",
-                        fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file, "
-                                    "dataset or generated",
-                                    calibration.samples, EnumText(source)));
-  }
-  if (source == CalibrationSource::kTokenIds && calibration.token_ids.size() < 2) {
+  // An image is a blob, and may have a question and an answer.
+  if (source == CalibrationSource::kImage) return absl::OkStatus();
+  GWQ_RETURN_IF_ERROR(
+      one("blob", !calibration.blob.empty(), CalibrationSource::kFile, "is empty; give the digest of a text"));
+  GWQ_RETURN_IF_ERROR(one("question", !calibration.question.empty(), CalibrationSource::kImage, ""));
+  return one("answer", !calibration.answer.empty(), CalibrationSource::kImage, "");
+}
+
+absl::Status CheckSampleCount(const Calibration& calibration) {
+  if (calibration.samples <= 1 || DefaultSamples(calibration.source, /*needs_gram=*/true) != 1) return absl::OkStatus();
+  return InvalidField("recipe.calibration.samples",
+                      fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file, "
+                                  "dataset or generated",
+                                  calibration.samples, EnumText(calibration.source)));
+}
+
+absl::Status CheckMessagesAndTokens(const Calibration& calibration) {
+  if (calibration.source == CalibrationSource::kTokenIds && calibration.token_ids.size() < 2) {
     return InvalidField("recipe.calibration.token_ids", "has 1 entry; give at least two token ids");
   }
   for (size_t i = 0; i < calibration.messages.size(); ++i) {
@@ -190,12 +192,23 @@ absl::Status CheckCalibration(const Calibration& calibration) {
       return InvalidField(fmt::format("recipe.calibration.messages[{}].role", i), "is empty");
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDigests(const Calibration& calibration) {
   for (const auto& [field, text] : {std::pair("blob", &calibration.blob), {"dataset", &calibration.dataset}}) {
     const auto digest = Digest::Parse(*text);
     if (text->empty() || digest.ok()) continue;
     return InvalidField(fmt::format("recipe.calibration.{}", field), MessageOf(digest.status()));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckCalibration(const Calibration& calibration) {
+  GWQ_RETURN_IF_ERROR(CheckSourceFields(calibration));
+  GWQ_RETURN_IF_ERROR(CheckSampleCount(calibration));
+  GWQ_RETURN_IF_ERROR(CheckMessagesAndTokens(calibration));
+  return CheckDigests(calibration);
 }
 
 bool Uses(const Recipe& recipe, Method method) {

@@ -65,6 +65,9 @@ struct ChatTurn {
   friend bool operator==(const ChatTurn&, const ChatTurn&) = default;
 };
 
+// The longest text that a recipe may hold.
+inline constexpr size_t kMaxRecipeTextBytes = size_t{4} << 20;
+
 struct Calibration {
   CalibrationSource source = CalibrationSource::kGenerated;
   std::string text;                // kText

@@ -1,5 +1,5 @@
-// How a struct of a recipe is described by a table of its fields, and what the table is used for: printing, strict
-// parsing and checking. Internal to core/quant.
+// How a struct of a recipe or a task is described by a table of its fields, and what the table is used for: printing,
+// strict parsing and checking. Internal to core/spec.
 #pragma once
 
 #include <fmt/format.h>

@@ -338,6 +338,50 @@ void CpuPass::StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, 
   }
 }
 
+// Query heads that read the same key head go through the kernel together, at most four at a time.
+struct CpuPass::AttendPlan {
+  int64_t heads_a_key = 0;
+  int64_t together = 0;
+  int64_t scores = 0;  // of one head over the longest sequence
+};
+
+CpuPass::AttendPlan CpuPass::PlanAttend(const AttentionShape& shape) const {
+  int64_t longest = 0;
+  for (const SequenceRows& sequence : batch_.sequences) longest = std::max(longest, sequence.context + sequence.rows);
+  const int64_t heads_a_key = shape.heads / shape.kv_heads;
+  return {.heads_a_key = heads_a_key,
+          .together = std::min<int64_t>(heads_a_key, 4),
+          .scores = AttendScores(longest, cache_->shape().block_tokens)};
+}
+
+void CpuPass::AttendSequence(int cache_layer, const SequenceRows& sequence, const AttentionShape& shape,
+                             const AttendPlan& plan, const Rows& queries, Rows& scratch, Rows& out) {
+  pool_.ParallelFor(sequence.rows * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t row = task / shape.kv_heads;
+      const int64_t kv_head = task % shape.kv_heads;
+      const int64_t first = kv_head * plan.heads_a_key * shape.head_dim;
+      AttendArgs args;
+      args.queries = queries.row(sequence.first_row + row) + first;
+      args.heads = plan.heads_a_key;
+      args.head_dim = shape.head_dim;
+      args.scale = shape.scale;
+      args.keys = cache_->keys(cache_layer, kv_head);
+      args.values = cache_->values(cache_layer, kv_head);
+      args.key_block_stride = cache_->block_stride();
+      args.value_block_stride = cache_->block_stride();
+      args.value_stride = cache_->value_stride();
+      args.block_tokens = cache_->shape().block_tokens;
+      args.blocks = sequence.blocks.data();
+      args.tokens = sequence.context + row + 1;
+      args.scores = scratch.row(thread);
+      args.mixed = scratch.row(thread) + plan.together * plan.scores;
+      args.out = out.row(sequence.first_row + row) + first;
+      kernels_.attend(args);
+    }
+  });
+}
+
 Activation CpuPass::Attend(int cache_layer, const Activation& queries, const AttentionShape& shape) {
   const Rows* from = RowsOf(queries, "attend");
   if (from == nullptr || !CheckBatchRows(*from, "attend") || !CheckAttention(cache_layer, shape)) return {};
@@ -346,42 +390,15 @@ Activation CpuPass::Attend(int cache_layer, const Activation& queries, const Att
         fmt::format("attend: queries of width {} for {} heads of {}", from->width, shape.heads, shape.head_dim)));
     return {};
   }
-  int64_t longest = 0;
-  for (const SequenceRows& sequence : batch_.sequences) longest = std::max(longest, sequence.context + sequence.rows);
-  const int64_t scores = AttendScores(longest, cache_->shape().block_tokens);
-  const int64_t heads_a_key = shape.heads / shape.kv_heads;
-  const int64_t together = std::min<int64_t>(heads_a_key, 4);
+  const AttendPlan plan = PlanAttend(shape);
   Rows out = TakeRows(from->rows, from->width);
-  Rows scratch = TakeRows(pool_.threads(), together * (scores + cache_->value_stride()));
+  Rows scratch = TakeRows(pool_.threads(), plan.together * (plan.scores + cache_->value_stride()));
   if (failed()) {
     for (Rows* rows : {&out, &scratch}) arena_.Return(std::move(rows->buffer));
     return {};
   }
   for (const SequenceRows& sequence : batch_.sequences) {
-    pool_.ParallelFor(sequence.rows * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t row = task / shape.kv_heads;
-        const int64_t kv_head = task % shape.kv_heads;
-        const int64_t first = kv_head * heads_a_key * shape.head_dim;
-        AttendArgs args;
-        args.queries = from->row(sequence.first_row + row) + first;
-        args.heads = heads_a_key;
-        args.head_dim = shape.head_dim;
-        args.scale = shape.scale;
-        args.keys = cache_->keys(cache_layer, kv_head);
-        args.values = cache_->values(cache_layer, kv_head);
-        args.key_block_stride = cache_->block_stride();
-        args.value_block_stride = cache_->block_stride();
-        args.value_stride = cache_->value_stride();
-        args.block_tokens = cache_->shape().block_tokens;
-        args.blocks = sequence.blocks.data();
-        args.tokens = sequence.context + row + 1;
-        args.scores = scratch.row(thread);
-        args.mixed = scratch.row(thread) + together * scores;
-        args.out = out.row(sequence.first_row + row) + first;
-        kernels_.attend(args);
-      }
-    });
+    AttendSequence(cache_layer, sequence, shape, plan, *from, scratch, out);
   }
   arena_.Return(std::move(scratch.buffer));
   return Adopt(std::move(out));

@@ -83,6 +83,10 @@ class CpuPass final : public Pass {
   void Multiply(const Rows& x, std::span<Product> products);
   MatMulArgs ArgsOf(const Rows& x, const Product& product, int64_t tile_begin, int64_t tile_end) const;
 
+  struct AttendPlan;  // how queries share keys, and where each thread works
+  [[nodiscard]] AttendPlan PlanAttend(const AttentionShape& shape) const;
+  void AttendSequence(int cache_layer, const SequenceRows& sequence, const AttentionShape& shape,
+                      const AttendPlan& plan, const Rows& queries, Rows& scratch, Rows& out);
   void StoreKeysAndValues(int cache_layer, const Rows& q, const Rows& k, const Rows& v, const AttentionShape& shape);
   bool CheckAttention(int cache_layer, const AttentionShape& shape);
   // False, with the pass failed, where the rows are not those of the batch's tokens.
@@ -107,7 +111,7 @@ class CpuPass final : public Pass {
   absl::Status status_;
   std::vector<Rows> slots_;
   std::vector<int> free_slots_;
-  std::vector<std::vector<float>> sums_;  // block sums of one input, one a distinct block structure
+  std::vector<std::vector<float>> sums_;  // block sums of one input, by product; those of equal groups share one
   AlignedBuffer<float> columns_;          // of one input, chunk by chunk
   RopeTable rope_;
 };

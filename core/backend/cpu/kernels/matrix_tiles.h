@@ -15,7 +15,7 @@ inline constexpr int64_t kRowPad = 32;     // activations are padded with zeros 
 // scale is multiplied by.
 inline constexpr int64_t kHalfGridBytes = 48;
 inline constexpr int64_t kCodedGridBytes = 32;
-// Outliers carry 16-bit columns, so a wider matrix has a list a segment of this many columns.
+// Outliers carry 16-bit columns. A wider matrix is cut into segments of this many columns, and each has its own list.
 inline constexpr int64_t kSparseSegment = 65536;
 
 // Columns come in units (8; 16 for kU2, 32 for kU3); groups are whole numbers of units except the last, which is
