@@ -5,6 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/base/clock.h"
+#include "core/io/file_system.h"
+#include "core/jobs/kinds/specs.h"
+#include "core/manifest/manifest.h"
+#include "core/storage/local_blob_store.h"
+#include "tests/support/temp_folder.h"
+
 namespace gwq {
 namespace {
 
@@ -54,6 +61,49 @@ TEST(JobKinds, NameEveryDigestOfTheirExample) {
     EXPECT_EQ(kept, named);
     EXPECT_FALSE(named.empty()) << "a job of this kind reads nothing that is stored";
   }
+}
+
+// An export of one matrix of 1024 x `cols`.
+uint64_t PlanOfExport(int64_t cols, bool packed) {
+  testing::TempFolder folder;
+  const auto store = OpenLocalBlobStore(LocalFileSystem(), folder.path(), SystemClock()).value();
+  Manifest manifest;
+  manifest.kind = "artifact";
+  manifest.architecture = "LlamaForCausalLM";
+  manifest.source = Sha256Of("model");
+  manifest.recipe_json = manifest.producer_json = "{}";
+  ManifestTensor tensor;
+  tensor.name = "m";
+  tensor.kind = "linear";
+  tensor.part = "language";
+  tensor.digest = Sha256Of("blob");
+  if (packed) {
+    tensor.packed = PackedShape{.rows = 1024, .cols = cols, .bits = 8, .group_size = 64};
+    tensor.size = LayoutOf(*tensor.packed).total;
+    tensor.dtype = "U8";
+    tensor.shape = {static_cast<int64_t>(tensor.size)};
+  } else {
+    tensor.size = static_cast<uint64_t>(2048 * cols);
+    tensor.dtype = "F16";
+    tensor.shape = {1024, cols};
+  }
+  ManifestShard& shard = manifest.shards.emplace_back();
+  shard.path = "model.safetensors";
+  shard.header_size = 64;
+  shard.size = shard.header_size + tensor.size;
+  shard.tensors.push_back(std::move(tensor));
+  const std::string json = ManifestJson(manifest);
+  ExportJob job = ExportJob::Example();
+  job.source = PutBlob(*store, std::as_bytes(std::span(json))).value();
+  const auto plan = FindJobKind("export").value()->plan(*store, job.Json());
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return plan.ok() ? plan->peak_memory_bytes : 0;
+}
+
+TEST(JobKinds, AnExportIsPlannedWithItsLargestPackedMatrix) {
+  const uint64_t small = PlanOfExport(1024, true), large = PlanOfExport(1024 * 1024, true);
+  EXPECT_GE(large - small, uint64_t{1023} << 20) << "8 bits for each weight";
+  EXPECT_LT(PlanOfExport(1024 * 1024, false), small + (1 << 20)) << "dense tensors go through in pieces";
 }
 
 }  // namespace
