@@ -81,6 +81,37 @@ absl::Status LoadAtStart(const InferSettings& settings, const Authenticator& aut
   return absl::OkStatus();
 }
 
+// Answers calls until a signal comes, and then ends those that run.
+absl::Status AnswerCalls(const InferSettings& settings, const CallEnvironment& call, ModelTable& models,
+                         const std::string& metrics_address, IsaLevel isa, const TerminationSignals& signals) {
+  const size_t max_calls = static_cast<size_t>(settings.service.max_queued_calls);
+  Executor loads(kLoadThreads, kMaxQueuedLoads);
+  Executor lookups(kLookupThreads, max_calls);
+  Executor images(static_cast<int>(settings.image_threads), static_cast<size_t>(settings.max_queued_images));
+  ImageStore image_store(static_cast<size_t>(settings.image_store_mib) << 20);
+  ImageMemory image_memory(static_cast<size_t>(settings.image_memory_mib) << 20);
+  InferenceService service(InferEnvironment{.call = call,
+                                            .models = models,
+                                            .loads = loads,
+                                            .lookups = lookups,
+                                            .images = images,
+                                            .image_store = image_store,
+                                            .image_memory = image_memory,
+                                            .image_limits = MakeImageLimits(settings),
+                                            .clock = SystemClock(),
+                                            .unload_millis = settings.unload_seconds * 1000});
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<ServiceHost> host, ServiceHost::Start(settings.service, {&service}));
+  call.log.Write(LogLevel::kInfo, "serving",
+                 {{"address", host->address()},
+                  {"metrics", metrics_address},
+                  {"kernels", IsaLevelName(isa)},
+                  {"compute_threads", ComputeThreads(settings)}});
+  const int signal = signals.Wait();
+  call.log.Write(LogLevel::kInfo, "draining", {{"signal", signal}});
+  host->Drain();
+  return absl::OkStatus();
+}
+
 absl::Status Serve(const InferSettings& settings, const TerminationSignals& signals) {
   GWQ_RETURN_IF_ERROR(CheckInferSettings(settings));
   GWQ_ASSIGN_OR_RETURN(const LogLevel level, ParseLogLevel(settings.service.log_level));
@@ -101,31 +132,7 @@ absl::Status Serve(const InferSettings& settings, const TerminationSignals& sign
   GWQ_RETURN_IF_ERROR(LoadAtStart(settings, authenticator, models, log));
 
   Executor executor(static_cast<int>(settings.service.threads), static_cast<size_t>(settings.service.max_queued_calls));
-  Executor loads(kLoadThreads, kMaxQueuedLoads);
-  Executor lookups(kLookupThreads, static_cast<size_t>(settings.service.max_queued_calls));
-  Executor images(static_cast<int>(settings.image_threads), static_cast<size_t>(settings.max_queued_images));
-  ImageStore image_store(static_cast<size_t>(settings.image_store_mib) << 20);
-  ImageMemory image_memory(static_cast<size_t>(settings.image_memory_mib) << 20);
-  InferenceService service(InferEnvironment{.call = {executor, authenticator, metrics, log},
-                                            .models = models,
-                                            .loads = loads,
-                                            .lookups = lookups,
-                                            .images = images,
-                                            .image_store = image_store,
-                                            .image_memory = image_memory,
-                                            .image_limits = MakeImageLimits(settings),
-                                            .clock = SystemClock(),
-                                            .unload_millis = settings.unload_seconds * 1000});
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<ServiceHost> host, ServiceHost::Start(settings.service, {&service}));
-  log.Write(LogLevel::kInfo, "serving",
-            {{"address", host->address()},
-             {"metrics", metrics_address},
-             {"kernels", IsaLevelName(isa)},
-             {"compute_threads", ComputeThreads(settings)}});
-  const int signal = signals.Wait();
-  log.Write(LogLevel::kInfo, "draining", {{"signal", signal}});
-  host->Drain();
-  return absl::OkStatus();
+  return AnswerCalls(settings, {executor, authenticator, metrics, log}, models, metrics_address, isa, signals);
 }
 
 int Main(int argc, const char* const* argv) {

@@ -11,11 +11,9 @@
 #include "core/base/status.h"
 
 namespace gwq {
-namespace {}  // namespace
+namespace {
 
-void AddInferSettings(Options& options, InferSettings& settings) {
-  settings.service.max_message_mib = 32;  // requests carry images
-  AddServiceSettings(options, settings.service);
+void AddSourceSettings(Options& options, InferSettings& settings) {
   options.Add("jobs", settings.jobs, "HOST:PORT of gwq-jobs, which resolves the names of models and artifacts");
   options.Add("jobs-token", settings.jobs_token,
               "bearer token for gwq-jobs. With --tokens, calls use the caller's token, and this one is for the models "
@@ -24,6 +22,9 @@ void AddInferSettings(Options& options, InferSettings& settings) {
   options.Add("load", settings.load,
               "models to load before serving, separated by commas. With --tokens, they belong to the principal of "
               "--jobs-token");
+}
+
+void AddEngineSettings(Options& options, InferSettings& settings) {
   options.Add("isa", settings.isa,
               "instruction set of the kernels: auto, avx512, avx2 or scalar; answers do not depend on it");
   options.Add("compute-threads", settings.compute_threads, 0, 1024,
@@ -40,6 +41,9 @@ void AddInferSettings(Options& options, InferSettings& settings) {
               "rows of one pass; smaller values make streams smoother and prompts slower");
   options.Add("max-prompt-tokens", settings.max_prompt_tokens, 0, int64_t{1} << 30,
               "longest prompt in tokens; 0: as long as the context allows");
+}
+
+void AddImageSettings(Options& options, InferSettings& settings) {
   options.Add("max-images", settings.max_images, 0, 1024, "images that one request may have");
   options.Add("max-image-mib", settings.max_image_mib, 1, 256,
               "largest image file, in MiB; --max-message-mib limits the whole request");
@@ -52,10 +56,24 @@ void AddInferSettings(Options& options, InferSettings& settings) {
               "memory for uploaded images, in MiB; the least recently used go first");
   options.Add("image-memory-mib", settings.image_memory_mib, 1, 1 << 20,
               "memory for the encoded images of all waiting and running requests, in MiB");
+}
+
+void AddHoldSettings(Options& options, InferSettings& settings) {
   options.Add("hold-seconds", settings.hold_seconds, 1, 3600,
               "seconds that gwq-jobs keeps a loaded model after this service has stopped answering");
   options.Add("unload-seconds", settings.unload_seconds, 0, 3600,
               "seconds that running requests may take to finish when their model is unloaded");
+}
+
+}  // namespace
+
+void AddInferSettings(Options& options, InferSettings& settings) {
+  settings.service.max_message_mib = 32;  // requests carry images
+  AddServiceSettings(options, settings.service);
+  AddSourceSettings(options, settings);
+  AddEngineSettings(options, settings);
+  AddImageSettings(options, settings);
+  AddHoldSettings(options, settings);
 }
 
 absl::Status CheckInferSettings(const InferSettings& settings) {
