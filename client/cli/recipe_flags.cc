@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "client/library/input_file.h"
 #include "client/library/recipe_file.h"
 #include "core/base/status.h"
@@ -16,15 +17,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr uint64_t kMaxTextBytes = 2ULL << 20;
+constexpr uint64_t kMaxRecipeFileBytes = 16ULL << 20;
 
 // Rules and dialogues are no scalars: they have flags of their own.
 bool HasOwnFlag(const RecipeField& field) {
   return !field.name.starts_with("rules") && !field.name.starts_with("calibration.messages");
 }
 
-absl::StatusOr<std::string> ReadText(const std::string& path) {
-  GWQ_ASSIGN_OR_RETURN(std::string text, client::ReadInputFile(path, kMaxTextBytes));
+absl::StatusOr<std::string> ReadText(const std::string& path, uint64_t limit) {
+  GWQ_ASSIGN_OR_RETURN(std::string text, client::ReadInputFile(path, limit));
   if (!IsValidUtf8(text)) return absl::InvalidArgumentError(fmt::format("{} is not valid UTF-8 text", path));
   return text;
 }
@@ -67,13 +68,33 @@ absl::Status SetPath(Json& tree, std::string_view path, Json value) {
   return SetPath(node, path.substr(first.size() + 1), std::move(value));
 }
 
+// `path`, the file of a flag that says itself what the source is: "--calibration-file" gives the source "text".
+absl::StatusOr<std::string> ReadSample(const Json& tree, std::string_view flag, std::string_view source,
+                                       const std::string& path) {
+  const Json::json_pointer place("/calibration/source");
+  const Json given = tree.contains(place) ? tree[place] : Json(source);
+  if (!given.is_string() || absl::AsciiStrToLower(given.get_ref<const std::string&>()) != source) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} gives a calibration whose source is '{}', but --calibration-source or the recipe's file says "
+                    "{}: leave that out",
+                    flag, source, given.dump()));
+  }
+  auto text = ReadText(path, kMaxRecipeTextBytes);
+  if (text.ok() || !absl::IsInvalidArgument(text.status())) return text;
+  return absl::InvalidArgumentError(
+      fmt::format("{}: {}; shorten it, or push it as a .jsonl dataset and give --calibration-dataset", flag,
+                  MessageOf(text.status())));
+}
+
 absl::Status SetFiles(const RecipeArguments& arguments, Json& tree) {
   if (!arguments.calibration_file.empty()) {
-    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_file));
+    GWQ_ASSIGN_OR_RETURN(const std::string text,
+                         ReadSample(tree, "--calibration-file", "text", arguments.calibration_file));
     GWQ_RETURN_IF_ERROR(SetPath(tree, "calibration.text", text));
   }
   if (!arguments.calibration_chat_file.empty()) {
-    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.calibration_chat_file));
+    GWQ_ASSIGN_OR_RETURN(const std::string text,
+                         ReadSample(tree, "--calibration-messages", "chat", arguments.calibration_chat_file));
     GWQ_ASSIGN_OR_RETURN(const Json turns, ParseJson("calibration.messages", text));
     if (!turns.is_array())
       return InvalidField("calibration.messages", "the file holds no JSON array of {\"role\", \"content\"}");
@@ -111,7 +132,7 @@ absl::Status SetOldEvaluation(const RecipeArguments& arguments, Json& tree) {
     GWQ_ASSIGN_OR_RETURN(tree[field.name], ValueOf({field.name, field.number ? "int" : "string", ""}, given->second));
   }
   if (arguments.evaluation_file.empty()) return absl::OkStatus();
-  GWQ_ASSIGN_OR_RETURN(tree["evaluation_text"], ReadText(arguments.evaluation_file));
+  GWQ_ASSIGN_OR_RETURN(tree["evaluation_text"], ReadText(arguments.evaluation_file, kMaxRecipeTextBytes));
   return absl::OkStatus();
 }
 
@@ -223,7 +244,7 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
   GWQ_RETURN_IF_ERROR(CheckGiven(arguments));
   Json tree = Json::object();
   if (!arguments.recipe_file.empty()) {
-    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file));
+    GWQ_ASSIGN_OR_RETURN(const std::string text, ReadText(arguments.recipe_file, kMaxRecipeFileBytes));
     GWQ_ASSIGN_OR_RETURN(tree, ParseJson("recipe", text));
     if (!tree.is_object()) return InvalidField("recipe", fmt::format("{} holds no JSON object", arguments.recipe_file));
   }

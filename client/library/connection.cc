@@ -14,12 +14,15 @@
 namespace gwq::client {
 namespace {
 
-// Above the largest part a service sends, below what would hurt.
-constexpr int kMaxMessageBytes = 16 << 20;
+// What a service sends at most: an answer may repeat the whole request, which has up to 256 MiB (--max-message-mib),
+// and adds little to it.
+constexpr int kMaxMessageBytes = (256 + 16) << 20;
 // How long a call waits for a service that is just restarting, and until the second attempt.
 constexpr std::chrono::milliseconds kConnectTime{1000};
 constexpr int kReconnectMillis = 100;
 constexpr int kStreamWindow = 2 << 20;  // bytes
+// How gRPC begins its refusal; behind it stands "(4194310 vs. 4194304)".
+constexpr std::string_view kTooLarge = "Received message larger than max ";
 
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -136,6 +139,12 @@ absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& con
     return absl::DeadlineExceededError(fmt::format("{} at {} did not answer within {} s: try again, or allow more time",
                                                    connection.service(), connection.address(),
                                                    static_cast<double>(connection.timeout_millis()) / 1000));
+  }
+  if (const std::string_view text = MessageOf(out); absl::IsResourceExhausted(out) && text.starts_with(kTooLarge)) {
+    return absl::InvalidArgumentError(fmt::format(
+        "the request is larger than {} at {} takes in one message {} bytes: shorten its texts, push them as a "
+        "dataset, or start the service with a larger --max-message-mib",
+        connection.service(), connection.address(), text.substr(kTooLarge.size())));
   }
   // Who tells when to try again has answered.
   if (!absl::IsUnavailable(out) || RetryDelayMilliseconds(out) >= 0) return out;

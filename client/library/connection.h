@@ -52,7 +52,8 @@ class Connection {
 
 // The same of the end of a call that was made with `context`. UNAVAILABLE without a retry delay gets the address before
 // its message, and says that nobody answered if no connection came about; an empty UNIMPLEMENTED gets a message, and so
-// does gRPC's own DEADLINE_EXCEEDED.
+// does gRPC's own DEADLINE_EXCEEDED. A request that is too large for the service is INVALID_ARGUMENT: to send it again
+// does not help.
 [[nodiscard]] absl::Status FromGrpc(const grpc::Status& status, const grpc::ClientContext& context,
                                     const Connection& connection);
 

@@ -9,6 +9,7 @@
 #include "client/library/folder_lock.h"
 #include "core/base/status.h"
 #include "core/io/file_system.h"
+#include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/evaluations.grpc.pb.h"
@@ -17,7 +18,6 @@
 namespace gwq::client {
 namespace {
 
-constexpr uint64_t kMaxManifestBytes = 512ULL << 20;
 constexpr size_t kPartBytes = 1 << 20;
 constexpr char kManifestName[] = "gwq-manifest.json";
 // The same of a pull that has not ended: what it leaves when it is cut belongs to that manifest.

@@ -9,13 +9,28 @@
 
 namespace gwq::client {
 
-bool IsTransient(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+namespace {
+
+// A quota or a full disk asks for a minute: somebody must make room, so the user is told at once.
+constexpr int64_t kLongestBusyMillis = 10'000;
+constexpr std::chrono::milliseconds kLongestPause{60'000};
+
+}  // namespace
+
+bool IsBusy(const absl::Status& status) {
+  const int64_t delay = RetryDelayMilliseconds(status);
+  return absl::IsResourceExhausted(status) && delay >= 0 && delay <= kLongestBusyMillis;
+}
+
+bool IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || IsBusy(status);
+}
 
 void Pause(const Connection& connection, const RetryOptions& options, int stalled, const absl::Status& why) {
   if (options.waiting) options.waiting(why);
   const auto grown = options.first_pause * (1 << std::min(stalled - 1, 4));
-  const auto pause = std::max<std::chrono::milliseconds>(
-      grown, std::chrono::milliseconds(std::max<int64_t>(RetryDelayMilliseconds(why), 0)));
+  const std::chrono::milliseconds asked(std::max<int64_t>(RetryDelayMilliseconds(why), 0));
+  const auto pause = std::max<std::chrono::milliseconds>(grown, std::min(asked, kLongestPause));
   if (connection.canceller() != nullptr) {
     connection.canceller()->WaitFor(pause);
   } else {

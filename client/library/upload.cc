@@ -38,12 +38,24 @@ class Pusher {
     v1::CommitUploadRequest request;
     request.set_name(upload_);
     request.set_request_id(upload_);
-    GWQ_ASSIGN_OR_RETURN(summary_.operation, Call(jobs_, *stub_, &v1::ModelService::Stub::CommitUpload, request));
+    GWQ_ASSIGN_OR_RETURN(summary_.operation, Ask(&v1::ModelService::Stub::CommitUpload, request));
     summary_.total_bytes = model_.total_bytes;
     return summary_;
   }
 
  private:
+  // Again while the service is busy: every call of a push may be made twice.
+  template <class Request, class Response>
+  absl::StatusOr<Response> Ask(grpc::Status (v1::ModelService::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                              Response*),
+                               const Request& request) {
+    for (int attempt = 1;; ++attempt) {
+      absl::StatusOr<Response> response = Call(jobs_, *stub_, method, request);
+      if (!IsBusy(response.status()) || attempt >= options_.max_attempts || jobs_.cancelled()) return response;
+      Pause(jobs_, options_, attempt, response.status());
+    }
+  }
+
   absl::Status Create() {
     v1::CreateUploadRequest request;
     request.set_model_id(options_.model_id);
@@ -52,7 +64,7 @@ class Pusher {
     request.set_request_id(fmt::format("{}{}-{}", options_.dataset_id.empty() ? "" : "dataset/",
                                        options_.model_id + options_.dataset_id,
                                        model_.fingerprint.Hex().substr(0, 32)));
-    GWQ_ASSIGN_OR_RETURN(const v1::Upload upload, Call(jobs_, *stub_, &v1::ModelService::Stub::CreateUpload, request));
+    GWQ_ASSIGN_OR_RETURN(const v1::Upload upload, Ask(&v1::ModelService::Stub::CreateUpload, request));
     upload_ = upload.name();
     return absl::OkStatus();
   }
@@ -79,7 +91,7 @@ class Pusher {
       pages[i].set_upload(upload_);
       pages[i].set_page(static_cast<int>(i));
       pages[i].set_last(i + 1 == pages.size());
-      GWQ_RETURN_IF_ERROR(Call(jobs_, *stub_, &v1::ModelService::Stub::AddUploadFiles, pages[i]).status());
+      GWQ_RETURN_IF_ERROR(Ask(&v1::ModelService::Stub::AddUploadFiles, pages[i]).status());
     }
     return absl::OkStatus();
   }
@@ -137,7 +149,7 @@ class Pusher {
     request.set_upload(upload_);
     do {
       GWQ_ASSIGN_OR_RETURN(const v1::ListMissingBlobsResponse page,
-                           Call(jobs_, *stub_, &v1::ModelService::Stub::ListMissingBlobs, request));
+                           Ask(&v1::ModelService::Stub::ListMissingBlobs, request));
       missing.insert(missing.end(), page.blobs().begin(), page.blobs().end());
       request.set_page_token(page.next_page_token());
     } while (!request.page_token().empty());

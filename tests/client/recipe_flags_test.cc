@@ -186,6 +186,38 @@ TEST(RecipeFlagsTest, AFlagOfAGroupThatTheRecipesFileMakesSomethingElseIsRefused
   }
 }
 
+TEST(RecipeFlagsTest, AFileThatIsTheSampleContradictsAnotherSourceByItsFlag) {
+  const testing::TempFolder folder;
+  const std::string text = folder / "sample.txt", recipe = folder / "recipe.json";
+  std::ofstream(text) << "a text";
+  std::ofstream(recipe) << R"({"calibration": {"source": 5}})";
+  for (const char* const source : {"file", "chat"}) {
+    EXPECT_THAT(
+        std::string(Parse({"--calibration-source", source, "--calibration-file", text}).status().message()),
+        ::testing::AllOf(::testing::HasSubstr("--calibration-file gives a calibration whose source is 'text', but "
+                                              "--calibration-source"),
+                         ::testing::HasSubstr("leave that out")));
+  }
+  EXPECT_FALSE(Parse({"--recipe", recipe, "--calibration-file", text}).ok());
+  EXPECT_EQ(Parse({"--calibration-source", "TEXT", "--calibration-file", text})->calibration().text(), "a text");
+}
+
+TEST(RecipeFlagsTest, ASampleThatIsTooLargeIsRefusedByItsFlagWithBothSizesAndARemedy) {
+  const testing::TempFolder folder;
+  const std::string path = folder / "sample.txt";
+  std::ofstream(path) << std::string(kMaxRecipeTextBytes, 'a');
+  const auto largest = Parse({"--calibration-file", path});
+  ASSERT_THAT(largest, testing::IsOk());
+  EXPECT_EQ(largest->calibration().text().size(), kMaxRecipeTextBytes);
+  std::ofstream(path, std::ios::app) << "a";
+  const absl::Status refused = Parse({"--calibration-file", path}).status();
+  EXPECT_THAT(refused, testing::HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(refused.message(),
+            fmt::format("--calibration-file: '{}' has 4194305 bytes, at most 4194304 are read; shorten "
+                        "it, or push it as a .jsonl dataset and give --calibration-dataset",
+                        path));
+}
+
 TEST(RecipeFlagsTest, AKeyThatStandsTwiceInARecipesFileIsRefused) {
   const testing::TempFolder folder;
   const std::string path = folder / "recipe.json";

@@ -26,6 +26,9 @@ void AddGenerateCommand(CLI::App& app, Selected& selected);
 void AddVqaCommand(CLI::App& app, Selected& selected);
 void AddServeCommands(CLI::App& app, Selected& selected);
 
+// The name of a file or folder as an id, "Questions (1)" -> "questions--1-": lower case, '-' for what an id cannot
+// have, cut to 63 bytes.
+[[nodiscard]] std::string IdOfFile(std::string name);
 // "smollm2" -> "models/smollm2"; a full name stays.
 [[nodiscard]] std::string ResourceName(const std::string& collection, const std::string& name);
 

@@ -35,16 +35,6 @@ struct Arguments {
   bool no_wait = false;
 };
 
-// "Questions (1).jsonl" -> "questions--1-"
-std::string NameFromFile(const std::string& path) {
-  std::string name = std::filesystem::path(path).stem().string();
-  for (char& c : name) {
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
-  }
-  return name.substr(0, 63);
-}
-
 std::string IdOf(const std::string& name) { return name.substr(name.rfind('/') + 1); }
 
 template <class Request, class Response>
@@ -62,7 +52,7 @@ struct Pushed {
 
 absl::StatusOr<Pushed> PushData(Session& session, const std::string& path, const std::string& name) {
   GWQ_ASSIGN_OR_RETURN(const client::LocalDataset dataset, client::ScanDataset(path, session.terminal()));
-  const std::string id = name.empty() ? NameFromFile(path) : name;
+  const std::string id = name.empty() ? IdOfFile(std::filesystem::path(path).stem().string()) : name;
   GWQ_RETURN_IF_ERROR(PushDataset(session, dataset.files, id, path));
   return Pushed{"datasets/" + id, dataset.kind};
 }

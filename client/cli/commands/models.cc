@@ -25,12 +25,7 @@ struct PushArguments {
 std::string NameFromPath(const std::string& path) {
   std::filesystem::path clean = std::filesystem::path(path).lexically_normal();
   if (!clean.has_filename()) clean = clean.parent_path();
-  std::string name = clean.extension() == ".gguf" ? clean.stem().string() : clean.filename().string();
-  for (char& c : name) {
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
-  }
-  return name.substr(0, 63);
+  return IdOfFile(clean.extension() == ".gguf" ? clean.stem().string() : clean.filename().string());
 }
 
 // Asks before minutes of hashing whether the service answers and takes the name; a model of that name is replaced.
@@ -113,6 +108,14 @@ absl::StatusOr<ExitCode> Delete(Session& session, const std::string& name) {
 }
 
 }  // namespace
+
+std::string IdOfFile(std::string name) {
+  for (char& c : name) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_') c = '-';
+  }
+  return name.substr(0, 63);
+}
 
 std::string ResourceName(const std::string& collection, const std::string& name) {
   return name.find('/') != std::string::npos ? name : collection + "/" + name;

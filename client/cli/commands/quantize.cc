@@ -44,6 +44,7 @@ void PrintPlan(const v1::Plan& plan) {
   Print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),
         plan.total_bytes(), plan.total_weights());
   Print("peak memory   {}\n", BytesText(plan.peak_memory_bytes()));
+  Print("scratch disk  {}\n", BytesText(plan.scratch_disk_bytes()));
 }
 
 absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
@@ -62,6 +63,10 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
 
 // Sends the image and names it in the recipe.
 absl::Status SetImage(Session& session, const std::string& path, v1::Recipe& recipe) {
+  const v1::Calibration::Source asked = recipe.calibration().source();
+  if (asked != v1::Calibration::SOURCE_UNSPECIFIED && asked != v1::Calibration::IMAGE) {
+    return absl::InvalidArgumentError("--calibration-image contradicts --calibration-source: leave one of them out");
+  }
   GWQ_ASSIGN_OR_RETURN(const client::LocalImage image, client::ScanImage(path));
   const std::string id = "calibration-" + image.digest.Hex().substr(0, 16);
   GWQ_RETURN_IF_ERROR(PushDataset(session, image.files, id, path));
@@ -70,45 +75,51 @@ absl::Status SetImage(Session& session, const std::string& path, v1::Recipe& rec
   return absl::OkStatus();
 }
 
-absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) {
-  v1::CreateJobRequest request;
+// What the arguments ask for; a calibration's image is sent on the way.
+absl::StatusOr<v1::QuantizeSpec> SpecOf(Session& session, const Arguments& arguments) {
+  v1::QuantizeSpec spec;
   std::vector<std::string> notes;
-  GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->mutable_recipe(), RecipeOf(arguments.recipe, &notes));
+  GWQ_ASSIGN_OR_RETURN(*spec.mutable_recipe(), RecipeOf(arguments.recipe, &notes));
   for (const std::string& note : notes) PrintError("note: {}\n", note);
   if (!arguments.calibration_image.empty()) {
-    const v1::Calibration& asked = request.quantize().recipe().calibration();
-    if (asked.source() != v1::Calibration::SOURCE_UNSPECIFIED && asked.source() != v1::Calibration::IMAGE) {
-      return absl::InvalidArgumentError("--calibration-image contradicts --calibration-source: leave one of them out");
-    }
-    GWQ_RETURN_IF_ERROR(SetImage(session, arguments.calibration_image, *request.mutable_quantize()->mutable_recipe()));
+    GWQ_RETURN_IF_ERROR(SetImage(session, arguments.calibration_image, *spec.mutable_recipe()));
   }
   for (const std::string& text : arguments.evaluations) {
-    GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize()->add_evaluations(), ParseTask(text));
+    GWQ_ASSIGN_OR_RETURN(*spec.add_evaluations(), ParseTask(text));
   }
-  request.mutable_quantize()->set_no_evaluation(arguments.no_evaluation);
-  const std::string model = ResourceName("models", arguments.model);
-  request.mutable_quantize()->set_model(model);
-  const std::string base = std::filesystem::path(model).filename().string();
-  request.mutable_quantize()->set_artifact_id(arguments.name.empty() ? base.substr(0, 58) + "-gwq" : arguments.name);
+  spec.set_no_evaluation(arguments.no_evaluation);
+  spec.set_model(ResourceName("models", arguments.model));
+  const std::string base = std::filesystem::path(spec.model()).filename().string();
+  spec.set_artifact_id(arguments.name.empty() ? base.substr(0, 58) + "-gwq" : arguments.name);
+  return spec;
+}
+
+void ShowPlan(const Session& session, const v1::Plan& plan) {
+  if (session.json()) {
+    PrintJson(plan);
+  } else {
+    PrintPlan(plan);
+  }
+}
+
+void ShowStarted(const Session& session, const v1::Job& job) {
+  if (session.json()) {
+    PrintJson(job);
+  } else {
+    Print("{}\n", job.name());
+  }
+}
+
+absl::StatusOr<ExitCode> Quantize(Session& session, const Arguments& arguments) {
+  v1::CreateJobRequest request;
+  GWQ_ASSIGN_OR_RETURN(*request.mutable_quantize(), SpecOf(session, arguments));
   request.set_request_id(arguments.request_id);
   request.set_validate_only(arguments.plan);
   const auto stub = v1::JobService::NewStub(session.jobs().channel());
   GWQ_ASSIGN_OR_RETURN(const v1::CreateJobResponse created,
                        client::Call(session.jobs(), *stub, &v1::JobService::Stub::CreateJob, request));
-  if (arguments.plan) {
-    if (session.json()) {
-      PrintJson(created.plan());
-    } else {
-      PrintPlan(created.plan());
-    }
-    return kExitOk;
-  }
-  if (!arguments.wait) {
-    if (session.json()) {
-      PrintJson(created.job());
-    } else {
-      Print("{}\n", created.job().name());
-    }
+  if (arguments.plan || !arguments.wait) {
+    arguments.plan ? ShowPlan(session, created.plan()) : ShowStarted(session, created.job());
     return kExitOk;
   }
   GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, created.job().name()));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/spec/recipe.h"
 #include "tests/server/jobs/jobs_fixture.h"
 
 namespace gwq {
@@ -48,6 +49,21 @@ TEST_F(RefusalsTest, AJobThatHasNoPlaceInTheQueueLeavesNoTexts) {
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(), HasSubstr("1 jobs wait already, the limit is 1"));
   EXPECT_EQ(StoredFiles(), before);
+}
+
+TEST_F(RefusalsTest, ATextThatARecipeCannotHoldIsInvalidWhereAMessageCanHoldIt) {
+  Import(TinyModel(), "tiny");
+  StopServer();
+  settings_.service.max_message_mib = 8;
+  StartServer();
+  v1::CreateJobRequest request = Quantize("models/tiny", "refused");
+  request.mutable_quantize()->mutable_recipe()->mutable_calibration()->set_source(v1::Calibration::TEXT);
+  request.mutable_quantize()->mutable_recipe()->mutable_calibration()->set_text(
+      std::string(kMaxRecipeTextBytes + 1, 'a'));
+  const grpc::Status refused = Create(request);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(FieldOf(refused), "quantize.recipe.calibration.text");
+  EXPECT_THAT(refused.error_message(), HasSubstr("4194304"));
 }
 
 TEST_F(RefusalsTest, ALongRequestIdIsRefusedWithItsLengthAndTheLimit) {
