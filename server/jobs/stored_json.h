@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "core/io/json_number.h"
+
 namespace gwq {
 
 // Null where `object` is none or has no such field.
@@ -27,10 +29,10 @@ namespace gwq {
   return value->get<uint64_t>();
 }
 
+// "Infinity" and its like are numbers too.
 [[nodiscard]] inline std::optional<double> NumberIn(const nlohmann::json& object, const char* name) {
   const nlohmann::json* const value = FieldIn(object, name);
-  if (value == nullptr || !value->is_number()) return std::nullopt;
-  return value->get<double>();
+  return value == nullptr ? std::nullopt : NumberOf(*value);
 }
 
 }  // namespace gwq

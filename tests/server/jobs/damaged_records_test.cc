@@ -1,6 +1,8 @@
 // JSON of a worker or of the database whose fields have other types than ours: no call of a caller ends with it.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/handlers/upload_manifest.h"
 #include "server/jobs/record_proto.h"
@@ -34,6 +36,12 @@ TEST(DamagedRecords, MetricsWithoutANameAndANumberAreLeftOut) {
   for (const char* result : {R"({"metrics":1})", R"({"metrics":{"a":1}})", "[]", "1", "{", "{}"}) {
     EXPECT_EQ(MetricsOf(result).metrics_size(), 0) << result;
   }
+}
+
+TEST(DamagedRecords, AMetricThatIsNotFiniteIsNotDamaged) {
+  const v1::Evaluation out = MetricsOf(R"({"metrics":[{"name":"ppl","value":"Infinity"}]})");
+  ASSERT_EQ(out.metrics_size(), 1);
+  EXPECT_EQ(out.metrics(0).value(), std::numeric_limits<double>::infinity());
 }
 
 TEST(DamagedRecords, AStandardErrorThatIsNoNumberIsLeftOutAlone) {
