@@ -2,7 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
 #include "core/io/json.h"
+#include "tests/client/cli/printed.h"
 
 namespace gwq::cli {
 namespace {
@@ -47,6 +52,27 @@ TEST(MeasuredDifferently, LongValuesAreCutAndStayText) {
   EXPECT_LT(differences[0].size(), 90u);
   EXPECT_TRUE(differences[0].ends_with("... and \"b\"")) << differences[0];
   EXPECT_TRUE(IsValidUtf8(differences[0]));
+}
+
+// What is printed of two evaluations with these perplexities.
+std::string Compared(double a, double b, bool as_json) {
+  v1::Evaluation of_a, of_b;
+  for (const auto& [evaluation, value] : {std::pair(&of_a, a), std::pair(&of_b, b)}) {
+    v1::EvaluationMetric& metric = *evaluation->add_metrics();
+    metric.set_name("perplexity");
+    metric.set_value(value);
+  }
+  Session session({.token = {}, .json = as_json});
+  return testing::PrintedBy([&] { PrintComparison(session, of_a, of_b); }).out;
+}
+
+TEST(Comparison, ShowsThatAPerplexityIsInfinite) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto metric = nlohmann::json::parse(Compared(12.5, infinity, true))["metrics"][0];
+  EXPECT_EQ(metric,
+            nlohmann::json::parse(R"({"name": "perplexity", "a": 12.5, "b": "Infinity", "difference": "Infinity"})"));
+  EXPECT_THAT(Compared(12.5, infinity, false), ::testing::ContainsRegex("perplexity +12.5 +inf +\\+inf"));
+  EXPECT_THAT(Compared(infinity, infinity, false), ::testing::ContainsRegex("perplexity +inf +inf +-"));
 }
 
 }  // namespace
