@@ -168,6 +168,13 @@ class Walk::Visited final : public VisitedBlock {
   [[nodiscard]] absl::Status SetValues(const NamedWeight& weight, std::span<const float> values) override {
     return walk_.runner_.backend().SetValues(*weight.weight, values);
   }
+  [[nodiscard]] absl::Status WantGradient(const NamedWeight& weight) override {
+    return walk_.runner_.backend().WantGradient(*weight.weight);
+  }
+  [[nodiscard]] absl::StatusOr<std::span<const float>> Gradient(const NamedWeight& weight) const override {
+    return walk_.runner_.backend().GradientOf(*weight.weight);
+  }
+  void DropGradient(const NamedWeight& weight) override { walk_.runner_.backend().DropGradient(*weight.weight); }
   [[nodiscard]] const std::vector<size_t>& samples() const override { return samples_; }
   [[nodiscard]] absl::StatusOr<std::vector<float>> Input(size_t sample) const override {
     return walk_.Before(stage_, sample, kQuantized);

@@ -37,6 +37,13 @@ class VisitedBlock {
   // Row-major, all of them. Takes effect at once.
   [[nodiscard]] virtual absl::Status SetValues(const NamedWeight& weight, std::span<const float> values) = 0;
 
+  // Gradients of a weight (core/backend/torch/torch_backend.h): asked for, then added up by loaded().LossBackward and
+  // Backward. FAILED_PRECONDITION if none was computed. Freed and set back to zero by DropGradient; those of a block
+  // are gone after the visit.
+  [[nodiscard]] virtual absl::Status WantGradient(const NamedWeight& weight) = 0;
+  [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Gradient(const NamedWeight& weight) const = 0;
+  virtual void DropGradient(const NamedWeight& weight) = 0;
+
   // Samples that run through this stage, and what they are before it in the stream of the quantized model.
   [[nodiscard]] virtual const std::vector<size_t>& samples() const = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Input(size_t sample) const = 0;

@@ -11,6 +11,14 @@
 namespace gwq {
 namespace {
 
+// From the output of a pass that records, by the loss's gradient.
+absl::Status Back(GradientPass& pass, Activation out, int64_t size, const LoadedStage::OutputToGradient& loss) {
+  std::vector<float> output(static_cast<size_t>(size));
+  GWQ_RETURN_IF_ERROR(pass.Read(out, output));
+  loss(output);
+  return pass.Backward(std::move(out), output);
+}
+
 class DecoderStage final : public LoadedStage {
  public:
   DecoderStage(const StageRunner& runner, std::unique_ptr<Stage> stage, bool embeds)
@@ -35,6 +43,14 @@ class DecoderStage final : public LoadedStage {
     Activation out = stage_->Run(*pass, 0, pass->DifferentiableInput(input, runner_.hidden()));
     GWQ_RETURN_IF_ERROR(pass->Backward(std::move(out), gradient));
     return pass->InputGradient(gradient);
+  }
+
+  absl::Status LossBackward(size_t sample, std::span<const float> input, const OutputToGradient& loss) const override {
+    const Batch batch = runner_.BatchOf(sample, {});
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<GradientPass> pass, runner_.backend().BeginGradient(batch));
+    Activation x;
+    if (!embeds_) x = pass->Input(input, runner_.hidden());
+    return Back(*pass, stage_->Run(*pass, 0, std::move(x)), batch.rows * runner_.hidden(), loss);
   }
 
  private:
@@ -68,6 +84,14 @@ class TowerStage final : public LoadedStage {
     GWQ_RETURN_IF_ERROR(pass->Backward(std::move(out), gradient));
     gradient.resize(input.size());
     return pass->InputGradient(gradient);
+  }
+
+  absl::Status LossBackward(size_t sample, std::span<const float> input, const OutputToGradient& loss) const override {
+    const VisionLayout& layout = runner_.layout(sample);
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<GradientPass> pass,
+                         runner_.backend().BeginGradient(BatchOfRows(Rows(layout, number_))));
+    Activation out = stage_->Run(*pass, layout, pass->Input(input, tower_.width(number_)));
+    return Back(*pass, std::move(out), Rows(layout, number_ + 1) * tower_.width(number_ + 1), loss);
   }
 
  private:

@@ -27,6 +27,11 @@ class LoadedStage {
   // adds to the gradients of the weights that were asked for, and replaces `gradient` by that with respect to `input`.
   [[nodiscard]] virtual absl::Status Backward(size_t sample, std::span<const float> input,
                                               std::vector<float>& gradient) const = 0;
+  // For a loss of the stage's output alone: `loss` turns the output [rows, width] in place into the gradient of the
+  // loss with respect to it. Adds to the gradients of the weights that were asked for.
+  using OutputToGradient = std::function<void(std::span<float> output)>;
+  [[nodiscard]] virtual absl::Status LossBackward(size_t sample, std::span<const float> input,
+                                                  const OutputToGradient& loss) const = 0;
 };
 
 // The stages in the order of a forward walk, numbered from 0: those of the vision tower, if any sample has an image,

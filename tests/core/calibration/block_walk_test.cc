@@ -144,6 +144,53 @@ TEST(BlockWalk, SetWeightsTakeEffectAtOnce) {
   EXPECT_EQ(changed, (visitor.inputs_of[{2, 0}]));
 }
 
+// Lowers the squared distance of a block's outputs to their targets by steps against the sign of the gradient, as
+// learned rounding does. Returns the distance before and after.
+std::pair<double, double> Learn(VisitedBlock& block, const NamedWeight& named, Floats values) {
+  constexpr int kSteps = 30;
+  double first = 0, last = 0;
+  EXPECT_THAT(block.WantGradient(named), IsOk());
+  for (int step = 0; step < kSteps; ++step) {
+    EXPECT_THAT(block.SetValues(named, values), IsOk());
+    last = 0;
+    for (const size_t i : block.samples()) {
+      const Floats target = *block.Target(i);
+      EXPECT_THAT(block.loaded().LossBackward(i, *block.Input(i),
+                                              [&](std::span<float> output) {
+                                                for (size_t k = 0; k < output.size(); ++k) {
+                                                  output[k] = 2 * (output[k] - target[k]);
+                                                  last += output[k] * output[k] / 4;
+                                                }
+                                              }),
+                  IsOk());
+    }
+    if (step == 0) first = last;
+    const std::span<const float> gradient = *block.Gradient(named);
+    for (size_t k = 0; k < values.size(); ++k) values[k] -= std::copysign(0.01F * std::abs(values[k]), gradient[k]);
+    block.DropGradient(named);
+  }
+  return {first, last};
+}
+
+TEST(BlockWalk, AVisitorCanLearnWeightsThatBringABlockNearerToItsTargets) {
+  WalkFixture walk(kModel, TextSamples());
+  FakeVisitor visitor;
+  std::pair<double, double> distance;
+  visitor.change = [&](VisitedBlock& block) -> absl::Status {
+    for (const NamedWeight& named : block.weights()) {
+      if (named.name != kDown) continue;
+      Floats values(static_cast<size_t>(walk.golden().weights.Find(kDown)->elements()));
+      ToFloat(*walk.golden().weights.Find(kDown), 0, values);
+      for (float& value : values) value *= 0.5F;
+      distance = Learn(block, named, values);
+    }
+    return absl::OkStatus();
+  };
+  ASSERT_THAT(WalkBlocks(walk.runner(), {}, visitor, NoProgress()), IsOk());
+  EXPECT_GT(distance.first, 0);
+  EXPECT_LT(distance.second, 0.5 * distance.first);
+}
+
 TEST(BlockWalk, WithoutTargetsHoldsNone) {
   WalkFixture walk(kModel, TextSamples());
   FakeVisitor with, without;
