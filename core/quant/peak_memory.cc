@@ -5,31 +5,22 @@
 
 #include "core/artifact/stored_dataset.h"
 #include "core/calibration/state_store.h"
+#include "core/evaluation/memory_terms.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/sample_states.h"
 
 namespace gwq {
 namespace {
 
-// Program, LibTorch with its thread pools, allocator slack: docs/memory.md has the measurement.
-constexpr uint64_t kConstantBytes = uint64_t{384} << 20;
-// A tokenizer in memory, as a multiple of its tokenizer.json.
-constexpr uint64_t kTokenizerFactor = 24;
+using namespace memory_terms;  // NOLINT(google-build-using-namespace): the same formulas
+
 // Of states in memory (core/calibration/state_store.h, as the walks are asked to hold).
 constexpr uint64_t kStateBytes = uint64_t{256} << 20;
 // Copies of each [tokens, width] value of a block that its forward and backward pass keep, or that kernels work in.
 constexpr uint64_t kGradientCopies = 6;
-constexpr uint64_t kForwardCopies = 3;
 // Copies of a dataset's lines: as they are, checked, and a view of each line. The view of a short line takes twice its
 // bytes.
 constexpr uint64_t kLineCopies = 4;
-// Decoding and preparing one image, as in core/evaluation/memory.cc.
-constexpr uint64_t kImageBytes = uint64_t{768} << 20;
-// Rows of logits alive at a time, and how many copies of them.
-constexpr uint64_t kLogitRows = 64;
-constexpr uint64_t kLogitCopies = 4;
-
-uint64_t Unsigned(int64_t value) { return static_cast<uint64_t>(value); }
 
 // Of one stage or one tensor, in bytes but for the counts of weights.
 struct Size {
@@ -97,12 +88,6 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   return sizes;
 }
 
-// Floats of all [1, width] values of one block's pass.
-uint64_t Widths(const ModelConfig& config) {
-  const int64_t heads = config.attention.heads + 2 * config.attention.kv_heads;
-  return Unsigned(4 * config.hidden_size + 3 * config.intermediate_size + 2 * heads * config.attention.head_dim);
-}
-
 // States of all samples that are held in memory: what is over the limit is in a file, but for the one that is worked
 // on.
 uint64_t StateBytes(uint64_t states, uint64_t one) { return std::min(states, kStateBytes + 2 * one); }
@@ -139,7 +124,7 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * state;
   // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
-  return states + std::max(block, outer) + TowerBytes(config, sizes, sample);
+  return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
 // One stage with its Gram matrices, and either a pass over one sample or the making of one matrix and its values.
@@ -153,7 +138,7 @@ uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Rec
                                   sizes.block.pack + sizes.matrix.weights * 4);
   // The embedding's stage: its weights, their values as they will be read back, and their codes.
   const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * state;
-  return states + std::max(block, outer) + TowerBytes(config, sizes, sample);
+  return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {

@@ -224,11 +224,17 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
 
 absl::Status PlanEvaluations(BlobStore& store, const Digest& source, const std::vector<EvaluationTask>& evaluations,
                              std::string_view path, Plan& plan) {
+  PlannedShapes planned;
+  for (const PlannedModule& module : plan.modules) {
+    if (module.method != Method::kKeep) planned.emplace(module.tensor, module.packed);
+  }
   for (size_t i = 0; i < evaluations.size(); ++i) {
-    // The artifact is not made yet; the source is the larger one of the two.
-    GWQ_ASSIGN_OR_RETURN(const uint64_t measured,
-                         EvaluationMemory(store, source, source, evaluations[i], fmt::format("{}[{}]", path, i)));
-    plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
+    // First the model, then the artifact, which is not made yet; each with the model as reference.
+    for (const PlannedShapes* const shapes : {static_cast<const PlannedShapes*>(nullptr), &std::as_const(planned)}) {
+      GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, source, source, evaluations[i],
+                                                                     fmt::format("{}[{}]", path, i), shapes));
+      plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
+    }
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io/json.h"
+#include "core/io/json_number.h"
 #include "core/spec/recipe_names.h"
 #include "core/text/first_tokens.h"
 
@@ -67,8 +68,8 @@ Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
               {"metrics", Json::array()}};
   ForEachMetric(evaluation, [&](const EvaluationMetric* before, const EvaluationMetric& after) {
     Json& one = out["metrics"].emplace_back();
-    one = {{"name", after.name}, {"after", after.value}};
-    if (before != nullptr) one["before"] = before->value;
+    one = {{"name", after.name}, {"after", JsonNumber(after.value)}};
+    if (before != nullptr) one["before"] = JsonNumber(before->value);
   });
   return out;
 }

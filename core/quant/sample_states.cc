@@ -16,6 +16,7 @@ SampleStates StatesOf(const ModelConfig& config, const Plan& plan, const Recipe&
   states.tokens = Unsigned(plan.sees_image ? std::max(tokens, kImageSampleTokens) : tokens);
   states.text = states.tokens * Unsigned(config.hidden_size) * 4;
   states.stages = Unsigned(config.blocks) + 3;
+  states.layout = states.tokens * 4 * (1 + Unsigned(config.position_axes));
   if (!plan.sees_image) return states;
   const VisionConfig& vision = *config.vision;
   // Rows that become an image token, and class tokens.
@@ -23,6 +24,8 @@ SampleStates StatesOf(const ModelConfig& config, const Plan& plan, const Recipe&
   states.tower = states.tower_rows * Unsigned(vision.hidden_size) * 4;
   states.tower_stages = Unsigned(vision.blocks) + 2;
   states.image_rows = states.text;
+  // VisionLayout: cosines and sines of half a head each, and a few indices. Its vectors may hold twice what they have.
+  states.layout += states.tower_rows * 2 * (4 * Unsigned(vision.attention.head_dim) + 32);
   return states;
 }
 
