@@ -5,6 +5,7 @@
 
 #include "core/base/status.h"
 #include "server/common/handler.h"
+#include "server/jobs/handlers/entry_call.h"
 #include "server/jobs/handlers/services.h"
 #include "server/jobs/manifest_cache.h"
 #include "server/jobs/record_proto.h"
@@ -19,43 +20,37 @@ constexpr uint64_t kPartBytes = uint64_t{1} << 20;
 constexpr size_t kMaxHolderBytes = 256;
 constexpr int64_t kMinHoldMillis = 1'000, kMaxHoldMillis = 3'600'000;
 
-class GetArtifactHandler final : public JobsCall<v1::GetArtifactRequest, v1::Artifact> {
+class GetArtifactHandler final : public EntryCall<v1::GetArtifactRequest, v1::Artifact> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "artifacts", request().name()));
-    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, state_.catalogue.Find(principal(), "artifact", id));
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find("artifact"));
     response() = ArtifactToProto(entry);
     return absl::OkStatus();
   }
 };
 
-class ListArtifactsHandler final : public JobsCall<v1::ListArtifactsRequest, v1::ListArtifactsResponse> {
+class ListArtifactsHandler final : public EntryCall<v1::ListArtifactsRequest, v1::ListArtifactsResponse> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 50, 1000));
-    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page,
-                         state_.catalogue.ListEntries(principal(), "artifact", size, request().page_token()));
+    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page, List("artifact"));
     for (const CatalogueEntry& entry : page.entries) *response().add_artifacts() = ArtifactToProto(entry);
     response().set_next_page_token(page.next_page_token);
     return absl::OkStatus();
   }
 };
 
-class DeleteArtifactHandler final : public JobsCall<v1::DeleteArtifactRequest, Empty> {
+class DeleteArtifactHandler final : public EntryCall<v1::DeleteArtifactRequest, Empty> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
-  absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "artifacts", request().name()));
-    return state_.catalogue.Delete(principal(), "artifact", id);
-  }
+  absl::Status Run() override { return Delete("artifact"); }
 };
 
 class ResolveHandler final : public JobsCall<v1::ResolveRequest, v1::ResolveResponse> {

@@ -1,40 +1,17 @@
 // Datasets and evaluations: read, listed, deleted. Making them is an upload's and a job's matter.
 #include "core/base/status.h"
-#include "server/common/handler.h"
+#include "server/jobs/handlers/entry_call.h"
 #include "server/jobs/handlers/services.h"
 #include "server/jobs/record_proto.h"
-#include "server/jobs/resource_names.h"
 
 namespace gwq {
 namespace {
 
 using google::protobuf::Empty;
 
-template <class Request, class Response>
-class EvaluationCall : public JobsCall<Request, Response> {
+class GetEvaluationHandler final : public EntryCall<v1::GetEvaluationRequest, v1::Evaluation> {
  public:
-  using JobsCall<Request, Response>::JobsCall;
-
- protected:
-  absl::StatusOr<CatalogueEntry> Find(const std::string& kind) {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", kind + "s", this->request().name()));
-    return state_.catalogue.Find(this->principal(), kind, id);
-  }
-  absl::Status Delete(const std::string& kind) {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", kind + "s", this->request().name()));
-    return state_.catalogue.Delete(this->principal(), kind, id);
-  }
-  absl::StatusOr<Catalogue::EntryPage> List(const std::string& kind) {
-    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(this->request().page_size(), 50, 1000));
-    return state_.catalogue.ListEntries(this->principal(), kind, size, this->request().page_token());
-  }
-
-  using JobsCall<Request, Response>::state_;
-};
-
-class GetEvaluationHandler final : public EvaluationCall<v1::GetEvaluationRequest, v1::Evaluation> {
- public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
@@ -44,9 +21,9 @@ class GetEvaluationHandler final : public EvaluationCall<v1::GetEvaluationReques
   }
 };
 
-class ListEvaluationsHandler final : public EvaluationCall<v1::ListEvaluationsRequest, v1::ListEvaluationsResponse> {
+class ListEvaluationsHandler final : public EntryCall<v1::ListEvaluationsRequest, v1::ListEvaluationsResponse> {
  public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
@@ -64,17 +41,17 @@ class ListEvaluationsHandler final : public EvaluationCall<v1::ListEvaluationsRe
   }
 };
 
-class DeleteEvaluationHandler final : public EvaluationCall<v1::DeleteEvaluationRequest, Empty> {
+class DeleteEvaluationHandler final : public EntryCall<v1::DeleteEvaluationRequest, Empty> {
  public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override { return Delete("evaluation"); }
 };
 
-class GetDatasetHandler final : public EvaluationCall<v1::GetDatasetRequest, v1::Dataset> {
+class GetDatasetHandler final : public EntryCall<v1::GetDatasetRequest, v1::Dataset> {
  public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
@@ -84,9 +61,9 @@ class GetDatasetHandler final : public EvaluationCall<v1::GetDatasetRequest, v1:
   }
 };
 
-class ListDatasetsHandler final : public EvaluationCall<v1::ListDatasetsRequest, v1::ListDatasetsResponse> {
+class ListDatasetsHandler final : public EntryCall<v1::ListDatasetsRequest, v1::ListDatasetsResponse> {
  public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
@@ -97,9 +74,9 @@ class ListDatasetsHandler final : public EvaluationCall<v1::ListDatasetsRequest,
   }
 };
 
-class DeleteDatasetHandler final : public EvaluationCall<v1::DeleteDatasetRequest, Empty> {
+class DeleteDatasetHandler final : public EntryCall<v1::DeleteDatasetRequest, Empty> {
  public:
-  using EvaluationCall::EvaluationCall;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override { return Delete("dataset"); }

@@ -8,6 +8,7 @@
 #include "core/jobs/kinds/specs.h"
 #include "core/manifest/manifest.h"
 #include "server/common/handler.h"
+#include "server/jobs/handlers/entry_call.h"
 #include "server/jobs/handlers/services.h"
 #include "server/jobs/handlers/upload_manifest.h"
 #include "server/jobs/record_proto.h"
@@ -18,43 +19,37 @@ namespace {
 
 using google::protobuf::Empty;
 
-class GetModelHandler final : public JobsCall<v1::GetModelRequest, v1::Model> {
+class GetModelHandler final : public EntryCall<v1::GetModelRequest, v1::Model> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "models", request().name()));
-    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, state_.catalogue.Find(principal(), "model", id));
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, Find("model"));
     response() = ModelToProto(entry);
     return absl::OkStatus();
   }
 };
 
-class ListModelsHandler final : public JobsCall<v1::ListModelsRequest, v1::ListModelsResponse> {
+class ListModelsHandler final : public EntryCall<v1::ListModelsRequest, v1::ListModelsResponse> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
   absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const int size, PageSize(request().page_size(), 50, 1000));
-    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page,
-                         state_.catalogue.ListEntries(principal(), "model", size, request().page_token()));
+    GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page, List("model"));
     for (const CatalogueEntry& entry : page.entries) *response().add_models() = ModelToProto(entry);
     response().set_next_page_token(page.next_page_token);
     return absl::OkStatus();
   }
 };
 
-class DeleteModelHandler final : public JobsCall<v1::DeleteModelRequest, Empty> {
+class DeleteModelHandler final : public EntryCall<v1::DeleteModelRequest, Empty> {
  public:
-  using WithState::WithState;
+  using EntryCall::EntryCall;
 
  private:
-  absl::Status Run() override {
-    GWQ_ASSIGN_OR_RETURN(const std::string id, IdOf("name", "models", request().name()));
-    return state_.catalogue.Delete(principal(), "model", id);
-  }
+  absl::Status Run() override { return Delete("model"); }
 };
 
 class CreateUploadHandler final : public JobsCall<v1::CreateUploadRequest, v1::Upload> {
