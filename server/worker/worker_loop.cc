@@ -31,15 +31,18 @@ v1::CommitRequest CommitOf(const v1::AcquireResponse& lease, const JobOutput& ou
   return request;
 }
 
+// Of an error's text and of its field. A failure that gwq-jobs does not take for its size could not be told at all.
+constexpr size_t kMaxErrorBytes = 16 << 10;
+
 v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& status) {
   v1::FailRequest request;
   request.set_job(lease.job());
   request.set_fencing_token(lease.fencing_token());
   request.set_code(static_cast<int>(status.code()));
   // It may quote, or cut, what a model's files hold.
-  request.set_message(ToValidUtf8(MessageOf(status)));
+  request.set_message(ToValidUtf8(MessageOf(status).substr(0, kMaxErrorBytes)));
   if (const auto violations = FieldViolations(status); !violations.empty()) {
-    request.set_field(ToValidUtf8(violations.front().field));
+    request.set_field(ToValidUtf8(std::string_view(violations.front().field).substr(0, kMaxErrorBytes)));
   }
   request.set_retryable(IsRetryable(status));
   return request;

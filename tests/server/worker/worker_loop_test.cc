@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
+#include "core/base/status.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "server/worker/lease_checkpoints.h"
@@ -44,7 +45,11 @@ class SlowService final : public v1::WorkerService::Service {
     AwaitRefusals();
     return grpc::Status::OK;
   }
-  grpc::Status Fail(grpc::ServerContext*, const v1::FailRequest*, v1::FailResponse*) override {
+  grpc::Status Fail(grpc::ServerContext*, const v1::FailRequest* request, v1::FailResponse*) override {
+    {
+      MutexLock lock(mutex_);
+      failure_ = *request;
+    }
     AwaitRefusals();
     return grpc::Status::OK;
   }
@@ -57,6 +62,10 @@ class SlowService final : public v1::WorkerService::Service {
     saved_ = request->checkpoint_sha256();
     return request->fencing_token() == 7 ? grpc::Status::OK
                                          : grpc::Status(grpc::StatusCode::ABORTED, "the lease is over");
+  }
+  v1::FailRequest failure() {
+    MutexLock lock(mutex_);
+    return failure_;
   }
   std::string saved() {
     MutexLock lock(mutex_);
@@ -76,6 +85,7 @@ class SlowService final : public v1::WorkerService::Service {
   int refused_ ABSL_GUARDED_BY(mutex_) = 0;
   int saves_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string saved_ ABSL_GUARDED_BY(mutex_);
+  v1::FailRequest failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 class WorkerLoopTest : public ::testing::Test {
@@ -115,6 +125,13 @@ TEST_F(WorkerLoopTest, AHeartbeatThatTheCommitOvertookLosesNoLease) {
 
 TEST_F(WorkerLoopTest, AHeartbeatThatTheFailureOvertookLosesNoLease) {
   EXPECT_FALSE(LosesLease([] { return absl::InvalidArgumentError("a fault"); }));
+}
+
+TEST_F(WorkerLoopTest, AnErrorOfMegabytesIsToldByItsBeginning) {
+  LosesLease([] { return InvalidField("config." + std::string(5 << 20, 'k'), "bad " + std::string(5 << 20, 'x')); });
+  EXPECT_LT(service_.failure().ByteSizeLong(), size_t{100} << 10);
+  EXPECT_TRUE(service_.failure().field().starts_with("config.k"));
+  EXPECT_EQ(service_.failure().code(), static_cast<int>(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(WorkerLoopTest, AHeartbeatThatIsRefusedWhileTheJobRunsLosesTheLease) {
