@@ -20,6 +20,8 @@ struct AcquireOffer {
   uint64_t memory_bytes = 0;
   std::vector<std::string> kinds;  // job kinds it runs; empty for all
   uint64_t min_bytes = 0;          // jobs that need less are left to others
+  // What is free of the disk. A job that needs some is left waiting where the running ones may need the rest.
+  uint64_t disk_bytes = UINT64_MAX;
 };
 
 // A position among the ended jobs, in the order of their ends. The default is before all of them.
@@ -91,6 +93,14 @@ class JobStore {
     std::string worker;
   };
   [[nodiscard]] virtual absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() = 0;
+  // Checkpoints of jobs that have ended, whichever way: their scratch blobs are to be removed, and then they are to be
+  // forgotten. They are not roots of the collection.
+  struct EndedCheckpoint {
+    std::string job;
+    Digest checkpoint;
+  };
+  [[nodiscard]] virtual absl::StatusOr<std::vector<EndedCheckpoint>> EndedCheckpoints(int limit) = 0;
+  [[nodiscard]] virtual absl::Status ForgetCheckpoint(const std::string& job) = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<JobLogLine>> Logs(const std::string& principal,
                                                                      const std::string& id, uint64_t first_index,
                                                                      int max_lines) = 0;

@@ -80,6 +80,7 @@ struct Job {
   std::string request_id;      // idempotency key, empty if none was given
   std::string request_sha256;  // of what was asked under that key; empty: spec_json stands for it
   uint64_t memory_bytes = 0;   // the plan's peak: what placement asks of a device
+  uint64_t disk_bytes = 0;     // the plan's scratch disk: what Acquire asks of the disk
   JobState state = JobState::kQueued;
   JobProgress progress;
   bool cancel_requested = false;

@@ -126,12 +126,14 @@ absl::StatusOr<Job> SqliteStore::Enqueue(Job job) {
     job.created_wall_millis = clock_.WallMillis();
     job.state = JobState::kQueued;
     job.version = 1;
-    GWQ_ASSIGN_OR_RETURN(Statement insert,
-                         database_->Prepare("INSERT INTO jobs (id, principal, kind, spec_json, request_id, "
-                                            "request_sha256, memory_bytes, state, max_attempts, created, texts) "
-                                            "VALUES (?,?,?,?,?,?,?,?,?,?,?) RETURNING seq"));
+    GWQ_ASSIGN_OR_RETURN(
+        Statement insert,
+        database_->Prepare("INSERT INTO jobs (id, principal, kind, spec_json, request_id, "
+                           "request_sha256, memory_bytes, state, max_attempts, created, texts, disk_bytes) "
+                           "VALUES (?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq"));
     insert.Bind(job.id, job.principal, job.kind, job.spec_json, job.request_id, job.request_sha256, job.memory_bytes,
-                static_cast<int>(job.state), job.max_attempts, job.created_wall_millis, HexOf(job.texts));
+                static_cast<int>(job.state), job.max_attempts, job.created_wall_millis, HexOf(job.texts),
+                job.disk_bytes);
     GWQ_ASSIGN_OR_RETURN(const bool row, insert.Step());
     if (!row) return absl::InternalError("an insert without a row");
     const int64_t sequence = insert.Int(0);
@@ -231,9 +233,11 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
           database_->Prepare(SelectJobs(
               "AS j WHERE state = 0 AND memory_bytes BETWEEN ?3 AND ?1 "
               "AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
+              "AND (disk_bytes = 0 OR disk_bytes <= ?4 - (SELECT coalesce(sum(disk_bytes), 0) FROM jobs WHERE state = "
+              "1)) "
               "ORDER BY (SELECT count(*) FROM jobs AS r WHERE r.state = 1 AND r.principal = j.principal), seq LIMIT "
               "1")));
-      statement.Bind(offer.memory_bytes, kinds, offer.min_bytes);
+      statement.Bind(offer.memory_bytes, kinds, offer.min_bytes, std::min<uint64_t>(offer.disk_bytes, INT64_MAX));
       GWQ_ASSIGN_OR_RETURN(std::vector<JobRow> rows, ReadJobs(statement));
       if (rows.empty()) return absl::NotFoundError("no job fits the offer");
       row = std::move(rows.front());
@@ -317,6 +321,28 @@ absl::Status SqliteStore::SaveCheckpoint(const std::string& id, uint64_t fencing
   return transaction.Commit();
 }
 
+absl::StatusOr<std::vector<JobStore::EndedCheckpoint>> SqliteStore::EndedCheckpoints(int limit) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(
+      Statement statement,
+      database_->Prepare("SELECT id, checkpoint FROM jobs WHERE state >= 2 AND checkpoint <> '' ORDER BY seq LIMIT ?"));
+  statement.Bind(limit);
+  std::vector<EndedCheckpoint> out;
+  for (;;) {
+    GWQ_ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) return out;
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(statement.Text(1)));
+    out.push_back({statement.Text(0), digest});
+  }
+}
+
+absl::Status SqliteStore::ForgetCheckpoint(const std::string& job) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(Statement update,
+                       database_->Prepare("UPDATE jobs SET checkpoint = '' WHERE id = ? AND state >= 2"));
+  return update.Bind(job).Run();
+}
+
 absl::Status SqliteStore::Publish(const Job& job, const CatalogueEntry& entry) {
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
@@ -342,7 +368,6 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     row.job.state = JobState::kSucceeded;
     row.job.error.reset();
     row.job.result_json = publication.result_json;
-    row.job.checkpoint.reset();
     row.job.finished_wall_millis = clock_.WallMillis();
     GWQ_RETURN_IF_ERROR(Save(row));
     GWQ_RETURN_IF_ERROR(transaction.Commit());
@@ -366,7 +391,6 @@ void SqliteStore::EndAttempt(JobRow& row, const JobError& error, bool retryable)
   } else {
     job.state = JobState::kFailed;
   }
-  job.checkpoint.reset();
   job.finished_wall_millis = clock_.WallMillis();
 }
 

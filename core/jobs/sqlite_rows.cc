@@ -98,6 +98,11 @@ ALTER TABLE jobs ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN texts TEXT NOT NULL DEFAULT '';
 CREATE INDEX jobs_by_texts ON jobs (texts) WHERE texts <> '';
 PRAGMA user_version = 4;
+)",
+    R"(
+ALTER TABLE jobs ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX jobs_by_ended_checkpoint ON jobs (seq) WHERE state >= 2 AND checkpoint <> '';
+PRAGMA user_version = 5;
 )"};
 
 namespace {
@@ -146,6 +151,8 @@ absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {
   row.fencing_token = static_cast<uint64_t>(number());
   job.request_sha256 = text();
   GWQ_ASSIGN_OR_RETURN(job.checkpoint, ReadDigest(text()));
+  // Of an ended job it is only there to be cleared away (EndedCheckpoints).
+  if (job.state != JobState::kQueued && job.state != JobState::kRunning) job.checkpoint.reset();
   GWQ_ASSIGN_OR_RETURN(job.texts, ReadDigest(text()));
   return row;
 }

@@ -49,6 +49,8 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<Job> GetLeased(const std::string& id, uint64_t fencing_token) override;
   absl::Status SaveCheckpoint(const std::string& id, uint64_t fencing_token, const Digest& checkpoint,
                               const std::optional<Digest>& replaced) override;
+  absl::StatusOr<std::vector<EndedCheckpoint>> EndedCheckpoints(int limit) override;
+  absl::Status ForgetCheckpoint(const std::string& job) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
   absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
   absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) override;

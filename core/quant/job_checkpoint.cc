@@ -31,19 +31,6 @@ bool IsStateJson(const Json& state) {
          (!state.contains("loss") || state["loss"].is_number());
 }
 
-// Reads the blob once: what a damaged disk made of a state would go into the artifact unseen.
-absl::Status CheckWhole(BlobStore& store, const Digest& digest) {
-  const auto blob = store.Materialize(digest);
-  if (absl::IsNotFound(blob.status())) {
-    return absl::DataLossError(fmt::format("the blob {} of the job's checkpoint is gone", digest.Hex()));
-  }
-  GWQ_RETURN_IF_ERROR(blob.status());
-  const bool whole = Sha256Of((*blob)->bytes()) == digest;
-  (*blob)->DropPages();
-  if (whole) return absl::OkStatus();
-  return absl::DataLossError(fmt::format("the blob {} of the job's checkpoint is damaged", digest.Hex()));
-}
-
 // The record is one of the step's walk, and names blobs that were checked.
 absl::Status CheckWalk(const WalkRecord& walk, JobStep step, const std::vector<Digest>& checked) {
   if ((walk.phase == "blocks") != (step == JobStep::kBlocks)) {
@@ -84,6 +71,7 @@ absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& c
   if (state["producer"] != producer_) {
     return absl::DataLossError("the last attempt ran on a worker that may make other bytes");
   }
+  // What a damaged disk made of a state or a matrix would go into the artifact unseen.
   for (const Digest& blob : checkpoint.scratch) GWQ_RETURN_IF_ERROR(CheckWhole(store_, blob));
   Restored out;
   out.packed = state["packed"];

@@ -104,8 +104,9 @@ absl::StatusOr<Packer::Restored> Packer::Check(const Json& state, const Plan& pl
     const auto stored = blob.ok() ? writer_.store().Stat(*blob) : blob.status();
     if (!stored.ok() || stored->size != module.stored_bytes) {
       return absl::DataLossError(
-          fmt::format("a checkpoint's entry for {} is malformed, or its blob is not stored whole", module.tensor));
+          fmt::format("a checkpoint's entry for {} is malformed, or its blob is not there", module.tensor));
     }
+    GWQ_RETURN_IF_ERROR(CheckWhole(writer_.store(), *blob));
     out.emplace_back(&module, *blob);
   }
   if (out.size() != state.size()) return absl::DataLossError("a checkpoint names tensors that are not of its plan");

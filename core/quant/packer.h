@@ -41,7 +41,7 @@ class Packer {
 
   // What was packed so far, for a checkpoint: blobs and figures by tensor. Waits until the blobs are durable.
   [[nodiscard]] absl::StatusOr<nlohmann::json> State();
-  // The blobs that a state names, by module. DATA_LOSS if it is none of the plan's or a blob is not stored.
+  // The blobs that a state names, by module. DATA_LOSS if it is none of the plan's, or a blob is missing or damaged.
   using Restored = std::vector<std::pair<const PlannedModule*, Digest>>;
   [[nodiscard]] absl::StatusOr<Restored> Check(const nlohmann::json& state, const Plan& plan) const;
   // Takes what an earlier attempt packed. The errors of Check, and nothing is taken then.

@@ -23,4 +23,16 @@ absl::StatusOr<std::string> ReadBlob(BlobStore& store, const Digest& digest, uin
   return text;
 }
 
+absl::Status CheckWhole(BlobStore& store, const Digest& digest) {
+  const auto blob = store.Materialize(digest);
+  if (absl::IsNotFound(blob.status())) {
+    return absl::DataLossError(fmt::format("the blob {} is gone", digest.Hex()));
+  }
+  GWQ_RETURN_IF_ERROR(blob.status());
+  const bool whole = Sha256Of((*blob)->bytes()) == digest;
+  (*blob)->DropPages();
+  if (whole) return absl::OkStatus();
+  return absl::DataLossError(fmt::format("the blob {} is damaged: its bytes have another SHA-256", digest.Hex()));
+}
+
 }  // namespace gwq

@@ -16,6 +16,13 @@ namespace {
 // Whatever is larger belongs into blobs that the checkpoint names.
 constexpr JsonLimits kCheckpointLimits{.max_bytes = size_t{32} << 20};
 
+constexpr std::string_view kScratchMagic = "gwq scratch\n";
+
+bool IsScratch(BlobStore& store, const Digest& digest) {
+  std::string begin(kScratchMagic.size(), '\0');
+  return store.Read(digest, 0, std::as_writable_bytes(std::span(begin))).ok() && begin == kScratchMagic;
+}
+
 absl::StatusOr<std::vector<Digest>> ParseDigests(std::string_view field, const nlohmann::json& list) {
   if (!list.is_array()) return InvalidField(field, "not a list");
   std::vector<Digest> digests;
@@ -50,7 +57,7 @@ nlohmann::json DigestsJson(const std::vector<Digest>& digests) {
 
 absl::StatusOr<std::unique_ptr<BlobWriter>> BeginScratch(BlobStore& store) {
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, store.BeginUnnamed());
-  const std::string header = RandomId();
+  const std::string header = std::string(kScratchMagic) + RandomId();
   GWQ_RETURN_IF_ERROR(writer->Append(std::as_bytes(std::span(header))));
   return writer;
 }
@@ -60,7 +67,7 @@ void RemoveScratch(BlobStore& store, const Digest& digest, const std::vector<Dig
   // Without scratch another job's checkpoint may be this very blob.
   if (!checkpoint.ok() || checkpoint->scratch.empty()) return;
   for (const Digest& blob : checkpoint->scratch) {
-    if (std::ranges::find(kept, blob) == kept.end()) store.Remove(blob).IgnoreError();
+    if (std::ranges::find(kept, blob) == kept.end() && IsScratch(store, blob)) store.Remove(blob).IgnoreError();
   }
   store.Remove(digest).IgnoreError();
 }
@@ -80,6 +87,9 @@ absl::StatusOr<Digest> StoreCheckpoint(BlobStore& store, const Checkpoint& check
 absl::StatusOr<Checkpoint> ReadCheckpoint(BlobStore& store, const Digest& digest) {
   const auto json = ReadBlob(store, digest, kCheckpointLimits.max_bytes);
   if (!json.ok() && !absl::IsNotFound(json.status())) return Annotate(json.status(), "checkpoint");
+  if (json.ok() && Sha256Of(*json) != digest) {
+    return absl::DataLossError(fmt::format("checkpoint {} is damaged: its bytes have another SHA-256", digest.Hex()));
+  }
   auto checkpoint = json.ok() ? Parse(*json) : json.status();
   if (checkpoint.ok()) return checkpoint;
   return absl::DataLossError(fmt::format("checkpoint {}: {}", digest.Hex(), MessageOf(checkpoint.status())));

@@ -20,13 +20,14 @@ struct Checkpoint {
   std::vector<Digest> scratch = {};
 };
 
-// Starts a blob that only the caller's job will name: kScratchHeaderBytes random bytes stand before what is appended,
-// so that no other blob has its digest and it can be removed without asking who else needs it.
-constexpr uint64_t kScratchHeaderBytes = 26;
+// Starts a blob that only the caller's job will name: a header stands before what is appended, "gwq scratch\n" and 26
+// random characters, so that no other blob has its digest and it can be removed without asking who else needs it.
+constexpr uint64_t kScratchHeaderBytes = 38;
 [[nodiscard]] absl::StatusOr<std::unique_ptr<BlobWriter>> BeginScratch(BlobStore& store);
 
 // Removes the checkpoint `digest` and the scratch blobs that it names and `kept` does not. For a checkpoint that is no
-// job's any more. What cannot be removed is left to the collector.
+// job's any more. Spares what does not begin as a scratch blob does, whoever named it. What cannot be removed is left
+// to the collector.
 void RemoveScratch(BlobStore& store, const Digest& digest, const std::vector<Digest>& kept);
 
 // A checkpoint as a blob: canonical JSON, {"blobs":["<hex>",...],"scratch":["<hex>",...],"state":...}, where an empty

@@ -13,6 +13,11 @@ constexpr int64_t kRoomRetryMillis = 60'000;
 
 }  // namespace
 
+uint64_t RoomOnDisk(const JobsState& state) {
+  const uint64_t free = state.free_bytes(), keep = state.limits.keep_free_bytes;
+  return free > keep ? free - keep : 0;
+}
+
 absl::Status CheckRoom(const JobsState& state, uint64_t bytes) {
   const uint64_t free = state.free_bytes();
   const uint64_t keep = state.limits.keep_free_bytes;
@@ -50,6 +55,7 @@ absl::StatusOr<Job> PlanAndEnqueue(JobsState& state, Job job) {
   GWQ_ASSIGN_OR_RETURN(const Plan plan, PlanJob(state, job));
   GWQ_RETURN_IF_ERROR(CheckRoom(state, plan.quantized_bytes + plan.scratch_disk_bytes));
   job.memory_bytes = plan.peak_memory_bytes;
+  job.disk_bytes = plan.scratch_disk_bytes;
   return EnqueuePlanned(state, std::move(job));
 }
 

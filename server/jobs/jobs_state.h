@@ -56,6 +56,9 @@ struct JobsState {
   std::function<uint64_t()> free_bytes;
 };
 
+// Bytes of the disk that work may take.
+[[nodiscard]] uint64_t RoomOnDisk(const JobsState& state);
+
 // RESOURCE_EXHAUSTED if the disk has no room for `bytes` more beside what is kept free.
 [[nodiscard]] absl::Status CheckRoom(const JobsState& state, uint64_t bytes);
 

@@ -17,6 +17,8 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(100);
 // Each may have 10,000 lines of log.
 constexpr int kPurgedAtOnce = 4;
+// Ended jobs whose scratch blobs are removed in one step.
+constexpr int kScratchAtOnce = 8;
 
 }  // namespace
 
@@ -62,6 +64,7 @@ void Maintenance::Tick() {
   if (now >= next_expiry_) {
     next_expiry_ = now + periods_.expiry_millis;
     ExpireLeasesAndUploads();
+    RemoveEndedScratch();
     KillSilentWorkers();
     Report();
   }
@@ -136,6 +139,16 @@ void Maintenance::ExpireLeasesAndUploads() {
     const absl::Status dropped = state_.blobs.DropPartials(upload.id + "/");
     log_.Write(dropped.ok() ? LogLevel::kInfo : LogLevel::kError, "expire_upload",
                {{"upload", upload.id}, {"error", MessageOf(dropped)}});
+  }
+}
+
+void Maintenance::RemoveEndedScratch() {
+  const auto ended = state_.jobs.EndedCheckpoints(kScratchAtOnce);
+  if (!ended.ok()) return log_.Write(LogLevel::kError, "remove_scratch", {{"error", MessageOf(ended.status())}});
+  for (const JobStore::EndedCheckpoint& one : *ended) {
+    RemoveScratch(state_.blobs, one.checkpoint, {});
+    const absl::Status forgotten = state_.jobs.ForgetCheckpoint(one.job);
+    if (!forgotten.ok()) log_.Write(LogLevel::kError, "remove_scratch", {{"error", MessageOf(forgotten)}});
   }
 }
 

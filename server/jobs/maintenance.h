@@ -36,6 +36,8 @@ class Maintenance {
   // Does what is due by the state's clock.
   void Tick();
   void ExpireLeasesAndUploads();
+  // What is left of the checkpoints of jobs that have ended.
+  void RemoveEndedScratch();
   void KillSilentWorkers();
   // Removes blobs that nothing names; bytes freed.
   [[nodiscard]] absl::StatusOr<uint64_t> Collect();

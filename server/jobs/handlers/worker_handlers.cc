@@ -95,8 +95,8 @@ class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::Acqui
   void Try() {
     MutexLock lock(mutex_);
     if (ended() || cancelled()) return;
-    const auto lease =
-        state_.jobs.Acquire({worker_, request().device(), memory_bytes_, {}, state_.offers.MinBytesFor(memory_bytes_)});
+    const auto lease = state_.jobs.Acquire(
+        {worker_, request().device(), memory_bytes_, {}, state_.offers.MinBytesFor(memory_bytes_), RoomOnDisk(state_)});
     if (absl::IsNotFound(lease.status())) return;
     if (!lease.ok()) return End(lease.status());
     state_.leases.Set(worker_, {lease->job.id, lease->fencing_token});
@@ -193,15 +193,9 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
  private:
   absl::Status Act() override {
     const std::string id = JobId(request().job());
-    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
-    GWQ_RETURN_IF_ERROR(Publish(id, job));
-    if (job.ok() && job->checkpoint.has_value()) RemoveScratch(state_.blobs, *job->checkpoint, {});
-    return absl::OkStatus();
-  }
-
-  absl::Status Publish(const std::string& id, const absl::StatusOr<Job>& job) {
     Publication publication;
     MutexLock reachable(state_.collection);
+    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     if (job.ok()) {
       GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, EntryOf(*job));
       publication.result_json = ResultJson(entry);
@@ -255,15 +249,10 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
       return InvalidField("code", fmt::format("{} is not an error code of google.rpc.Code", request().code()));
     }
     const std::string id = JobId(request().job());
-    const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     GWQ_RETURN_IF_ERROR(state_.jobs.Fail(id, request().fencing_token(),
                                          {request().code(), request().message(), request().field()},
                                          request().retryable()));
     state_.leases.Drop(id);
-    // A job that may wait for another attempt keeps its checkpoint; if it does not, the collector takes it.
-    if (job.ok() && !request().retryable() && job->checkpoint.has_value()) {
-      RemoveScratch(state_.blobs, *job->checkpoint, {});
-    }
     return absl::OkStatus();
   }
 };

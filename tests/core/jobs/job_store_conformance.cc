@@ -307,6 +307,41 @@ TEST_P(JobStoreConformance, ACheckpointGoesToTheNextAttemptOnAnyWorker) {
   EXPECT_EQ(Acquire()->job.checkpoint, Sha256Of("two"));
 }
 
+TEST_P(JobStoreConformance, CheckpointsOfEndedJobsAreToldUntilTheyAreForgotten) {
+  const Job cancelled = *Enqueue("alice");
+  const Lease first = *Acquire();
+  ASSERT_TRUE(jobs().SaveCheckpoint(cancelled.id, first.fencing_token, Sha256Of("one"), std::nullopt).ok());
+  ASSERT_TRUE(jobs().ReleaseLease(cancelled.id, first.fencing_token).ok());
+  EXPECT_TRUE(jobs().EndedCheckpoints(10)->empty()) << "it waits and will go on from there";
+  ASSERT_TRUE(jobs().Cancel("alice", cancelled.id).ok());
+  const auto ended = jobs().EndedCheckpoints(10);
+  ASSERT_EQ(ended->size(), 1u);
+  EXPECT_EQ(ended->front().job, cancelled.id);
+  EXPECT_EQ(ended->front().checkpoint, Sha256Of("one"));
+  ASSERT_TRUE(jobs().ForgetCheckpoint(cancelled.id).ok());
+  EXPECT_TRUE(jobs().EndedCheckpoints(10)->empty());
+}
+
+TEST_P(JobStoreConformance, AJobWaitsWhileTheRunningOnesMayNeedTheDisk) {
+  const auto enqueue = [&](uint64_t disk_bytes) {
+    Job job;
+    job.principal = "alice";
+    job.kind = "import";
+    job.spec_json = "{}";
+    job.disk_bytes = disk_bytes;
+    return jobs().Enqueue(job)->id;
+  };
+  const auto acquire = [&](uint64_t free) { return jobs().Acquire({"w", "cpu:0", 1000, {}, 0, free}); };
+  const std::string large = enqueue(60), second = enqueue(60), none = enqueue(0);
+  EXPECT_EQ(acquire(59)->job.id, none) << "what needs no disk does not wait for it";
+  EXPECT_TRUE(absl::IsNotFound(acquire(59).status()));
+  const Lease running = *acquire(100);
+  EXPECT_EQ(running.job.id, large);
+  EXPECT_TRUE(absl::IsNotFound(acquire(100).status())) << "the running one may need 60 of the 100";
+  ASSERT_TRUE(jobs().Fail(large, running.fencing_token, {3, "bad", ""}, false).ok());
+  EXPECT_EQ(acquire(100)->job.id, second);
+}
+
 TEST_P(JobStoreConformance, AnAttemptThatSavedACheckpointDoesNotCountTowardsThoseThatMayFail) {
   const Job job = *Enqueue("alice");
   const auto lose = [&](const char* saves) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -218,6 +219,17 @@ TEST_F(ResumeTest, StartsAgainWhereAPackedMatrixIsGone) {
   const Checkpoint left = Left();
   ASSERT_FALSE(left.blobs.empty());
   ASSERT_THAT(golden_.store().Remove(left.blobs[0]), IsOk());
+  ExpectStartsAgain(left);
+}
+
+TEST_F(ResumeTest, StartsAgainWhereAPackedMatrixIsDamaged) {
+  const Checkpoint left = Left();
+  ASSERT_FALSE(left.blobs.empty());
+  std::fstream file(golden_.BlobPath(left.blobs[0]), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  const int last = file.peek();
+  file.seekp(-1, std::ios::end).put(static_cast<char>(last ^ 1));
+  file.close();
   ExpectStartsAgain(left);
 }
 

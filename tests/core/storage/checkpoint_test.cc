@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "core/base/clock.h"
 #include "core/io/file_system.h"
 #include "core/storage/local_blob_store.h"
@@ -17,6 +20,9 @@ class CheckpointTest : public ::testing::Test {
     const auto writer = *BeginScratch(*store_);
     EXPECT_TRUE(writer->Append(std::as_bytes(std::span(bytes))).ok());
     return *writer->Commit();
+  }
+  std::string PathOf(const Digest& digest) {
+    return folder_.path() + "/blobs/" + digest.Hex().substr(0, 2) + "/" + digest.Hex();
   }
   bool IsStored(const Digest& digest) { return store_->Stat(digest).ok(); }
 
@@ -43,8 +49,10 @@ TEST_F(CheckpointTest, ScratchOfTheSameBytesIsAnotherBlobEachTime) { EXPECT_NE(S
 
 TEST_F(CheckpointTest, RemovesItselfAndItsScratchButForWhatIsKept) {
   const Digest gone = Scratch("gone"), kept = Scratch("kept"), shared = Put("shared");
-  const Digest checkpoint = *StoreCheckpoint(*store_, {"1", {shared}, {gone, kept}});
+  const Digest tensor = Put("somebody's tensor, named as scratch");
+  const Digest checkpoint = *StoreCheckpoint(*store_, {"1", {shared}, {gone, kept, tensor}});
   RemoveScratch(*store_, checkpoint, {kept});
+  EXPECT_TRUE(IsStored(tensor));
   EXPECT_FALSE(IsStored(gone));
   EXPECT_FALSE(IsStored(checkpoint));
   EXPECT_TRUE(IsStored(kept));
@@ -65,6 +73,15 @@ TEST_F(CheckpointTest, AListThatIsNoneIsRefused) {
         R"({"blobs":[],"scratch":["x"],"state":1})"}) {
     EXPECT_EQ(ReadCheckpoint(*store_, Put(json)).status().code(), absl::StatusCode::kDataLoss) << json;
   }
+}
+
+TEST_F(CheckpointTest, OneChangedCharacterIsDataLoss) {
+  const Digest checkpoint = *StoreCheckpoint(*store_, {R"({"stage":3})", {}});
+  std::fstream file(PathOf(checkpoint), std::ios::in | std::ios::out);
+  std::string json(std::istreambuf_iterator<char>(file), {});
+  file.seekp(static_cast<std::streamoff>(json.find('3'))).put('2');
+  file.close();
+  EXPECT_EQ(ReadCheckpoint(*store_, checkpoint).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(CheckpointTest, AStateThatIsNoJsonIsRefused) {

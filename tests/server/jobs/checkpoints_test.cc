@@ -159,6 +159,20 @@ TEST_F(CheckpointsTest, ScratchStaysWhileTheJobWaitsAndGoesWhenItFails) {
   EXPECT_TRUE(IsStored(state));
   runners_[1].run = [](const JobContext&) -> absl::StatusOr<JobOutput> { return absl::DataLossError("bad model"); };
   ASSERT_TRUE(RunOne());
+  server_->maintenance().RemoveEndedScratch();
+  EXPECT_FALSE(IsStored(state));
+}
+
+TEST_F(CheckpointsTest, ScratchGoesWhenAJobThatWaitsIsCancelled) {
+  const v1::AcquireResponse lease = Acquire();
+  const Digest state = Scratch();
+  ASSERT_TRUE(Save(lease, Checkpoint{"1", {}, {state}}).ok());
+  EndLease();
+  v1::CancelJobRequest cancel;
+  cancel.set_name(job_);
+  v1::Job cancelled;
+  ASSERT_TRUE(Call(*jobs_, &v1::JobService::Stub::CancelJob, cancel, &cancelled).ok());
+  server_->maintenance().RemoveEndedScratch();
   EXPECT_FALSE(IsStored(state));
 }
 
