@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "core/backend/cpu/cpu_backend.h"
-#include "core/backend/cpu/kernels/packed_loaders.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/base/status.h"
 
 namespace gwq {

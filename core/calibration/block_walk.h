@@ -4,8 +4,8 @@
 // the model as quantized so far. The visitor sees each stage once, with its weights in full precision, the states
 // before it, and the Gram matrices of what its linear layers read in the second stream; it may replace weights, and
 // with them the second stream goes on. Behind a vision tower both streams read the image rows of the quantized tower.
-// (Sequential quantization, as GPTQ, arXiv 2210.17323, and block-wise
-// reconstruction, as BRECQ, arXiv 2102.05426, have it.)
+// (Sequential quantization, as GPTQ, arXiv 2210.17323, and block-wise reconstruction, as BRECQ, arXiv 2102.05426, have
+// it.)
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,7 @@ class VisitedBlock {
   [[nodiscard]] virtual const std::vector<size_t>& samples() const = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Input(size_t sample) const = 0;
   // What the full-precision stage makes of the full-precision state; behind a tower with the image rows of the
-  // quantized one. FAILED_PRECONDITION if the visitor does not
-  // want targets.
+  // quantized one. FAILED_PRECONDITION if the visitor does not want targets.
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Target(size_t sample) const = 0;
   // The stage with its weights as they are now, forward and backward.
   [[nodiscard]] virtual const LoadedStage& loaded() const = 0;

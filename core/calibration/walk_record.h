@@ -32,8 +32,8 @@ struct WalkRecord {
 [[nodiscard]] std::vector<Digest> BlobsOf(const WalkRecord& record);
 
 // One vector of floats per sample, as a scratch blob (core/storage/checkpoint.h): behind its header, for each a
-// little-endian u64 count and its values. Reads and writes a sample at a time, and asks for a
-// cancel before each.
+// little-endian u64 count and its values. Reads and writes a sample at a time, and looks for
+// a cancel before each.
 [[nodiscard]] absl::StatusOr<Digest> StoreStates(BlobStore& store, const StateStore& states, int stage, size_t samples,
                                                  Progress& progress);
 // DATA_LOSS if the blob does not hold exactly `samples` states.
@@ -43,7 +43,7 @@ struct WalkRecord {
 // The tokens of every sample, as a scratch blob: behind its header, for each a little-endian u64 count and its int32
 // ids.
 [[nodiscard]] absl::StatusOr<Digest> StoreTokens(BlobStore& store, const SampleSet& samples);
-// DATA_LOSS where the blob is none of StoreTokens.
+// DATA_LOSS if StoreTokens has not written the blob.
 [[nodiscard]] absl::StatusOr<SampleSet> LoadTokens(BlobStore& store, const Digest& blob);
 
 }  // namespace gwq

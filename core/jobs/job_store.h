@@ -20,7 +20,8 @@ struct AcquireOffer {
   uint64_t memory_bytes = 0;
   std::vector<std::string> kinds;  // job kinds it runs; empty for all
   uint64_t min_bytes = 0;          // jobs that need less are left to others
-  // What is free of the disk. A job that needs some is left waiting where the running ones may need the rest.
+  // What is free of the disk. A job that needs some is left waiting where the running ones may need the rest, unless it
+  // has a checkpoint: what it needs is then on the disk.
   uint64_t disk_bytes = UINT64_MAX;
 };
 

@@ -233,8 +233,9 @@ absl::StatusOr<Lease> SqliteStore::Acquire(const AcquireOffer& offer) {
           database_->Prepare(SelectJobs(
               "AS j WHERE state = 0 AND memory_bytes BETWEEN ?3 AND ?1 "
               "AND (?2 = '' OR instr(?2, ',' || kind || ',') > 0) "
-              "AND (disk_bytes = 0 OR disk_bytes <= ?4 - (SELECT coalesce(sum(disk_bytes), 0) FROM jobs WHERE state = "
-              "1)) "
+              // A job with a checkpoint has its states on the disk already: waiting, it would wait for itself.
+              "AND (disk_bytes = 0 OR checkpoint <> '' OR "
+              "disk_bytes <= ?4 - (SELECT coalesce(sum(disk_bytes), 0) FROM jobs AS r WHERE r.state = 1)) "
               "ORDER BY (SELECT count(*) FROM jobs AS r WHERE r.state = 1 AND r.principal = j.principal), seq LIMIT "
               "1")));
       statement.Bind(offer.memory_bytes, kinds, offer.min_bytes, std::min<uint64_t>(offer.disk_bytes, INT64_MAX));

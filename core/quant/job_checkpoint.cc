@@ -57,7 +57,7 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
     return JobPosition{};
   }
   GWQ_RETURN_IF_ERROR(restored.status());
-  GWQ_RETURN_IF_ERROR(packer_.Restore(restored->packed, plan));
+  GWQ_RETURN_IF_ERROR(packer_.Restore(restored->state["packed"], restored->packed));
   samples_ = restored->samples_blob;
   samples = std::move(restored->samples);
   progress.Log("going on from the checkpoint of the last attempt");
@@ -65,17 +65,16 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
 }
 
 absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& checkpoint, const Plan& plan) {
-  const auto json = ParseJson("checkpoint", checkpoint.state, kStateLimits);
+  auto json = ParseJson("checkpoint", checkpoint.state, kStateLimits);
   if (!json.ok() || !IsStateJson(*json)) return absl::DataLossError("the job's checkpoint is malformed");
-  const Json& state = *json;
+  Restored out{.state = *std::move(json), .packed = {}, .position = {}, .samples_blob = {}, .samples = {}};
+  const Json& state = out.state;
   if (state["producer"] != producer_) {
     return absl::DataLossError("the last attempt ran on a worker that may make other bytes");
   }
   // What a damaged disk made of a state or a matrix would go into the artifact unseen.
   for (const Digest& blob : checkpoint.scratch) GWQ_RETURN_IF_ERROR(CheckWhole(store_, blob));
-  Restored out;
-  out.packed = state["packed"];
-  GWQ_RETURN_IF_ERROR(packer_.Check(out.packed, plan).status());
+  GWQ_ASSIGN_OR_RETURN(out.packed, packer_.Check(state["packed"], plan));
   if (state.contains("samples")) {
     const auto blob = Digest::Parse(state["samples"].get<std::string>());
     if (!blob.ok()) return absl::DataLossError("the job's checkpoint names samples that are no blob");

@@ -43,8 +43,9 @@ class JobCheckpoint {
  private:
   // What a checkpoint says, checked as a whole before any of it is used.
   struct Restored {
+    nlohmann::json state;
+    Packer::Restored packed;
     JobPosition position;
-    nlohmann::json packed;
     std::optional<Digest> samples_blob;
     SampleSet samples;
   };

@@ -113,8 +113,7 @@ absl::StatusOr<Packer::Restored> Packer::Check(const Json& state, const Plan& pl
   return out;
 }
 
-absl::Status Packer::Restore(const Json& state, const Plan& plan) {
-  GWQ_ASSIGN_OR_RETURN(const Restored restored, Check(state, plan));
+absl::Status Packer::Restore(const Json& state, const Restored& restored) {
   for (const auto& [planned, blob] : restored) {
     const PlannedModule& module = *planned;
     const auto one = state.find(module.tensor);

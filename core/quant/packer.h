@@ -44,8 +44,8 @@ class Packer {
   // The blobs that a state names, by module. DATA_LOSS if it is none of the plan's, or a blob is missing or damaged.
   using Restored = std::vector<std::pair<const PlannedModule*, Digest>>;
   [[nodiscard]] absl::StatusOr<Restored> Check(const nlohmann::json& state, const Plan& plan) const;
-  // Takes what an earlier attempt packed. The errors of Check, and nothing is taken then.
-  [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Plan& plan);
+  // Takes what an earlier attempt packed, as Check found it in the same state.
+  [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Restored& restored);
   // Blobs of what was packed.
   [[nodiscard]] std::vector<Digest> Blobs() const;
   // The matrix as it was packed, row-major.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/status.h"
 
 namespace gwq {
@@ -24,14 +27,20 @@ absl::StatusOr<std::string> ReadBlob(BlobStore& store, const Digest& digest, uin
 }
 
 absl::Status CheckWhole(BlobStore& store, const Digest& digest) {
-  const auto blob = store.Materialize(digest);
-  if (absl::IsNotFound(blob.status())) {
+  constexpr uint64_t kPart = uint64_t{1} << 20;
+  const auto info = store.Stat(digest);
+  if (absl::IsNotFound(info.status())) {
     return absl::DataLossError(fmt::format("the blob {} is gone", digest.Hex()));
   }
-  GWQ_RETURN_IF_ERROR(blob.status());
-  const bool whole = Sha256Of((*blob)->bytes()) == digest;
-  (*blob)->DropPages();
-  if (whole) return absl::OkStatus();
+  GWQ_RETURN_IF_ERROR(info.status());
+  Sha256 hash;
+  std::vector<std::byte> part;
+  for (uint64_t offset = 0; offset < info->size; offset += part.size()) {
+    part.resize(std::min(kPart, info->size - offset));
+    GWQ_RETURN_IF_ERROR(store.Read(digest, offset, part));
+    hash.Update(part);
+  }
+  if (hash.Finish() == digest) return absl::OkStatus();
   return absl::DataLossError(fmt::format("the blob {} is damaged: its bytes have another SHA-256", digest.Hex()));
 }
 

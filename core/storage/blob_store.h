@@ -82,7 +82,7 @@ class BlobStore {
 
 // BeginUnnamed, Append, Commit in one call.
 [[nodiscard]] absl::StatusOr<Digest> PutBlob(BlobStore& store, std::span<const std::byte> bytes);
-// Reads the blob once. DATA_LOSS if it is not there or its bytes have another digest.
+// Reads the blob once, a MiB at a time. DATA_LOSS if it is not there or its bytes have another digest.
 [[nodiscard]] absl::Status CheckWhole(BlobStore& store, const Digest& digest);
 // The whole blob; RESOURCE_EXHAUSTED if it is larger than `limit`.
 [[nodiscard]] absl::StatusOr<std::string> ReadBlob(BlobStore& store, const Digest& digest, uint64_t limit);

@@ -7,7 +7,7 @@
 #include "core/backend/cpu/cpu_pass.h"
 #include "core/backend/cpu/cpu_weight.h"
 #include "core/backend/cpu/kernels/kernels.h"
-#include "core/backend/cpu/kernels/packed_loaders.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/backend/cpu/weight_memory.h"
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"

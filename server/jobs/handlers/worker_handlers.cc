@@ -153,21 +153,22 @@ class SaveCheckpointHandler final : public WorkerCall<v1::SaveCheckpointRequest,
     if (!digest.ok()) return AsField(digest.status(), "checkpoint_sha256");
     const std::string id = JobId(request().job());
     GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.GetLeased(id, request().fencing_token()));
-    std::optional<Digest> replaced = job.checkpoint;
-    if (request().has_replaced_sha256()) {
-      replaced.reset();
-      if (!request().replaced_sha256().empty()) {
-        const auto parsed = Digest::Parse(request().replaced_sha256());
-        if (!parsed.ok()) return AsField(parsed.status(), "replaced_sha256");
-        replaced = *parsed;
-      }
-    }
+    GWQ_ASSIGN_OR_RETURN(const std::optional<Digest> replaced, Replaced(job));
     GWQ_ASSIGN_OR_RETURN(const std::vector<Digest> scratch, Save(id, *digest, replaced));
     // After the new one is durable. A call that is told again finds its own checkpoint there and removes nothing.
     if (replaced.has_value() && job.checkpoint == replaced && replaced != *digest) {
       RemoveScratch(state_.blobs, *replaced, scratch);
     }
     return absl::OkStatus();
+  }
+
+  // What the worker says that it replaces; the job's own if it says nothing.
+  absl::StatusOr<std::optional<Digest>> Replaced(const Job& job) {
+    if (!request().has_replaced_sha256()) return job.checkpoint;
+    if (request().replaced_sha256().empty()) return std::nullopt;
+    const auto parsed = Digest::Parse(request().replaced_sha256());
+    if (!parsed.ok()) return AsField(parsed.status(), "replaced_sha256");
+    return *parsed;
   }
 
   // Returns the scratch blobs that the new checkpoint names.

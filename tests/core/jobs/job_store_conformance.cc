@@ -342,6 +342,19 @@ TEST_P(JobStoreConformance, AJobWaitsWhileTheRunningOnesMayNeedTheDisk) {
   EXPECT_EQ(acquire(100)->job.id, second);
 }
 
+TEST_P(JobStoreConformance, AJobGoesOnFromItsCheckpointThoughItsOwnStatesFillTheDisk) {
+  Job job;
+  job.principal = "alice";
+  job.kind = "import";
+  job.spec_json = "{}";
+  job.disk_bytes = 60;
+  const std::string id = jobs().Enqueue(job)->id;
+  const Lease first = *jobs().Acquire({"w", "cpu:0", 1000, {}, 0, 100});
+  ASSERT_TRUE(jobs().SaveCheckpoint(id, first.fencing_token, Sha256Of("one"), std::nullopt).ok());
+  ASSERT_TRUE(jobs().Fail(id, first.fencing_token, {14, "lost", ""}, /*retryable=*/true).ok());
+  EXPECT_EQ(jobs().Acquire({"w", "cpu:0", 1000, {}, 0, /*disk_bytes=*/40})->job.id, id);
+}
+
 TEST_P(JobStoreConformance, AnAttemptThatSavedACheckpointDoesNotCountTowardsThoseThatMayFail) {
   const Job job = *Enqueue("alice");
   const auto lose = [&](const char* saves) {

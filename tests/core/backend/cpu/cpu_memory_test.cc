@@ -6,7 +6,7 @@
 
 #include "core/backend/cpu/arena.h"
 #include "core/backend/cpu/cpu_kv_cache.h"
-#include "core/backend/cpu/kernels/packed_loaders.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/backend/cpu/weight_memory.h"
 #include "core/base/status.h"
 #include "core/format/format.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/backend/cpu/kernels/cpu_features.h"
-#include "core/backend/cpu/kernels/packed_loaders.h"
+#include "core/backend/cpu/packed_loaders.h"
 #include "core/base/tensor_view.h"
 #include "tests/core/backend/reference.h"
 #include "tests/core/format/random_content.h"

@@ -1,4 +1,4 @@
-#include "core/backend/cpu/kernels/packed_loaders.h"
+#include "core/backend/cpu/packed_loaders.h"
 
 #include <array>
 
