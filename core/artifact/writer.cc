@@ -135,6 +135,10 @@ absl::Status ArtifactWriter::AddPackedBlob(std::string_view tensor, const Digest
   return Add(std::move(stored), {view->shape().rows, view->shape().cols}).status();
 }
 
+void ArtifactWriter::Remove(std::string_view tensor) {
+  if (const auto found = tensors_.find(tensor); found != tensors_.end()) tensors_.erase(found);
+}
+
 const Digest* ArtifactWriter::BlobOf(std::string_view tensor) const {
   const auto found = tensors_.find(tensor);
   return found == tensors_.end() ? nullptr : &found->second.digest;

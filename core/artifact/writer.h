@@ -45,6 +45,9 @@ class ArtifactWriter {
   //   packed bytes of a blob that is in the store; the errors of PackedView::Open
   [[nodiscard]] absl::Status AddPackedBlob(std::string_view tensor, const Digest& digest);
 
+  // Takes a tensor out again, so that another may be added in its place. After a Sync.
+  void Remove(std::string_view tensor);
+
   // Waits until what was added is durable; the first error of the commits.
   [[nodiscard]] absl::Status Sync() { return commits_.Finish(); }
   // The blob of a tensor that was added, known once Sync or a Finish returned OK. Null if it was not added.

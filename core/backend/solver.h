@@ -1,4 +1,4 @@
-// Dense linear algebra that a quantizer needs and a backend's library does well.
+// Dense linear algebra that a quantizer needs and a backend's library does well. Matrices are row-major.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,13 @@ class Solver {
   // is not positive definite to working precision. Needs about four times the matrix's memory beside it.
   [[nodiscard]] virtual absl::StatusOr<std::vector<float>> InverseFactor(std::span<const float> matrix,
                                                                          int64_t size) const = 0;
+  // Adds x^T x of the rows x [n, width] to `sum` [width, width].
+  [[nodiscard]] virtual absl::Status AddGram(std::span<const float> rows, int64_t width,
+                                             std::span<float> sum) const = 0;
+  // The product [n, width] of rows [n, width] and a matrix [width, width].
+  [[nodiscard]] virtual absl::StatusOr<std::vector<float>> Multiply(std::span<const float> rows,
+                                                                    std::span<const float> matrix,
+                                                                    int64_t width) const = 0;
 };
 
 }  // namespace gwq

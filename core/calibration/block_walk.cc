@@ -75,9 +75,10 @@ class Walk {
   absl::Status Observe(int stage, const LoadedStage& loaded, const std::vector<size_t>& runs) {
     bool grams = false;
     for (const NamedWeight& named : loaded.weights()) {
-      if (!visitor_.WantsGram(named.name)) continue;
+      const GramKind kind = visitor_.WantsGram(named.name);
+      if (kind == GramKind::kNone) continue;
       grams = true;
-      GWQ_RETURN_IF_ERROR(runner_.backend().CollectGram(*named.weight));
+      GWQ_RETURN_IF_ERROR(runner_.backend().CollectGram(*named.weight, kind));
     }
     for (const size_t i : runs) {
       if (!grams) break;

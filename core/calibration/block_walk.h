@@ -29,8 +29,8 @@ class VisitedBlock {
   virtual ~VisitedBlock() = default;
   [[nodiscard]] virtual int stage() const = 0;  // as TensorSpec::stage counts
   [[nodiscard]] virtual const std::vector<NamedWeight>& weights() const = 0;
-  // Sum over the rows x that the layers with this weight read of x x^T, [in, in]. FAILED_PRECONDITION if it was not
-  // wanted.
+  // Sum over the rows x that the layers with this weight read of x x^T, [in, in], or the diagonal of it, [in], as it
+  // was wanted. FAILED_PRECONDITION if it was not.
   [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Gram(const NamedWeight& weight) const = 0;
   // Frees the matrix, once all that share it are done.
   virtual void DropGram(const NamedWeight& weight) = 0;
@@ -58,7 +58,7 @@ class BlockVisitor {
  public:
   virtual ~BlockVisitor() = default;
   // Whether the Gram matrix of what layers with this weight read is wanted.
-  [[nodiscard]] virtual bool WantsGram(std::string_view tensor) const = 0;
+  [[nodiscard]] virtual GramKind WantsGram(std::string_view tensor) const = 0;
   // Whether Target is wanted at any stage: costs a second stream of states and one more pass a stage.
   [[nodiscard]] virtual bool WantsTargets() const = 0;
   // Whether the walk must go as far as this stage (as TensorSpec::stage counts).

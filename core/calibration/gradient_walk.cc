@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "core/base/draw.h"
 #include "core/base/status.h"
 #include "core/calibration/loss.h"
 
@@ -145,14 +146,22 @@ class Walk {
       std::iota(output.begin(), output.end(), static_cast<int32_t>(begin));
       GWQ_ASSIGN_OR_RETURN(const std::vector<float> part,
                            runner_.HeadBackward(head, sample, state, output, [&](std::span<float> logits) {
-                             loss += OwnLabelLoss(logits, static_cast<size_t>(model_.config().vocab_size), positions);
+                             loss += LossOf(logits, positions, sample, begin);
                            }));
       for (size_t i = 0; i < part.size(); ++i) gradient[i] += part[i];
     }
     return absl::OkStatus();
   }
 
+  double LossOf(std::span<float> logits, double positions, size_t sample, int64_t first) const {
+    const auto vocabulary = static_cast<size_t>(model_.config().vocab_size);
+    if (!options_.label_seed) return OwnLabelLoss(logits, vocabulary, positions);
+    return DrawnLabelLoss(logits, vocabulary, positions, Draw(*options_.label_seed, sample),
+                          static_cast<uint64_t>(first));
+  }
+
   [[nodiscard]] bool Wanted(int stage) const {
+    if (visitor_.WantsOutput(runner_.model_stage(stage))) return true;
     return std::ranges::any_of(model_.tensors(), [&](const TensorSpec& spec) {
       return spec.stage == runner_.model_stage(stage) && visitor_.Wants(spec.name);
     });
@@ -163,6 +172,10 @@ class Walk {
     int lowest = 0;
     while (lowest < tower_ && !Wanted(lowest)) ++lowest;
     return lowest == tower_ ? tower_ + 1 : lowest;
+  }
+
+  [[nodiscard]] int64_t OutputWidth(int stage) const {
+    return stage < tower_ ? model_.vision()->width(stage + 1) : runner_.hidden();
   }
 
   // As progress counts: the embedding has nothing to go back through.
@@ -180,6 +193,9 @@ class Walk {
       if (i > 0) GWQ_RETURN_IF_ERROR(progress_.Check());
       GWQ_ASSIGN_OR_RETURN(const std::vector<float> input, Input(stage, i));
       GWQ_ASSIGN_OR_RETURN(std::vector<float> gradient, states_.Get(kGradientSlot, i));
+      if (visitor_.WantsOutput(runner_.model_stage(stage))) {
+        GWQ_RETURN_IF_ERROR(visitor_.TakeOutput(runner_.model_stage(stage), OutputWidth(stage), gradient));
+      }
       GWQ_RETURN_IF_ERROR(loaded->Backward(i, input, gradient));
       GWQ_RETURN_IF_ERROR(states_.Put(kGradientSlot, i, std::move(gradient)));
       states_.Drop(stage, i);

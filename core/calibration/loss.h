@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+
+#include "core/base/thread_pool.h"
 
 namespace gwq {
 
@@ -11,5 +14,16 @@ namespace gwq {
 // number of rows of the loss over all samples, so that the rows may come in parts: the losses add up. (GWQ, arXiv
 // 2411.00850: the label is the model's own next token.)
 [[nodiscard]] double OwnLabelLoss(std::span<float> logits, size_t vocabulary, double positions);
+
+// The same against labels that are drawn from the model's own distribution: that of row i by draw number `first` + i of
+// `seed` (core/base/draw.h). The expectation of the gradient's outer product is the Fisher information then.
+[[nodiscard]] double DrawnLabelLoss(std::span<float> logits, size_t vocabulary, double positions, uint64_t seed,
+                                    uint64_t first);
+
+// The divergence KL(reference || model) of each row of `logits` [rows, vocabulary] from the same row of `reference`,
+// summed and divided by `positions`. Overwrites the logits with its gradient with respect to them, and the reference
+// with its probabilities. Rows are shared out over the pool; the result does not depend on it.
+[[nodiscard]] double DivergenceLoss(std::span<float> logits, std::span<float> reference, size_t vocabulary,
+                                    double positions, ThreadPool& pool);
 
 }  // namespace gwq

@@ -190,6 +190,18 @@ absl::StatusOr<std::vector<float>> StageRunner::HeadBackward(const Stage& head, 
   return gradient;
 }
 
+absl::StatusOr<std::vector<float>> StageRunner::HeadLogits(const Stage& head, size_t sample,
+                                                           std::span<const float> state,
+                                                           std::span<const int32_t> rows) const {
+  const Batch batch = BatchOf(sample, rows);
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, backend_.Begin(batch, nullptr));
+  const Activation out = head.Run(*pass, 0, pass->Input(state, hidden()));
+  std::vector<float> logits(rows.size() * static_cast<size_t>(model_.config().vocab_size));
+  GWQ_RETURN_IF_ERROR(pass->Read(out, logits));
+  GWQ_RETURN_IF_ERROR(pass->Finish());
+  return logits;
+}
+
 std::vector<float> StageRunner::ImageGradient(size_t sample, std::span<const float> gradient) const {
   const auto width = static_cast<size_t>(hidden());
   std::vector<float> out(image_rows_[sample].size(), 0.0F);

@@ -59,6 +59,8 @@ class StageRunner {
   [[nodiscard]] absl::StatusOr<std::vector<float>> FirstState(size_t sample, int stage) const;
   // What the tower made of the sample's image, [image tokens, hidden]: the decoder's stages read it.
   void SetImageRows(size_t sample, std::vector<float> rows);
+  // Empty before they are set, and without an image.
+  [[nodiscard]] const std::vector<float>& image_rows(size_t sample) const { return image_rows_[sample]; }
 
   [[nodiscard]] absl::StatusOr<std::unique_ptr<LoadedStage>> Load(int stage) const;
 
@@ -69,6 +71,10 @@ class StageRunner {
                                                                 std::span<const float> state,
                                                                 std::span<const int32_t> rows,
                                                                 const LogitsToGradient& visit) const;
+  // Logits of `rows` of the sample behind the last block, [rows, vocabulary].
+  [[nodiscard]] absl::StatusOr<std::vector<float>> HeadLogits(const Stage& head, size_t sample,
+                                                              std::span<const float> state,
+                                                              std::span<const int32_t> rows) const;
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Stage>> LoadHead() const {
     return model_.LoadStage(head_stage(), loader_);
   }

@@ -161,11 +161,15 @@ uint16_t SaturatedHalf(float value, bool& saturated) {
   return half;
 }
 
+uint16_t ScaleBits(float scale, bool& saturated) {
+  const uint16_t half = SaturatedHalf(scale, saturated);
+  return HalfToFloat(half) < kMinScale ? FloatToHalf(kMinScale) : half;
+}
+
 uint16_t ScaleOf(float low, float high, int bits, bool& saturated) {
   const auto top = static_cast<float>((1 << bits) - 1);
   // high - low may pass the single precision range as well; the saturated scale covers that too.
-  const uint16_t half = SaturatedHalf(std::min((high - low) / top, 2.0F * kMaxHalf), saturated);
-  return HalfToFloat(half) < kMinScale ? FloatToHalf(kMinScale) : half;
+  return ScaleBits(std::min((high - low) / top, 2.0F * kMaxHalf), saturated);
 }
 
 uint16_t GroupScale(std::span<const float> weights, int bits, bool& saturated) {

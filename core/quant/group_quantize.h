@@ -38,6 +38,8 @@ struct GroupCodes {
 
 // max(half((high - low) / top), 2^-24) as FP16 bits; sets `saturated` where FP16 cannot hold it.
 [[nodiscard]] uint16_t ScaleOf(float low, float high, int bits, bool& saturated);
+// max(half(scale), 2^-24) as FP16 bits; sets `saturated` where FP16 cannot hold it.
+[[nodiscard]] uint16_t ScaleBits(float scale, bool& saturated);
 // ScaleOf the group's range.
 [[nodiscard]] uint16_t GroupScale(std::span<const float> weights, int bits, bool& saturated);
 // FP16 bits of `value`, the largest finite one of its sign where FP16 cannot hold it, which sets `saturated`.

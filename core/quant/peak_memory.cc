@@ -8,6 +8,7 @@
 #include "core/evaluation/memory_terms.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/sample_states.h"
+#include "core/quant/tuned/tuned_tensor.h"
 
 namespace gwq {
 namespace {
@@ -16,6 +17,8 @@ using namespace memory_terms;  // NOLINT(google-build-using-namespace): the same
 
 // Of states in memory (core/calibration/state_store.h, as the walks are asked to hold).
 constexpr uint64_t kStateBytes = uint64_t{256} << 20;
+// Of metrics in memory (core/quant/job/block_metrics.h).
+constexpr uint64_t kMetricBytes = uint64_t{64} << 20;
 // Copies of each [tokens, width] value of a block that its forward and backward pass keep, or that kernels work in.
 constexpr uint64_t kGradientCopies = 6;
 // Copies of a dataset's lines: as they are, checked, and a view of each line. The view of a short line takes twice its
@@ -25,15 +28,18 @@ constexpr uint64_t kLineCopies = 4;
 // Of one stage or one tensor, in bytes but for the counts of weights.
 struct Size {
   uint64_t weights = 0;
-  uint64_t source = 0;  // as they came
-  uint64_t wanted = 0;  // weights with a gradient
-  uint64_t grams = 0;   // Gram matrices, each counted although several may share one
-  uint64_t pack = 0;    // making and storing the largest matrix
+  uint64_t source = 0;   // as they came
+  uint64_t wanted = 0;   // weights with a gradient
+  uint64_t grams = 0;    // Gram matrices, each counted although several may share one
+  uint64_t pack = 0;     // making and storing the largest matrix
+  uint64_t learned = 0;  // making all matrices that are made together: what the method holds of each, and gradients
+  uint64_t tuned = 0;    // scales and norms that are tuned together with those of all other stages
 };
 
 Size Max(const Size& a, const Size& b) {
   return {std::max(a.weights, b.weights), std::max(a.source, b.source), std::max(a.wanted, b.wanted),
-          std::max(a.grams, b.grams), std::max(a.pack, b.pack)};
+          std::max(a.grams, b.grams),     std::max(a.pack, b.pack),     std::max(a.learned, b.learned),
+          std::max(a.tuned, b.tuned)};
 }
 
 // What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
@@ -51,15 +57,23 @@ Size SizeOf(const PlannedModule& module, const TensorIndex& source, const Recipe
   size.wanted = module.needs == Needs::kGradient ? module.weights : 0;
   size.grams = module.needs == Needs::kGram ? Unsigned(module.packed.cols * module.packed.cols) * 4 : 0;
   size.pack = PackBytes(module, size.source, recipe);
+  if (module.needs == Needs::kBlock) {
+    size.learned = FindQuantizer(module.method)->Memory(module.packed, recipe) + 4 * module.weights + size.source +
+                   Unsigned(module.packed.cols) * 4;
+    size.tuned = TunedTensor::Bytes(module.packed);
+  } else if (module.kind == TensorKind::kNorm) {
+    size.tuned = 12 * module.weights;
+  }
   return size;
 }
 
 struct Sizes {
-  Size block;   // largest decoder block
-  Size tower;   // largest stage of the vision tower
-  Size outer;   // the larger one of embedding and head stage
-  Size matrix;  // largest tensor of a decoder block
-  Size tensor;  // largest tensor of all
+  uint64_t tuned = 0;  // of all stages of the decoder
+  Size block;          // largest decoder block
+  Size tower;          // largest stage of the vision tower
+  Size outer;          // the larger one of embedding and head stage
+  Size matrix;         // largest tensor of a decoder block
+  Size tensor;         // largest tensor of all
 };
 
 Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe) {
@@ -71,8 +85,14 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   for (const PlannedModule& module : plan.modules) {
     const Size size = SizeOf(module, tensors, recipe);
     Size& stage = stages[static_cast<size_t>(module.stage)];
-    stage = {stage.weights + size.weights, stage.source + size.source, stage.wanted + size.wanted,
-             stage.grams + size.grams, std::max(stage.pack, size.pack)};
+    stage = {stage.weights + size.weights,
+             stage.source + size.source,
+             stage.wanted + size.wanted,
+             stage.grams + size.grams,
+             std::max(stage.pack, size.pack),
+             stage.learned + size.learned,
+             0};
+    if (module.stage < model.stages()) sizes.tuned += size.tuned;
     if (module.kind == TensorKind::kEmbedding) embedding = size;
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
     sizes.tensor = Max(sizes.tensor, size);
@@ -82,7 +102,7 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   // A tied head is listed with the embedding, but its stage holds it too.
   Size head = stages[decoder - 1];
   if (model.config().tied_head) {
-    head = {head.weights + embedding.weights, head.source + embedding.source, 0, 0, embedding.pack};
+    head = {head.weights + embedding.weights, head.source + embedding.source, 0, 0, embedding.pack, 0, 0};
   }
   sizes.outer = Max(stages.front(), head);
   return sizes;
@@ -91,6 +111,14 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
 // States of all samples that are held in memory: what is over the limit is in a file, but for the one that is worked
 // on.
 uint64_t StateBytes(uint64_t states, uint64_t one) { return std::min(states, kStateBytes + 2 * one); }
+
+// The metric of a stage, its sum, what is being stored, and sums of other stages (core/quant/job/block_metrics.h).
+uint64_t MetricStates(const ModelConfig& config) {
+  const int64_t tower = config.vision ? std::max(config.vision->hidden_size, config.vision->projector_width) : 0;
+  const uint64_t one =
+      Unsigned(std::max(config.hidden_size, tower)) * Unsigned(std::max(config.hidden_size, tower)) * 4;
+  return 4 * one + std::min(kMetricBytes, (Unsigned(config.blocks) + 1) * one);
+}
 
 // Floats of all [1, width] values of one pass of a tower's stage.
 uint64_t TowerWidths(const VisionConfig& vision) {
@@ -127,6 +155,50 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
+// A gradient pass for the metrics: as for gradients, without any of a weight, and with the sum of one stage, that which
+// is being stored and those of other stages.
+uint64_t MetricBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  if (!AnyNeeds(plan, Needs::kBlock) || recipe.tuned.metric_samples == 0) return 0;
+  SampleStates sample = StatesOf(config, plan, recipe);
+  sample.samples = std::min(sample.samples, Unsigned(recipe.tuned.metric_samples));
+  const uint64_t states = StateBytes(sample.stages * sample.samples * sample.text, sample.text);
+  const uint64_t block =
+      sizes.block.weights * 4 + kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
+  const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
+                         kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
+                         kGradientCopies * sample.text;
+  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config) +
+         TowerBytes(config, sizes, sample);
+}
+
+// One stage through which samples go forth and back while its matrices are learned, beside both streams of states.
+uint64_t LearnBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  if (!AnyNeeds(plan, Needs::kBlock)) return 0;
+  const SampleStates sample = StatesOf(config, plan, recipe);
+  const uint64_t states = StateBytes(3 * sample.samples * sample.text, sample.text);
+  const uint64_t block = sizes.block.weights * 4 + sizes.block.learned +
+                         std::max(kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source,
+                                  sizes.block.pack + sizes.matrix.weights * 4);
+  const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * sample.text;
+  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config) +
+         TowerBytes(config, sizes, sample) + sizes.tower.learned;
+}
+
+// All that is tuned, what the full-precision model makes of each sample, and either one stage with its values and
+// gradients or both heads with logits of some rows.
+uint64_t TuneBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  if (!AnyNeeds(plan, Needs::kBlock) || recipe.tuned.model_steps == 0) return 0;
+  const SampleStates sample = StatesOf(config, plan, recipe);
+  const uint64_t states = StateBytes(sample.samples * (sample.text + sample.image_rows), sample.text) +
+                          StateBytes(sample.stages * sample.text, sample.text);
+  const uint64_t block = sizes.block.weights * 12 + sizes.matrix.weights * 4 +
+                         kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
+  const uint64_t heads = sizes.outer.weights * 12 + sizes.outer.source +
+                         2 * kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
+                         kGradientCopies * sample.text;
+  return states + sample.samples * (sample.layout + sample.image_rows) + sizes.tuned * 2 + std::max(block, heads);
+}
+
 // One stage with its Gram matrices, and either a pass over one sample or the making of one matrix and its values.
 uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
   if (sizes.block.grams + sizes.tower.grams == 0) return 0;
@@ -142,7 +214,7 @@ uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Rec
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
-  if (sizes.block.wanted + sizes.block.grams == 0 || config.vision ||
+  if (sizes.block.wanted + sizes.block.grams + sizes.block.learned == 0 || config.vision ||
       recipe.calibration.source != CalibrationSource::kGenerated)
     return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
@@ -178,7 +250,8 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const DatasetBytes read = BytesOf(dataset, plan);
   return kConstantBytes + texts + read.image +
          std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
-                   BlockWalkBytes(config, sizes, recipe, plan), sizes.tensor.pack});
+                   BlockWalkBytes(config, sizes, recipe, plan), MetricBytes(config, sizes, recipe, plan),
+                   LearnBytes(config, sizes, recipe, plan), TuneBytes(config, sizes, recipe, plan), sizes.tensor.pack});
 }
 
 }  // namespace gwq

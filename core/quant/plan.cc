@@ -203,9 +203,10 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
                                     recipe.rules[i].pattern, recipe.rules[i].kind.empty() ? "" : " with its kind",
                                     recipe.rules[i].part.empty() ? "" : " with its part"));
   }
-  plan.samples = recipe.calibration.samples > 0
-                     ? recipe.calibration.samples
-                     : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram));
+  plan.samples =
+      recipe.calibration.samples > 0
+          ? recipe.calibration.samples
+          : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock));
   if (plan.sees_image && dataset == nullptr) {
     if (recipe.calibration.samples > 1) {
       return InvalidField("recipe.calibration.samples",

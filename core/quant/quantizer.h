@@ -1,17 +1,21 @@
 // A method of quantization: what it needs to know of a matrix, what it stores, how much memory it takes, and how it
-// makes the stored content. Each method is a class in core/quant/<method>/; quantizers.h has the table.
+// makes the stored content, of one matrix or of all matrices of a block together. Each method is a class in
+// core/quant/<method>/; quantizers.h has the table.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/backend/solver.h"
+#include "core/base/progress.h"
 #include "core/base/tensor_view.h"
 #include "core/base/thread_pool.h"
 #include "core/format/packed_matrix.h"
 #include "core/format/tensor_spec.h"
+#include "core/quant/block_objective.h"
 #include "core/quant/group_quantize.h"
 #include "core/spec/recipe.h"
 
@@ -22,6 +26,7 @@ enum class Needs {
   kNothing,
   kGradient,  // of the loss with respect to the matrix, added up over the samples (core/calibration/gradient_walk.h)
   kGram,      // sum of x x^T over the rows x that its layers read (core/calibration/block_walk.h)
+  kBlock,     // passes through its block (block_objective.h), and the mean of x^2 of each input
 };
 
 // What a recipe asks for a matrix, after its rules.
@@ -37,12 +42,13 @@ struct MatrixInput {
   PackedShape shape;                // as planned
   std::span<const float> gradient;  // [rows, cols], with Needs::kGradient
   std::span<const float> gram;      // [cols, cols], with Needs::kGram
+  std::span<const float> squares;   // [cols], sum of x^2 over the rows x that its layers read, with Needs::kBlock
 };
 
 // What a method may compute with.
 struct QuantizeTools {
   ThreadPool& pool;
-  const Solver* solver = nullptr;  // given with Needs::kGram
+  const Solver* solver = nullptr;  // given with Needs::kGram and Needs::kBlock
 };
 
 // Without state; its calls are thread-safe as far as the tools are.
@@ -67,6 +73,12 @@ class Quantizer {
   // of a weight, gradient or Gram matrix entry that is not finite.
   [[nodiscard]] virtual absl::StatusOr<QuantizedMatrix> Quantize(const MatrixInput& input, const Recipe& recipe,
                                                                  const QuantizeTools& tools) const = 0;
+
+  // With Needs::kBlock: the contents of all matrices of a block that the method is to make, in their order. What it set
+  // last in `objective` need not be what it returns. INTERNAL if the method makes one matrix at a time.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<QuantizedMatrix>> QuantizeBlock(
+      std::span<const MatrixInput> matrices, BlockObjective& objective, const Recipe& recipe,
+      const QuantizeTools& tools, Progress& progress) const;
 };
 
 }  // namespace gwq

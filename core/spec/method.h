@@ -9,13 +9,11 @@ namespace gwq {
 
 // How one matrix is stored. The order is that of gwq.v1.Method, which counts from 1. core/quant/quantizers.cc says who
 // makes each; kKeep leaves the tensor as it is.
-enum class Method { kGwq, kRtn, kKeep, kGptq, kSpqr };
+enum class Method { kGwq, kRtn, kKeep, kGptq, kSpqr, kTuned };
 
-inline constexpr EnumEntry<Method> kMethodNames[] = {{Method::kGwq, "gwq"},
-                                                     {Method::kRtn, "rtn"},
-                                                     {Method::kKeep, "keep"},
-                                                     {Method::kGptq, "gptq"},
-                                                     {Method::kSpqr, "spqr"}};
+inline constexpr EnumEntry<Method> kMethodNames[] = {{Method::kGwq, "gwq"},   {Method::kRtn, "rtn"},
+                                                     {Method::kKeep, "keep"}, {Method::kGptq, "gptq"},
+                                                     {Method::kSpqr, "spqr"}, {Method::kTuned, "tuned"}};
 constexpr const auto& NamesOf(Method) { return kMethodNames; }
 
 }  // namespace gwq

@@ -27,6 +27,12 @@ Limits KeptOrEight() { return {.allowed = {8, 16}}; }
 Limits GroupSize() { return {.low = 8, .high = kMaxGroup, .step = 8}; }
 Limits Ratio() { return {.low = 0, .high = 0.5}; }
 
+// The names are joined once and live as long as the program.
+std::string_view MethodChoices() {
+  static const std::string choices = EnumChoices<Method>();
+  return choices;
+}
+
 const Table<RecipeRule>& RuleTable() {
   using namespace recipe_table;
   static const Table<RecipeRule> table = {
@@ -36,11 +42,11 @@ const Table<RecipeRule>& RuleTable() {
            "only modules of this part; empty for all"),
       Text("kind", &RecipeRule::kind, kMaxNameBytes, {"", "linear", "head", "embedding"},
            "only modules of this kind; empty for all"),
-      Choice("method", &RecipeRule::method, "gwq, rtn, gptq, spqr or keep"),
+      Choice("method", &RecipeRule::method, MethodChoices()),
       Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &RecipeRule::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &RecipeRule::outlier_ratio, Ratio(),
-             "share of the weights kept in FP16 by gwq or spqr, 0 to 0.5"),
+             "share of the weights kept in FP16 by gwq, spqr or tuned, 0 to 0.5"),
   };
   return table;
 }
@@ -73,7 +79,7 @@ const Table<Calibration>& CalibrationTable() {
              "tokens of each sample at most; a text is cut there, 2 to 8192"),
       Number("samples", &Calibration::samples, Limits{.low = 0, .high = kMaxSamples},
              "samples taken from a text, file, dataset or the model's own text; 0: one for gwq, as many as they need "
-             "for gptq and spqr"),
+             "for gptq, spqr and tuned"),
       Text("dataset", &Calibration::dataset, kMaxNameBytes, {},
            "datasets/NAME or NAME, pushed before, with source dataset: its lines are the samples"),
   };
@@ -119,11 +125,29 @@ const Table<SpqrOptions>& SpqrTable() {
   return table;
 }
 
+Limits Steps() { return {.low = 0, .high = 100'000}; }
+
+const Table<TunedOptions>& TunedTable() {
+  using namespace recipe_table;
+  static const Table<TunedOptions> table = {
+      Number("outlier_ratio", &TunedOptions::outlier_ratio, Ratio(),
+             "share of each matrix's weights kept in FP16 by tuned, 0 to 0.5"),
+      Number("metric_samples", &TunedOptions::metric_samples, Limits{.low = 0, .high = kMaxSamples},
+             "samples of the gradient pass that weighs the errors of each block's output; 0: all count the same"),
+      Number("block_steps", &TunedOptions::block_steps, Steps(), "steps of learned rounding of each block"),
+      Number("model_steps", &TunedOptions::model_steps, Steps(),
+             "steps that tune the scales of all blocks together, after the last block"),
+  };
+  return table;
+}
+
 const Table<Recipe>& RecipeTable() {
   using namespace recipe_table;
+  static const std::string methods = fmt::format(
+      "method of every Linear that is not the head: {}; rtn rounds to nearest, keep leaves the weights as they are",
+      MethodChoices());
   static const Table<Recipe> table = {
-      Choice("method", &Recipe::method,
-             "method of every Linear that is not the head: gwq, rtn (round to nearest), gptq, spqr or keep (as it is)"),
+      Choice("method", &Recipe::method, methods),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
@@ -133,6 +157,7 @@ const Table<Recipe>& RecipeTable() {
       Record("gwq", &Recipe::gwq, GwqTable()),
       Record("gptq", &Recipe::gptq, GptqTable()),
       Record("spqr", &Recipe::spqr, SpqrTable()),
+      Record("tuned", &Recipe::tuned, TunedTable()),
       Number("head_bits", &Recipe::head_bits, KeptOrEight(),
              "bits of an untied head: 8 (round to nearest) or 16 (kept)"),
       Number("embedding_bits", &Recipe::embedding_bits, KeptOrEight(),
@@ -250,6 +275,7 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   out.erase("gwq");
   if (!Uses(recipe, Method::kGptq)) out.erase("gptq");
   if (!Uses(recipe, Method::kSpqr)) out.erase("spqr");
+  if (!Uses(recipe, Method::kTuned)) out.erase("tuned");
   if (recipe.format_version == 1) out.erase("format_version");
   if (recipe.scale_bits == 16) out.erase("scale_bits");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");

@@ -46,6 +46,15 @@ struct SpqrOptions {
   friend bool operator==(const SpqrOptions&, const SpqrOptions&) = default;
 };
 
+// Learned rounding of each block, then of the scales of all blocks together (docs/method.md, "tuned").
+struct TunedOptions {
+  double outlier_ratio = 0;  // as GwqOptions
+  int metric_samples = 16;   // samples of the gradient pass that weighs the errors of each block's output; 0: no pass
+  int block_steps = 40;      // steps of learned rounding of each block, one sample each
+  int model_steps = 48;      // steps that tune the scales of all blocks together, one sample each
+  friend bool operator==(const TunedOptions&, const TunedOptions&) = default;
+};
+
 // Overrides for the modules it matches; unset fields keep the value of what came before. Rules apply in order, the last
 // wins.
 struct RecipeRule {
@@ -94,6 +103,7 @@ struct Recipe {
   GwqOptions gwq;
   GptqOptions gptq;
   SpqrOptions spqr;
+  TunedOptions tuned;
   int head_bits = 8;       // 8 (round to nearest) or 16 (kept); a tied head follows embedding_bits
   int embedding_bits = 8;  // 8 or 16
   int threads = 2;         // of the calibration; part of what determines the bits

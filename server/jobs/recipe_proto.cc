@@ -59,6 +59,13 @@ void SpqrFromProto(const v1::SpqrOptions& proto, SpqrOptions& out) {
   if (proto.has_range_search()) out.range_search = proto.range_search();
 }
 
+void TunedFromProto(const v1::TunedOptions& proto, TunedOptions& out) {
+  if (proto.has_outlier_ratio()) out.outlier_ratio = proto.outlier_ratio();
+  if (proto.has_metric_samples()) out.metric_samples = proto.metric_samples();
+  if (proto.has_block_steps()) out.block_steps = proto.block_steps();
+  if (proto.has_model_steps()) out.model_steps = proto.model_steps();
+}
+
 void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_gwq()->set_outlier_ratio(recipe.gwq.outlier_ratio);
   out.mutable_gwq()->set_select(ToWire<v1::Select>(recipe.gwq.select));
@@ -69,6 +76,10 @@ void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_spqr()->set_outlier_ratio(recipe.spqr.outlier_ratio);
   out.mutable_spqr()->set_damping(recipe.spqr.damping);
   out.mutable_spqr()->set_range_search(recipe.spqr.range_search);
+  out.mutable_tuned()->set_outlier_ratio(recipe.tuned.outlier_ratio);
+  out.mutable_tuned()->set_metric_samples(recipe.tuned.metric_samples);
+  out.mutable_tuned()->set_block_steps(recipe.tuned.block_steps);
+  out.mutable_tuned()->set_model_steps(recipe.tuned.model_steps);
 }
 
 absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index) {
@@ -92,6 +103,7 @@ absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   GWQ_RETURN_IF_ERROR(GwqFromProto(proto.gwq(), out.gwq));
   GptqFromProto(proto.gptq(), out.gptq);
   SpqrFromProto(proto.spqr(), out.spqr);
+  TunedFromProto(proto.tuned(), out.tuned);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
   if (proto.has_format_version()) out.format_version = proto.format_version();

@@ -23,7 +23,7 @@
 #include "core/io/file_system.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/upload_builder.h"
 

@@ -7,9 +7,11 @@
 
 namespace gwq {
 
-// The sum over all rows x that were added of the outer product x x^T, [width, width], in single precision.
+// The sum over all rows x that were added of the outer product x x^T, [width, width], in single precision, or its
+// diagonal, [width].
 struct InputGram {
   at::Tensor sum;
+  bool diagonal = false;
 };
 
 // Adds what linear layers read to their Gram matrices. Layers that read the very same tensor one after the other
@@ -17,7 +19,7 @@ struct InputGram {
 class GramCollector {
  public:
   // Adds the rows of `input` [rows, width] to `gram`, which is null before the first call for its weight. Throws.
-  void Add(const at::Tensor& input, std::shared_ptr<InputGram>& gram);
+  void Add(const at::Tensor& input, bool diagonal, std::shared_ptr<InputGram>& gram);
   // Forgets the last input, so that its memory is free.
   void Forget();
 

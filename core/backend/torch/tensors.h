@@ -21,18 +21,23 @@ class TorchWeight final : public Weight {
   // Contiguous floats.
   [[nodiscard]] const at::Tensor& values() const { return values_; }
 
-  // From now on every linear layer with this weight adds what it reads to gram(). `collector` outlives the weight.
-  void CollectGram(GramCollector* collector) const { collector_ = collector; }
+  // From now on every linear layer with this weight adds what it reads to gram(), of which there is the diagonal alone
+  // where `diagonal` is set. `collector` outlives the weight; null: it stops.
+  void CollectGram(GramCollector* collector, bool diagonal) const {
+    collector_ = collector;
+    diagonal_ = diagonal;
+  }
   // Null before a layer ran. Frees the matrix where it is set to null.
   [[nodiscard]] std::shared_ptr<InputGram>& gram() const { return gram_; }
   void TellInput(const at::Tensor& input) const {
-    if (collector_ != nullptr) collector_->Add(input, gram_);
+    if (collector_ != nullptr) collector_->Add(input, diagonal_, gram_);
   }
 
  private:
   at::Tensor values_;
   // What is observed of a weight is no part of its value: passes see weights as constants.
   mutable GramCollector* collector_ = nullptr;
+  mutable bool diagonal_ = false;
   mutable std::shared_ptr<InputGram> gram_;
 };
 

@@ -133,9 +133,9 @@ void TorchBackend::DropGradient(const Weight& weight) {
   if (own != nullptr) own->values().mutable_grad() = at::Tensor();
 }
 
-absl::Status TorchBackend::CollectGram(const Weight& weight) {
+absl::Status TorchBackend::CollectGram(const Weight& weight, GramKind kind) {
   GWQ_ASSIGN_OR_RETURN(const TorchWeight* const own, OwnWeight(weight));
-  own->CollectGram(grams_.get());
+  own->CollectGram(kind == GramKind::kNone ? nullptr : grams_.get(), kind == GramKind::kDiagonal);
   return absl::OkStatus();
 }
 
@@ -149,7 +149,7 @@ absl::StatusOr<std::span<const float>> TorchBackend::GramOf(const Weight& weight
 
 void TorchBackend::PauseGram(const Weight& weight) {
   const auto* own = dynamic_cast<const TorchWeight*>(&weight);
-  if (own != nullptr) own->CollectGram(nullptr);
+  if (own != nullptr) own->CollectGram(nullptr, false);
   grams_->Forget();
 }
 

@@ -21,6 +21,9 @@ namespace gwq {
 
 class GramCollector;
 
+// What of the rows x that linear layers read is added up: nothing, x^2 of each input, or the matrix x x^T.
+enum class GramKind { kNone, kDiagonal, kFull };
+
 struct TorchOptions {
   // Threads of LibTorch's own pool, 1 to 1024. Part of what determines gradients to the bit.
   int threads = 1;
@@ -72,10 +75,11 @@ class TorchBackend final : public Backend {
   void DropGradient(const Weight& weight);
 
   // From now on the linear layers that use `weight`, one of this backend's, add the rows x that they read to its Gram
-  // matrix, the sum of x x^T. Layers that read the same rows (queries, keys, values; gate and up) share one matrix.
-  // Must not outlive the backend.
-  [[nodiscard]] absl::Status CollectGram(const Weight& weight);
-  // [in, in], row-major, valid until DropGram or the weight's end. FAILED_PRECONDITION if no layer ran.
+  // matrix, the sum of x x^T, or to the diagonal of it alone; with kNone they stop. Layers that read the same rows
+  // (queries, keys, values; gate and up) share one matrix. Must not outlive the backend.
+  [[nodiscard]] absl::Status CollectGram(const Weight& weight, GramKind kind = GramKind::kFull);
+  // [in, in], row-major, or the diagonal [in]; valid until DropGram or the weight's end. FAILED_PRECONDITION if no
+  // layer ran.
   [[nodiscard]] absl::StatusOr<std::span<const float>> GramOf(const Weight& weight) const;
   // Ends the collecting; the matrix stays.
   void PauseGram(const Weight& weight);

@@ -1,9 +1,12 @@
 #include "core/backend/torch/torch_solver.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/linalg_solve_triangular.h>
+#include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -20,6 +23,14 @@ at::Tensor ReversedCopy(std::span<const float> matrix, int64_t size) {
   at::Tensor out = EmptyFloats({size, size});
   std::reverse_copy(matrix.begin(), matrix.end(), out.mutable_data_ptr<float>());
   return out;
+}
+
+// [n, width] on the values themselves, which outlive it and are not written where they are const.
+at::Tensor View(std::span<const float> values, int64_t width) {
+  Require(width > 0 && static_cast<int64_t>(values.size()) % width == 0, "solver: {} values in rows of {}",
+          values.size(), width);
+  return at::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(values.size()) / width, width},
+                       at::TensorOptions(at::kFloat));
 }
 
 }  // namespace
@@ -49,6 +60,34 @@ absl::StatusOr<std::vector<float>> TorchSolver::InverseFactor(std::span<const fl
     return absl::OkStatus();
   }));
   return factor;
+}
+
+absl::Status TorchSolver::AddGram(std::span<const float> rows, int64_t width, std::span<float> sum) const {
+  at::set_num_threads(threads_);
+  return Guarded([&] {
+    const c10::AutoGradMode no_record(false);
+    Require(static_cast<int64_t>(sum.size()) == width * width, "solver: a sum of {} values for rows of {}", sum.size(),
+            width);
+    const at::Tensor x = View(rows, width);
+    at::Tensor out = View(sum, width);
+    at::addmm_out(out, out, x.t(), x);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<float>> TorchSolver::Multiply(std::span<const float> rows, std::span<const float> matrix,
+                                                         int64_t width) const {
+  at::set_num_threads(threads_);
+  std::vector<float> product(rows.size());
+  GWQ_RETURN_IF_ERROR(Guarded([&] {
+    const c10::AutoGradMode no_record(false);
+    Require(static_cast<int64_t>(matrix.size()) == width * width, "solver: {} values for a matrix of {} rows",
+            matrix.size(), width);
+    at::Tensor out = View(product, width);
+    at::mm_out(out, View(rows, width), View(matrix, width));
+    return absl::OkStatus();
+  }));
+  return product;
 }
 
 }  // namespace gwq

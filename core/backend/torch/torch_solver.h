@@ -17,6 +17,9 @@ class TorchSolver final : public Solver {
   explicit TorchSolver(int threads) : threads_(threads) {}
   [[nodiscard]] absl::StatusOr<std::vector<float>> InverseFactor(std::span<const float> matrix,
                                                                  int64_t size) const override;
+  [[nodiscard]] absl::Status AddGram(std::span<const float> rows, int64_t width, std::span<float> sum) const override;
+  [[nodiscard]] absl::StatusOr<std::vector<float>> Multiply(std::span<const float> rows, std::span<const float> matrix,
+                                                            int64_t width) const override;
 
  private:
   const int threads_;

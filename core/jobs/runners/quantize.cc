@@ -1,4 +1,4 @@
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 
 #include "core/base/status.h"
 #include "core/jobs/job_run.h"

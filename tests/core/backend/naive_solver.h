@@ -12,7 +12,7 @@ namespace gwq::testing {
 
 // Inverts the matrix by its Cholesky factor and factors the inverse: another way to U than that of the solvers it
 // checks. Thread-safe.
-class NaiveSolver final : public Solver {
+class NaiveSolver : public Solver {
  public:
   [[nodiscard]] absl::StatusOr<std::vector<float>> InverseFactor(std::span<const float> matrix,
                                                                  int64_t size) const override {
@@ -28,6 +28,30 @@ class NaiveSolver final : public Solver {
       for (size_t col = row; col < n; ++col) upper[row * n + col] = static_cast<float>(second[col * n + row]);
     }
     return upper;
+  }
+
+  [[nodiscard]] absl::Status AddGram(std::span<const float> rows, int64_t width, std::span<float> sum) const override {
+    const auto n = static_cast<size_t>(width);
+    for (size_t i = 0; i < n * n; ++i) {
+      double added = 0;
+      for (size_t row = 0; row < rows.size(); row += n) {
+        added += static_cast<double>(rows[row + i / n]) * rows[row + i % n];
+      }
+      sum[i] += static_cast<float>(added);
+    }
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] absl::StatusOr<std::vector<float>> Multiply(std::span<const float> rows, std::span<const float> matrix,
+                                                            int64_t width) const override {
+    const auto n = static_cast<size_t>(width);
+    std::vector<float> product(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      double sum = 0;
+      for (size_t k = 0; k < n; ++k) sum += static_cast<double>(rows[i / n * n + k]) * matrix[k * n + i % n];
+      product[i] = static_cast<float>(sum);
+    }
+    return product;
   }
 
  private:

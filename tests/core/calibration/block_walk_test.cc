@@ -33,7 +33,9 @@ using States = std::map<std::pair<int, size_t>, Floats>;  // by stage, as Tensor
 // Looks at everything, and does to a block what the test says.
 class FakeVisitor final : public BlockVisitor {
  public:
-  [[nodiscard]] bool WantsGram(std::string_view tensor) const override { return tensor == gram_of; }
+  [[nodiscard]] GramKind WantsGram(std::string_view tensor) const override {
+    return tensor == gram_of ? GramKind::kFull : GramKind::kNone;
+  }
   [[nodiscard]] bool WantsTargets() const override { return targets; }
   [[nodiscard]] bool Wants(int stage) const override { return !last || stage <= *last; }
   [[nodiscard]] absl::Status Visit(VisitedBlock& block) override {

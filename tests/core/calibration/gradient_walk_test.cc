@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "tests/core/calibration/walk_fixture.h"
 
@@ -152,6 +153,74 @@ TEST(GradientWalk, StoppedAnywhereGoesOnFromItsLastRecord) {
     for (const auto& [name, gradient] : second.gradients) EXPECT_EQ(gradient, whole.gradients.at(name)) << name;
     EXPECT_GE(first.gradients.size() + second.gradients.size(), whole.wanted());
   }
+}
+
+// Takes the gradients of outputs of some stages, and none of a weight.
+class OutputVisitor final : public GradientVisitor {
+ public:
+  explicit OutputVisitor(std::set<int> stages) : stages_(std::move(stages)) {}
+  [[nodiscard]] bool Wants(std::string_view) const override { return false; }
+  [[nodiscard]] absl::Status Take(std::string_view, std::span<const float>) override {
+    return absl::InternalError("none was wanted");
+  }
+  [[nodiscard]] bool WantsOutput(int stage) const override { return stages_.contains(stage); }
+  [[nodiscard]] absl::Status TakeOutput(int stage, int64_t width, std::span<const float> gradient) override {
+    outputs[stage].emplace_back(gradient.begin(), gradient.end());
+    widths[stage] = width;
+    return absl::OkStatus();
+  }
+  [[nodiscard]] absl::Status Reached(const WalkRecord&) override { return absl::OkStatus(); }
+
+  std::map<int, std::vector<std::vector<float>>> outputs;  // by stage and sample
+  std::map<int, int64_t> widths;
+
+ private:
+  const std::set<int> stages_;
+};
+
+// What goes into a block backwards comes out of it as the gradient of the block below.
+TEST(GradientWalk, GivesTheGradientsOfOutputsThatAreWanted) {
+  WalkFixture walk(kModel, TextSamples());
+  OutputVisitor visitor({1, 2});
+  ASSERT_THAT(WalkGradients(walk.runner(), walk.model(), {.loss = Loss::kAll}, visitor, NoProgress()), IsOk());
+  ASSERT_THAT(visitor.outputs, ::testing::SizeIs(2));
+  walk.Renew();
+  for (size_t i = 0; i < 3; ++i) {
+    std::vector<float> state = walk.runner().FirstState(i, 0).value();
+    for (int stage = 0; stage < 2; ++stage) state = (*walk.runner().Load(stage))->Forward(i, state).value();
+    std::vector<float> gradient = visitor.outputs[2][i];
+    ASSERT_THAT((*walk.runner().Load(2))->Backward(i, state, gradient), IsOk());
+    EXPECT_EQ(gradient, visitor.outputs[1][i]) << i;
+    EXPECT_EQ(visitor.widths[1], walk.runner().hidden());
+  }
+}
+
+TEST(GradientWalk, GoesAsFarIntoTheTowerAsAnOutputIsWanted) {
+  WalkFixture walk(kVisionModel, PictureSamples(kVisionModel));
+  const int first = walk.model().stages();
+  OutputVisitor visitor({first});
+  ASSERT_THAT(WalkGradients(walk.runner(), walk.model(), {.loss = Loss::kAll}, visitor, NoProgress()), IsOk());
+  ASSERT_TRUE(visitor.outputs.contains(first));
+  EXPECT_EQ(visitor.widths[first], walk.model().vision()->width(1));
+  for (const std::vector<float>& gradient : visitor.outputs[first]) {
+    EXPECT_EQ(gradient.size() % static_cast<size_t>(visitor.widths[first]), 0U);
+    EXPECT_TRUE(std::ranges::any_of(gradient, [](float value) { return value != 0; }));
+  }
+}
+
+TEST(GradientWalk, WithDrawnLabelsDependsOnTheSeedAlone) {
+  std::vector<double> losses;
+  for (const uint64_t seed : {1, 1, 2}) {
+    WalkFixture walk(kModel, TextSamples());
+    OutputVisitor visitor({1});
+    GradientWalkOptions options{.loss = Loss::kAll};
+    options.label_seed = seed;
+    const auto loss = WalkGradients(walk.runner(), walk.model(), options, visitor, NoProgress());
+    ASSERT_THAT(loss, IsOk());
+    losses.push_back(*loss);
+  }
+  EXPECT_EQ(losses[1], losses[0]);
+  EXPECT_NE(losses[2], losses[0]);
 }
 
 }  // namespace

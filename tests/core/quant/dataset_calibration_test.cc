@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/status.h"
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 #include "tests/support/dataset_builder.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/png_file.h"

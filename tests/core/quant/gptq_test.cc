@@ -210,7 +210,7 @@ TEST(CompensateColumns, EqualsTheLoopOverSingleColumnsOnAWideMatrix) {
 }
 
 // Refuses the first matrices, as one that computes in single precision may, and keeps what it was given.
-class StrictSolver final : public Solver {
+class StrictSolver final : public NaiveSolver {
  public:
   explicit StrictSolver(size_t refusals, absl::StatusCode code = absl::StatusCode::kFailedPrecondition)
       : refusals_(refusals), code_(code) {}

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/backend/cpu/cpu_backend.h"
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 #include "core/spec/quantize_evaluations.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_folder.h"

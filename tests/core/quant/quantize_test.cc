@@ -1,6 +1,6 @@
 // The whole job on tiny models: repeatable, measured on disk, cancellable, and picking what transformers' gradients
 // say.
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

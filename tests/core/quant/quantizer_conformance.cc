@@ -59,6 +59,7 @@ RandomMatrix::RandomMatrix(int64_t rows, int64_t cols, unsigned seed, size_t sam
       for (size_t j = 0; j < n; ++j) gram[i * n + j] += x[i] * x[j];
     }
   }
+  for (size_t i = 0; i < n; ++i) squares.push_back(gram[i * n + i]);
 }
 
 MatrixInput RandomMatrix::InputFor(const Quantizer& quantizer, const Recipe& recipe, const PackedShape& shape) const {
@@ -69,6 +70,7 @@ MatrixInput RandomMatrix::InputFor(const Quantizer& quantizer, const Recipe& rec
   const Needs needs = quantizer.needs(recipe, shape.outliers);
   if (needs == Needs::kGradient) input.gradient = gradient;
   if (needs == Needs::kGram) input.gram = gram;
+  if (needs == Needs::kBlock) input.squares = squares;
   return input;
 }
 

@@ -37,6 +37,7 @@ class RandomMatrix {
   std::vector<float> weights;   // [rows, cols]
   std::vector<float> gradient;  // [rows, cols]
   std::vector<float> gram;      // [cols, cols]
+  std::vector<float> squares;   // [cols], the diagonal of it
 
  private:
   const int64_t rows_, cols_;

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/artifact/stored_model.h"
+#include "core/quant/job/quantize.h"
 #include "core/quant/plan.h"
-#include "core/quant/quantize.h"
 #include "core/spec/recipe_names.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/status_matchers.h"
@@ -59,10 +59,20 @@ Recipe Tiny(Method method) {
   recipe.group_size = 16;
   recipe.gwq.outlier_ratio = 0.05;
   recipe.spqr.outlier_ratio = 0.05;
+  recipe.tuned = {.outlier_ratio = 0.05, .metric_samples = 2, .block_steps = 3, .model_steps = 4};
   recipe.threads = 1;
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3 w8 w4 w6 w30 w31 w32 w20 w21 w22 w23 w24 w25";
   recipe.calibration.samples = 3;
+  return recipe;
+}
+
+// Each walk that there is, for another block, one module kept.
+Recipe EveryWalk() {
+  Recipe recipe = Tiny(Method::kTuned);
+  recipe.rules = {{.pattern = "model.layers.0.*.q_proj", .part = "", .kind = "", .method = Method::kGptq},
+                  {.pattern = "model.layers.1.*.o_proj", .part = "", .kind = "", .method = Method::kGwq},
+                  {.pattern = "*.up_proj", .part = "", .kind = "", .method = Method::kKeep}};
   return recipe;
 }
 
@@ -153,7 +163,8 @@ TEST_P(Resume, StatesOnTheDiskStayWithinThePlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recipes, Resume,
-                         ::testing::Values(Tiny(Method::kGwq), Tiny(Method::kGptq), Tiny(Method::kSpqr), Mixed()),
+                         ::testing::Values(Tiny(Method::kGwq), Tiny(Method::kGptq), Tiny(Method::kSpqr),
+                                           Tiny(Method::kTuned), Mixed(), EveryWalk()),
                          [](const auto& which) {
                            return std::string(which.param.rules.empty() ? "" : "mixed_") +
                                   std::string(EnumText(which.param.method));

@@ -12,7 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/io/file_system.h"
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 #include "core/spec/recipe_names.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/report_metrics.h"
@@ -37,7 +37,8 @@ struct Recorded {
 constexpr Recorded kRecorded[] = {{Method::kRtn, 72.863, 3.3364},
                                   {Method::kGwq, 49.872, 3.5774},
                                   {Method::kGptq, 59.007, 3.3364},
-                                  {Method::kSpqr, 45.684, 3.5774}};
+                                  {Method::kSpqr, 45.684, 3.5774},
+                                  {Method::kTuned, 45.0, 3.3364}};
 
 std::string Licence() {
   std::ifstream file(std::string(std::getenv("GWQ_SOURCE_DIR")) + "/LICENSE");
@@ -58,6 +59,7 @@ TEST(SmolLm2Quality, EachMethodIsAsGoodAsRecorded) {
     recipe.method = recorded.method;
     recipe.bits = 3;
     recipe.gwq.loss = Loss::kAll;
+    recipe.tuned = {.metric_samples = 2, .block_steps = 6, .model_steps = 4};
     recipe.calibration.source = CalibrationSource::kText;
     recipe.calibration.text = Licence();
     recipe.calibration.max_tokens = 256;

@@ -9,7 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/io/file_system.h"
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/report_metrics.h"
 #include "tests/support/smollm2_import.h"

@@ -37,6 +37,7 @@ Recipe Unusual() {
   recipe.calibration.samples = 1;
   recipe.gptq = {0.02, false, true};
   recipe.spqr = {0.03, 0.04, false};
+  recipe.tuned = {0.05, 1, 2, 3};
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
   return recipe;
@@ -98,7 +99,7 @@ TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
 
 TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
-  for (const char* field : {"gptq", "spqr"}) ASSERT_EQ(all.erase(field), 1U);
+  for (const char* field : {"gptq", "spqr", "tuned"}) ASSERT_EQ(all.erase(field), 1U);
   ASSERT_EQ(all["calibration"].erase("dataset"), 1U);
   const Json gwq = all["gwq"];
   for (const auto& [key, value] : gwq.items()) all[key] = value;
@@ -113,6 +114,7 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   gptq.rules = {{"*", "", "", Method::kGptq}};
   EXPECT_TRUE(Json::parse(BytesRecipeJson(gptq)).contains("gptq"));
   EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("spqr"));
+  EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("tuned"));
   EXPECT_EQ(Json::parse(BytesRecipeJson(FromDataset()))["calibration"]["dataset"], FromDataset().calibration.dataset);
 }
 
@@ -136,7 +138,8 @@ TEST(Recipe, JsonIsCanonical) {
       R"("token_ids":[]},"embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
       R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
-      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2})");
+      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2,)"
+      R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0}})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }
 
@@ -190,6 +193,8 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {R"({"gptq":{"damping":1.5}})", "recipe.gptq.damping"},
       {R"({"gptq":{"act_order":1}})", "recipe.gptq.act_order"},
       {R"({"spqr":{"outlier_ratio":0.6}})", "recipe.spqr.outlier_ratio"},
+      {R"({"tuned":{"block_steps":-1}})", "recipe.tuned.block_steps"},
+      {R"({"tuned":{"model_steps":100001}})", "recipe.tuned.model_steps"},
       {R"({"calibration":{"samples":4097}})", "recipe.calibration.samples"},
       {R"({"calibration":{"source":"token_ids","token_ids":[1,2],"samples":2}})", "recipe.calibration.samples"},
       {R"({"head_bits":4})", "recipe.head_bits"},

@@ -56,6 +56,7 @@ Recipe Unusual() {
   recipe.calibration.samples = 1;
   recipe.gptq = {0.5, false, true};
   recipe.spqr = {0.125, 0.25, false};
+  recipe.tuned = {0.125, 1, 0, 3};
   recipe.rules.push_back({"*.down_proj", "language", "linear", Method::kGwq, 8, 16, 0.5});
   recipe.rules.push_back(
       {.pattern = "*", .part = "", .kind = "", .method = {}, .bits = {}, .group_size = {}, .outlier_ratio = 0.125});

@@ -112,6 +112,23 @@ TEST_F(InputGram, AddsUpOverPasses) {
   ExpectGram(*weight, Plus(Plus(NaiveGram(first, kHidden), NaiveGram(second, kHidden)), NaiveGram(third, kHidden)));
 }
 
+TEST_F(InputGram, IsItsDiagonalAloneWhereThatIsAskedFor) {
+  const auto diagonal = Matrix(5, kHidden), whole = Matrix(6, kHidden);
+  ASSERT_THAT(backend_->CollectGram(*diagonal, GramKind::kDiagonal), IsOk());
+  ASSERT_THAT(backend_->CollectGram(*whole), IsOk());
+  Floats sum(kHidden * kHidden);
+  for (int pass = 0; pass < 2; ++pass) {
+    const Floats x = Random(10 * kHidden);
+    Apply(x, kHidden, {diagonal.get(), whole.get()});
+    sum = Plus(sum, NaiveGram(x, kHidden));
+  }
+  ExpectGram(*whole, sum);
+  Floats squares;
+  for (size_t i = 0; i < kHidden; ++i) squares.push_back(sum[i * kHidden + i]);
+  ASSERT_EQ(backend_->GramOf(*diagonal)->size(), squares.size());
+  ExpectGram(*diagonal, squares);
+}
+
 TEST_F(InputGram, AddsUpWhereOneWeightReadsTwiceInAPass) {
   const auto weight = Matrix(kHidden, kHidden);
   ASSERT_THAT(backend_->CollectGram(*weight), IsOk());

@@ -124,5 +124,38 @@ TEST(TorchSolver, TakesADampedMatrixOfLowRank) {
   }
 }
 
+std::vector<float> Random(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(count);
+  for (float& one : out) one = normal(random);
+  return out;
+}
+
+TEST(TorchSolver, AddsTheProductsOfRowsAsTheNaiveSolver) {
+  const std::vector<float> rows = Random(9 * 5, 2);
+  std::vector<float> got = Random(25, 3), want = got;
+  ASSERT_THAT(TorchSolver(1).AddGram(rows, 5, got), IsOk());
+  ASSERT_THAT(NaiveSolver().AddGram(rows, 5, want), IsOk());
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-5) << "at " << i;
+}
+
+TEST(TorchSolver, MultipliesRowsByAMatrixAsTheNaiveSolver) {
+  const std::vector<float> rows = Random(9 * 5, 4), matrix = Random(25, 5);
+  const auto got = TorchSolver(1).Multiply(rows, matrix, 5);
+  const auto want = NaiveSolver().Multiply(rows, matrix, 5);
+  ASSERT_THAT(got, IsOk());
+  ASSERT_EQ(got->size(), want->size());
+  for (size_t i = 0; i < want->size(); ++i) EXPECT_NEAR((*got)[i], (*want)[i], 1e-5) << "at " << i;
+}
+
+TEST(TorchSolver, RefusesSizesThatDoNotFit) {
+  std::vector<float> rows(10), sum(9), wrong(24);
+  EXPECT_THAT(TorchSolver(1).AddGram(rows, 3, sum), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TorchSolver(1).AddGram(rows, 5, wrong), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TorchSolver(1).Multiply(rows, wrong, 5), HasCode(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TorchSolver(1).Multiply(rows, wrong, 0), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
 }  // namespace
 }  // namespace gwq

@@ -1,4 +1,4 @@
-#include "core/quant/packer.h"
+#include "core/quant/job/packer.h"
 
 #include <fmt/format.h>
 
@@ -46,24 +46,52 @@ void AddErrors(const QuantizedMatrix& made, bool has_gradient, ReportModule& rep
 
 }  // namespace
 
+absl::StatusOr<DenseTensor> Packer::Matrix(const PlannedModule& module) const {
+  GWQ_ASSIGN_OR_RETURN(DenseTensor tensor, source_.Dense(module.tensor));
+  tensor.view.shape = MatrixShape(tensor.view.shape);
+  return tensor;
+}
+
 absl::Status Packer::Pack(const PlannedModule& module, const MatrixEvidence& evidence, std::vector<float>* values) {
   const Quantizer* const quantizer = FindQuantizer(module.method);
   if (quantizer == nullptr) return absl::InternalError(fmt::format("{} is not to be packed", module.tensor));
-  GWQ_ASSIGN_OR_RETURN(DenseTensor tensor, source_.Dense(module.tensor));
-  tensor.view.shape = MatrixShape(tensor.view.shape);
-  std::vector<std::byte> bytes;
-  {
-    if (module.needs == Needs::kGram && tools_.solver == nullptr) {
-      return absl::InternalError(fmt::format("{} is to be made outside of its walk", module.tensor));
-    }
-    const MatrixInput input{module.tensor, tensor.view, module.packed, evidence.gradient, evidence.gram};
-    GWQ_ASSIGN_OR_RETURN(const QuantizedMatrix made, quantizer->Quantize(input, recipe_, tools_));
-    ReportModule report = ReportOf(module);
-    AddErrors(made, !evidence.gradient.empty(), report);
-    reports_.emplace(module.tensor, std::move(report));
-    GWQ_ASSIGN_OR_RETURN(bytes, EncodePacked(made.content));
+  if (module.needs == Needs::kBlock || (module.needs == Needs::kGram && tools_.solver == nullptr)) {
+    return absl::InternalError(fmt::format("{} is to be made outside of its walk", module.tensor));
   }
+  GWQ_ASSIGN_OR_RETURN(const DenseTensor tensor, Matrix(module));
+  const MatrixInput input{module.tensor, tensor.view, module.packed, evidence.gradient, evidence.gram, {}};
+  GWQ_ASSIGN_OR_RETURN(const QuantizedMatrix made, quantizer->Quantize(input, recipe_, tools_));
   tensor.blob->DropPages();
+  return Store(module, made, !evidence.gradient.empty(), values);
+}
+
+absl::Status Packer::PackBlock(std::span<const PlannedModule* const> modules,
+                               std::span<const std::span<const float>> squares, BlockObjective& objective,
+                               Progress& progress, const TakeValues& values) {
+  std::vector<DenseTensor> tensors;
+  std::vector<MatrixInput> inputs;
+  for (size_t i = 0; i < modules.size(); ++i) {
+    GWQ_ASSIGN_OR_RETURN(tensors.emplace_back(), Matrix(*modules[i]));
+    inputs.push_back({modules[i]->tensor, tensors[i].view, modules[i]->packed, {}, {}, squares[i]});
+  }
+  const Quantizer* const quantizer = FindQuantizer(modules.front()->method);
+  GWQ_ASSIGN_OR_RETURN(const std::vector<QuantizedMatrix> made,
+                       quantizer->QuantizeBlock(inputs, objective, recipe_, tools_, progress));
+  for (size_t i = 0; i < made.size(); ++i) {
+    tensors[i].blob->DropPages();
+    std::vector<float> one;
+    GWQ_RETURN_IF_ERROR(Store(*modules[i], made[i], /*has_gradient=*/false, &one));
+    GWQ_RETURN_IF_ERROR(values(i, one));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Packer::Store(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient,
+                           std::vector<float>* values) {
+  ReportModule report = ReportOf(module);
+  AddErrors(made, has_gradient, report);
+  reports_.insert_or_assign(module.tensor, std::move(report));
+  GWQ_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, EncodePacked(made.content));
   if (values != nullptr) {
     GWQ_ASSIGN_OR_RETURN(const PackedView view, PackedView::Open(bytes));
     values->resize(module.weights);
@@ -135,15 +163,30 @@ std::vector<Digest> Packer::Blobs() const {
   return out;
 }
 
-absl::StatusOr<std::vector<float>> Packer::Values(const PlannedModule& module) const {
+absl::StatusOr<PackedTensor> Packer::Stored(const PlannedModule& module) const {
   const Digest* const blob = writer_.BlobOf(module.tensor);
   if (blob == nullptr) return absl::InternalError(fmt::format("{} was not packed", module.tensor));
   GWQ_RETURN_IF_ERROR(writer_.Sync());
-  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<PinnedBlob> pinned, writer_.store().Materialize(*blob));
-  GWQ_ASSIGN_OR_RETURN(const PackedView view, PackedView::Open(pinned->bytes()));
+  PackedTensor out;
+  GWQ_ASSIGN_OR_RETURN(out.blob, writer_.store().Materialize(*blob));
+  GWQ_ASSIGN_OR_RETURN(out.view, PackedView::Open(out.blob->bytes()));
+  return out;
+}
+
+absl::StatusOr<std::vector<float>> Packer::Values(const PlannedModule& module) const {
+  GWQ_ASSIGN_OR_RETURN(const PackedTensor stored, Stored(module));
   std::vector<float> values(module.weights);
-  view.DequantizeAll(values);
+  stored.view.DequantizeAll(values);
   return values;
+}
+
+absl::Status Packer::Repack(const PlannedModule& module, QuantizedMatrix made) {
+  GWQ_ASSIGN_OR_RETURN(const DenseTensor tensor, Matrix(module));
+  MeasureErrors(tensor.view, {}, tools_.pool, made);
+  tensor.blob->DropPages();
+  GWQ_RETURN_IF_ERROR(writer_.Sync());
+  writer_.Remove(module.tensor);
+  return Store(module, made, /*has_gradient=*/false, nullptr);
 }
 
 }  // namespace gwq

@@ -1,4 +1,4 @@
-// The two walks of a quantization job: gradients first, then block by block.
+// The walks of a quantization job: gradients first, then the metrics of blocks, then block by block.
 #pragma once
 
 #include <map>
@@ -10,8 +10,8 @@
 #include "core/base/progress.h"
 #include "core/calibration/calibration_backend.h"
 #include "core/calibration/sample_set.h"
-#include "core/quant/job_checkpoint.h"
-#include "core/quant/packer.h"
+#include "core/quant/job/job_checkpoint.h"
+#include "core/quant/job/packer.h"
 #include "core/quant/plan.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
@@ -27,6 +27,8 @@ struct CalibratedPacking {
   const Plan& plan;
   const SampleSet& samples;
   Packer& packer;
+  ArtifactWriter& writer;
+  ThreadPool& pool;
   JobCheckpoint& checkpoint;
   Progress& progress;
 };

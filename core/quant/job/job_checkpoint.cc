@@ -1,4 +1,4 @@
-#include "core/quant/job_checkpoint.h"
+#include "core/quant/job/job_checkpoint.h"
 
 #include <fmt/format.h>
 
@@ -6,20 +6,28 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/spec/enum_names.h"
 
 namespace gwq {
+
+inline constexpr EnumEntry<JobStep> kStepNames[] = {{JobStep::kGradients, "gradients"},
+                                                    {JobStep::kMetrics, "metrics"},
+                                                    {JobStep::kBlocks, "blocks"},
+                                                    {JobStep::kModel, "model"}};
+constexpr const auto& NamesOf(JobStep) { return kStepNames; }
+
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr char kBlocksStep[] = "blocks";
-constexpr char kGradientsStep[] = "gradients";
 // No checkpoint is larger (core/storage/checkpoint.cc).
 constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 // Of the form of a state and of the blobs that it names. One of another version is not used.
 constexpr int kVersion = 2;
+constexpr uint64_t kMaxSteps = 1'000'000'000;
 
 bool IsStateJson(const Json& state) {
   const auto is = [&](const char* key, bool (Json::*test)() const noexcept) {
@@ -28,7 +36,44 @@ bool IsStateJson(const Json& state) {
   return state.is_object() && state.contains("version") && state["version"] == kVersion &&
          is("producer", &Json::is_string) && is("step", &Json::is_string) && is("packed", &Json::is_object) &&
          (!state.contains("samples") || state["samples"].is_string()) &&
-         (!state.contains("loss") || state["loss"].is_number());
+         (!state.contains("loss") || state["loss"].is_number()) &&
+         (!state.contains("metrics") || state["metrics"].is_object()) &&
+         (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned)));
+}
+
+absl::Status CheckScratch(const Digest& blob, const std::vector<Digest>& checked) {
+  if (std::ranges::find(checked, blob) != checked.end()) return absl::OkStatus();
+  return absl::DataLossError(fmt::format("the job's checkpoint names {} only in its walk", blob.Hex()));
+}
+
+absl::StatusOr<std::map<int, Digest>> ParseMetrics(const Json& json, const std::vector<Digest>& checked) {
+  std::map<int, Digest> out;
+  for (const auto& [stage, blob] : json.items()) {
+    int number = 0;
+    const auto digest = blob.is_string() ? Digest::Parse(blob.get<std::string>()) : absl::DataLossError("no blob");
+    if (!digest.ok() || !absl::SimpleAtoi(stage, &number)) {
+      return absl::DataLossError("the job's checkpoint names metrics that are no blobs");
+    }
+    GWQ_RETURN_IF_ERROR(CheckScratch(*digest, checked));
+    out.emplace(number, *digest);
+  }
+  return out;
+}
+
+absl::Status ParseModel(const Json& state, const std::vector<Digest>& checked, JobPosition& out) {
+  const auto steps = state["model_steps"].get<uint64_t>();
+  if (steps > kMaxSteps) return absl::DataLossError(fmt::format("the job's checkpoint tells of {} steps", steps));
+  out.model_steps = static_cast<int>(steps);
+  for (const auto& [name, blob] : state["model"].items()) {
+    const auto digest = blob.is_string() ? Digest::Parse(blob.get<std::string>()) : absl::DataLossError("no blob");
+    if (!digest.ok()) return absl::DataLossError("the job's checkpoint names states that are no blobs");
+    GWQ_RETURN_IF_ERROR(CheckScratch(*digest, checked));
+    out.model.emplace(name, *digest);
+  }
+  if (out.step == JobStep::kModel && !out.model.contains("targets")) {
+    return absl::DataLossError("the job's checkpoint lacks the targets of its last step");
+  }
+  return absl::OkStatus();
 }
 
 // The record is one of the step's walk, and names blobs that were checked.
@@ -37,11 +82,7 @@ absl::Status CheckWalk(const WalkRecord& walk, JobStep step, const std::vector<D
     return absl::DataLossError(
         fmt::format("the job's checkpoint has a walk in phase '{}' in another step", walk.phase));
   }
-  for (const Digest& blob : BlobsOf(walk)) {
-    if (std::ranges::find(checked, blob) == checked.end()) {
-      return absl::DataLossError(fmt::format("the job's checkpoint names {} only in its walk", blob.Hex()));
-    }
-  }
+  for (const Digest& blob : BlobsOf(walk)) GWQ_RETURN_IF_ERROR(CheckScratch(blob, checked));
   return absl::OkStatus();
 }
 
@@ -81,7 +122,13 @@ absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& c
     out.samples_blob = *blob;
     GWQ_ASSIGN_OR_RETURN(out.samples, LoadTokens(store_, *blob));
   }
-  out.position.step = state["step"] == kBlocksStep ? JobStep::kBlocks : JobStep::kGradients;
+  const auto step = EnumOf<JobStep>(state["step"].get<std::string>());
+  if (!step) return absl::DataLossError("the job's checkpoint is in an unknown step");
+  out.position.step = *step;
+  if (state.contains("metrics")) {
+    GWQ_ASSIGN_OR_RETURN(out.position.metrics, ParseMetrics(state["metrics"], checkpoint.scratch));
+  }
+  if (state.contains("model")) GWQ_RETURN_IF_ERROR(ParseModel(state, checkpoint.scratch, out.position));
   if (state.contains("loss")) out.position.loss = state["loss"].get<double>();
   if (state.contains("walk")) {
     GWQ_ASSIGN_OR_RETURN(out.position.walk, ParseWalkRecord(state["walk"]));
@@ -100,9 +147,10 @@ absl::Status JobCheckpoint::StoreSamples(const SampleSet& samples) {
 
 absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& samples) {
   if (!slot_.keeps()) return absl::OkStatus();
-  Json state = {{"version", kVersion},
-                {"producer", producer_},
-                {"step", position.step == JobStep::kBlocks ? kBlocksStep : kGradientsStep}};
+  Json state = {{"version", kVersion}, {"producer", producer_}, {"step", std::string(EnumText(position.step))}};
+  for (const auto& [stage, blob] : position.metrics) state["metrics"][fmt::format("{}", stage)] = blob.Hex();
+  for (const auto& [name, blob] : position.model) state["model"][name] = blob.Hex();
+  if (!position.model.empty()) state["model_steps"] = position.model_steps;
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));
   if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;
@@ -112,6 +160,8 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   checkpoint.state = CanonicalJson(state);
   checkpoint.blobs = packer_.Blobs();
   if (position.walk) checkpoint.scratch = BlobsOf(*position.walk);
+  for (const auto& [stage, blob] : position.metrics) checkpoint.scratch.push_back(blob);
+  for (const auto& [name, blob] : position.model) checkpoint.scratch.push_back(blob);
   if (samples_) checkpoint.scratch.push_back(*samples_);
   return slot_.Save(checkpoint);
 }

@@ -1,4 +1,4 @@
-#include "core/quant/phase_meter.h"
+#include "core/quant/job/phase_meter.h"
 
 #include <fstream>
 #include <sstream>

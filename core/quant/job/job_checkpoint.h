@@ -1,6 +1,7 @@
 // How far a quantization job came, as its checkpoint holds it.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -9,19 +10,23 @@
 #include "core/base/progress.h"
 #include "core/calibration/sample_set.h"
 #include "core/calibration/walk_record.h"
-#include "core/quant/packer.h"
+#include "core/quant/job/packer.h"
 #include "core/quant/plan.h"
 #include "core/storage/checkpoint.h"
 
 namespace gwq {
 
 // The walks of a job, in the order in which they run.
-enum class JobStep { kGradients, kBlocks };
+enum class JobStep { kGradients, kMetrics, kBlocks, kModel };
 
 struct JobPosition {
   JobStep step = JobStep::kGradients;
-  std::optional<WalkRecord> walk;  // how far the step's walk came; none: it has not begun
-  std::optional<double> loss;      // of the gradient walk, once it is done
+  std::optional<WalkRecord> walk;      // how far the step's walk came; none: it has not begun
+  std::optional<double> loss;          // of the gradient walk, once it is done
+  std::map<int, Digest> metrics = {};  // scratch blobs of the metrics that are known, by stage (block_metrics.h)
+  int model_steps = 0;                 // of the last step, that are done
+  // Scratch blobs of the last step: "targets" and "images" of all samples, "learned" after the first (model_tuning.h).
+  std::map<std::string, Digest> model = {};
 };
 
 // Saves and restores position, samples and packed matrices of one job. Not thread-safe.

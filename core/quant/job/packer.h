@@ -1,6 +1,7 @@
 // Turns planned matrices into packed tensors of an artifact.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -35,6 +36,14 @@ class Packer {
   // The errors of the method. `values`, if not null, becomes the matrix as it will be read back, row-major.
   [[nodiscard]] absl::Status Pack(const PlannedModule& module, const MatrixEvidence& evidence,
                                   std::vector<float>* values = nullptr);
+  // All matrices of a block that a method makes together. `squares` has the sums of squares of what each reads.
+  // `values` gets each matrix as it will be read back.
+  using TakeValues = std::function<absl::Status(size_t matrix, std::span<const float> values)>;
+  [[nodiscard]] absl::Status PackBlock(std::span<const PlannedModule* const> modules,
+                                       std::span<const std::span<const float>> squares, BlockObjective& objective,
+                                       Progress& progress, const TakeValues& values);
+  // Puts another content of the same shape in the place of what was packed.
+  [[nodiscard]] absl::Status Repack(const PlannedModule& module, QuantizedMatrix made);
   [[nodiscard]] bool packed(const std::string& tensor) const { return reports_.contains(tensor); }
   // What was packed, in the plan's order.
   [[nodiscard]] std::vector<ReportModule> Reports(const Plan& plan) const;
@@ -48,10 +57,17 @@ class Packer {
   [[nodiscard]] absl::Status Restore(const nlohmann::json& state, const Restored& restored);
   // Blobs of what was packed.
   [[nodiscard]] std::vector<Digest> Blobs() const;
+  // What was packed, as it is stored.
+  [[nodiscard]] absl::StatusOr<PackedTensor> Stored(const PlannedModule& module) const;
   // The matrix as it was packed, row-major.
   [[nodiscard]] absl::StatusOr<std::vector<float>> Values(const PlannedModule& module) const;
 
  private:
+  // Encodes and stores what a method made.
+  [[nodiscard]] absl::Status Store(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient,
+                                   std::vector<float>* values);
+  [[nodiscard]] absl::StatusOr<DenseTensor> Matrix(const PlannedModule& module) const;
+
   const StoredModel& source_;
   const Recipe& recipe_;
   ArtifactWriter& writer_;

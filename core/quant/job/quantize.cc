@@ -1,4 +1,4 @@
-#include "core/quant/quantize.h"
+#include "core/quant/job/quantize.h"
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -22,10 +22,10 @@
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
-#include "core/quant/calibrated_packing.h"
-#include "core/quant/job_checkpoint.h"
-#include "core/quant/packer.h"
-#include "core/quant/phase_meter.h"
+#include "core/quant/job/calibrated_packing.h"
+#include "core/quant/job/job_checkpoint.h"
+#include "core/quant/job/packer.h"
+#include "core/quant/job/phase_meter.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/report.h"
 
@@ -97,7 +97,9 @@ class Job {
     meter_.Begin(std::move(name));
   }
 
-  [[nodiscard]] bool calibrates() const { return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram); }
+  [[nodiscard]] bool calibrates() const {
+    return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram) || AnyNeeds(plan_, Needs::kBlock);
+  }
 
   // A text that cannot be measured ends the job here, and not when the artifact is made.
   absl::Status CheckTexts() {
@@ -149,7 +151,7 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
     GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                   packer_, checkpoint, progress_},
+                                                                   packer_, writer_, pool_, checkpoint, progress_},
                                                                   std::move(position)));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
@@ -168,7 +170,7 @@ class Job {
       const PlannedModule& module = plan_.modules[static_cast<size_t>(i)];
       GWQ_RETURN_IF_ERROR(progress_.Check());
       progress_.Step("pack", i, total);
-      if (packer_.packed(module.tensor)) continue;
+      if (writer_.BlobOf(module.tensor) != nullptr) continue;
       GWQ_RETURN_IF_ERROR(FindQuantizer(module.method) == nullptr ? writer_.Keep(module.tensor)
                                                                   : packer_.Pack(module, {}));
     }

@@ -1,0 +1,361 @@
+#include "core/quant/job/calibrated_packing.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/calibration/block_walk.h"
+#include "core/calibration/gradient_walk.h"
+#include "core/calibration/stage_runner.h"
+#include "core/quant/job/block_metrics.h"
+#include "core/quant/job/model_tuning.h"
+#include "core/quant/job/visited_objective.h"
+
+namespace gwq {
+namespace {
+
+// Slots of what the block walk leaves for the tuning of the model.
+constexpr int kTargets = 0;
+constexpr int kImageRows = 1;
+// The loss of every so many steps of the tuning is told.
+constexpr int kToldSteps = 8;
+
+using Modules = std::map<std::string_view, const PlannedModule*>;
+
+Modules ByTensor(const Plan& plan) {
+  Modules out;
+  for (const PlannedModule& module : plan.modules) out.emplace(module.tensor, &module);
+  return out;
+}
+
+std::set<int> BlockStages(const Plan& plan) {
+  std::set<int> stages;
+  for (const PlannedModule& module : plan.modules) {
+    if (module.needs == Needs::kBlock) stages.insert(module.stage);
+  }
+  return stages;
+}
+
+// At most `count` of the samples, evenly.
+SampleSet Spread(const SampleSet& samples, size_t count) {
+  if (count >= samples.size()) return samples;
+  SampleSet out;
+  for (size_t i = 0; i < count; ++i) out.push_back(samples[i * samples.size() / count]);
+  return out;
+}
+
+// Whether the scales of all blocks are tuned together in the end.
+bool TunesModel(const CalibratedPacking& job) {
+  const int stages = job.source.model()->stages();
+  return job.recipe.tuned.model_steps > 0 && std::ranges::any_of(job.plan.modules, [&](const PlannedModule& module) {
+           return module.needs == Needs::kBlock && module.stage < stages;
+         });
+}
+
+int LastBlock(const CalibratedPacking& job) { return job.source.model()->stages() - 2; }
+
+// What the walks share: which modules are still to be made, and saving how far they came.
+class PackingWalk {
+ public:
+  PackingWalk(const CalibratedPacking& job, JobStep step, const JobPosition& reached)
+      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics} {}
+
+  [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
+    const auto found = modules_.find(tensor);
+    return found == modules_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] bool IsOpen(const PlannedModule& module, Needs needs) const {
+    return module.needs == needs && !job_.packer.packed(module.tensor);
+  }
+  [[nodiscard]] bool IsOpen(std::string_view tensor, Needs needs) const {
+    const PlannedModule* const module = Planned(tensor);
+    return module != nullptr && IsOpen(*module, needs);
+  }
+  [[nodiscard]] absl::Status Save(const WalkRecord& record) {
+    position_.walk = record;
+    return job_.checkpoint.Save(position_, job_.samples);
+  }
+  [[nodiscard]] JobPosition& position() { return position_; }
+
+ private:
+  const CalibratedPacking& job_;
+  const Modules modules_;
+  JobPosition position_;
+};
+
+class GradientPacking final : public GradientVisitor {
+ public:
+  explicit GradientPacking(const CalibratedPacking& job, const JobPosition& reached)
+      : walk_(job, JobStep::kGradients, reached), job_(job) {}
+  [[nodiscard]] bool Wants(std::string_view tensor) const override { return walk_.IsOpen(tensor, Needs::kGradient); }
+  [[nodiscard]] absl::Status Take(std::string_view tensor, std::span<const float> gradient) override {
+    return job_.packer.Pack(*walk_.Planned(tensor), {gradient, {}});
+  }
+  [[nodiscard]] absl::Status Reached(const WalkRecord& record) override { return walk_.Save(record); }
+
+ private:
+  PackingWalk walk_;
+  const CalibratedPacking& job_;
+};
+
+// The metrics of the stages that have a matrix to be made by block.
+class MetricVisitor final : public GradientVisitor {
+ public:
+  MetricVisitor(const CalibratedPacking& job, const JobPosition& reached, BlockMetrics& metrics)
+      : walk_(job, JobStep::kMetrics, reached), job_(job), metrics_(metrics), stages_(BlockStages(job.plan)) {}
+  [[nodiscard]] bool Wants(std::string_view) const override { return false; }
+  [[nodiscard]] absl::Status Take(std::string_view, std::span<const float>) override { return absl::OkStatus(); }
+  [[nodiscard]] bool WantsOutput(int stage) const override { return stages_.contains(stage); }
+  [[nodiscard]] absl::Status TakeOutput(int stage, int64_t width, std::span<const float> gradient) override {
+    return metrics_.Add(stage, width, gradient);
+  }
+  [[nodiscard]] absl::Status Reached(const WalkRecord& record) override {
+    GWQ_RETURN_IF_ERROR(metrics_.Finish(&job_.store, job_.progress));
+    walk_.position().metrics = metrics_.blobs();
+    return walk_.Save(record);
+  }
+
+ private:
+  PackingWalk walk_;
+  const CalibratedPacking& job_;
+  BlockMetrics& metrics_;
+  const std::set<int> stages_;
+};
+
+// Each stage goes on as it will be read back: every module of it is packed, or was, and its weight replaced.
+class BlockPacking final : public BlockVisitor {
+ public:
+  // `ends` gets what the model's last block makes of each sample, and the rows of its image, if the model is tuned.
+  BlockPacking(const CalibratedPacking& job, const JobPosition& reached, const BlockMetrics& metrics,
+               const StageRunner& runner, StateStore& ends)
+      : walk_(job, JobStep::kBlocks, reached), job_(job), metrics_(metrics), runner_(runner), ends_(ends) {}
+  [[nodiscard]] GramKind WantsGram(std::string_view tensor) const override {
+    if (walk_.IsOpen(tensor, Needs::kBlock)) return GramKind::kDiagonal;
+    return walk_.IsOpen(tensor, Needs::kGram) ? GramKind::kFull : GramKind::kNone;
+  }
+  [[nodiscard]] bool WantsTargets() const override { return AnyNeeds(job_.plan, Needs::kBlock); }
+  [[nodiscard]] bool Wants(int stage) const override {
+    if (TunesModel(job_) && stage == LastBlock(job_)) return true;
+    return std::ranges::any_of(job_.plan.modules, [&](const PlannedModule& module) {
+      return module.stage == stage && (walk_.IsOpen(module, Needs::kGram) || walk_.IsOpen(module, Needs::kBlock));
+    });
+  }
+
+  [[nodiscard]] absl::Status Visit(VisitedBlock& block) override {
+    if (TunesModel(job_) && block.stage() == LastBlock(job_)) GWQ_RETURN_IF_ERROR(TakeEnds(block));
+    std::vector<const NamedWeight*> together;
+    for (const NamedWeight& named : block.weights()) {
+      const PlannedModule* const module = walk_.Planned(named.name);
+      if (module == nullptr || module->method == Method::kKeep) continue;
+      if (walk_.IsOpen(*module, Needs::kBlock)) {
+        together.push_back(&named);
+        continue;
+      }
+      GWQ_RETURN_IF_ERROR(job_.progress.Check());
+      std::vector<float> values;
+      if (job_.packer.packed(module->tensor)) {
+        GWQ_ASSIGN_OR_RETURN(values, job_.packer.Values(*module));
+      } else {
+        GWQ_RETURN_IF_ERROR(Pack(*module, named, block, values));
+      }
+      GWQ_RETURN_IF_ERROR(block.SetValues(named, values));
+      // Matrices of a few megabytes, each of another size, leave holes that the allocator does not fill: within thirty
+      // blocks the process was seen to hold twice what it used.
+      malloc_trim(0);
+    }
+    return together.empty() ? absl::OkStatus() : PackTogether(together, block);
+  }
+  [[nodiscard]] absl::Status Reached(const WalkRecord& record) override {
+    if (!ends_.Holds(kTargets, 0)) return walk_.Save(record);
+    JobPosition& position = walk_.position();
+    position.step = JobStep::kModel;
+    position.metrics.clear();
+    GWQ_ASSIGN_OR_RETURN(position.model["targets"],
+                         StoreStates(job_.store, ends_, kTargets, job_.samples.size(), job_.progress));
+    if (job_.plan.sees_image) {
+      GWQ_ASSIGN_OR_RETURN(position.model["images"],
+                           StoreStates(job_.store, ends_, kImageRows, job_.samples.size(), job_.progress));
+    }
+    position.walk.reset();
+    return job_.checkpoint.Save(position, job_.samples);
+  }
+  [[nodiscard]] const JobPosition& position() { return walk_.position(); }
+
+ private:
+  absl::Status TakeEnds(VisitedBlock& block) {
+    for (const size_t sample : block.samples()) {
+      GWQ_ASSIGN_OR_RETURN(std::vector<float> target, block.Target(sample));
+      GWQ_RETURN_IF_ERROR(ends_.Put(kTargets, sample, std::move(target)));
+      if (!runner_.image_rows(sample).empty()) {
+        GWQ_RETURN_IF_ERROR(ends_.Put(kImageRows, sample, runner_.image_rows(sample)));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Pack(const PlannedModule& module, const NamedWeight& named, VisitedBlock& block,
+                    std::vector<float>& values) {
+    MatrixEvidence evidence;
+    if (module.needs == Needs::kGram) {
+      GWQ_ASSIGN_OR_RETURN(evidence.gram, block.Gram(named));
+    }
+    GWQ_RETURN_IF_ERROR(job_.packer.Pack(module, evidence, &values));
+    block.DropGram(named);
+    return absl::OkStatus();
+  }
+
+  absl::Status PackTogether(const std::vector<const NamedWeight*>& matrices, VisitedBlock& block) {
+    std::vector<const PlannedModule*> modules;
+    std::vector<std::span<const float>> squares;
+    for (const NamedWeight* const named : matrices) {
+      modules.push_back(walk_.Planned(named->name));
+      GWQ_ASSIGN_OR_RETURN(squares.emplace_back(), block.Gram(*named));
+    }
+    GWQ_ASSIGN_OR_RETURN(const std::vector<float> metric, metrics_.Get(block.stage()));
+    GWQ_ASSIGN_OR_RETURN(VisitedObjective objective,
+                         VisitedObjective::Create(block, matrices, metric, job_.backend.solver()));
+    GWQ_RETURN_IF_ERROR(job_.packer.PackBlock(
+        modules, squares, objective, job_.progress,
+        [&](size_t matrix, std::span<const float> values) { return objective.SetValues(matrix, values); }));
+    for (const NamedWeight* const named : matrices) block.DropGram(*named);
+    malloc_trim(0);
+    return absl::OkStatus();
+  }
+
+  PackingWalk walk_;
+  const CalibratedPacking& job_;
+  const BlockMetrics& metrics_;
+  const StageRunner& runner_;
+  StateStore& ends_;
+};
+
+bool AnyOpen(const CalibratedPacking& job, Needs needs) {
+  return std::ranges::any_of(job.plan.modules, [&](const PlannedModule& module) {
+    return module.needs == needs && !job.packer.packed(module.tensor);
+  });
+}
+
+// The walks one after the other; a position that an earlier attempt reached lies in one of them.
+class Walks {
+ public:
+  Walks(const CalibratedPacking& job, JobPosition position)
+      : job_(job),
+        position_(std::move(position)),
+        loader_(MakeWeightLoader(job.source, job.backend.backend())),
+        keep_(job.checkpoint.keeps() ? &job.store : nullptr),
+        metrics_(job.backend.solver()),
+        ends_(uint64_t{256} << 20) {}
+
+  absl::StatusOr<std::optional<double>> Run() {
+    GWQ_RETURN_IF_ERROR(metrics_.Load(job_.store, position_.metrics, job_.progress));
+    if (position_.step <= JobStep::kGradients && AnyNeeds(job_.plan, Needs::kGradient))
+      GWQ_RETURN_IF_ERROR(Gradients());
+    if (position_.step <= JobStep::kMetrics && AnyNeeds(job_.plan, Needs::kBlock) &&
+        job_.recipe.tuned.metric_samples > 0) {
+      GWQ_RETURN_IF_ERROR(Metrics());
+    }
+    if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
+    if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
+    return position_.loss;
+  }
+
+ private:
+  [[nodiscard]] const Model& model() const { return *job_.source.model(); }
+
+  // Where the walk of `step` goes on; what comes after it starts at the beginning.
+  std::optional<WalkRecord> TakeRecord(JobStep step) {
+    if (position_.step != step) return std::nullopt;
+    return std::exchange(position_.walk, std::nullopt);
+  }
+
+  absl::Status Gradients() {
+    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), job_.samples));
+    GradientWalkOptions options;
+    options.loss = job_.recipe.gwq.loss;
+    options.keep = keep_;
+    options.from = TakeRecord(JobStep::kGradients);
+    GradientPacking visitor(job_, position_);
+    GWQ_ASSIGN_OR_RETURN(position_.loss, WalkGradients(*runner, model(), options, visitor, job_.progress));
+    return absl::OkStatus();
+  }
+
+  absl::Status Metrics() {
+    const SampleSet samples = Spread(job_.samples, static_cast<size_t>(job_.recipe.tuned.metric_samples));
+    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), samples));
+    GradientWalkOptions options;
+    options.loss = Loss::kAll;
+    options.label_seed = job_.recipe.seed;
+    options.keep = keep_;
+    options.from = TakeRecord(JobStep::kMetrics);
+    MetricVisitor visitor(job_, position_, metrics_);
+    GWQ_RETURN_IF_ERROR(WalkGradients(*runner, model(), options, visitor, job_.progress).status());
+    GWQ_RETURN_IF_ERROR(metrics_.Finish(nullptr, job_.progress));
+    position_.metrics = metrics_.blobs();
+    return absl::OkStatus();
+  }
+
+  absl::Status Blocks() {
+    GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), job_.samples));
+    BlockWalkOptions options;
+    options.keep = keep_;
+    options.from = TakeRecord(JobStep::kBlocks);
+    BlockPacking visitor(job_, position_, metrics_, *runner, ends_);
+    GWQ_RETURN_IF_ERROR(WalkBlocks(*runner, options, visitor, job_.progress));
+    if (keep_ != nullptr) position_ = visitor.position();
+    return absl::OkStatus();
+  }
+
+  absl::Status TuneModel() {
+    for (const auto& [name, slot] : {std::pair("targets", kTargets), {"images", kImageRows}}) {
+      const auto kept = position_.model.find(name);
+      if (ends_.Holds(slot, 0) || kept == position_.model.end()) continue;
+      GWQ_RETURN_IF_ERROR(LoadStates(job_.store, kept->second, slot, job_.samples.size(), ends_, job_.progress));
+    }
+    // Head and embedding are read as they will be.
+    for (const PlannedModule& module : job_.plan.modules) {
+      if (module.method == Method::kKeep || job_.packer.packed(module.tensor)) continue;
+      GWQ_RETURN_IF_ERROR(job_.progress.Check());
+      GWQ_RETURN_IF_ERROR(job_.packer.Pack(module, {}));
+    }
+    GWQ_ASSIGN_OR_RETURN(const auto tuning, ModelTuning::Create(job_, ends_, kTargets, kImageRows));
+    if (const auto learned = position_.model.find("learned"); learned != position_.model.end()) {
+      GWQ_RETURN_IF_ERROR(tuning->Restore(job_.store, learned->second));
+    }
+    const int steps = job_.recipe.tuned.model_steps;
+    for (int step = position_.model_steps; step < steps; ++step) {
+      job_.progress.Step("tune", step, steps);
+      GWQ_ASSIGN_OR_RETURN(const double loss, tuning->Step(step));
+      if (step % kToldSteps == 0 || step == steps - 1) {
+        job_.progress.Log(fmt::format("tuning, step {} of {}: divergence {:.4f}", step + 1, steps, loss));
+      }
+      if (keep_ == nullptr) continue;
+      position_.step = JobStep::kModel;
+      position_.model_steps = step + 1;
+      GWQ_ASSIGN_OR_RETURN(position_.model["learned"], tuning->Store(job_.store));
+      GWQ_RETURN_IF_ERROR(job_.checkpoint.Save(position_, job_.samples));
+    }
+    job_.progress.Step("tune", steps, steps);
+    return tuning->Finish();
+  }
+
+  const CalibratedPacking& job_;
+  JobPosition position_;
+  const std::unique_ptr<WeightLoader> loader_;
+  BlobStore* const keep_;
+  BlockMetrics metrics_;
+  StateStore ends_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
+  return Walks(job, std::move(position)).Run();
+}
+
+}  // namespace gwq
