@@ -99,11 +99,16 @@ class Story:
         self.start()
         self.acknowledge("models", "push", self.model, "--name", "m")
         self.acknowledge("quantize", "models/m", "--name", "a", *RECIPE, "--wait")
-        # A service that died after the last acknowledgement.
-        if self.jobs.process.poll() is not None:
-            self.start()
-        self.check_visible()
-        return self.result()
+        # The service may die after the last acknowledgement, also while it is looked at.
+        for attempt in range(ATTEMPTS):
+            if self.jobs.process.poll() is not None:
+                self.start()
+            try:
+                self.check_visible()
+                return self.result()
+            except Lost:
+                if attempt + 1 == ATTEMPTS or (self.jobs.process.poll() is None and not self.ends_soon()):
+                    raise
 
     def result(self):
         models, artifacts, jobs = (self.lines(what, "list") for what in ("models", "artifacts", "jobs"))

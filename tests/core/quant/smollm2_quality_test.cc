@@ -38,7 +38,7 @@ constexpr Recorded kRecorded[] = {{Method::kRtn, 72.863, 3.3364},
                                   {Method::kGwq, 49.872, 3.5774},
                                   {Method::kGptq, 59.007, 3.3364},
                                   {Method::kSpqr, 45.684, 3.5774},
-                                  {Method::kTuned, 45.0, 3.3364}};
+                                  {Method::kTuned, 40.608, 3.3364}};
 
 std::string Licence() {
   std::ifstream file(std::string(std::getenv("GWQ_SOURCE_DIR")) + "/LICENSE");

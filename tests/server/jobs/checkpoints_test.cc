@@ -104,13 +104,14 @@ TEST_F(CheckpointsTest, AnotherWorkerGoesOnFromWhatTheFirstSaved) {
     const auto loaded = context.checkpoints.Load();
     if (!loaded.ok()) return loaded.status();
     found = *loaded;
+    // Here, because the collector may take it as soon as the job has ended.
+    EXPECT_TRUE(IsStored(part));
     return absl::DataLossError("enough is known");
   };
   ASSERT_TRUE(RunOne());
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->state, R"({"next":2})");
   EXPECT_EQ(found->blobs, std::vector<Digest>{part});
-  EXPECT_TRUE(blobs().Stat(part).ok());
 }
 
 TEST_F(CheckpointsTest, AFirstAttemptFindsNone) {
