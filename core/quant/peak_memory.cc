@@ -113,10 +113,8 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
 uint64_t StateBytes(uint64_t states, uint64_t one) { return std::min(states, kStateBytes + 2 * one); }
 
 // The metric of a stage, its sum, what is being stored, and sums of other stages (core/quant/job/block_metrics.h).
-uint64_t MetricStates(const ModelConfig& config) {
-  const int64_t tower = config.vision ? std::max(config.vision->hidden_size, config.vision->projector_width) : 0;
-  const uint64_t one =
-      Unsigned(std::max(config.hidden_size, tower)) * Unsigned(std::max(config.hidden_size, tower)) * 4;
+uint64_t MetricStates(const ModelConfig& config, const SampleStates& states) {
+  const uint64_t one = states.widest * states.widest * 4;
   return 4 * one + std::min(kMetricBytes, (Unsigned(config.blocks) + 1) * one);
 }
 
@@ -167,7 +165,7 @@ uint64_t MetricBytes(const ModelConfig& config, const Sizes& sizes, const Recipe
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
                          kGradientCopies * sample.text;
-  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config) +
+  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config, sample) +
          TowerBytes(config, sizes, sample);
 }
 
@@ -180,7 +178,7 @@ uint64_t LearnBytes(const ModelConfig& config, const Sizes& sizes, const Recipe&
                          std::max(kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source,
                                   sizes.block.pack + sizes.matrix.weights * 4);
   const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * sample.text;
-  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config) +
+  return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config, sample) +
          TowerBytes(config, sizes, sample) + sizes.tower.learned;
 }
 

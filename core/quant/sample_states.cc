@@ -17,6 +17,8 @@ SampleStates StatesOf(const ModelConfig& config, const Plan& plan, const Recipe&
   states.text = states.tokens * Unsigned(config.hidden_size) * 4;
   states.stages = Unsigned(config.blocks) + 3;
   states.layout = states.tokens * 4 * (1 + Unsigned(config.position_axes));
+  const int64_t tower = config.vision ? std::max(config.vision->hidden_size, config.vision->projector_width) : 0;
+  states.widest = Unsigned(std::max(config.hidden_size, tower));
   if (!plan.sees_image) return states;
   const VisionConfig& vision = *config.vision;
   // Rows that become an image token, and class tokens.

@@ -17,6 +17,7 @@ struct SampleStates {
   uint64_t tower_rows = 0;  // rows of such a state
   uint64_t tower_stages = 0;
   uint64_t image_rows = 0;  // the rows that the tower makes
+  uint64_t widest = 0;      // values of a row of the widest output of a stage, the tower's included
   uint64_t layout = 0;      // tokens, positions and what the tower is told of its rows, held for every sample
 };
 

@@ -15,7 +15,7 @@ uint64_t TokenBytes(const SampleStates& states) { return states.samples * (state
 
 // Metrics of all blocks; a stream more, of the full-precision model; what that makes of all samples; and what is tuned
 // before and after a step.
-uint64_t TunedBytes(const Model& model, const Plan& plan, const SampleStates& states) {
+uint64_t TunedBytes(const Plan& plan, const SampleStates& states) {
   std::set<int> stages;
   uint64_t tuned = 0;
   for (const PlannedModule& module : plan.modules) {
@@ -24,11 +24,9 @@ uint64_t TunedBytes(const Model& model, const Plan& plan, const SampleStates& st
     stages.insert(module.stage);
     tuned += TunedTensor::Bytes(module.packed);
   }
-  const ModelConfig& config = model.config();
-  const int64_t tower = config.vision ? std::max(config.vision->hidden_size, config.vision->projector_width) : 0;
-  const auto width = static_cast<uint64_t>(std::max(config.hidden_size, tower));
   const uint64_t headers = (stages.size() + 2) * kScratchHeaderBytes + plan.modules.size() * 8;
-  return 2 * stages.size() * width * width * 4 + 6 * states.samples * std::max(states.text, states.tower) +
+  return 2 * stages.size() * states.widest * states.widest * 4 +
+         6 * states.samples * std::max(states.text, states.tower) +
          2 * states.samples * (states.text + states.image_rows) + 2 * tuned + headers;
 }
 
@@ -47,7 +45,7 @@ uint64_t ScratchDisk(const Model& model, const Plan& plan, const Recipe& recipe)
   const uint64_t forth_and_back = passes ? 2 * (inputs + 2 * largest) : 0;
   // Block by block: states before and after one stage. They are in the temporary file and in the store.
   const uint64_t by_block = grams || blocks ? 2 * (2 * largest + states.samples * states.image_rows) : 0;
-  return std::max(forth_and_back, by_block) + TokenBytes(states) + (blocks ? TunedBytes(model, plan, states) : 0);
+  return std::max(forth_and_back, by_block) + TokenBytes(states) + (blocks ? TunedBytes(plan, states) : 0);
 }
 
 }  // namespace gwq

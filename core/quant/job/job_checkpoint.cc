@@ -43,19 +43,25 @@ bool IsStateJson(const Json& state) {
 
 absl::Status CheckScratch(const Digest& blob, const std::vector<Digest>& checked) {
   if (std::ranges::find(checked, blob) != checked.end()) return absl::OkStatus();
-  return absl::DataLossError(fmt::format("the job's checkpoint names {} only in its walk", blob.Hex()));
+  return absl::DataLossError(fmt::format("the job's checkpoint names a state {} that it does not list", blob.Hex()));
+}
+
+// A blob that was checked.
+absl::StatusOr<Digest> ParseScratch(const Json& json, const std::vector<Digest>& checked) {
+  const auto digest = json.is_string() ? Digest::Parse(json.get<std::string>()) : absl::DataLossError("no digest");
+  if (!digest.ok()) return absl::DataLossError("the job's checkpoint names states that are no blobs");
+  GWQ_RETURN_IF_ERROR(CheckScratch(*digest, checked));
+  return *digest;
 }
 
 absl::StatusOr<std::map<int, Digest>> ParseMetrics(const Json& json, const std::vector<Digest>& checked) {
   std::map<int, Digest> out;
   for (const auto& [stage, blob] : json.items()) {
     int number = 0;
-    const auto digest = blob.is_string() ? Digest::Parse(blob.get<std::string>()) : absl::DataLossError("no blob");
-    if (!digest.ok() || !absl::SimpleAtoi(stage, &number)) {
-      return absl::DataLossError("the job's checkpoint names metrics that are no blobs");
+    if (!absl::SimpleAtoi(stage, &number)) {
+      return absl::DataLossError(fmt::format("the job's checkpoint has a metric of stage '{}'", stage));
     }
-    GWQ_RETURN_IF_ERROR(CheckScratch(*digest, checked));
-    out.emplace(number, *digest);
+    GWQ_ASSIGN_OR_RETURN(out[number], ParseScratch(blob, checked));
   }
   return out;
 }
@@ -65,10 +71,7 @@ absl::Status ParseModel(const Json& state, const std::vector<Digest>& checked, J
   if (steps > kMaxSteps) return absl::DataLossError(fmt::format("the job's checkpoint tells of {} steps", steps));
   out.model_steps = static_cast<int>(steps);
   for (const auto& [name, blob] : state["model"].items()) {
-    const auto digest = blob.is_string() ? Digest::Parse(blob.get<std::string>()) : absl::DataLossError("no blob");
-    if (!digest.ok()) return absl::DataLossError("the job's checkpoint names states that are no blobs");
-    GWQ_RETURN_IF_ERROR(CheckScratch(*digest, checked));
-    out.model.emplace(name, *digest);
+    GWQ_ASSIGN_OR_RETURN(out.model[name], ParseScratch(blob, checked));
   }
   if (out.step == JobStep::kModel && !out.model.contains("targets")) {
     return absl::DataLossError("the job's checkpoint lacks the targets of its last step");

@@ -12,7 +12,7 @@
 namespace gwq {
 
 // The loss of a sample is the mean over the rows of its output of d^T M d, with d the row less the target's and M the
-// metric; without a metric, the identity. All outlive it; the walk's visitor must want targets.
+// metric; without a metric, the mean of d^2 over all values. All outlive it; the walk's visitor must want targets.
 class VisitedObjective final : public BlockObjective {
  public:
   // Asks for the gradients of `matrices`. `metric` is [width, width] of the block's output, or empty.

@@ -21,6 +21,8 @@ float TopOf(const PackedShape& shape) { return static_cast<float>((1 << shape.bi
 // Half to even, of what is far below 2^22: see CodeOf in range_search.h.
 float Rounded(float value) { return (value + 12582912.0F) - 12582912.0F; }
 
+float Sign(float value) { return static_cast<float>(value > 0.0F) - static_cast<float>(value < 0.0F); }
+
 absl::Status CheckSquares(std::span<const float> squares, int64_t cols, std::string_view tensor) {
   if (static_cast<int64_t>(squares.size()) != cols) {
     return absl::InternalError(fmt::format("{} has {} columns, and its inputs {}", tensor, cols, squares.size()));
@@ -161,7 +163,7 @@ void LearnedMatrix::StepRow(int64_t row, std::span<float> gradient, const Learni
     const auto column = static_cast<size_t>(outliers_[i]) - begin;
     float& slope = gradient[column];
     const float scale = scales_[first_group + column / static_cast<size_t>(shape_.group_size)];
-    values_[i] -= rates.outlier * scale * (slope > 0 ? 1.0F : slope < 0 ? -1.0F : 0.0F);
+    values_[i] -= rates.outlier * scale * Sign(slope);
     slope = 0.0F;
   }
   const float top = TopOf(shape_) + kReach;
@@ -177,8 +179,7 @@ void LearnedMatrix::StepRow(int64_t row, std::span<float> gradient, const Learni
       const float slope = gradient[i];
       float& code = codes_[begin + i];
       of_change += slope * (Rounded(code) - zero);
-      const float sign = static_cast<float>(slope > 0.0F) - static_cast<float>(slope < 0.0F);
-      code = std::clamp(code - rates.code * sign, -kReach, top);
+      code = std::clamp(code - rates.code * Sign(slope), -kReach, top);
     }
     of_change *= scale;
     changes_.Step(slot, of_change, scale_step);
