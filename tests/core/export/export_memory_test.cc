@@ -84,7 +84,7 @@ class ExportMemory : public ::testing::Test {
       EXPECT_THAT(keep ? writer.Keep(spec.name) : writer.AddPacked(spec.name, packed), IsOk());
     }
     const Digest artifact = writer.FinishArtifact("{}", "{}").value();
-    EXPECT_THAT(ExportArtifact(*store_, artifact, "hf-fp16", log_), IsOk());
+    EXPECT_THAT(ExportArtifact(*store_, artifact, {}, log_), IsOk());
   }
 
   testing::TempFolder folder_;

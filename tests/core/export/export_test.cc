@@ -61,7 +61,7 @@ class Export : public ::testing::Test {
   }
 
   absl::StatusOr<ExportResult> Run(const Digest& artifact, Progress& progress = NoProgress()) {
-    return ExportArtifact(*store_, artifact, "hf-fp16", progress);
+    return ExportArtifact(*store_, artifact, {}, progress);
   }
   std::unique_ptr<const StoredModel> Open(const Digest& model) { return StoredModel::Open(*store_, model).value(); }
   std::unique_ptr<const StoredModel> Exported(const Digest& artifact) { return Open(Run(artifact)->model); }
