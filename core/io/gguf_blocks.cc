@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/io/gguf.h"
+#include "core/io/gguf_k_blocks.h"
 
 namespace gwq {
 namespace {
@@ -87,6 +88,12 @@ void DequantizeGgml(GgmlType type, std::span<const std::byte> blocks, std::span<
     return;
   }
   const std::byte* block = blocks.data();
+  if (IsKType(type)) {
+    for (size_t i = 0; i < out.size(); i += 256, block += info.bytes) {
+      DequantizeKBlock(type, UnpackKBlock(type, block), out.subspan(i).first<256>());
+    }
+    return;
+  }
   for (size_t i = 0; i < out.size(); i += static_cast<size_t>(info.elements), block += info.bytes) {
     Block(type, block, out.data() + i);
   }
