@@ -52,8 +52,8 @@ class ModuleWriter {
     GWQ_RETURN_IF_ERROR(out.Add(module + ".weight_scale", DType::kF16, {shape_.rows, shape_.groups()},
                                 std::as_bytes(std::span(scales_))));
     const std::vector<uint32_t> zeros = PackColumns(zeros_, shape_.groups(), shape_.bits);
-    return out.Add(module + ".weight_zero_point", DType::kI32,
-                   {PackedWords(shape_.rows, shape_.bits), shape_.groups()}, std::as_bytes(std::span(zeros)));
+    return out.Add(module + ".weight_zero_point", DType::kI32, {PackedWords(shape_.rows, shape_.bits), shape_.groups()},
+                   std::as_bytes(std::span(zeros)));
   }
 
  private:
@@ -87,8 +87,8 @@ json ConfigGroups(const std::map<std::string, IntegerShape>& plan) {
   for (const auto& [name, shape] : plan) modules[{shape.bits, shape.group_size}].push_back(ModuleName(name));
   json groups = json::object();
   for (auto& [kind, targets] : modules) {
-    json weights = {{"num_bits", kind.first}, {"type", "int"},           {"symmetric", false},
-                    {"strategy", "group"},    {"group_size", kind.second}, {"dynamic", false}};
+    json weights = {{"num_bits", kind.first},    {"type", "int"},   {"symmetric", false}, {"strategy", "group"},
+                    {"group_size", kind.second}, {"dynamic", false}};
     groups["group_" + std::to_string(groups.size())] = {{"targets", std::move(targets)},
                                                         {"weights", std::move(weights)},
                                                         {"input_activations", nullptr},

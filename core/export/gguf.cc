@@ -1,5 +1,5 @@
-// "gguf": one file model.gguf for llama.cpp. Vectors are F32, matrices that the artifact holds dense F16, and packed ones
-// what GgufTypeOf says. Rows of Llama's Q and K are stored in pairs, as llama.cpp's converter stores them.
+// "gguf": one file model.gguf for llama.cpp. Vectors are F32, matrices that the artifact holds dense F16, and packed
+// ones what GgufTypeOf says. Rows of Llama's Q and K are stored in pairs, as llama.cpp's converter stores them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -141,8 +141,8 @@ class GgufFile {
     if (keys_.rope_factors.empty()) return absl::OkStatus();
     GWQ_ASSIGN_OR_RETURN(const Digest digest, PutBlob(run_.store, std::as_bytes(std::span(keys_.rope_factors))));
     const auto count = static_cast<int64_t>(keys_.rope_factors.size());
-    Place({.name = "rope_freqs.weight", .shape = {count}, .type = GgmlType::kF32},
-          GgmlBytes(GgmlType::kF32, count), digest);
+    Place({.name = "rope_freqs.weight", .shape = {count}, .type = GgmlType::kF32}, GgmlBytes(GgmlType::kF32, count),
+          digest);
     return absl::OkStatus();
   }
 

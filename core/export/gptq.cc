@@ -129,7 +129,8 @@ json QuantizationConfig(const ExportRun& run, const std::map<std::string, Intege
     if (planned == plan.end()) {
       dynamic[fmt::format("-:{}", pattern)] = json::object();
     } else if (planned->second.bits != bits || planned->second.group_size != group_size) {
-      dynamic[fmt::format("+:{}", pattern)] = {{"bits", planned->second.bits}, {"group_size", planned->second.group_size}};
+      dynamic[fmt::format("+:{}", pattern)] = {{"bits", planned->second.bits},
+                                               {"group_size", planned->second.group_size}};
     }
   }
   json config = {{"quant_method", "gptq"}, {"checkpoint_format", "gptq_v2"},

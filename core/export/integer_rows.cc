@@ -60,8 +60,8 @@ class GroupCodes {
   float high_ = 0;
 };
 
-// The best of more codes than the group had: `own` where it holds every weight, else its scale divided by powers of two,
-// else a grid that spans the weights.
+// The best of more codes than the group had: `own` where it holds every weight, else its scale divided by powers of
+// two, else a grid that spans the weights.
 Grid WiderGrid(const GroupCodes& group, float own_scale, const Grid& own) {
   Grid best = own;
   double least = group.Error(own);

@@ -51,11 +51,11 @@ absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions
     weights += stored->packed->outliers;
   }
   if (matrices == 0 || options.outliers) return absl::OkStatus();
-  return InvalidField("outliers",
-                      fmt::format("missing: {} matrices keep {} weights in FP16 beside their codes, for which {} has no "
-                                  "place; use wider (those matrices in 8 bits), fold (in FP16) or drop (such weights "
-                                  "become the nearest that the codes express)",
-                                  matrices, weights, EnumText(options.format)));
+  return InvalidField(
+      "outliers", fmt::format("missing: {} matrices keep {} weights in FP16 beside their codes, for which {} has no "
+                              "place; use wider (those matrices in 8 bits), fold (in FP16) or drop (such weights "
+                              "become the nearest that the codes express)",
+                              matrices, weights, EnumText(options.format)));
 }
 
 absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& options) {

@@ -1,5 +1,5 @@
-// Codes packed without gaps into 32-bit words, as compressed-tensors and GPTQ do: code i takes the bits from i * bits on,
-// a word's lowest bits first. Private to core/export.
+// Codes packed without gaps into 32-bit words, as compressed-tensors and GPTQ do: code i takes the bits from i * bits
+// on, a word's lowest bits first. Private to core/export.
 #pragma once
 
 #include <cstdint>

@@ -11,12 +11,12 @@
 
 namespace gwq {
 
-// A block taken apart. Q2_K, Q4_K and Q5_K: weight = scale * part_scale * code - minimum * part_minimum, codes from 0 on.
-// Q3_K and Q6_K: weight = scale * part_scale * code, codes of both signs, no minima.
+// A block taken apart. Q2_K, Q4_K and Q5_K: weight = scale * part_scale * code - minimum * part_minimum, codes from 0
+// on. Q3_K and Q6_K: weight = scale * part_scale * code, codes of both signs, no minima.
 struct KBlock {
-  float scale = 0;                      // of FP16
-  float minimum = 0;                    // of FP16
-  std::array<int, 16> part_scales{};    // 16 parts of 16, or 8 of 32
+  float scale = 0;                    // of FP16
+  float minimum = 0;                  // of FP16
+  std::array<int, 16> part_scales{};  // 16 parts of 16, or 8 of 32
   std::array<int, 16> part_minima{};
   std::array<int8_t, 256> codes{};
 };
@@ -24,8 +24,8 @@ struct KBlock {
 // What fixes a k-quant: the rest is where its bits lie.
 struct KType {
   GgmlType type;
-  int part;         // weights of a part: 16 or 32
-  int low, high;    // of a code
+  int part;       // weights of a part: 16 or 32
+  int low, high;  // of a code
   bool minima;
   int scale_low, scale_high;  // of a part's scale; minima go from 0 to scale_high
 };

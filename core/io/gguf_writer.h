@@ -11,7 +11,9 @@
 namespace gwq {
 
 inline constexpr uint64_t kGgufAlignment = 32;
-constexpr uint64_t AlignGguf(uint64_t offset) { return (offset + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment; }
+constexpr uint64_t AlignGguf(uint64_t offset) {
+  return (offset + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment;
+}
 
 class GgufWriter {
  public:

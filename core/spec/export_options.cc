@@ -33,8 +33,8 @@ absl::StatusOr<ExportOptions> ParseExportOptions(std::string_view format, std::s
   if (!outliers.empty()) {
     GWQ_ASSIGN_OR_RETURN(out.outliers, NamedValue<OutlierChoice>("outliers", outliers));
     if (out.format == ExportFormat::kHalf) {
-      return InvalidField("outliers", fmt::format("'{}' has no use: {} holds outliers as they are; leave it out",
-                                                  outliers, format));
+      return InvalidField(
+          "outliers", fmt::format("'{}' has no use: {} holds outliers as they are; leave it out", outliers, format));
     }
   }
   if (!gguf_type.empty()) {

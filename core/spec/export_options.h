@@ -34,16 +34,16 @@ constexpr const auto& NamesOf(OutlierChoice) { return kOutlierChoiceNames; }
 struct ExportOptions {
   ExportFormat format = ExportFormat::kHalf;
   // Without it, an artifact with outliers is refused by a format that cannot hold them.
-  std::optional<OutlierChoice> outliers;
+  std::optional<OutlierChoice> outliers = {};
   // GGUF alone: the type of every quantized matrix. Without it each matrix takes the smallest type that keeps its codes
   // (core/export/gguf_types.h).
-  std::optional<GgmlType> gguf_type;
+  std::optional<GgmlType> gguf_type = {};
 
   friend bool operator==(const ExportOptions&, const ExportOptions&) = default;
 };
 
 // The types that an export to GGUF can write.
-inline constexpr GgmlType kGgufExportTypes[] = {GgmlType::kF16, GgmlType::kQ8_0, GgmlType::kQ4_0,
+inline constexpr GgmlType kGgufExportTypes[] = {GgmlType::kF16,  GgmlType::kQ8_0, GgmlType::kQ4_0,
                                                 GgmlType::kQ4_1, GgmlType::kQ2_K, GgmlType::kQ3_K,
                                                 GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K};
 

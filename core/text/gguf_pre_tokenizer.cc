@@ -105,7 +105,8 @@ json ToJson(Cut cut) {
 }
 
 // The last is that of dbrx without ignore_merges; llama-bpe has it.
-constexpr std::string_view kDistinct[] = {"llama-bpe", "qwen2", "smollm", "gpt-2", "gpt-4o", "tekken", "default", "dbrx"};
+constexpr std::string_view kDistinct[] = {"llama-bpe", "qwen2",  "smollm",  "gpt-2",
+                                          "gpt-4o",    "tekken", "default", "dbrx"};
 
 }  // namespace
 

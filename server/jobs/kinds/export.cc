@@ -12,8 +12,7 @@ absl::StatusOr<ExportJob> FromProto(const CallerNames& names, const v1::CreateJo
   GWQ_ASSIGN_OR_RETURN(spec.artifact, IdOf("export_artifact.artifact", "artifacts", proto.artifact()));
   spec.model_id = proto.model_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("export_artifact.model_id", spec.model_id));
-  const absl::StatusOr<ExportOptions> options =
-      ParseExportOptions(proto.format(), proto.outliers(), proto.gguf_type());
+  const absl::StatusOr<ExportOptions> options = ParseExportOptions(proto.format(), proto.outliers(), proto.gguf_type());
   if (!options.ok()) return PrefixField(options.status(), "export_artifact");
   spec.options = *options;
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact,

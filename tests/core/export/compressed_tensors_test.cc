@@ -1,14 +1,16 @@
 // Exports as compressed-tensors, decoded here from the description of the format.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "core/format/format.h"
 #include "tests/core/export/export_fixture.h"
 
 namespace gwq {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FailsAt;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::kMatrix;
 using testing::kModule;
@@ -56,7 +58,7 @@ class CompressedTensors : public testing::ExportFixture {
 TEST_F(CompressedTensors, AMatrixOfEveryWidthAndGroupKeepsItsWeights) {
   for (const auto& [bits, stored] : std::map<int, int>{{2, 2}, {3, 4}, {4, 4}, {8, 8}}) {
     for (const int64_t group : {8, 16, 32, 64}) {
-      SCOPED_TRACE(testing::PrintToString(bits) + " bits, groups of " + testing::PrintToString(group));
+      SCOPED_TRACE(std::to_string(bits) + " bits, groups of " + std::to_string(group));
       if (!CheckPackedShape({64, 32, bits, group, 0}).ok()) continue;
       ExpectKept({64, 32, bits, group, 0}, stored);
     }
@@ -70,9 +72,7 @@ TEST_F(CompressedTensors, GroupsThatDoNotDivideARowAreCut) {
   EXPECT_EQ(Decoded(model, kModule, 4), Weights(artifact, kMatrix));
 }
 
-TEST_F(CompressedTensors, CodedScalesAreRoundedToHalfPrecision) {
-  ExpectKept({64, 32, 4, 16, 0, 8, &kAffine2}, 4);
-}
+TEST_F(CompressedTensors, CodedScalesAreRoundedToHalfPrecision) { ExpectKept({64, 32, 4, 16, 0, 8, &kAffine2}, 4); }
 
 TEST_F(CompressedTensors, OutliersWithoutAChoiceAreRefusedWithTheirNumber) {
   const Digest artifact = ArtifactOf({{kMatrix, {64, 32, 4, 16, 5}}});
@@ -106,7 +106,8 @@ TEST_F(CompressedTensors, WiderKeepsAllWeightsNearlyAsTheyAre) {
 }
 
 TEST_F(CompressedTensors, FoldedMatricesAndWidestOnesWithOutliersAreInHalfPrecision) {
-  for (const auto& [bits, choice] : std::map<int, OutlierChoice>{{4, OutlierChoice::kFold}, {8, OutlierChoice::kWider}}) {
+  for (const auto& [bits, choice] :
+       std::map<int, OutlierChoice>{{4, OutlierChoice::kFold}, {8, OutlierChoice::kWider}}) {
     const Digest artifact = ArtifactOf({{kMatrix, {64, 32, bits, 16, 40}}});
     const auto result = Run(artifact, Options(choice));
     ASSERT_THAT(result, IsOk());

@@ -18,6 +18,7 @@
 #include "core/io/fault_file_system.h"
 #include "core/manifest/manifest.h"
 #include "core/storage/local_blob_store.h"
+#include "core/text/gguf_pre_tokenizer.h"
 #include "tests/core/format/random_content.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -26,7 +27,7 @@
 
 namespace gwq::testing {
 
-constexpr char kMatrix[] = "model.layers.0.mlp.up_proj.weight";     // 64 x 32
+constexpr char kMatrix[] = "model.layers.0.mlp.up_proj.weight";  // 64 x 32
 constexpr char kModule[] = "model.layers.0.mlp.up_proj";
 constexpr char kQuery[] = "model.layers.1.self_attn.q_proj.weight";  // 32 x 32
 
@@ -50,7 +51,9 @@ class ExportFixture : public ::testing::Test {
   void Use(const nlohmann::json& config) {
     UploadBuilder upload(*store_);
     upload.File("config.json", config.dump());
-    upload.File("tokenizer.json", TinyTokenizer());
+    nlohmann::json tokenizer = nlohmann::json::parse(TinyTokenizer());
+    tokenizer["pre_tokenizer"] = FindGgufPreTokenizer("qwen2")->pre_tokenizer;  // GGUF has no name for none
+    upload.File("tokenizer.json", tokenizer.dump());
     upload.File("LICENSE", "free");
     upload.Safetensors("model.safetensors", SafetensorsFile(TinyWeights(config, DType::kF16)));
     source_ = StoredModel::Open(*store_, ImportModel(*store_, upload.Build(), NoProgress()).value()).value();
@@ -72,7 +75,9 @@ class ExportFixture : public ::testing::Test {
   absl::StatusOr<ExportResult> Run(const Digest& artifact, const ExportOptions& options) {
     return ExportArtifact(*store_, artifact, options, log_);
   }
-  Manifest ManifestOf(const Digest& digest) { return ParseManifest(ReadBlob(*store_, digest, 1 << 20).value()).value(); }
+  Manifest ManifestOf(const Digest& digest) {
+    return ParseManifest(ReadBlob(*store_, digest, 1 << 20).value()).value();
+  }
   Manifest Exported(const Digest& artifact, const ExportOptions& options) {
     const auto result = Run(artifact, options);
     EXPECT_THAT(result, IsOk());

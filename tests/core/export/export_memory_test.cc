@@ -120,8 +120,7 @@ TEST_F(ExportMemory, WeightsBeyondFp16AreCountedInTheLog) {
   Use(testing::TinyConfig(), tensors);
   Export();
   ASSERT_FALSE(log_.lines.empty());
-  EXPECT_EQ(log_.lines.front(),
-            std::string(kMatrix) + ": 2 weights are beyond FP16 and became its largest number");
+  EXPECT_EQ(log_.lines.front(), std::string(kMatrix) + ": 2 weights are beyond FP16 and became its largest number");
 }
 
 }  // namespace

@@ -166,9 +166,7 @@ TEST_F(Export, DependsOnTheWeightsAlone) {
   EXPECT_EQ(Run(first)->model, Run(second)->model);
 }
 
-TEST_F(Export, RefusesAnUnknownArtifact) {
-  EXPECT_THAT(Run(Sha256Of("none")), HasCode(absl::StatusCode::kNotFound));
-}
+TEST_F(Export, RefusesAnUnknownArtifact) { EXPECT_THAT(Run(Sha256Of("none")), HasCode(absl::StatusCode::kNotFound)); }
 
 class Counting final : public Progress {
  public:

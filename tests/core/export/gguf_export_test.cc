@@ -137,7 +137,7 @@ TEST_F(GgufExport, TheFileIsOneShardWithItsLicenceAndAReport) {
   const GgufHeader header = HeaderOf(model);
   EXPECT_EQ(header.FindInt("llama.block_count") != nullptr, true);
   for (const GgufTensor& tensor : header.tensors) {
-    if (tensor.shape.size() == 1) EXPECT_EQ(tensor.type, GgmlType::kF32) << tensor.name;
+    EXPECT_EQ(tensor.type == GgmlType::kF32, tensor.shape.size() == 1) << tensor.name;
   }
 }
 

@@ -39,7 +39,7 @@ class Gptq : public testing::ExportFixture {
 TEST_F(Gptq, AMatrixOfEveryWidthAndGroupKeepsItsWeights) {
   for (const int bits : {2, 3, 4, 8}) {
     for (const int64_t group : {8, 24, 32}) {
-      SCOPED_TRACE(testing::PrintToString(bits) + " bits, groups of " + testing::PrintToString(group));
+      SCOPED_TRACE(std::to_string(bits) + " bits, groups of " + std::to_string(group));
       const Digest artifact = ArtifactOf({{kMatrix, {64, 32, bits, group, 0}}});
       EXPECT_EQ(Decoded(Exported(artifact, Options()), kModule, bits), Weights(artifact, kMatrix));
     }

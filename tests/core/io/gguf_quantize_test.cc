@@ -109,9 +109,10 @@ TEST(GgufBlocks, AKBlockTakenApartIsPackedToTheSameBytes) {
 
 // Bounds are twice what the format's number of codes gives for normal weights, found by running.
 TEST(GgufQuantize, NormalWeightsLoseWhatTheWidthTakes) {
-  const std::map<GgmlType, double> bounds = {{GgmlType::kF16, 1e-7},  {GgmlType::kQ8_0, 5e-5}, {GgmlType::kQ4_0, 1.3e-2},
-                                             {GgmlType::kQ4_1, 1e-2}, {GgmlType::kQ2_K, 0.15}, {GgmlType::kQ3_K, 0.04},
-                                             {GgmlType::kQ4_K, 1e-2}, {GgmlType::kQ5_K, 3e-3}, {GgmlType::kQ6_K, 1e-3}};
+  const std::map<GgmlType, double> bounds = {
+      {GgmlType::kF16, 1e-7},  {GgmlType::kQ8_0, 5e-5}, {GgmlType::kQ4_0, 1.3e-2},
+      {GgmlType::kQ4_1, 1e-2}, {GgmlType::kQ2_K, 0.15}, {GgmlType::kQ3_K, 0.04},
+      {GgmlType::kQ4_K, 1e-2}, {GgmlType::kQ5_K, 3e-3}, {GgmlType::kQ6_K, 1e-3}};
   const std::vector<float> weights = RandomWeights(256 * 40, 7);
   for (const GgmlType type : kTypes) {
     const double error = RelativeError(weights, WrittenAs(type, weights));
@@ -136,7 +137,8 @@ TEST(GgufQuantize, AWeightOffTheGridLeavesTheOthersOnItInEightBits) {
   four.weights[5] = four.grids[0].scale * 40.3F;
   const std::vector<float> written = WrittenAs(GgmlType::kQ8_0, four.weights, four.grids);
   for (size_t i = 0; i < 32; ++i) {
-    if (i != 5) EXPECT_EQ(written[i], four.weights[i]) << i;
+    if (i == 5) continue;
+    EXPECT_EQ(written[i], four.weights[i]) << i;
   }
   EXPECT_NEAR(written[5], four.weights[5], four.grids[0].scale / 2);
 }
@@ -147,7 +149,8 @@ TEST(GgufQuantize, EqualAndZeroWeightsAndThoseBeyondFp16StayFinite) {
       const std::vector<float> weights(256, value);
       for (const float written : WrittenAs(type, weights)) {
         ASSERT_TRUE(std::isfinite(written)) << GgmlTypeName(type) << " " << value;
-        if (std::abs(value) <= 1) ASSERT_NEAR(written, value, 0.01) << GgmlTypeName(type);
+        if (std::abs(value) > 1) continue;
+        ASSERT_NEAR(written, value, 0.01) << GgmlTypeName(type);
       }
     }
   }

@@ -15,7 +15,9 @@ TEST(GgufWriter, WhatItWritesIsRead) {
   writer.U32("count", 7);
   writer.F32("half", 0.5F);
   writer.Bool("yes", true);
-  const std::vector<std::string> texts = {"a", "", "\xC4\xA0" "b"};
+  const std::vector<std::string> texts = {"a", "",
+                                          "\xC4\xA0"
+                                          "b"};
   writer.Texts("texts", texts);
   const std::vector<int32_t> ints = {3, -1};
   writer.Ints("ints", ints);

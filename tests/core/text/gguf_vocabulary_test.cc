@@ -13,8 +13,8 @@
 namespace gwq {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FailsAt;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using Files = std::map<std::string, std::string>;
 
@@ -106,6 +106,35 @@ TEST(GgufVocabulary, ScoresOfSentencePieceKeepTheOrderOfMerges) {
   const Files again = BuildTokenizerFiles(*described).value();
   EXPECT_EQ(nlohmann::json::parse(again.at("tokenizer.json"))["model"],
             nlohmann::json::parse(files.at("tokenizer.json"))["model"]);
+}
+
+// As SmolLM2's own tokenizer.json writes it.
+TEST(GgufVocabulary, AnotherWayToWriteTheSameCutsIsFound) {
+  const GgufTokenizer made = ByteLevel("smollm");
+  Files files = BuildTokenizerFiles(made).value();
+  nlohmann::json tokenizer = nlohmann::json::parse(files.at("tokenizer.json"));
+  tokenizer["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers",
+       {{{"type", "Digits"}, {"individual_digits", true}},
+        {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}}}};
+  files["tokenizer.json"] = tokenizer.dump();
+  const auto described = DescribeTokenizer(files, std::ssize(made.tokens));
+  ASSERT_THAT(described, IsOk());
+  EXPECT_EQ(described->pre, "smollm");
+}
+
+TEST(GgufVocabulary, AMetaspaceIsABlankBeforeTheText) {
+  const GgufTokenizer made = SentencePiece();
+  Files files = BuildTokenizerFiles(made).value();
+  nlohmann::json tokenizer = nlohmann::json::parse(files.at("tokenizer.json"));
+  tokenizer["normalizer"] = nullptr;
+  tokenizer["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", false}};
+  files["tokenizer.json"] = tokenizer.dump();
+  const auto described = DescribeTokenizer(files, std::ssize(made.tokens));
+  ASSERT_THAT(described, IsOk());
+  EXPECT_EQ(described->add_space_prefix, true);
 }
 
 TEST(GgufVocabulary, RowsWithoutATokenGetUnusedOnes) {
