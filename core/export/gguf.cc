@@ -15,6 +15,7 @@
 #include "core/export/half_tensor.h"
 #include "core/export/module_plan.h"
 #include "core/format/affine_view.h"
+#include "core/format/format.h"
 #include "core/io/gguf_quantize.h"
 #include "core/io/gguf_writer.h"
 #include "core/text/gguf_vocabulary.h"
@@ -63,32 +64,47 @@ class RowWriter {
   std::vector<std::byte> buffer_;
 };
 
-// The grids of a row's blocks: none for a block that lies in two groups.
-void GridsOf(const AffineView& view, int64_t row, std::vector<float>& scales, std::vector<uint8_t>& zeros,
-             std::span<GgmlGrid> out) {
-  view.UnpackScales(row, scales);
-  view.UnpackZeros(row, zeros);
-  const int64_t group = view.shape().group_size;
-  for (int64_t b = 0; b < std::ssize(out); ++b) {
-    const int64_t first = b * kBlock / group;
-    const bool whole = (b * kBlock + kBlock - 1) / group == first;
-    const auto g = static_cast<size_t>(first);
-    out[static_cast<size_t>(b)] = whole ? GgmlGrid{scales[g], static_cast<float>(zeros[g])} : GgmlGrid();
+// The grids on which a matrix's weights lie, block by block of 32; none for a block that lies in two groups, and for
+// formats that have no grids.
+class BlockGrids {
+ public:
+  BlockGrids(const PackedView& view, GgmlType type) {
+    if (view.format().tag != kAffine1.tag || GgmlBlockElements(type) != kBlock) return;
+    view_.emplace(view.bytes(), view.shape());
+    scales_.resize(static_cast<size_t>(view.shape().groups_per_row()));
+    zeros_.resize(scales_.size());
+    grids_.resize(static_cast<size_t>(view.shape().cols / kBlock));
   }
-}
+
+  std::span<const GgmlGrid> OfRow(int64_t row) {
+    if (!view_) return {};
+    view_->UnpackScales(row, scales_);
+    view_->UnpackZeros(row, zeros_);
+    const int64_t group = view_->shape().group_size;
+    for (int64_t b = 0; b < std::ssize(grids_); ++b) {
+      const int64_t first = b * kBlock / group;
+      const bool whole = (b * kBlock + kBlock - 1) / group == first;
+      const auto g = static_cast<size_t>(first);
+      grids_[static_cast<size_t>(b)] = whole ? GgmlGrid{scales_[g], static_cast<float>(zeros_[g])} : GgmlGrid();
+    }
+    return grids_;
+  }
+
+ private:
+  std::optional<AffineView> view_;
+  std::vector<float> scales_;
+  std::vector<uint8_t> zeros_;
+  std::vector<GgmlGrid> grids_;
+};
 
 absl::Status WritePacked(const PackedTensor& tensor, GgmlType type, RowWriter& out, WeightLoss& loss) {
-  GWQ_ASSIGN_OR_RETURN(const AffineView view, AffineView::Of(tensor.view));
-  const PackedShape& shape = view.shape();
-  std::vector<float> scales(static_cast<size_t>(shape.groups_per_row()));
-  std::vector<uint8_t> zeros(scales.size());
-  std::vector<GgmlGrid> grids(GgmlBlockElements(type) == kBlock ? static_cast<size_t>(shape.cols / kBlock) : 0);
-  std::vector<float> written(static_cast<size_t>(shape.cols));
-  const int64_t rows_a_part = std::max<int64_t>(1, static_cast<int64_t>(kExportPart) / shape.cols);
+  const int64_t cols = tensor.view.shape().cols;
+  BlockGrids grids(tensor.view, type);
+  std::vector<float> written(static_cast<size_t>(cols));
+  const int64_t rows_a_part = std::max<int64_t>(1, static_cast<int64_t>(kExportPart) / cols);
   return tensor.view.ForEachRow([&](int64_t row, std::span<const float> weights) {
-    if (!grids.empty()) GridsOf(view, row, scales, zeros, grids);
     const std::span<std::byte> bytes = out.Next();
-    QuantizeGgml(type, weights, grids, bytes);
+    QuantizeGgml(type, weights, grids.OfRow(row), bytes);
     DequantizeGgml(type, bytes, written);
     loss.Add(weights, written);
     if (row % rows_a_part == rows_a_part - 1) tensor.blob->DropPages();

@@ -1,5 +1,7 @@
 #include "core/export/gguf_types.h"
 
+#include "core/format/format.h"
+
 namespace gwq {
 namespace {
 
@@ -7,7 +9,7 @@ constexpr int64_t kSmallBlock = 32;
 
 GgmlType TypeForCodes(const PackedShape& packed) {
   const bool whole_blocks = packed.group_size % kSmallBlock == 0 || packed.group_size >= packed.cols;
-  if (!whole_blocks || packed.bits > 4) return GgmlType::kQ8_0;
+  if (packed.format->tag != kAffine1.tag || !whole_blocks || packed.bits > 4) return GgmlType::kQ8_0;
   return packed.bits == 4 ? GgmlType::kQ4_1 : GgmlType::kQ4_0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/export/half_tensor.h"
+#include "core/format/format.h"
 
 namespace gwq {
 namespace {
@@ -16,6 +17,7 @@ constexpr int64_t kSmallestGroup = 8;
 
 std::optional<IntegerShape> ShapeFor(const PackedShape& packed, std::optional<OutlierChoice> choice,
                                      std::span<const int> widths) {
+  if (packed.format->tag != kAffine1.tag) return std::nullopt;
   IntegerShape shape{packed.rows, packed.cols, *std::ranges::lower_bound(widths, packed.bits), DividingGroup(packed)};
   if (shape.group_size < kSmallestGroup) return std::nullopt;
   if (packed.outliers == 0 || choice == OutlierChoice::kDrop) return shape;

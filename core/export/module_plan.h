@@ -17,7 +17,8 @@ namespace gwq {
 
 // The matrices to store as integers, by the name of their tensor, each in the smallest of `widths` that holds its
 // codes; 8 is the last of them. All other tensors are FP16: embeddings, the head, matrices that the artifact holds
-// dense, matrices with outliers whose choice is "fold" or that are 8 bits wide and should go "wider", and groups that
+// dense, other stored formats than affine,
+// matrices with outliers whose choice is "fold" or that are 8 bits wide and should go "wider", and groups that
 // cannot be cut into equal ones of 8 columns or more. INVALID_ARGUMENT at "format" for a model with a vision tower, and
 // at "outliers" if the artifact has some and the options do not say what becomes of them.
 [[nodiscard]] absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run,
