@@ -9,6 +9,8 @@
 #include "core/base/status.h"
 #include "core/evaluation/memory.h"
 #include "core/format/format.h"
+#include "core/quant/budget/choices.h"
+#include "core/quant/budget/target.h"
 #include "core/quant/peak_memory.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/scratch_disk.h"
@@ -36,6 +38,7 @@ struct Choice {
   int64_t group_size = kPolicyGroup;
   std::optional<double> outlier_ratio = {};  // of a rule
   std::string method_field, group_field;
+  bool open = false;  // for a target to choose bits and group size
 };
 
 // Where no sample reaches a tower, its matrices are rounded to nearest unless a rule says otherwise.
@@ -43,7 +46,13 @@ Choice DefaultFor(const TensorSpec& spec, const Recipe& recipe, bool reached) {
   const TensorKind kind = spec.kind;
   Choice choice;
   if (kind == TensorKind::kLinear) {
-    choice = {recipe.method, recipe.bits, recipe.group_size, {}, "recipe.method", "recipe.group_size"};
+    choice = {recipe.method,
+              recipe.bits,
+              recipe.group_size,
+              {},
+              "recipe.method",
+              "recipe.group_size",
+              recipe.target.given() && reached};
     const Quantizer* const quantizer = FindQuantizer(recipe.method);
     const bool calibrated = quantizer != nullptr && quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing;
     if (!reached && calibrated) choice.method = Method::kRtn;
@@ -69,8 +78,10 @@ void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
   }
   if (rule.bits) {
     choice.bits = *rule.bits;
+    choice.open = false;
   }
   if (rule.group_size) {
+    choice.open = false;
     choice.group_size = *rule.group_size;
     choice.group_field = path + ".group_size";
   }
@@ -108,6 +119,10 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
                                     "an image; use calibration.source image or a dataset with images, or method rtn or "
                                     "keep",
                                     name, spec.name));
+  }
+  if (choice.open) {
+    GWQ_ASSIGN_OR_RETURN(module.choices, ChoicesFor(*quantizer, request));
+    module.packed = module.choices.back().packed;
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
     return InvalidField(choice.group_field,
@@ -155,6 +170,13 @@ double BitsPerWeight(uint64_t bytes, uint64_t weights) {
 
 bool AnyNeeds(const Plan& plan, Needs needs) {
   return std::ranges::any_of(plan.modules, [&](const PlannedModule& module) { return module.needs == needs; });
+}
+
+bool HasOpenModules(const Plan& plan) { return std::ranges::any_of(plan.modules, &PlannedModule::is_open); }
+
+int64_t FisherSamples(const Plan& plan, const Recipe& recipe) {
+  const int64_t metric = AnyNeeds(plan, Needs::kBlock) ? recipe.tuned.metric_samples : 0;
+  return std::max(metric, HasOpenModules(plan) ? recipe.target.samples : 0);
 }
 
 absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset) {
@@ -206,7 +228,9 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.samples =
       recipe.calibration.samples > 0
           ? recipe.calibration.samples
-          : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock));
+          : DefaultSamples(recipe.calibration.source,
+                           AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock) || HasOpenModules(plan),
+                           recipe.effort);
   if (plan.sees_image && dataset == nullptr) {
     if (recipe.calibration.samples > 1) {
       return InvalidField("recipe.calibration.samples",
@@ -218,6 +242,7 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   }
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
+  if (recipe.target.given()) GWQ_RETURN_IF_ERROR(TakeTarget(recipe, plan));
   plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
   plan.scratch_disk_bytes = ScratchDisk(model, plan, recipe);
   return plan;

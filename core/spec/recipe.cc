@@ -141,6 +141,24 @@ const Table<TunedOptions>& TunedTable() {
   return table;
 }
 
+constexpr double kMaxBytes = 1e15;
+
+const Table<Target>& TargetTable() {
+  using namespace recipe_table;
+  static const Table<Target> table = {
+      Number("bits", &Target::bits, Limits{.low = 0, .high = 16},
+             "stored bits per weight of all quantized matrices together, at most; bits and group sizes are then chosen "
+             "for each matrix; 0: no target"),
+      Number("bytes", &Target::bytes, Limits{.low = 0, .high = kMaxBytes},
+             "bytes of all stored tensors together, at most, in the place of target.bits; 0: no target"),
+      Number("samples", &Target::samples, Limits{.low = 1, .high = kMaxSamples},
+             "samples of the gradient pass that measures what rounding costs, at most"),
+      Flag("tie_fused", &Target::tie_fused,
+           "true: one choice for query, key and value, and one for gate and up, as programs with fused kernels need"),
+  };
+  return table;
+}
+
 const Table<Recipe>& RecipeTable() {
   using namespace recipe_table;
   static const std::string methods = fmt::format(
@@ -148,12 +166,15 @@ const Table<Recipe>& RecipeTable() {
       MethodChoices());
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method, methods),
+      Choice("effort", &Recipe::effort,
+             "how much time tuned takes: fast, normal or thorough; sets samples and steps that the recipe leaves open"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
              "version of the stored format: 1, or 2, which is smaller and which releases before it do not read"),
       Number("scale_bits", &Recipe::scale_bits, Limits{.allowed = {8, 16}},
              "bits of a group's scale: 16, or 8 with format_version 2"),
+      Record("target", &Recipe::target, TargetTable()),
       Record("gwq", &Recipe::gwq, GwqTable()),
       Record("gptq", &Recipe::gptq, GptqTable()),
       Record("spqr", &Recipe::spqr, SpqrTable()),
@@ -262,6 +283,9 @@ absl::Status CheckRecipe(const Recipe& recipe) {
   if (recipe.scale_bits == 8 && recipe.format_version == 1) {
     return InvalidField("recipe.scale_bits", "is 8, which format_version 1 cannot store; use format_version 2");
   }
+  if (recipe.target.bits > 0 && recipe.target.bytes > 0) {
+    return InvalidField("recipe.target.bytes", "is given, and target.bits too; give one of them");
+  }
   GWQ_RETURN_IF_ERROR(CheckCalibration(recipe.calibration));
   return CheckRules(recipe.rules);
 }
@@ -276,8 +300,10 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   if (!Uses(recipe, Method::kGptq)) out.erase("gptq");
   if (!Uses(recipe, Method::kSpqr)) out.erase("spqr");
   if (!Uses(recipe, Method::kTuned)) out.erase("tuned");
+  out.erase("effort");  // what it set is there
   if (recipe.format_version == 1) out.erase("format_version");
   if (recipe.scale_bits == 16) out.erase("scale_bits");
+  if (!recipe.target.given()) out.erase("target");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
   if (recipe.calibration.source != CalibrationSource::kDataset) out["calibration"].erase("dataset");
   return CanonicalJson(out);
@@ -304,18 +330,37 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::strin
   std::vector<std::string> moved = MoveOldFields(parsed);
   if (notes != nullptr) *notes = std::move(moved);
   Recipe recipe;
+  if (parsed.is_object() && parsed.contains("effort")) {
+    GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(parsed["effort"], "recipe.effort", recipe.effort));
+    recipe = RecipeOf(recipe.effort);
+  }
   GWQ_RETURN_IF_ERROR(recipe_table::ParseRecord(RecipeTable(), parsed, "recipe", recipe));
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   return recipe;
 }
 
-int64_t DefaultSamples(CalibrationSource source, bool needs_gram) {
-  if (!needs_gram) return 1;
+Recipe RecipeOf(Effort effort) {
+  Recipe recipe;
+  recipe.effort = effort;
+  if (effort == Effort::kFast) {
+    recipe.tuned.block_steps = 20;
+    recipe.tuned.model_steps = 24;
+  } else if (effort == Effort::kThorough) {
+    recipe.tuned.metric_samples = 32;
+    recipe.tuned.block_steps = 100;
+    recipe.tuned.model_steps = 192;
+    recipe.target.samples = 32;
+  }
+  return recipe;
+}
+
+int64_t DefaultSamples(CalibrationSource source, bool needs_several, Effort effort) {
+  if (!needs_several) return 1;
   switch (source) {
     case CalibrationSource::kText:
     case CalibrationSource::kFile:
     case CalibrationSource::kDataset:
-      return 32;
+      return effort == Effort::kFast ? 16 : effort == Effort::kThorough ? 128 : 32;
     case CalibrationSource::kGenerated:
       return 8;  // each is made token by token
     case CalibrationSource::kChat:

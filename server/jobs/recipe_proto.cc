@@ -13,7 +13,7 @@ namespace gwq {
 namespace {
 
 constexpr int kMethods = std::size(kMethodNames), kSelects = std::size(kSelectNames), kLosses = std::size(kLossNames),
-              kSources = std::size(kCalibrationSourceNames);
+              kSources = std::size(kCalibrationSourceNames), kEfforts = std::size(kEffortNames);
 
 absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out) {
   GWQ_RETURN_IF_ERROR(FromWire("recipe.calibration.source", proto.source(), kSources, out.source));
@@ -66,7 +66,18 @@ void TunedFromProto(const v1::TunedOptions& proto, TunedOptions& out) {
   if (proto.has_model_steps()) out.model_steps = proto.model_steps();
 }
 
+void TargetFromProto(const v1::Target& proto, Target& out) {
+  if (proto.has_bits()) out.bits = proto.bits();
+  if (proto.has_bytes()) out.bytes = proto.bytes();
+  if (proto.has_samples()) out.samples = proto.samples();
+  if (proto.has_tie_fused()) out.tie_fused = proto.tie_fused();
+}
+
 void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
+  out.mutable_target()->set_bits(recipe.target.bits);
+  out.mutable_target()->set_bytes(recipe.target.bytes);
+  out.mutable_target()->set_samples(recipe.target.samples);
+  out.mutable_target()->set_tie_fused(recipe.target.tie_fused);
   out.mutable_gwq()->set_outlier_ratio(recipe.gwq.outlier_ratio);
   out.mutable_gwq()->set_select(ToWire<v1::Select>(recipe.gwq.select));
   out.mutable_gwq()->set_loss(ToWire<v1::Loss>(recipe.gwq.loss));
@@ -97,13 +108,16 @@ absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index)
 }  // namespace
 
 absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
-  Recipe out;
+  Effort effort = Effort::kNormal;
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.effort", proto.effort(), kEfforts, effort));
+  Recipe out = RecipeOf(effort);
   GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
   GWQ_RETURN_IF_ERROR(OldFieldsFromProto(proto, out.gwq));
   GWQ_RETURN_IF_ERROR(GwqFromProto(proto.gwq(), out.gwq));
   GptqFromProto(proto.gptq(), out.gptq);
   SpqrFromProto(proto.spqr(), out.spqr);
   TunedFromProto(proto.tuned(), out.tuned);
+  TargetFromProto(proto.target(), out.target);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
   if (proto.has_format_version()) out.format_version = proto.format_version();
@@ -134,6 +148,7 @@ OldTextEvaluation OldTextEvaluationFromProto(const v1::Recipe& proto) {
 v1::Recipe RecipeToProto(const Recipe& recipe) {
   v1::Recipe out;
   out.set_method(ToWire<v1::Method>(recipe.method));
+  out.set_effort(ToWire<v1::Effort>(recipe.effort));
   out.set_bits(recipe.bits);
   out.set_group_size(recipe.group_size);
   out.set_format_version(recipe.format_version);
@@ -179,11 +194,13 @@ v1::Plan PlanToProto(const Plan& plan) {
     to.set_kind(std::string(TensorKindName(module.kind)));
     to.set_part(std::string(ModelPartName(module.part)));
     to.set_method(ToWire<v1::Method>(module.method));
-    if (module.method != Method::kKeep) {
+    if (module.is_open()) {
+      to.set_least_stored_bytes(module.choices.front().stored_bytes);
+    } else if (module.method != Method::kKeep) {
       to.set_bits(module.packed.bits);
       to.set_group_size(module.packed.group_size);
-      to.set_outliers(module.packed.outliers);
     }
+    if (module.method != Method::kKeep) to.set_outliers(module.packed.outliers);
     to.set_weights(module.weights);
     to.set_stored_bytes(module.stored_bytes);
   }
@@ -195,6 +212,7 @@ v1::Plan PlanToProto(const Plan& plan) {
   out.set_model_bits_per_weight(plan.model_bits_per_weight);
   out.set_peak_memory_bytes(plan.peak_memory_bytes);
   out.set_scratch_disk_bytes(plan.scratch_disk_bytes);
+  out.set_bounds(HasOpenModules(plan));
   return out;
 }
 

@@ -34,11 +34,16 @@ void PrintPlan(const v1::Plan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::PlannedModule& module : plan.modules()) {
     const bool packed = module.method() != v1::KEEP;
-    rows.push_back({module.tensor(), module.kind(),
-                    packed ? fmt::format("{} bits / {}", module.bits(), module.group_size()) : "kept",
-                    fmt::format("{}", module.outliers()), fmt::format("{}", module.stored_bytes())});
+    const std::string format = !packed              ? "kept"
+                               : module.bits() == 0 ? "to be chosen"
+                                                    : fmt::format("{} bits / {}", module.bits(), module.group_size());
+    const std::string bytes = module.least_stored_bytes() > 0
+                                  ? fmt::format("{} to {}", module.least_stored_bytes(), module.stored_bytes())
+                                  : fmt::format("{}", module.stored_bytes());
+    rows.push_back({module.tensor(), module.kind(), format, fmt::format("{}", module.outliers()), bytes});
   }
   PrintTable({"TENSOR", "KIND", "FORMAT", "OUTLIERS", "BYTES"}, rows);
+  if (plan.bounds()) Print("\nbits and group sizes are chosen when their costs are measured; sizes are upper bounds\n");
   Print("\nmatrices      {:.4f} bits per weight ({} bytes, {} weights)\n", plan.matrix_bits_per_weight(),
         plan.quantized_bytes(), plan.quantized_weights());
   Print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),

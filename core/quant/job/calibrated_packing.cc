@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "core/calibration/gradient_walk.h"
 #include "core/calibration/stage_runner.h"
 #include "core/quant/job/block_metrics.h"
+#include "core/quant/job/fisher_pass.h"
 #include "core/quant/job/model_tuning.h"
 #include "core/quant/job/visited_objective.h"
 
@@ -32,14 +32,6 @@ Modules ByTensor(const Plan& plan) {
   Modules out;
   for (const PlannedModule& module : plan.modules) out.emplace(module.tensor, &module);
   return out;
-}
-
-std::set<int> BlockStages(const Plan& plan) {
-  std::set<int> stages;
-  for (const PlannedModule& module : plan.modules) {
-    if (module.needs == Needs::kBlock) stages.insert(module.stage);
-  }
-  return stages;
 }
 
 // At most `count` of the samples, evenly.
@@ -64,7 +56,7 @@ int LastBlock(const CalibratedPacking& job) { return job.source.model()->stages(
 class PackingWalk {
  public:
   PackingWalk(const CalibratedPacking& job, JobStep step, const JobPosition& reached)
-      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics} {}
+      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics, reached.losses} {}
 
   [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
     const auto found = modules_.find(tensor);
@@ -102,30 +94,6 @@ class GradientPacking final : public GradientVisitor {
  private:
   PackingWalk walk_;
   const CalibratedPacking& job_;
-};
-
-// The metrics of the stages that have a matrix to be made by block.
-class MetricVisitor final : public GradientVisitor {
- public:
-  MetricVisitor(const CalibratedPacking& job, const JobPosition& reached, BlockMetrics& metrics)
-      : walk_(job, JobStep::kMetrics, reached), job_(job), metrics_(metrics), stages_(BlockStages(job.plan)) {}
-  [[nodiscard]] bool Wants(std::string_view) const override { return false; }
-  [[nodiscard]] absl::Status Take(std::string_view, std::span<const float>) override { return absl::OkStatus(); }
-  [[nodiscard]] bool WantsOutput(int stage) const override { return stages_.contains(stage); }
-  [[nodiscard]] absl::Status TakeOutput(int stage, int64_t width, std::span<const float> gradient) override {
-    return metrics_.Add(stage, width, gradient);
-  }
-  [[nodiscard]] absl::Status Reached(const WalkRecord& record) override {
-    GWQ_RETURN_IF_ERROR(metrics_.Finish(&job_.store, job_.progress));
-    walk_.position().metrics = metrics_.blobs();
-    return walk_.Save(record);
-  }
-
- private:
-  PackingWalk walk_;
-  const CalibratedPacking& job_;
-  BlockMetrics& metrics_;
-  const std::set<int> stages_;
 };
 
 // Each stage goes on as it will be read back: every module of it is packed, or was, and its weight replaced.
@@ -254,11 +222,11 @@ class Walks {
 
   absl::StatusOr<std::optional<double>> Run() {
     GWQ_RETURN_IF_ERROR(metrics_.Load(job_.store, position_.metrics, job_.progress));
-    if (position_.step <= JobStep::kGradients && AnyNeeds(job_.plan, Needs::kGradient))
+    if (position_.step <= JobStep::kFisher && FisherSamples(job_.plan, job_.recipe) > 0) {
+      GWQ_RETURN_IF_ERROR(FisherPass());
+    }
+    if (position_.step <= JobStep::kGradients && AnyNeeds(job_.plan, Needs::kGradient)) {
       GWQ_RETURN_IF_ERROR(Gradients());
-    if (position_.step <= JobStep::kMetrics && AnyNeeds(job_.plan, Needs::kBlock) &&
-        job_.recipe.tuned.metric_samples > 0) {
-      GWQ_RETURN_IF_ERROR(Metrics());
     }
     if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
     if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
@@ -285,18 +253,26 @@ class Walks {
     return absl::OkStatus();
   }
 
-  absl::Status Metrics() {
-    const SampleSet samples = Spread(job_.samples, static_cast<size_t>(job_.recipe.tuned.metric_samples));
+  // Ends with the form of every matrix known.
+  absl::Status FisherPass() {
+    const SampleSet samples = Spread(job_.samples, static_cast<size_t>(FisherSamples(job_.plan, job_.recipe)));
     GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), samples));
     GradientWalkOptions options;
     options.loss = Loss::kAll;
     options.label_seed = job_.recipe.seed;
     options.keep = keep_;
-    options.from = TakeRecord(JobStep::kMetrics);
-    MetricVisitor visitor(job_, position_, metrics_);
+    options.from = TakeRecord(JobStep::kFisher);
+    int64_t tokens = 0;
+    for (const CalibrationSample& sample : samples) tokens += static_cast<int64_t>(sample.tokens.size());
+    FisherVisitor visitor(job_, tokens, position_, metrics_);
     GWQ_RETURN_IF_ERROR(WalkGradients(*runner, model(), options, visitor, job_.progress).status());
     GWQ_RETURN_IF_ERROR(metrics_.Finish(nullptr, job_.progress));
     position_.metrics = metrics_.blobs();
+    position_.walk.reset();
+    if (!HasOpenModules(job_.plan)) return absl::OkStatus();
+    DivideTarget(job_.recipe, position_.losses, job_.plan);
+    job_.progress.Log(fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all",
+                                  job_.plan.matrix_bits_per_weight, job_.plan.total_bytes));
     return absl::OkStatus();
   }
 

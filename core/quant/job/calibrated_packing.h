@@ -1,4 +1,4 @@
-// The walks of a quantization job: gradients first, then the metrics of blocks, then block by block.
+// The walks of a quantization job: first the pass for Fisher information, then gradients, then block by block.
 #pragma once
 
 #include <map>
@@ -18,13 +18,13 @@
 
 namespace gwq {
 
-// What the walks need to know; all outlive them.
+// What the walks need to know; all outlive them. The open modules of `plan` get their forms.
 struct CalibratedPacking {
   CalibrationBackend& backend;
   BlobStore& store;
   const StoredModel& source;
   const Recipe& recipe;
-  const Plan& plan;
+  Plan& plan;
   const SampleSet& samples;
   Packer& packer;
   ArtifactWriter& writer;

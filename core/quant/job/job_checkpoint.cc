@@ -13,8 +13,8 @@
 
 namespace gwq {
 
-inline constexpr EnumEntry<JobStep> kStepNames[] = {{JobStep::kGradients, "gradients"},
-                                                    {JobStep::kMetrics, "metrics"},
+inline constexpr EnumEntry<JobStep> kStepNames[] = {{JobStep::kFisher, "fisher"},
+                                                    {JobStep::kGradients, "gradients"},
                                                     {JobStep::kBlocks, "blocks"},
                                                     {JobStep::kModel, "model"}};
 constexpr const auto& NamesOf(JobStep) { return kStepNames; }
@@ -26,7 +26,7 @@ using Json = nlohmann::json;
 // No checkpoint is larger (core/storage/checkpoint.cc).
 constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 // Of the form of a state and of the blobs that it names. One of another version is not used.
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr uint64_t kMaxSteps = 1'000'000'000;
 
 bool IsStateJson(const Json& state) {
@@ -38,6 +38,7 @@ bool IsStateJson(const Json& state) {
          (!state.contains("samples") || state["samples"].is_string()) &&
          (!state.contains("loss") || state["loss"].is_number()) &&
          (!state.contains("metrics") || state["metrics"].is_object()) &&
+         (!state.contains("losses") || state["losses"].is_object()) &&
          (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned)));
 }
 
@@ -62,6 +63,20 @@ absl::StatusOr<std::map<int, Digest>> ParseMetrics(const Json& json, const std::
       return absl::DataLossError(fmt::format("the job's checkpoint has a metric of stage '{}'", stage));
     }
     GWQ_ASSIGN_OR_RETURN(out[number], ParseScratch(blob, checked));
+  }
+  return out;
+}
+
+// Of open modules of the plan.
+absl::StatusOr<FormLosses> ParseLosses(const Json& json, const Plan& plan) {
+  FormLosses out;
+  for (const PlannedModule& module : plan.modules) {
+    const auto found = json.find(module.tensor);
+    if (!module.is_open() || found == json.end()) continue;
+    const bool numbers = found->is_array() && found->size() == module.choices.size() &&
+                         std::ranges::all_of(*found, [](const Json& one) { return one.is_number(); });
+    if (!numbers) return absl::DataLossError("the job's checkpoint has losses of other forms");
+    out[module.tensor] = found->get<std::vector<double>>();
   }
   return out;
 }
@@ -91,7 +106,7 @@ absl::Status CheckWalk(const WalkRecord& walk, JobStep step, const std::vector<D
 
 }  // namespace
 
-absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& samples, Progress& progress) {
+absl::StatusOr<JobPosition> JobCheckpoint::Restore(Plan& plan, SampleSet& samples, Progress& progress) {
   auto checkpoint = slot_.Load();
   if (checkpoint.ok() && !checkpoint->has_value()) return JobPosition{};
   auto restored = checkpoint.ok() ? Parse(**checkpoint, plan) : checkpoint.status();
@@ -101,6 +116,8 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
     return JobPosition{};
   }
   GWQ_RETURN_IF_ERROR(restored.status());
+  // The packed matrices point to the modules of the plan they were checked against, which move with it.
+  plan = std::move(restored->plan);
   GWQ_RETURN_IF_ERROR(packer_.Restore(restored->state["packed"], restored->packed));
   samples_ = restored->samples_blob;
   samples = std::move(restored->samples);
@@ -111,23 +128,35 @@ absl::StatusOr<JobPosition> JobCheckpoint::Restore(const Plan& plan, SampleSet& 
 absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& checkpoint, const Plan& plan) {
   auto json = ParseJson("checkpoint", checkpoint.state, kStateLimits);
   if (!json.ok() || !IsStateJson(*json)) return absl::DataLossError("the job's checkpoint is malformed");
-  Restored out{.state = *std::move(json), .packed = {}, .position = {}, .samples_blob = {}, .samples = {}};
+  Restored out{
+      .state = *std::move(json), .plan = plan, .packed = {}, .position = {}, .samples_blob = {}, .samples = {}};
   const Json& state = out.state;
   if (state["producer"] != producer_) {
     return absl::DataLossError("the last attempt ran on a worker that may make other bytes");
   }
   // What a damaged disk made of a state or a matrix would go into the artifact unseen.
   for (const Digest& blob : checkpoint.scratch) GWQ_RETURN_IF_ERROR(CheckWhole(store_, blob));
-  GWQ_ASSIGN_OR_RETURN(out.packed, packer_.Check(state["packed"], plan));
+  const auto step = EnumOf<JobStep>(state["step"].get<std::string>());
+  if (!step) return absl::DataLossError("the job's checkpoint is in an unknown step");
+  out.position.step = *step;
+  if (state.contains("losses")) {
+    GWQ_ASSIGN_OR_RETURN(out.position.losses, ParseLosses(state["losses"], plan));
+  }
+  if (*step > JobStep::kFisher && HasOpenModules(plan)) {
+    for (const PlannedModule& module : plan.modules) {
+      if (module.is_open() && !out.position.losses.contains(module.tensor)) {
+        return absl::DataLossError(fmt::format("the job's checkpoint does not tell what {} loses", module.tensor));
+      }
+    }
+    DivideTarget(recipe_, out.position.losses, out.plan);
+  }
+  GWQ_ASSIGN_OR_RETURN(out.packed, packer_.Check(state["packed"], out.plan));
   if (state.contains("samples")) {
     const auto blob = Digest::Parse(state["samples"].get<std::string>());
     if (!blob.ok()) return absl::DataLossError("the job's checkpoint names samples that are no blob");
     out.samples_blob = *blob;
     GWQ_ASSIGN_OR_RETURN(out.samples, LoadTokens(store_, *blob));
   }
-  const auto step = EnumOf<JobStep>(state["step"].get<std::string>());
-  if (!step) return absl::DataLossError("the job's checkpoint is in an unknown step");
-  out.position.step = *step;
   if (state.contains("metrics")) {
     GWQ_ASSIGN_OR_RETURN(out.position.metrics, ParseMetrics(state["metrics"], checkpoint.scratch));
   }
@@ -152,6 +181,7 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   if (!slot_.keeps()) return absl::OkStatus();
   Json state = {{"version", kVersion}, {"producer", producer_}, {"step", std::string(EnumText(position.step))}};
   for (const auto& [stage, blob] : position.metrics) state["metrics"][fmt::format("{}", stage)] = blob.Hex();
+  for (const auto& [tensor, losses] : position.losses) state["losses"][tensor] = losses;
   for (const auto& [name, blob] : position.model) state["model"][name] = blob.Hex();
   if (!position.model.empty()) state["model_steps"] = position.model_steps;
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));

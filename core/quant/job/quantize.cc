@@ -74,7 +74,7 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
                                                  dataset_.has_value() ? &dataset_->manifest() : nullptr));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
-    JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
+    JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
     GWQ_RETURN_IF_ERROR(CheckTexts());
@@ -98,7 +98,8 @@ class Job {
   }
 
   [[nodiscard]] bool calibrates() const {
-    return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram) || AnyNeeds(plan_, Needs::kBlock);
+    return recipe_.target.given() || AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram) ||
+           AnyNeeds(plan_, Needs::kBlock);
   }
 
   // A text that cannot be measured ends the job here, and not when the artifact is made.

@@ -106,6 +106,25 @@ TEST(Quantize, BytesOnDiskGiveTheReportsBitsPerWeight) {
 }
 
 // Tolerance: positions whose scores differ by less than LibTorch's and transformers' rounding may change places.
+TEST(Quantize, ATargetIsMetFromBelowAndRulesKeepTheirWord) {
+  StoredGolden golden(kModel);
+  Recipe recipe = TinyRecipe();
+  recipe.target.bits = 7;
+  recipe.rules = {{.pattern = "*.0.*.q_proj", .part = "", .kind = "", .method = {}, .bits = 3}};
+  const Json report = Json::parse(Quantize(golden, recipe).report_json);
+  EXPECT_LE(report["matrix_bits_per_weight"].get<double>(), 7);
+  EXPECT_GT(report["matrix_bits_per_weight"].get<double>(), 6.5) << "fourteen small matrices are coarse";
+  std::set<int> bits;
+  for (const Json& module : report["modules"]) {
+    if (module["tensor"] == "model.layers.0.self_attn.q_proj.weight") {
+      EXPECT_EQ(module["bits"], 3);
+    } else if (module["tensor"].get<std::string>().ends_with("_proj.weight")) {
+      bits.insert(module["bits"].get<int>());
+    }
+  }
+  EXPECT_GT(bits.size(), 1U) << "not all matrices are worth the same";
+}
+
 TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
   for (const std::string& name : testing::GoldenModelNamesWithGradients()) {
     for (const Loss loss : {Loss::kLast, Loss::kAll}) {

@@ -76,6 +76,14 @@ Recipe EveryWalk() {
   return recipe;
 }
 
+// Bits by a target, one matrix by a rule.
+Recipe Targeted(Method method) {
+  Recipe recipe = Tiny(method);
+  recipe.target = {.bits = 6.5, .samples = 2};
+  recipe.rules = {{.pattern = "model.layers.0.*.q_proj", .part = "", .kind = "", .method = {}, .bits = 4}};
+  return recipe;
+}
+
 // Gradients for the first block, Gram matrices for the others, one module kept.
 Recipe Mixed() {
   Recipe recipe = Tiny(Method::kGptq);
@@ -164,9 +172,13 @@ TEST_P(Resume, StatesOnTheDiskStayWithinThePlan) {
 
 INSTANTIATE_TEST_SUITE_P(Recipes, Resume,
                          ::testing::Values(Tiny(Method::kGwq), Tiny(Method::kGptq), Tiny(Method::kSpqr),
-                                           Tiny(Method::kTuned), Mixed(), EveryWalk()),
+                                           Tiny(Method::kTuned), Mixed(), EveryWalk(), Targeted(Method::kGwq),
+                                           Targeted(Method::kGptq), Targeted(Method::kTuned), Targeted(Method::kRtn)),
                          [](const auto& which) {
-                           return std::string(which.param.rules.empty() ? "" : "mixed_") +
+                           const bool target = which.param.target.given();
+                           return std::string(target                      ? "target_"
+                                              : which.param.rules.empty() ? ""
+                                                                          : "mixed_") +
                                   std::string(EnumText(which.param.method));
                          });
 

@@ -38,6 +38,8 @@ Recipe Unusual() {
   recipe.gptq = {0.02, false, true};
   recipe.spqr = {0.03, 0.04, false};
   recipe.tuned = {0.05, 1, 2, 3};
+  recipe.target = {3.5, 0, 7, true};
+  recipe.effort = Effort::kThorough;
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
   return recipe;
@@ -99,7 +101,7 @@ TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
 
 TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
-  for (const char* field : {"gptq", "spqr", "tuned"}) ASSERT_EQ(all.erase(field), 1U);
+  for (const char* field : {"gptq", "spqr", "tuned", "effort"}) ASSERT_EQ(all.erase(field), 1U);
   ASSERT_EQ(all["calibration"].erase("dataset"), 1U);
   const Json gwq = all["gwq"];
   for (const auto& [key, value] : gwq.items()) all[key] = value;
@@ -135,10 +137,11 @@ TEST(Recipe, JsonIsCanonical) {
       RecipeJson(Recipe{}),
       R"({"bits":4,"calibration":{"answer":"","blob":"","dataset":"","max_tokens":512,"messages":[],"question":"",)"
       R"("samples":0,"source":"generated","text":"",)"
-      R"("token_ids":[]},"embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+      R"("token_ids":[]},"effort":"normal","embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
       R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
-      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2,)"
+      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},)"
+      R"("target":{"bits":0.0,"bytes":0,"samples":16,"tie_fused":false},"threads":2,)"
       R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0}})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }

@@ -1,0 +1,62 @@
+#include "core/quant/job/fisher_pass.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/status.h"
+#include "core/quant/budget/rounding_loss.h"
+
+namespace gwq {
+
+FisherVisitor::FisherVisitor(const CalibratedPacking& job, int64_t tokens, JobPosition& position, BlockMetrics& metrics)
+    : job_(job), tokens_(static_cast<float>(tokens)), position_(position), metrics_(metrics) {
+  if (job.recipe.tuned.metric_samples == 0) return;
+  for (const PlannedModule& module : job.plan.modules) {
+    if (module.needs == Needs::kBlock) stages_.insert(module.stage);
+  }
+}
+
+const PlannedModule* FisherVisitor::Open(std::string_view tensor) const {
+  const auto module = std::ranges::find(job_.plan.modules, tensor, &PlannedModule::tensor);
+  const bool open =
+      module != job_.plan.modules.end() && module->is_open() && !position_.losses.contains(module->tensor);
+  return open ? &*module : nullptr;
+}
+
+absl::Status FisherVisitor::Take(std::string_view tensor, std::span<const float> gradient) {
+  std::vector<float>& sum = sums_[std::string(tensor)];
+  sum.resize(gradient.size());
+  job_.pool.ParallelFor(static_cast<int64_t>(sum.size()), 4096, [&](int64_t begin, int64_t end, int) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) sum[i] += gradient[i] * gradient[i];
+  });
+  return absl::OkStatus();
+}
+
+absl::Status FisherVisitor::TakeOutput(int stage, int64_t width, std::span<const float> gradient) {
+  return metrics_.Add(stage, width, gradient);
+}
+
+absl::Status FisherVisitor::EndStage(int /*stage*/) {
+  for (auto& [tensor, sum] : sums_) {
+    GWQ_RETURN_IF_ERROR(job_.progress.Check());
+    const PlannedModule* const module = Open(tensor);
+    GWQ_ASSIGN_OR_RETURN(const DenseTensor weights, job_.source.Dense(tensor));
+    // A sample's gradient is that of the mean over all tokens, whose labels are drawn independently: the mean square of
+    // a token's gradient is the number of tokens times the sum of squares of the samples' gradients.
+    for (float& value : sum) value *= tokens_;
+    GWQ_ASSIGN_OR_RETURN(position_.losses[tensor],
+                         RoundingLosses(weights.view, sum, module->choices, tensor, job_.pool));
+    sum = {};
+  }
+  sums_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status FisherVisitor::Reached(const WalkRecord& record) {
+  GWQ_RETURN_IF_ERROR(metrics_.Finish(&job_.store, job_.progress));
+  position_.metrics = metrics_.blobs();
+  position_.walk = record;
+  return job_.checkpoint.Save(position_, job_.samples);
+}
+
+}  // namespace gwq
