@@ -212,40 +212,48 @@ uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Rec
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  const std::vector<Calibration> parts = CalibrationParts(recipe.calibration, plan.samples);
+  const auto generated = std::ranges::max_element(parts, {}, [](const Calibration& part) {
+    return part.source == CalibrationSource::kGenerated ? part.samples : 0;
+  });
   if (sizes.block.wanted + sizes.block.open + sizes.block.grams + sizes.block.learned == 0 || config.vision ||
-      recipe.calibration.source != CalibrationSource::kGenerated)
+      generated->source != CalibrationSource::kGenerated)
     return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
   // Up to 16 texts a sample, each with a block of the cache that is not full.
-  const uint64_t samples = Unsigned(plan.samples);
+  const uint64_t samples = Unsigned(generated->samples);
   const uint64_t cache =
       2 * Unsigned(config.blocks) * samples * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
   const uint64_t stage = std::max(sizes.block.source, sizes.outer.source) * 5 / 4 + sizes.tensor.source;
   return cache + stage + kLogitCopies * 16 * samples * Unsigned(config.vocab_size) * 4;
 }
 
-// The dataset's lines while samples are made of them, and its images, which are prepared one at a time both then and
+// The lines of a dataset while samples are made of them, and its images, which are prepared one at a time both then and
 // while the tower's first stage runs.
 struct DatasetBytes {
   uint64_t lines = 0;
   uint64_t image = 0;
 };
 
-DatasetBytes BytesOf(const Manifest* dataset, const Plan& plan) {
-  if (dataset == nullptr) return {};
-  const ManifestFile* const file = LinesFile(*dataset);
-  return {file == nullptr ? 0 : kLineCopies * file->size, plan.sees_image ? kImageBytes : 0};
+DatasetBytes BytesOf(const DatasetManifests& datasets, const Plan& plan) {
+  DatasetBytes out;
+  for (const Manifest* const dataset : datasets) {
+    const ManifestFile* const file = LinesFile(*dataset);
+    if (file != nullptr) out.lines = std::max(out.lines, kLineCopies * file->size);
+    if (plan.sees_image) out.image = kImageBytes;
+  }
+  return out;
 }
 
 }  // namespace
 
 uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe,
-                    const Manifest* dataset) {
+                    const DatasetManifests& datasets) {
   const ModelConfig& config = model.config();
   const Sizes sizes = SizesOf(model, source, plan, recipe);
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
-  const DatasetBytes read = BytesOf(dataset, plan);
+  const DatasetBytes read = BytesOf(datasets, plan);
   return kConstantBytes + texts + read.image +
          std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
                    BlockWalkBytes(config, sizes, recipe, plan), FisherBytes(config, sizes, recipe, plan),

@@ -179,33 +179,58 @@ int64_t FisherSamples(const Plan& plan, const Recipe& recipe) {
   return std::max(metric, HasOpenModules(plan) ? recipe.target.samples : 0);
 }
 
-absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset) {
-  const CalibrationSource from = recipe.calibration.source;
-  if (from == CalibrationSource::kDataset) {
-    if (dataset == nullptr) return absl::InternalError("a calibration's dataset is needed for its plan");
-    if (!HoldsImages(*dataset)) return false;
-    if (model.vision() != nullptr) return true;
-    return InvalidField(
-        "recipe.calibration.dataset",
-        fmt::format("has images, but {} sees none; use a dataset of texts", model.config().architecture));
+absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const DatasetManifests& datasets) {
+  const std::vector<NamedDigest> named = CalibrationDatasets(recipe.calibration);
+  if (named.size() != datasets.size()) return absl::InternalError("a calibration's datasets are needed for its plan");
+  bool images = false;
+  for (size_t i = 0; i < datasets.size(); ++i) {
+    if (!HoldsImages(*datasets[i])) continue;
+    images = true;
+    if (model.vision() != nullptr) continue;
+    return InvalidField(named[i].field, fmt::format("has images, but {} sees none; use a dataset of texts",
+                                                    model.config().architecture));
   }
+  const CalibrationSource from = recipe.calibration.source;
   if (from == CalibrationSource::kImage && model.vision() == nullptr) {
     return InvalidField("recipe.calibration.source",
                         fmt::format("is 'image', but {} sees none; use another", model.config().architecture));
   }
-  return model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated);
+  return images ||
+         (model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated));
 }
 
-absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
-                                      const Manifest* dataset) {
-  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
-  if (dataset != nullptr && LinesFile(*dataset) == nullptr) {
-    return InvalidField("recipe.calibration.dataset",
+namespace {
+
+absl::Status CheckDatasets(const Recipe& recipe, const DatasetManifests& datasets) {
+  const std::vector<NamedDigest> named = CalibrationDatasets(recipe.calibration);
+  for (size_t i = 0; i < std::min(named.size(), datasets.size()); ++i) {
+    if (LinesFile(*datasets[i]) != nullptr) continue;
+    return InvalidField(named[i].field,
                         "has no .jsonl file in its top folder, or several; name the digest of a text or an image as "
-                        "calibration.blob");
+                        "blob");
   }
+  return absl::OkStatus();
+}
+
+// A vision-language model's own text is an image's, of which a mix has no share.
+absl::Status CheckParts(const Model& model, const Recipe& recipe) {
+  for (size_t i = 0; i < recipe.calibration.parts.size(); ++i) {
+    if (model.vision() == nullptr || recipe.calibration.parts[i].source != CalibrationSource::kGenerated) continue;
+    return InvalidField(fmt::format("recipe.calibration.parts[{}].source", i),
+                        "is 'generated', which no part can be with a model that sees images; use another source");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
+                                      const DatasetManifests& datasets) {
+  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  GWQ_RETURN_IF_ERROR(CheckDatasets(recipe, datasets));
+  GWQ_RETURN_IF_ERROR(CheckParts(model, recipe));
   Plan plan;
-  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, dataset));
+  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, datasets));
   std::vector<bool> rule_used(recipe.rules.size(), false);
   const TensorIndex tensors(source);
   for (const TensorSpec& spec : model.tensors()) {
@@ -231,7 +256,7 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
           : DefaultSamples(recipe.calibration.source,
                            AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock) || HasOpenModules(plan),
                            recipe.effort);
-  if (plan.sees_image && dataset == nullptr) {
+  if (plan.sees_image && datasets.empty()) {
     if (recipe.calibration.samples > 1) {
       return InvalidField("recipe.calibration.samples",
                           fmt::format("is {}, but the built-in sample with an image is one; use calibration.source "
@@ -243,7 +268,7 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
   if (recipe.target.given()) GWQ_RETURN_IF_ERROR(TakeTarget(recipe, plan));
-  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
+  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, datasets);
   plan.scratch_disk_bytes = ScratchDisk(model, plan, recipe);
   return plan;
 }

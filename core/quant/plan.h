@@ -64,15 +64,19 @@ struct Plan {
 // is made.
 [[nodiscard]] int64_t FisherSamples(const Plan& plan, const Recipe& recipe);
 
-// Whether any of the recipe's samples has an image. `dataset` as PlanQuantization takes it. INVALID_ARGUMENT at
-// "recipe.calibration.source" or "recipe.calibration.dataset" if one has and the model sees none.
-[[nodiscard]] absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset);
+// The manifests of a calibration's datasets, in the order of CalibrationDatasets (core/spec/recipe.h).
+using DatasetManifests = std::vector<const Manifest*>;
 
-// `dataset` is the manifest of the calibration's dataset, of which no line is read here; null if the recipe names none.
+// Whether any of the recipe's samples has an image. `datasets` as PlanQuantization takes them. INVALID_ARGUMENT at
+// "recipe.calibration.source" or the field that names a dataset if one has and the model sees none.
+[[nodiscard]] absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe,
+                                                     const DatasetManifests& datasets);
+
+// `datasets` are those of the calibration, of which no line is read here; empty if the recipe names none.
 // INVALID_ARGUMENT if a rule matches nothing or gives a matrix a shape CheckPackedShape refuses (the field names the
-// rule), or if no line of the dataset can be a sample.
+// rule), or if no line of a dataset can be a sample.
 [[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
-                                                    const Manifest* dataset = nullptr);
+                                                    const DatasetManifests& datasets = {});
 
 // Raises the plan's peak memory to what the tasks need on the model `source` and on an artifact of it. The errors of
 // EvaluationMemory at `path` + "[i]".

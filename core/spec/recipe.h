@@ -19,8 +19,9 @@ enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
 // kImage: an image and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
-// model kImage with everything built in. kDataset: lines of a dataset.
-enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage, kDataset };
+// model kImage with everything built in. kDataset: lines of a dataset. kDefault: the set that ships in the program
+// (docs/calibration-set.md). kMix: shares of several of them.
+enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage, kDataset, kDefault, kMix };
 
 // How much time tuned takes: it sets what the recipe leaves open (RecipeOf).
 enum class Effort { kFast, kNormal, kThorough };
@@ -91,6 +92,16 @@ struct ChatTurn {
 // The longest text that a recipe may hold.
 inline constexpr size_t kMaxRecipeTextBytes = size_t{4} << 20;
 
+// A share of the samples of a mix.
+struct CalibrationPart {
+  CalibrationSource source = CalibrationSource::kDefault;  // kDefault, kGenerated, kText, kFile or kDataset
+  std::string text;                                        // as the fields of a Calibration
+  std::string blob;
+  std::string dataset;
+  double weight = 1;  // above 0; its share of the sum of all weights
+  friend bool operator==(const CalibrationPart&, const CalibrationPart&) = default;
+};
+
 struct Calibration {
   CalibrationSource source = CalibrationSource::kGenerated;
   std::string text;                // kText
@@ -100,8 +111,11 @@ struct Calibration {
   std::string question;            // kImage; empty: one built in
   std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
   int64_t max_tokens = 512;        // of each sample, 2 to 8192; a text is cut there; see kImageSampleTokens
-  int64_t samples = 0;  // stretches of kText and kFile, texts of kGenerated, lines of kDataset; 0: DefaultSamples
-  std::string dataset;  // kDataset: digest of a dataset's manifest
+  // Stretches of kText and kFile, texts of kGenerated and kDefault, lines of kDataset, all parts of kMix together; 0:
+  // DefaultSamples.
+  int64_t samples = 0;
+  std::string dataset;                 // kDataset: digest of a dataset's manifest
+  std::vector<CalibrationPart> parts;  // kMix
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
@@ -147,6 +161,20 @@ std::vector<std::string> MoveOldFields(nlohmann::json& recipe);
 // The recipe as an artifact's manifest holds it, canonical. The options of methods that the recipe does not use are
 // left out, and GWQ's have the place of the first version: the same recipe gives the same artifact as ever.
 [[nodiscard]] std::string BytesRecipeJson(const Recipe& recipe);
+
+// What a calibration, or a part of it, names by its digest, and the field that does: "recipe.calibration.dataset" or
+// "recipe.calibration.parts[2].dataset".
+struct NamedDigest {
+  std::string field;
+  std::string digest;
+};
+[[nodiscard]] std::vector<NamedDigest> CalibrationDatasets(const Calibration& calibration);
+[[nodiscard]] std::vector<NamedDigest> CalibrationBlobs(const Calibration& calibration);
+
+// The calibrations that a recipe's samples are taken from, `samples` of them in all: the parts of a mix by their
+// weights (largest remainder; of equal ones the first), each with the mix's max_tokens and its own number of samples,
+// which may be 0; of another source itself with `samples`.
+[[nodiscard]] std::vector<Calibration> CalibrationParts(const Calibration& calibration, int64_t samples);
 
 // Samples of a calibration whose recipe names no number: one, or as many as methods need that look at more than one
 // gradient.

@@ -11,11 +11,15 @@ inline constexpr EnumEntry<Select> kSelectNames[] = {
 inline constexpr EnumEntry<Loss> kLossNames[] = {{Loss::kLast, "last"}, {Loss::kAll, "all"}};
 inline constexpr EnumEntry<Effort> kEffortNames[] = {
     {Effort::kFast, "fast"}, {Effort::kNormal, "normal"}, {Effort::kThorough, "thorough"}};
-inline constexpr EnumEntry<CalibrationSource> kCalibrationSourceNames[] = {
-    {CalibrationSource::kGenerated, "generated"}, {CalibrationSource::kText, "text"},
-    {CalibrationSource::kChat, "chat"},           {CalibrationSource::kTokenIds, "token_ids"},
-    {CalibrationSource::kFile, "file"},           {CalibrationSource::kImage, "image"},
-    {CalibrationSource::kDataset, "dataset"}};
+inline constexpr EnumEntry<CalibrationSource> kCalibrationSourceNames[] = {{CalibrationSource::kGenerated, "generated"},
+                                                                           {CalibrationSource::kText, "text"},
+                                                                           {CalibrationSource::kChat, "chat"},
+                                                                           {CalibrationSource::kTokenIds, "token_ids"},
+                                                                           {CalibrationSource::kFile, "file"},
+                                                                           {CalibrationSource::kImage, "image"},
+                                                                           {CalibrationSource::kDataset, "dataset"},
+                                                                           {CalibrationSource::kDefault, "default"},
+                                                                           {CalibrationSource::kMix, "mix"}};
 
 constexpr const auto& NamesOf(Select) { return kSelectNames; }
 constexpr const auto& NamesOf(Loss) { return kLossNames; }

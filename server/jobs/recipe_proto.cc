@@ -26,6 +26,15 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
   if (proto.has_samples()) out.samples = proto.samples();
   out.dataset = proto.dataset();
+  for (const v1::CalibrationPart& part : proto.parts()) {
+    const std::string field = fmt::format("recipe.calibration.parts[{}].source", out.parts.size());
+    CalibrationPart& to = out.parts.emplace_back();
+    GWQ_RETURN_IF_ERROR(FromWire(field, part.source(), kSources, to.source));
+    to.text = part.text();
+    to.blob = part.blob();
+    to.dataset = part.dataset();
+    if (part.has_weight()) to.weight = part.weight();
+  }
   return absl::OkStatus();
 }
 
@@ -93,6 +102,31 @@ void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_tuned()->set_model_steps(recipe.tuned.model_steps);
 }
 
+void CalibrationToProto(const Calibration& from, v1::Calibration& out) {
+  out.set_source(ToWire<v1::Calibration::Source>(from.source));
+  out.set_text(from.text);
+  for (const ChatTurn& turn : from.messages) {
+    v1::ChatTurn& to = *out.add_messages();
+    to.set_role(turn.role);
+    to.set_content(turn.content);
+  }
+  out.mutable_token_ids()->Add(from.token_ids.begin(), from.token_ids.end());
+  out.set_blob(from.blob);
+  out.set_question(from.question);
+  out.set_answer(from.answer);
+  out.set_max_tokens(from.max_tokens);
+  out.set_samples(from.samples);
+  out.set_dataset(from.dataset);
+  for (const CalibrationPart& part : from.parts) {
+    v1::CalibrationPart& to = *out.add_parts();
+    to.set_source(ToWire<v1::Calibration::Source>(part.source));
+    to.set_text(part.text);
+    to.set_blob(part.blob);
+    to.set_dataset(part.dataset);
+    to.set_weight(part.weight);
+  }
+}
+
 absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index) {
   RecipeRule rule{.pattern = proto.pattern(), .part = proto.part(), .kind = proto.kind()};
   if (proto.method() != 0) {
@@ -158,21 +192,7 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   OptionsToProto(recipe, out);
   out.set_threads(recipe.threads);
   out.set_seed(recipe.seed);
-  v1::Calibration& calibration = *out.mutable_calibration();
-  calibration.set_source(ToWire<v1::Calibration::Source>(recipe.calibration.source));
-  calibration.set_text(recipe.calibration.text);
-  for (const ChatTurn& turn : recipe.calibration.messages) {
-    v1::ChatTurn& to = *calibration.add_messages();
-    to.set_role(turn.role);
-    to.set_content(turn.content);
-  }
-  calibration.mutable_token_ids()->Add(recipe.calibration.token_ids.begin(), recipe.calibration.token_ids.end());
-  calibration.set_blob(recipe.calibration.blob);
-  calibration.set_question(recipe.calibration.question);
-  calibration.set_answer(recipe.calibration.answer);
-  calibration.set_max_tokens(recipe.calibration.max_tokens);
-  calibration.set_samples(recipe.calibration.samples);
-  calibration.set_dataset(recipe.calibration.dataset);
+  CalibrationToProto(recipe.calibration, *out.mutable_calibration());
   for (const RecipeRule& rule : recipe.rules) {
     v1::RecipeRule& to = *out.add_rules();
     to.set_pattern(rule.pattern);

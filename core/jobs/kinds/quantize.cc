@@ -60,17 +60,18 @@ JobProduct QuantizeJob::Product() const { return {"artifact", artifact_id}; }
 JobInputs QuantizeJob::Inputs() const {
   JobInputs inputs{.manifests = {source}};
   for (const EvaluationTask& task : evaluations) inputs.AddManifest(task.dataset);
-  inputs.AddManifest(recipe.calibration.dataset);
-  inputs.AddBlob(recipe.calibration.blob);
+  for (const NamedDigest& named : CalibrationDatasets(recipe.calibration)) inputs.AddManifest(named.digest);
+  for (const NamedDigest& named : CalibrationBlobs(recipe.calibration)) inputs.AddBlob(named.digest);
   return inputs;
 }
 
 absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
-  const absl::StatusOr<std::optional<StoredDataset>> dataset = OpenCalibrationDataset(store, recipe.calibration);
-  if (!dataset.ok()) return PrefixField(dataset.status(), "quantize");
-  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe,
-                                               dataset->has_value() ? &(*dataset)->manifest() : nullptr);
+  const absl::StatusOr<std::vector<StoredDataset>> datasets = OpenCalibrationDatasets(store, recipe.calibration);
+  if (!datasets.ok()) return PrefixField(datasets.status(), "quantize");
+  DatasetManifests manifests;
+  for (const StoredDataset& dataset : *datasets) manifests.push_back(&dataset.manifest());
+  absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe, manifests);
   if (!plan.ok()) return PrefixField(plan.status(), "quantize");
   GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
   return plan;

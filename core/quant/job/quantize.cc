@@ -16,9 +16,6 @@
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 #include "core/calibration/dataset_samples.h"
-#include "core/calibration/generate.h"
-#include "core/calibration/image_sample.h"
-#include "core/calibration/sample.h"
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
@@ -26,6 +23,7 @@
 #include "core/quant/job/job_checkpoint.h"
 #include "core/quant/job/packer.h"
 #include "core/quant/job/phase_meter.h"
+#include "core/quant/job/read_samples.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/report.h"
 
@@ -34,8 +32,6 @@ namespace {
 
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
-// Beginnings that the model's own text has for each sample.
-constexpr int64_t kTextsPerSample = 16;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -70,15 +66,16 @@ class Job {
         checkpoints_(checkpoints) {}
 
   absl::StatusOr<QuantizeResult> Run() {
-    GWQ_ASSIGN_OR_RETURN(dataset_, OpenCalibrationDataset(store_, recipe_.calibration));
-    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
-                                                 dataset_.has_value() ? &dataset_->manifest() : nullptr));
+    GWQ_ASSIGN_OR_RETURN(datasets_, OpenCalibrationDatasets(store_, recipe_.calibration));
+    DatasetManifests manifests;
+    for (const StoredDataset& dataset : datasets_) manifests.push_back(&dataset.manifest());
+    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_, manifests));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
     GWQ_RETURN_IF_ERROR(CheckTexts());
-    GWQ_RETURN_IF_ERROR(ReadSamples());
+    GWQ_RETURN_IF_ERROR(TakeSamples());
     if (calibrates()) GWQ_RETURN_IF_ERROR(Calibrate(checkpoint, std::move(position)));
     GWQ_RETURN_IF_ERROR(PackRest());
     GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
@@ -111,40 +108,11 @@ class Job {
     return absl::OkStatus();
   }
 
-  // Before the weights come: the tokenizer's memory is gone when this returns.
-  absl::Status ReadSamples() {
+  // Before the weights come.
+  absl::Status TakeSamples() {
     if (!calibrates() || !samples_.empty()) return absl::OkStatus();
-    const CalibrationSource from = recipe_.calibration.source;
-    const bool tokenizes =
-        plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds);
-    std::unique_ptr<const ModelText> text;
-    if (tokenizes) {
-      GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
-      GWQ_ASSIGN_OR_RETURN(text, ModelText::Load(files));
-    }
-    if (dataset_.has_value()) {
-      GWQ_ASSIGN_OR_RETURN(samples_, DatasetSamples(*dataset_, recipe_.calibration, plan_.samples, recipe_.seed,
-                                                    source_, *text, progress_));
-      return absl::OkStatus();
-    }
-    if (plan_.sees_image) {
-      GWQ_ASSIGN_OR_RETURN(samples_.emplace_back(), MakeImageSample(recipe_.calibration, source_, *text, store_));
-      return absl::OkStatus();
-    }
-    const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
-    GWQ_ASSIGN_OR_RETURN(samples_, CalibrationSamples(recipe_.calibration, plan_.samples, recipe_.seed, model_.config(),
-                                                      text.get(), store_, generate, progress_));
+    GWQ_ASSIGN_OR_RETURN(samples_, ReadSamples(store_, source_, recipe_, plan_, datasets_, progress_));
     return absl::OkStatus();
-  }
-
-  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
-                         CreateBackend(kHostDevice, {.threads = recipe_.threads}));
-    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
-    const ModelConfig& config = model_.config();
-    const std::vector<int32_t>& ends = config.eos_token_ids;
-    const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
-    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_, kTextsPerSample * samples);
   }
 
   absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
@@ -291,7 +259,7 @@ class Job {
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;
-  std::optional<StoredDataset> dataset_;  // of the calibration
+  std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
   SampleSet samples_;
   Report report_;

@@ -78,6 +78,17 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   dataset.calibration.source = CalibrationSource::kDataset;
   dataset.calibration.dataset = Sha256Of("manifest").Hex();
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(dataset)), dataset);
+  Recipe mix;
+  mix.calibration.source = CalibrationSource::kMix;
+  mix.calibration.parts = {{CalibrationSource::kDefault, "", "", "", 2.5},
+                           {CalibrationSource::kText, "a text", "", "", 1},
+                           {CalibrationSource::kFile, "", Sha256Of("blob").Hex(), "", 1},
+                           {CalibrationSource::kDataset, "", "", Sha256Of("manifest").Hex(), 0.5}};
+  EXPECT_EQ(*RecipeFromProto(RecipeToProto(mix)), mix);
+  v1::Recipe unset;
+  unset.mutable_calibration()->set_source(v1::Calibration::MIX);
+  unset.mutable_calibration()->add_parts();
+  EXPECT_EQ(RecipeFromProto(unset)->calibration.parts, std::vector{CalibrationPart{}});
 }
 
 #pragma GCC diagnostic push

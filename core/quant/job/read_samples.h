@@ -1,0 +1,24 @@
+// The samples that a quantization's calibration reads.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/stored_dataset.h"
+#include "core/artifact/stored_model.h"
+#include "core/base/progress.h"
+#include "core/calibration/sample_set.h"
+#include "core/quant/plan.h"
+#include "core/spec/recipe.h"
+#include "core/storage/blob_store.h"
+
+namespace gwq {
+
+// As the recipe's source says (core/calibration): `plan.samples` of them, of a mix those of its parts interleaved.
+// `datasets` in the order of CalibrationDatasets. The tokenizer's memory is free again afterwards. The errors of the
+// source at its field below "recipe.calibration". Phase "sample".
+[[nodiscard]] absl::StatusOr<SampleSet> ReadSamples(BlobStore& store, const StoredModel& source, const Recipe& recipe,
+                                                    const Plan& plan, const std::vector<StoredDataset>& datasets,
+                                                    Progress& progress);
+
+}  // namespace gwq
