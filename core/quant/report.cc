@@ -170,6 +170,7 @@ std::string ReportJson(const Report& report) {
               {"planned_memory_bytes", report.planned_memory_bytes},
               {"calibration_tokens", report.calibration_tokens},
               {"calibration_samples", report.calibration_samples},
+              {"calibration_warnings", report.calibration_warnings},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
   if (!report.evaluations.empty()) {
@@ -208,6 +209,9 @@ std::string ReportMarkdown(const Report& report) {
   const Recipe& recipe = report.recipe;
   out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens.\n\n", EnumText(recipe.method), recipe.bits,
                      recipe.group_size, MethodOptions(recipe), report.calibration_tokens);
+  for (const std::string& warning : report.calibration_warnings) {
+    out += fmt::format("Warning: {}.\n\n", warning);
+  }
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";

@@ -62,7 +62,8 @@ struct Report {
   int64_t calibration_tokens = 0;  // 0 if no gradient was needed
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
-  std::vector<ReportModule> modules;  // in the model's order
+  std::vector<std::string> calibration_warnings;  // what speaks against the samples (core/calibration/sample_check.h)
+  std::vector<ReportModule> modules;              // in the model's order
   std::vector<ReportEvaluation> evaluations;
   std::vector<ReportPhase> phases;
   std::string isa;  // of the evaluation's kernels

@@ -9,6 +9,7 @@
 #include "core/io/json.h"
 #include "core/jobs/kinds/spec_json.h"
 #include "core/jobs/kinds/specs.h"
+#include "core/jobs/kinds/texts_apart.h"
 #include "core/spec/quantize_evaluations.h"
 
 namespace gwq {
@@ -73,6 +74,9 @@ absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   for (const StoredDataset& dataset : *datasets) manifests.push_back(&dataset.manifest());
   absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe, manifests);
   if (!plan.ok()) return PrefixField(plan.status(), "quantize");
+  if (const absl::Status apart = CheckTextsApart(store, recipe, evaluations); !apart.ok()) {
+    return PrefixField(apart, "quantize");
+  }
   GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
   return plan;
 }

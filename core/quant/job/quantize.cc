@@ -116,6 +116,10 @@ class Job {
   }
 
   absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
+    report_.calibration_warnings = SampleWarnings(samples_, NeedsOf(plan_, recipe_));
+    for (const std::string& warning : report_.calibration_warnings) {
+      progress_.Log(fmt::format("warning: {}", warning));
+    }
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();

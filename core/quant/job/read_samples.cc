@@ -20,6 +20,9 @@
 namespace gwq {
 namespace {
 
+// With fewer, what a Gram matrix or a learned block fits is the samples more than the model's use.
+constexpr int64_t kFewSamples = 8;
+
 // Beginnings that the model's own text has for each sample.
 constexpr int64_t kTextsPerSample = 16;
 
@@ -134,6 +137,16 @@ absl::StatusOr<SampleSet> ReadSamples(BlobStore& store, const StoredModel& sourc
                                       const Plan& plan, const std::vector<StoredDataset>& datasets,
                                       Progress& progress) {
   return SampleReading(store, source, recipe, plan, datasets, progress).Run();
+}
+
+SampleNeeds NeedsOf(const Plan& plan, const Recipe& recipe) {
+  SampleNeeds needs{.max_tokens = recipe.calibration.max_tokens};
+  for (const PlannedModule& module : plan.modules) {
+    if (module.needs != Needs::kGram && module.needs != Needs::kBlock) continue;
+    needs.samples = kFewSamples;
+    if (module.needs == Needs::kGram) needs.rows = std::max(needs.rows, module.packed.cols);
+  }
+  return needs;
 }
 
 }  // namespace gwq

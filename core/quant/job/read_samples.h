@@ -7,6 +7,7 @@
 #include "core/artifact/stored_dataset.h"
 #include "core/artifact/stored_model.h"
 #include "core/base/progress.h"
+#include "core/calibration/sample_check.h"
 #include "core/calibration/sample_set.h"
 #include "core/quant/plan.h"
 #include "core/spec/recipe.h"
@@ -20,5 +21,9 @@ namespace gwq {
 [[nodiscard]] absl::StatusOr<SampleSet> ReadSamples(BlobStore& store, const StoredModel& source, const Recipe& recipe,
                                                     const Plan& plan, const std::vector<StoredDataset>& datasets,
                                                     Progress& progress);
+
+// What the methods of the plan ask of the samples: one for a gradient alone, as GWQ is published; eight, and as many
+// tokens as the widest matrix has columns, where a Gram matrix is made or a block is learned.
+[[nodiscard]] SampleNeeds NeedsOf(const Plan& plan, const Recipe& recipe);
 
 }  // namespace gwq
