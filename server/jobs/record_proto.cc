@@ -10,7 +10,7 @@
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/resource_names.h"
-#include "server/jobs/stored_json.h"
+#include "core/io/json_fields.h"
 #include "server/jobs/wire_enums.h"
 
 namespace gwq {

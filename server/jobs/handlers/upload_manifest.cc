@@ -12,7 +12,7 @@
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/manifest/limits.h"
-#include "server/jobs/stored_json.h"
+#include "core/io/json_fields.h"
 
 namespace gwq {
 namespace {

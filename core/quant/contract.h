@@ -1,0 +1,18 @@
+// A quality contract held against a plan and a report.
+#pragma once
+
+#include "absl/status/status.h"
+#include "core/quant/plan.h"
+#include "core/quant/report.h"
+#include "core/spec/contract_check.h"
+#include "core/spec/quality_contract.h"
+
+namespace gwq {
+
+// What is known before anything is computed: FAILED_PRECONDITION if the planned bits are above max_bits.
+[[nodiscard]] absl::Status CheckPlannedBits(const QualityContract& contract, const Plan& plan);
+
+// What a contract is checked against: the bits of what was stored, and every metric of the artifact.
+[[nodiscard]] QualityMeasures MeasuresOf(const Report& report);
+
+}  // namespace gwq
