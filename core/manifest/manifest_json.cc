@@ -240,7 +240,8 @@ absl::StatusOr<Manifest> ReadManifestTree(std::string_view text) {
   GWQ_ASSIGN_OR_RETURN(const json tree, ParseJson("manifest", text, limits));
   absl::Status status;
   Object object(tree, "",
-                {"architecture", "files", "format", "kind", "producer", "quality", "recipe", "shards", "source"}, status);
+                {"architecture", "files", "format", "kind", "producer", "quality", "recipe", "shards", "source"},
+                status);
   Manifest manifest;
   if (const std::string format = object.String("format"); format != kFormat) {
     object.Fail("format", fmt::format("'{}' is not read; '{}' is", format.substr(0, 64), kFormat));

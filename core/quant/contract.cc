@@ -6,15 +6,15 @@
 
 namespace gwq {
 
-absl::Status CheckPlannedBits(const QualityContract& contract, const Plan& plan) {
+absl::Status CheckPlannedBits(const QualityContract& contract, const Plan& plan, std::string_view path) {
   QualityMeasures planned;
   planned.bits = plan.model_bits_per_weight;
   const std::vector<ContractMiss> misses = CheckContract({.max_bits = contract.max_bits}, planned);
   if (misses.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      fmt::format("contract.{}, which the recipe's plan tells; quantize to fewer bits, keep fewer matrices, quantize "
+      fmt::format("{}.{}, which the recipe's plan tells; quantize to fewer bits, keep fewer matrices, quantize "
                   "head and embedding (head_bits, embedding_bits), or raise the bound",
-                  MissesText(misses)));
+                  path, MissesText(misses)));
 }
 
 QualityMeasures MeasuresOf(const Report& report) {

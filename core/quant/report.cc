@@ -77,10 +77,8 @@ Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
         {{"first", part.first}, {"count", part.count}, {"mean_kl", JsonNumber(part.mean_kl)}});
   }
   for (const ChangedAnswer& one : evaluation.after.changed_answers) {
-    out["changed_answers"].push_back({{"line", one.line},
-                                      {"question", one.question},
-                                      {"before", one.reference_answer},
-                                      {"after", one.answer}});
+    out["changed_answers"].push_back(
+        {{"line", one.line}, {"question", one.question}, {"before", one.reference_answer}, {"after", one.answer}});
   }
   return out;
 }

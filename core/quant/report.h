@@ -76,14 +76,14 @@ struct Report {
   int64_t calibration_tokens = 0;  // 0 if no gradient was needed
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
-  std::vector<ReportTuning> tuning;  // empty: the model was not tuned as a whole
+  std::vector<ReportTuning> tuning;   // empty: the model was not tuned as a whole
   std::vector<ReportModule> modules;  // in the model's order
   std::vector<ReportEvaluation> evaluations;
   QualityContract contract;
   std::vector<ContractMiss> misses;  // empty: it is met
   std::vector<ReportPhase> phases;
   std::string producer_json = {};  // what determines the bytes besides source and recipe
-  std::string isa;  // of the evaluation's kernels
+  std::string isa;                 // of the evaluation's kernels
   int threads = 0;
 
   [[nodiscard]] double matrix_bits_per_weight() const;

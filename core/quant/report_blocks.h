@@ -16,7 +16,7 @@ struct ReportBlock {
   ModelPart part = ModelPart::kLanguage;
   int stage = 0;
   uint64_t weights = 0, stored_bytes = 0;
-  double relative_error = 0;                  // |W - W'| / |W| over its matrices together
+  double relative_error = 0;                      // |W - W'| / |W| over its matrices together
   std::optional<double> loss_before, loss_after;  // of its output, where its matrices were learned together
 };
 

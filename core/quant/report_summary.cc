@@ -78,9 +78,12 @@ std::optional<ReportSummary> SummaryOfReport(std::string_view report_json) {
 }
 
 std::string SummaryJson(const ReportSummary& summary) {
-  Json out = {{"method", summary.method},           {"source_bytes", summary.source_bytes},
-              {"total_bytes", summary.total_bytes}, {"matrix_bits", summary.matrix_bits},
-              {"model_bits", summary.model_bits},   {"seconds", summary.seconds},
+  Json out = {{"method", summary.method},
+              {"source_bytes", summary.source_bytes},
+              {"total_bytes", summary.total_bytes},
+              {"matrix_bits", summary.matrix_bits},
+              {"model_bits", summary.model_bits},
+              {"seconds", summary.seconds},
               {"peak_memory_bytes", summary.peak_memory_bytes}};
   SetNumber(out, "perplexity_before", summary.perplexity_before);
   SetNumber(out, "perplexity", summary.perplexity);

@@ -28,7 +28,7 @@ struct ReportSummary {
   // Of the first evaluation of a text; unset if there is none.
   std::optional<double> perplexity_before, perplexity, mean_kl, same_top1;
   std::vector<SummaryMetric> metrics;
-  double seconds = 0;               // of all phases
+  double seconds = 0;              // of all phases
   uint64_t peak_memory_bytes = 0;  // the largest of the phases
 };
 

@@ -34,8 +34,7 @@ class Check {
 
   void Floor(const std::string& bound, const QualityFloor& floor) {
     const std::optional<size_t> index = EvaluationIndex(floor.evaluation, titles_);
-    const MeasuredMetric* const found =
-        index ? FindMetric(measures_.evaluations[*index], floor.metric) : nullptr;
+    const MeasuredMetric* const found = index ? FindMetric(measures_.evaluations[*index], floor.metric) : nullptr;
     const std::string what = fmt::format("{} of {}", floor.metric, floor.evaluation);
     const std::optional<double> value = found == nullptr ? std::nullopt : std::optional(found->value);
     if (floor.at_least) Bound(bound, what, value, *floor.at_least, /*at_most=*/false);

@@ -21,7 +21,7 @@ struct MeasuredEvaluation {
 };
 // Of an artifact.
 struct QualityMeasures {
-  std::optional<double> bits;                    // stored bits per weight of the whole model; none: not known
+  std::optional<double> bits;                   // stored bits per weight of the whole model; none: not known
   std::vector<MeasuredEvaluation> evaluations;  // in the job's order
 };
 

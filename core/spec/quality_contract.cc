@@ -58,15 +58,16 @@ absl::Status CheckFloor(const QualityFloor& floor, const std::vector<EvaluationT
   for (const EvaluationTask& task : evaluations) titles.emplace_back(task.title());
   const std::optional<size_t> index = EvaluationIndex(floor.evaluation, titles);
   if (!index) {
-    return InvalidField(field + ".evaluation",
-                        fmt::format("'{}' is not the name of one evaluation of the job, nor its index; there are: {}",
-                                    floor.evaluation, titles.empty() ? "none" : fmt::format("{}", fmt::join(titles, ", "))));
+    return InvalidField(
+        field + ".evaluation",
+        fmt::format("'{}' is not the name of one evaluation of the job, nor its index; there are: {}", floor.evaluation,
+                    titles.empty() ? "none" : fmt::format("{}", fmt::join(titles, ", "))));
   }
   const EvaluationTask& task = evaluations[*index];
   if (Gives(task, floor.metric)) return absl::OkStatus();
   return InvalidField(field + ".metric",
-                      fmt::format("an evaluation of kind '{}' gives no '{}'; it gives {}", EvaluationKindName(task.kind),
-                                  floor.metric, fmt::join(MetricsOf(task.kind), ", ")));
+                      fmt::format("an evaluation of kind '{}' gives no '{}'; it gives {}",
+                                  EvaluationKindName(task.kind), floor.metric, fmt::join(MetricsOf(task.kind), ", ")));
 }
 
 }  // namespace

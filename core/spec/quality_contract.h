@@ -1,4 +1,5 @@
-// What an artifact must reach to be published: bounds on its size and on what its job measures (docs/quality-contract.md).
+// What an artifact must reach to be published: bounds on its size and on what its job measures
+// (docs/quality-contract.md).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -36,8 +37,8 @@ struct QualityContract {
 [[nodiscard]] absl::Status CheckQualityContract(const QualityContract& contract, std::string_view path);
 // Every bound is on something that one of `evaluations` measures on an artifact. INVALID_ARGUMENT at `path` +
 // ".<field>", naming what there is.
-[[nodiscard]] absl::Status CheckMeasured(const QualityContract& contract, const std::vector<EvaluationTask>& evaluations,
-                                         std::string_view path);
+[[nodiscard]] absl::Status CheckMeasured(const QualityContract& contract,
+                                         const std::vector<EvaluationTask>& evaluations, std::string_view path);
 
 // Unset bounds are left out.
 [[nodiscard]] nlohmann::json QualityContractJson(const QualityContract& contract);

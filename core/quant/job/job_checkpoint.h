@@ -22,10 +22,10 @@ enum class JobStep { kGradients, kMetrics, kBlocks, kModel };
 
 struct JobPosition {
   JobStep step = JobStep::kGradients;
-  std::optional<WalkRecord> walk;      // how far the step's walk came; none: it has not begun
-  std::optional<double> loss;          // of the gradient walk, once it is done
-  std::map<int, Digest> metrics = {};  // scratch blobs of the metrics that are known, by stage (block_metrics.h)
-  int model_steps = 0;                 // of the last step, that are done
+  std::optional<WalkRecord> walk;         // how far the step's walk came; none: it has not begun
+  std::optional<double> loss;             // of the gradient walk, once it is done
+  std::map<int, Digest> metrics = {};     // scratch blobs of the metrics that are known, by stage (block_metrics.h)
+  int model_steps = 0;                    // of the last step, that are done
   std::vector<double> model_losses = {};  // of those, added up for each of tuning_points.h's points
   // Scratch blobs of the last step: "targets" and "images" of all samples, "learned" after the first (model_tuning.h).
   std::map<std::string, Digest> model = {};

@@ -4,8 +4,8 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>

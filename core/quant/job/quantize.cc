@@ -77,7 +77,7 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
                                                  dataset_.has_value() ? &dataset_->manifest() : nullptr));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
-    GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_));
+    GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_, "contract"));
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
@@ -154,9 +154,10 @@ class Job {
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
-    GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                     packer_, writer_, pool_, checkpoint, progress_},
-                                                                    std::move(position)));
+    GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
+                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, writer_, pool_,
+                                         checkpoint, progress_},
+                                        std::move(position)));
     report_.calibration_loss = figures.loss;
     report_.tuning = std::move(figures.tuning);
     tools_.solver = nullptr;
@@ -336,7 +337,8 @@ absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& sou
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
   NoCheckpoints none;
-  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints, progress).Run();
+  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints, progress)
+      .Run();
 }
 
 }  // namespace gwq
