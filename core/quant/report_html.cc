@@ -132,7 +132,7 @@ std::string Repeat(const Json& report) {
   const Json& recipe = ObjectIn(report, "recipe");
   std::string out = HtmlText(
       "The same model, recipe and producer give the same artifact, byte for byte. Save the recipe as recipe.json and "
-      "give it to gwq quantize --recipe recipe.json.");
+      "give it to gwq quantize --recipe recipe.json. Texts of more than 1 KiB are cut here; the job has them whole.");
   out += HtmlTable({"", ""}, {{"seed", CountText(recipe, "seed")}, {"threads", CountText(recipe, "threads")}}, 2);
   if (const Json* const producer = FieldIn(report, "producer")) out += HtmlLines(producer->dump(2));
   return out + HtmlLines(ObjectIn(report, "environment").dump(2)) + HtmlLines(recipe.dump(2));
