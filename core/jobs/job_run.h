@@ -31,6 +31,8 @@ struct JobOutput {
   std::optional<Digest> source;  // of an artifact: the model's manifest; of an evaluation: what was measured
   std::string report_json;
   std::string report_markdown;
+  // Not OK: what was made is not to be published. The job fails with this error and keeps the report.
+  absl::Status verdict;
 };
 
 // Runs a job of one kind. Each kind specializes it, in core/jobs/runners if that links LibTorch, else beside its spec

@@ -52,7 +52,9 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<EndedCheckpoint>> EndedCheckpoints(int limit) override;
   absl::Status ForgetCheckpoint(const std::string& job) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
-  absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
+  absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable,
+                    const JobReport& report) override;
+  absl::StatusOr<JobReport> Report(const std::string& principal, const std::string& id) override;
   absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) override;
   absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) override;
   absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() override;
@@ -95,6 +97,8 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status UpdateSchema() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those of live jobs, which schemas before 4 did not store.
   absl::Status StoreInputsOfLiveJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of the reports of artifacts, which schemas before 6 did not store.
+  absl::Status StoreSummaries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StoreInputs(int64_t sequence, const JobInputs& inputs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::vector<Digest>> Digests(std::string_view select) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -243,11 +243,12 @@ absl::Status CheckHead(const Manifest& manifest) {
     if (manifest.architecture.empty()) return InvalidField("architecture", "missing: an artifact has one");
     if (!manifest.source) return InvalidField("source", "missing: an artifact names the model it was made from");
     if (manifest.recipe_json.empty()) return InvalidField("recipe", "missing: an artifact holds its recipe");
-  } else if (!manifest.recipe_json.empty()) {
-    return InvalidField("recipe", "only an artifact has one");
+  } else if (!manifest.recipe_json.empty() || !manifest.quality_json.empty()) {
+    return InvalidField(manifest.recipe_json.empty() ? "quality" : "recipe", "only an artifact has one");
   }
   GWQ_RETURN_IF_ERROR(CheckCanonicalObject("recipe", manifest.recipe_json));
-  return CheckCanonicalObject("producer", manifest.producer_json);
+  GWQ_RETURN_IF_ERROR(CheckCanonicalObject("producer", manifest.producer_json));
+  return CheckCanonicalObject("quality", manifest.quality_json);
 }
 
 template <class Entry>

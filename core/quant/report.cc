@@ -8,6 +8,7 @@
 
 #include "core/io/json.h"
 #include "core/io/json_number.h"
+#include "core/quant/report_blocks.h"
 #include "core/spec/recipe_names.h"
 #include "core/text/first_tokens.h"
 
@@ -71,7 +72,45 @@ Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
     one = {{"name", after.name}, {"after", JsonNumber(after.value)}};
     if (before != nullptr) one["before"] = JsonNumber(before->value);
   });
+  for (const KlAtPositions& part : evaluation.after.kl_by_position) {
+    out["kl_by_position"].push_back(
+        {{"first", part.first}, {"count", part.count}, {"mean_kl", JsonNumber(part.mean_kl)}});
+  }
+  for (const ChangedAnswer& one : evaluation.after.changed_answers) {
+    out["changed_answers"].push_back(
+        {{"line", one.line}, {"question", one.question}, {"before", one.reference_answer}, {"after", one.answer}});
+  }
   return out;
+}
+
+Json BlockJson(const ReportBlock& block) {
+  Json out = {{"name", block.name},
+              {"part", std::string(ModelPartName(block.part))},
+              {"stage", block.stage},
+              {"weights", block.weights},
+              {"stored_bytes", block.stored_bytes},
+              {"bits_per_weight", BitsPerWeight(block.stored_bytes, block.weights)},
+              {"relative_error", block.relative_error}};
+  if (block.loss_before) out["loss_before"] = JsonNumber(*block.loss_before);
+  if (block.loss_after) out["loss_after"] = JsonNumber(*block.loss_after);
+  return out;
+}
+
+Json ContractJson(const Report& report) {
+  Json out = {{"bounds", QualityContractJson(report.contract)}, {"misses", Json::array()}};
+  for (const ContractMiss& miss : report.misses) {
+    Json& one = out["misses"].emplace_back();
+    one = {{"bound", miss.bound}, {"what", miss.what}, {miss.at_most ? "at_most" : "at_least", miss.limit}};
+    if (miss.value) one["value"] = JsonNumber(*miss.value);
+  }
+  return out;
+}
+
+// What the artifact is bound to, and how it missed it.
+std::string ContractText(const Report& report) {
+  if (report.contract.empty()) return "";
+  if (report.misses.empty()) return "The quality contract is met.\n\n";
+  return fmt::format("The quality contract is not met: {}.\n\n", MissesText(report.misses));
 }
 
 Json PartJson(const ReportPart& part) {
@@ -177,10 +216,18 @@ std::string ReportJson(const Report& report) {
     out["evaluations"] = Json::array();
     for (const ReportEvaluation& one : report.evaluations) out["evaluations"].push_back(BeforeAndAfterJson(one));
   }
+  if (!report.contract.empty()) out["contract"] = ContractJson(report);
+  if (!report.producer_json.empty()) out["producer"] = Json::parse(report.producer_json, nullptr, false);
+  for (const ReportTuning& one : report.tuning) {
+    out["tuning"].push_back(
+        {{"first_step", one.first_step}, {"steps", one.steps}, {"divergence", JsonNumber(one.divergence)}});
+  }
   out["parts"] = Json::array();
   for (const ReportPart& part : report.parts) out["parts"].push_back(PartJson(part));
   out["modules"] = Json::array();
   for (const ReportModule& module : report.modules) out["modules"].push_back(ModuleJson(module));
+  out["blocks"] = Json::array();
+  for (const ReportBlock& block : BlocksOf(report.modules)) out["blocks"].push_back(BlockJson(block));
   out["phases"] = Json::array();
   for (const ReportPhase& phase : report.phases) {
     out["phases"].push_back(
@@ -212,6 +259,7 @@ std::string ReportMarkdown(const Report& report) {
   for (const std::string& warning : report.calibration_warnings) {
     out += fmt::format("Warning: {}.\n\n", warning);
   }
+  out += ContractText(report);
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";

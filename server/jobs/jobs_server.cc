@@ -211,7 +211,7 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
             (void)store->Fail(held->job, held->fencing_token,
                               {static_cast<int>(absl::StatusCode::kUnavailable),
                                fmt::format("the worker on {} ended: {}", slot.name, how), ""},
-                              /*retryable=*/true);
+                              /*retryable=*/true, {});
           },
       .failed_to_start =
           [this](const DeviceSlot& slot, const absl::Status& status) {

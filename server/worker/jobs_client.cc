@@ -77,7 +77,7 @@ absl::Status JobsClient::Fail(const v1::FailRequest& request) {
   grpc::ClientContext context;
   Prepare(context, kCallMillis);
   v1::FailResponse response;
-  return FromGrpc(stub_->Fail(&context, request, &response));
+  return TooLargeIsFinal(FromGrpc(stub_->Fail(&context, request, &response)), request.ByteSizeLong());
 }
 
 absl::Status UntilAnswered(const std::function<absl::Status()>& call) {

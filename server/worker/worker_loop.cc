@@ -48,6 +48,14 @@ v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& sta
   return request;
 }
 
+// Of what was made and is not to be published.
+v1::FailRequest FailOf(const v1::AcquireResponse& lease, const JobOutput& output) {
+  v1::FailRequest request = FailOf(lease, output.verdict);
+  request.set_report_json(output.report_json);
+  request.set_report_markdown(ToValidUtf8(output.report_markdown));
+  return request;
+}
+
 }  // namespace
 
 WorkerLoop::WorkerLoop(WorkerIdentity identity, JobsClient& client, BlobStore& blobs,
@@ -82,7 +90,7 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
   const absl::Status reported = Report(lease, output);
   log_.Write(reported.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
              {{"job", lease.job()},
-              {"code", absl::StatusCodeToString(output.status().code())},
+              {"code", absl::StatusCodeToString((output.ok() ? output->verdict : output.status()).code())},
               {"told", absl::StatusCodeToString(reported.code())}});
 }
 
@@ -104,9 +112,14 @@ absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::St
   // The heartbeats go on meanwhile, so the lease lives; where the service is silent for all of it, they end the
   // process.
   const absl::Status reported = UntilAnswered([&] {
-    return output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
+    if (!output.ok()) return client_.Fail(FailOf(lease, output.status()));
+    return output->verdict.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, *output));
   });
   if (reported.ok() || !output.ok() || absl::IsAborted(reported)) return reported;
+  if (!output->verdict.ok()) {
+    // A report that is too large is not worth the job's error.
+    return client_.Fail(FailOf(lease, Annotate(output->verdict, "its report was refused")));
+  }
   // The service refuses the result: the job must not stay with this worker.
   return client_.Fail(FailOf(lease, Annotate(reported, "the result was refused")));
 }

@@ -6,7 +6,9 @@
 #include "client/cli/checks.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/push.h"
+#include "client/cli/commands/summary.h"
 #include "client/cli/commands/watch.h"
+#include "client/cli/contract_flags.h"
 #include "client/cli/evaluation_flags.h"
 #include "client/cli/output.h"
 #include "client/cli/recipe_flags.h"
@@ -24,6 +26,7 @@ struct Arguments {
   RecipeArguments recipe;
   std::vector<std::string> evaluations;
   bool no_evaluation = false;
+  ContractArguments contract;
   std::string calibration_image;
   std::string request_id;
   bool plan = false;
@@ -62,6 +65,7 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
     PrintJson(artifact);
   } else {
     Print("{}  {}  {}\n", artifact.name(), BytesText(artifact.stored_bytes()), artifact.digest());
+    if (artifact.has_summary()) Print("{}", SummaryText(artifact.summary()));
   }
   return kExitOk;
 }
@@ -93,6 +97,8 @@ absl::StatusOr<v1::QuantizeSpec> SpecOf(Session& session, const Arguments& argum
     GWQ_ASSIGN_OR_RETURN(*spec.add_evaluations(), ParseTask(text));
   }
   spec.set_no_evaluation(arguments.no_evaluation);
+  GWQ_ASSIGN_OR_RETURN(const std::optional<v1::QualityContract> contract, ContractOf(arguments.contract));
+  if (contract) *spec.mutable_contract() = *contract;
   spec.set_model(ResourceName("models", arguments.model));
   const std::string base = std::filesystem::path(spec.model()).filename().string();
   spec.set_artifact_id(arguments.name.empty() ? base.substr(0, 58) + "-gwq" : arguments.name);
@@ -151,6 +157,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
                        "the report; for example kind=choices,dataset=NAME,limit=100 (default: kind=text)")
           ->allow_extra_args(false);
   command->add_flag("--no-evaluation", to->no_evaluation, "measure nothing for the report")->excludes(evaluate);
+  AddContractFlags(*command, to->contract);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
   command->add_flag("--plan", to->plan,
                     "show sizes and memory and start no job; --calibration-image is still uploaded");

@@ -10,6 +10,7 @@
 #include "core/jobs/kinds/spec_json.h"
 #include "core/jobs/kinds/specs.h"
 #include "core/jobs/kinds/texts_apart.h"
+#include "core/quant/contract.h"
 #include "core/spec/quantize_evaluations.h"
 
 namespace gwq {
@@ -33,6 +34,7 @@ std::string QuantizeJob::Json() const {
                         {"recipe", nlohmann::json::parse(RecipeJson(recipe))},
                         {"evaluations", nlohmann::json::array()}};
   for (const EvaluationTask& task : evaluations) out["evaluations"].push_back(EvaluationTaskJson(task));
+  if (!contract.empty()) out["contract"] = QualityContractJson(contract);
   return CanonicalJson(out);
 }
 
@@ -42,6 +44,9 @@ absl::StatusOr<QuantizeJob> QuantizeJob::Parse(std::string_view json) {
   GWQ_ASSIGN_OR_RETURN(job.model, SpecText(spec, "model"));
   GWQ_ASSIGN_OR_RETURN(job.artifact_id, SpecText(spec, "artifact_id"));
   GWQ_ASSIGN_OR_RETURN(job.source, SpecDigest(spec, "source"));
+  if (const auto contract = spec.find("contract"); contract != spec.end()) {
+    GWQ_ASSIGN_OR_RETURN(job.contract, ParseQualityContract(*contract, "contract"));
+  }
   auto recipe = spec.find("recipe");
   if (recipe == spec.end()) return InvalidField("spec.recipe", "missing");
   GWQ_ASSIGN_OR_RETURN(const OldTextEvaluation old, TakeOldTextEvaluation(*recipe));
@@ -78,6 +83,7 @@ absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
     return PrefixField(apart, "quantize");
   }
   GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
+  GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract, *plan, "quantize.contract"));
   return plan;
 }
 
@@ -85,6 +91,8 @@ QuantizeJob QuantizeJob::Example() {
   QuantizeJob job{"model", "artifact", ExampleManifest(0), {}};
   job.recipe.calibration.source = CalibrationSource::kFile;
   job.recipe.calibration.blob = ExampleBlob(0).Hex();
+  job.contract.max_mean_kl = 0.5;
+  job.contract.floors = {{.evaluation = "0", .metric = "perplexity", .at_most = 100}};
   for (const int index : {1, 2}) {
     EvaluationTask& task = job.evaluations.emplace_back();
     task.dataset = ExampleManifest(index).Hex();

@@ -16,6 +16,7 @@
 #include "core/jobs/records.h"
 #include "core/quant/plan.h"
 #include "core/spec/evaluation_task.h"
+#include "core/spec/quality_contract.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
 
@@ -63,6 +64,8 @@ struct QuantizeJob {
   Recipe recipe;
   // Run on the model and on the artifact, for a table of the report.
   std::vector<EvaluationTask> evaluations = {};
+  // What the artifact must reach to get its name.
+  QualityContract contract = {};
 
   [[nodiscard]] std::string Json() const;
   [[nodiscard]] static absl::StatusOr<QuantizeJob> Parse(std::string_view json);

@@ -15,6 +15,7 @@
 #include "core/quant/job/block_metrics.h"
 #include "core/quant/job/fisher_pass.h"
 #include "core/quant/job/model_tuning.h"
+#include "core/quant/job/tuning_points.h"
 #include "core/quant/job/visited_objective.h"
 
 namespace gwq {
@@ -220,7 +221,7 @@ class Walks {
         metrics_(job.backend.solver()),
         ends_(uint64_t{256} << 20) {}
 
-  absl::StatusOr<std::optional<double>> Run() {
+  absl::StatusOr<CalibrationFigures> Run() {
     GWQ_RETURN_IF_ERROR(metrics_.Load(job_.store, position_.metrics, job_.progress));
     if (position_.step <= JobStep::kFisher && FisherSamples(job_.plan, job_.recipe) > 0) {
       GWQ_RETURN_IF_ERROR(FisherPass());
@@ -230,7 +231,7 @@ class Walks {
     }
     if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
     if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
-    return position_.loss;
+    return CalibrationFigures{position_.loss, TuningOf(position_.model_losses, job_.recipe.tuned.model_steps)};
   }
 
  private:
@@ -310,6 +311,8 @@ class Walks {
       if (step % kToldSteps == 0 || step == steps - 1) {
         job_.progress.Log(fmt::format("tuning, step {} of {}: divergence {:.4f}", step + 1, steps, loss));
       }
+      // A checkpoint of a version that kept no losses has none of the steps before.
+      if (step == 0 || !position_.model_losses.empty()) AddTuningLoss(step, steps, loss, position_.model_losses);
       if (keep_ == nullptr) continue;
       position_.step = JobStep::kModel;
       position_.model_steps = step + 1;
@@ -330,7 +333,7 @@ class Walks {
 
 }  // namespace
 
-absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
+absl::StatusOr<CalibrationFigures> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
   return Walks(job, std::move(position)).Run();
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/progress.h"
@@ -13,6 +14,7 @@
 #include "core/quant/job/job_checkpoint.h"
 #include "core/quant/job/packer.h"
 #include "core/quant/plan.h"
+#include "core/quant/report.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
 
@@ -33,9 +35,14 @@ struct CalibratedPacking {
   Progress& progress;
 };
 
+// What a report tells of the walks.
+struct CalibrationFigures {
+  std::optional<double> loss;  // of the gradient walk, if there was one
+  std::vector<ReportTuning> tuning;
+};
+
 // Packs every module of the plan that needs a gradient or a Gram matrix, and in the stages that a walk over blocks
-// passes the others too. Modules that `position` says are packed are not made again. Returns the loss of the gradient
-// walk, if there was one.
-[[nodiscard]] absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position);
+// passes the others too. Modules that `position` says are packed are not made again.
+[[nodiscard]] absl::StatusOr<CalibrationFigures> PackCalibrated(const CalibratedPacking& job, JobPosition position);
 
 }  // namespace gwq

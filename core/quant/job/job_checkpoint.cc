@@ -29,6 +29,11 @@ constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 constexpr int kVersion = 3;
 constexpr uint64_t kMaxSteps = 1'000'000'000;
 
+bool IsLosses(const Json& list) {
+  return list.is_array() && list.size() <= static_cast<size_t>(kTuningPoints) &&
+         std::ranges::all_of(list, [](const Json& one) { return one.is_number(); });
+}
+
 bool IsStateJson(const Json& state) {
   const auto is = [&](const char* key, bool (Json::*test)() const noexcept) {
     return state.contains(key) && (state[key].*test)();
@@ -39,7 +44,8 @@ bool IsStateJson(const Json& state) {
          (!state.contains("loss") || state["loss"].is_number()) &&
          (!state.contains("metrics") || state["metrics"].is_object()) &&
          (!state.contains("losses") || state["losses"].is_object()) &&
-         (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned)));
+         (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned))) &&
+         (!state.contains("model_losses") || IsLosses(state["model_losses"]));
 }
 
 absl::Status CheckScratch(const Digest& blob, const std::vector<Digest>& checked) {
@@ -85,6 +91,7 @@ absl::Status ParseModel(const Json& state, const std::vector<Digest>& checked, J
   const auto steps = state["model_steps"].get<uint64_t>();
   if (steps > kMaxSteps) return absl::DataLossError(fmt::format("the job's checkpoint tells of {} steps", steps));
   out.model_steps = static_cast<int>(steps);
+  if (state.contains("model_losses")) out.model_losses = state["model_losses"].get<std::vector<double>>();
   for (const auto& [name, blob] : state["model"].items()) {
     GWQ_ASSIGN_OR_RETURN(out.model[name], ParseScratch(blob, checked));
   }
@@ -184,6 +191,7 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   for (const auto& [tensor, losses] : position.losses) state["losses"][tensor] = losses;
   for (const auto& [name, blob] : position.model) state["model"][name] = blob.Hex();
   if (!position.model.empty()) state["model_steps"] = position.model_steps;
+  if (!position.model_losses.empty()) state["model_losses"] = position.model_losses;
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));
   if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;

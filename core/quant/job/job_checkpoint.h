@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/progress.h"
@@ -22,11 +23,12 @@ enum class JobStep { kFisher, kGradients, kBlocks, kModel };
 
 struct JobPosition {
   JobStep step = JobStep::kFisher;
-  std::optional<WalkRecord> walk;      // how far the step's walk came; none: it has not begun
-  std::optional<double> loss;          // of the gradient walk, once it is done
-  std::map<int, Digest> metrics = {};  // scratch blobs of the metrics that are known, by stage (block_metrics.h)
-  FormLosses losses = {};              // of the stages that the Fisher pass went through
-  int model_steps = 0;                 // of the last step, that are done
+  std::optional<WalkRecord> walk;         // how far the step's walk came; none: it has not begun
+  std::optional<double> loss;             // of the gradient walk, once it is done
+  std::map<int, Digest> metrics = {};     // scratch blobs of the metrics that are known, by stage (block_metrics.h)
+  FormLosses losses = {};                 // of the stages that the Fisher pass went through
+  int model_steps = 0;                    // of the last step, that are done
+  std::vector<double> model_losses = {};  // of those, added up for each of tuning_points.h's points
   // Scratch blobs of the last step: "targets" and "images" of all samples, "learned" after the first (model_tuning.h).
   std::map<std::string, Digest> model = {};
 };

@@ -19,6 +19,7 @@
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
+#include "core/quant/contract.h"
 #include "core/quant/job/calibrated_packing.h"
 #include "core/quant/job/job_checkpoint.h"
 #include "core/quant/job/packer.h"
@@ -26,6 +27,7 @@
 #include "core/quant/job/read_samples.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/report.h"
+#include "core/spec/quality_gate.h"
 
 namespace gwq {
 namespace {
@@ -51,12 +53,13 @@ class Measuring final : public Progress {
 class Job {
  public:
   Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
-      CheckpointSlot& checkpoints, Progress& progress)
+      const QualityContract& contract, CheckpointSlot& checkpoints, Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
         recipe_(recipe),
         evaluations_(evaluations),
+        contract_(contract),
         progress_(progress),
         meter_(SystemClock()),
         pool_(recipe.threads),
@@ -71,6 +74,7 @@ class Job {
     for (const StoredDataset& dataset : datasets_) manifests.push_back(&dataset.manifest());
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_, manifests));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
+    GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_, "contract"));
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
@@ -123,9 +127,12 @@ class Job {
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
-    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                   packer_, writer_, pool_, checkpoint, progress_},
-                                                                  std::move(position)));
+    GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
+                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, writer_, pool_,
+                                         checkpoint, progress_},
+                                        std::move(position)));
+    report_.calibration_loss = figures.loss;
+    report_.tuning = std::move(figures.tuning);
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
@@ -234,9 +241,24 @@ class Job {
     line.after.metrics.erase(reference);
   }
 
+  // The artifact's manifest with the contract that it meets.
+  absl::StatusOr<Digest> StoreGated(Manifest manifest, const QualityMeasures& measures) {
+    manifest.quality_json = QualityGateJson({contract_, measures});
+    GWQ_RETURN_IF_ERROR(CheckManifest(manifest));
+    const std::string text = ManifestJson(manifest);
+    return PutBlob(store_, std::as_bytes(std::span(text)));
+  }
+
   absl::StatusOr<QuantizeResult> Result(const StoredModel& artifact) {
+    const QualityMeasures measures = MeasuresOf(report_);
+    report_.contract = contract_;
+    report_.misses = CheckContract(contract_, measures);
     report_.source = source_.digest();
     report_.artifact = artifact.digest();
+    if (!contract_.empty() && report_.misses.empty()) {
+      GWQ_ASSIGN_OR_RETURN(report_.artifact, StoreGated(artifact.manifest(), measures));
+    }
+    report_.producer_json = Producer();
     report_.architecture = model_.config().architecture;
     report_.recipe = recipe_;
     report_.planned_memory_bytes = plan_.peak_memory_bytes;
@@ -244,7 +266,8 @@ class Job {
     report_.isa = std::string(HostIsaName());
     report_.threads = recipe_.threads;
     QuantizeResult result;
-    result.artifact = artifact.digest();
+    result.artifact = report_.artifact;
+    result.misses = report_.misses;
     result.stored_bytes = artifact.manifest().StoredBytes();
     result.report_json = ReportJson(report_);
     result.report_markdown = ReportMarkdown(report_);
@@ -256,6 +279,7 @@ class Job {
   const Model& model_;
   const Recipe& recipe_;
   const std::vector<EvaluationTask>& evaluations_;
+  const QualityContract& contract_;
   Progress& progress_;
   PhaseMeter meter_;
   ThreadPool pool_;
@@ -273,18 +297,21 @@ class Job {
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                              Progress& progress, const std::vector<EvaluationTask>& evaluations,
-                                             CheckpointSlot* checkpoints) {
+                                             CheckpointSlot* checkpoints, const QualityContract& contract) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   for (size_t i = 0; i < evaluations.size(); ++i) {
     GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
   }
+  GWQ_RETURN_IF_ERROR(CheckQualityContract(contract, "contract"));
+  GWQ_RETURN_IF_ERROR(CheckMeasured(contract, evaluations, "contract"));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
   if (model->manifest().kind != "model") {
     return absl::FailedPreconditionError(
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
   NoCheckpoints none;
-  return Job(store, *model, recipe, evaluations, checkpoints == nullptr ? none : *checkpoints, progress).Run();
+  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints, progress)
+      .Run();
 }
 
 }  // namespace gwq

@@ -50,6 +50,7 @@ class ArtifactService final : public v1::ArtifactService::CallbackService, priva
   UnaryReactor* GetArtifact(ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
   UnaryReactor* ListArtifacts(ServerContext*, const v1::ListArtifactsRequest*, v1::ListArtifactsResponse*) override;
   UnaryReactor* DeleteArtifact(ServerContext*, const v1::DeleteArtifactRequest*, google::protobuf::Empty*) override;
+  UnaryReactor* GetReport(ServerContext*, const v1::GetReportRequest*, v1::GetReportResponse*) override;
   grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadManifest(ServerContext*, const v1::ReadManifestRequest*) override;
   grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadBlob(ServerContext*, const v1::ReadBlobRequest*) override;
   UnaryReactor* Resolve(ServerContext*, const v1::ResolveRequest*, v1::ResolveResponse*) override;

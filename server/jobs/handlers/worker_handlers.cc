@@ -12,6 +12,7 @@
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
+#include "core/quant/report_summary.h"
 #include "core/storage/checkpoint.h"
 #include "server/common/handler.h"
 #include "server/jobs/handlers/services.h"
@@ -195,10 +196,14 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
   absl::Status Act() override {
     const std::string id = JobId(request().job());
     Publication publication;
+    // Before the lock: a report may have megabytes.
+    const std::optional<ReportSummary> summary =
+        request().kind() == "artifact" ? SummaryOfReport(request().report_json()) : std::nullopt;
     MutexLock reachable(state_.collection);
     const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     if (job.ok()) {
-      GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, EntryOf(*job));
+      GWQ_ASSIGN_OR_RETURN(CatalogueEntry entry, EntryOf(*job));
+      if (summary) entry.summary_json = SummaryJson(*summary);
       publication.result_json = ResultJson(entry);
       publication.entry = entry;
     } else if (!absl::IsAborted(job.status())) {
@@ -250,9 +255,9 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
       return InvalidField("code", fmt::format("{} is not an error code of google.rpc.Code", request().code()));
     }
     const std::string id = JobId(request().job());
-    GWQ_RETURN_IF_ERROR(state_.jobs.Fail(id, request().fencing_token(),
-                                         {request().code(), request().message(), request().field()},
-                                         request().retryable()));
+    GWQ_RETURN_IF_ERROR(
+        state_.jobs.Fail(id, request().fencing_token(), {request().code(), request().message(), request().field()},
+                         request().retryable(), {request().report_json(), request().report_markdown()}));
     state_.leases.Drop(id);
     return absl::OkStatus();
   }

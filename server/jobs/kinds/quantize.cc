@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/jobs/kinds/specs.h"
+#include "server/jobs/contract_proto.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/recipe_proto.h"
@@ -82,6 +83,9 @@ absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::Create
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
   spec.source = model.manifest;
   GWQ_ASSIGN_OR_RETURN(spec.evaluations, Evaluations(names, proto, spec.recipe));
+  spec.contract = ContractFromProto(proto.contract());
+  GWQ_RETURN_IF_ERROR(CheckQualityContract(spec.contract, "quantize.contract"));
+  GWQ_RETURN_IF_ERROR(CheckMeasured(spec.contract, spec.evaluations, "quantize.contract"));
   return spec;
 }
 
@@ -92,6 +96,7 @@ void ToProto(const QuantizeJob& spec, v1::Job& out) {
   *to.mutable_recipe() = RecipeToProto(spec.recipe);
   for (const EvaluationTask& task : spec.evaluations) *to.add_evaluations() = TaskToProto(task);
   to.set_no_evaluation(spec.evaluations.empty());
+  if (!spec.contract.empty()) *to.mutable_contract() = ContractToProto(spec.contract);
 }
 
 }  // namespace

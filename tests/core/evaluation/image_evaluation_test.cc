@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -17,6 +18,7 @@
 #include "core/evaluation/evaluation.h"
 #include "core/io/fault_file_system.h"
 #include "core/io/file_system.h"
+#include "core/spec/evaluation_metrics.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/png_file.h"
@@ -164,6 +166,33 @@ TEST_F(ImageEvaluationTest, AModelReadsItsOwnAnswersWithoutDivergence) {
   EXPECT_EQ(Value(same, "same_answer"), 1.0);
 }
 
+std::vector<std::string_view> NamesOf(const EvaluationResult& result) {
+  std::vector<std::string_view> names;
+  for (const EvaluationMetric& metric : result.metrics) names.push_back(metric.name);
+  return names;
+}
+
+TEST_F(ImageEvaluationTest, AnswersThatChangedAreKeptAsExamples) {
+  const Digest damaged = Import(true);
+  const EvaluationResult result = Run(damaged, model_, Colours(60));
+  EXPECT_THAT(NamesOf(result), ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kVqa)));
+  const auto changed = static_cast<size_t>(std::lround((1 - Value(result, "same_answer")) * 60));
+  EXPECT_EQ(result.changed_answers.size(), std::min(changed, kMaxChangedAnswers));
+  for (const ChangedAnswer& one : result.changed_answers) {
+    EXPECT_NE(one.answer, one.reference_answer);
+    EXPECT_THAT(one.question, ::testing::StartsWith("what "));
+    const Json line = Json::parse([&] {
+      std::istringstream lines(result.items_jsonl);
+      std::string text;
+      for (int64_t i = 0; i < one.line; ++i) std::getline(lines, text);
+      return text;
+    }());
+    EXPECT_EQ(line["line"], one.line);
+    EXPECT_EQ(line["answer"], one.answer);
+  }
+  EXPECT_TRUE(Run(model_, model_, Colours(9)).changed_answers.empty());
+}
+
 TEST_F(ImageEvaluationTest, BoxesLieOnTheShape) {
   std::vector<Json> lines;
   for (const Shape& shape : kShapes) {
@@ -173,6 +202,7 @@ TEST_F(ImageEvaluationTest, BoxesLieOnTheShape) {
   const EvaluationTask task = Task(EvaluationKind::kGrounding, lines);
   const Digest damaged = Import(true);
   const EvaluationResult result = Run(damaged, model_, task);
+  EXPECT_THAT(NamesOf(result), ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kGrounding)));
   EXPECT_EQ(Value(result, "accuracy_iou50"), 1.0);
   EXPECT_EQ(Value(result, "malformed"), 0.0);
   // As an own decoding loop found them before evaluations ran on the engine. A result depends neither on threads nor on

@@ -110,6 +110,30 @@ TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {
   }
 }
 
+TEST_F(SqliteStoreTest, ArtifactsOfSchema5AreSummedUpByTheirReports) {
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
+  for (int version = 0; version < 5; ++version) {
+    ASSERT_EQ(sqlite3_exec(raw, kSchemas[version], nullptr, nullptr, nullptr), SQLITE_OK);
+  }
+  const auto insert = [&](const std::string& kind, const std::string& name, const std::string& report) {
+    const std::string sql = "INSERT INTO entries VALUES ('alice', '" + kind + "', '" + name + "', '" +
+                            Sha256Of(name).Hex() + "', 1, 'Llama', '', '" + report + "', '', 'j', 5)";
+    EXPECT_EQ(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  };
+  insert("artifact", "made", R"({"total_bytes":7,"recipe":{"method":"gptq"}})");
+  insert("artifact", "bare", "");
+  insert("evaluation", "made", R"({"total_bytes":7})");
+  sqlite3_close(raw);
+  const auto store = SqliteStore::Open(SuiteOptions(path()), clock_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto artifacts = (*store)->ListEntries("alice", "artifact", 10, "");
+  ASSERT_TRUE(artifacts.ok() && artifacts->entries.size() == 2) << artifacts.status();
+  EXPECT_EQ(artifacts->entries[0].summary_json, "") << "it has no report";
+  EXPECT_NE(artifacts->entries[1].summary_json.find(R"("method":"gptq")"), std::string::npos);
+  EXPECT_EQ((*store)->Find("alice", "evaluation", "made")->summary_json, "");
+}
+
 TEST_F(SqliteStoreTest, TheInputsOfLiveJobsOfSchema3AreRootsAtOnce) {
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
