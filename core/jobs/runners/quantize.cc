@@ -1,4 +1,4 @@
-#include "core/quant/job/quantize.h"
+#include "core/quant/job/contract_search.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +10,9 @@ namespace gwq {
 
 template <>
 absl::StatusOr<JobOutput> RunJob(const QuantizeJob& job, const JobContext& context) {
-  GWQ_ASSIGN_OR_RETURN(QuantizeResult result, QuantizeModel(context.store, job.source, job.recipe, context.progress,
-                                                            job.evaluations, &context.checkpoints, job.contract));
+  GWQ_ASSIGN_OR_RETURN(QuantizeResult result,
+                       QuantizeToContract(context.store, job.source, job.recipe, context.progress, job.evaluations,
+                                          context.checkpoints, job.contract));
   GWQ_ASSIGN_OR_RETURN(JobOutput out, OutputOf(context.store, result.artifact));
   out.report_json = std::move(result.report_json);
   out.report_markdown = std::move(result.report_markdown);

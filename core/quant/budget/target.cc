@@ -108,6 +108,11 @@ absl::Status TakeTarget(const Recipe& recipe, Plan& plan) {
   return absl::OkStatus();
 }
 
+double MostMatrixBits(const Plan& plan) {
+  const Sums sums = SumsOf(plan);
+  return plan.quantized_weights == 0 ? 0 : BitsOf(sums.fixed_matrices + sums.most, plan.quantized_weights);
+}
+
 void DivideTarget(const Recipe& recipe, const FormLosses& losses, Plan& plan) {
   const std::vector<Tied> open = OpenModules(plan, recipe.target.tie_fused);
   std::vector<std::vector<FormCost>> costs;

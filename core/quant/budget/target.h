@@ -17,6 +17,9 @@ using FormLosses = std::map<std::string, std::vector<double>>;
 // no matrix is open, or the smallest forms are not within the target, or the largest forms fall below it.
 [[nodiscard]] absl::Status TakeTarget(const Recipe& recipe, Plan& plan);
 
+// Bits per weight of the quantized matrices if every open one had its largest form.
+[[nodiscard]] double MostMatrixBits(const Plan& plan);
+
 // Gives every open module the form that ChooseForms chooses, and the totals their exact values. Nothing is open then.
 // With recipe.target.tie_fused the projections that fused kernels join take one choice. `losses` has every open module.
 void DivideTarget(const Recipe& recipe, const FormLosses& losses, Plan& plan);

@@ -19,6 +19,7 @@
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
+#include "core/quant/budget/target.h"
 #include "core/quant/contract.h"
 #include "core/quant/job/calibrated_packing.h"
 #include "core/quant/job/job_checkpoint.h"
@@ -75,6 +76,7 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_, manifests));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
     GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_, "contract"));
+    most_matrix_bits_ = MostMatrixBits(plan_);
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
@@ -269,6 +271,11 @@ class Job {
     result.artifact = report_.artifact;
     result.misses = report_.misses;
     result.stored_bytes = artifact.manifest().StoredBytes();
+    result.quantized_weights = report_.quantized_weights;
+    result.total_weights = report_.total_weights;
+    result.matrix_bits_per_weight = report_.matrix_bits_per_weight();
+    result.model_bits_per_weight = report_.model_bits_per_weight();
+    result.most_matrix_bits = most_matrix_bits_;
     result.report_json = ReportJson(report_);
     result.report_markdown = ReportMarkdown(report_);
     return result;
@@ -289,6 +296,7 @@ class Job {
   CheckpointSlot& checkpoints_;
   std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
+  double most_matrix_bits_ = 0;
   SampleSet samples_;
   Report report_;
 };
