@@ -32,6 +32,8 @@ namespace {
 
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
+// The same of several samples in a chat model's own words.
+constexpr int kOwnTextVersion = 2;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -71,6 +73,9 @@ class Job {
     for (const StoredDataset& dataset : datasets_) manifests.push_back(&dataset.manifest());
     GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_, manifests));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
+    if (calibrates()) {
+      GWQ_ASSIGN_OR_RETURN(own_texts_, WritesOwnTexts(source_, recipe_, plan_));
+    }
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
@@ -155,6 +160,7 @@ class Job {
     nlohmann::json out = {{"method_version", kMethodVersion}};
     if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
+      if (own_texts_) out["own_text_version"] = kOwnTextVersion;
       out["isa"] = std::string(HostIsaName());
       out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }
@@ -264,6 +270,7 @@ class Job {
   CheckpointSlot& checkpoints_;
   std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
+  bool own_texts_ = false;  // as WritesOwnTexts
   SampleSet samples_;
   Report report_;
 };
