@@ -35,6 +35,8 @@ namespace {
 
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
+// The same of several samples in a chat model's own words.
+constexpr int kOwnTextVersion = 2;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -77,6 +79,9 @@ class Job {
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
     GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_, "contract"));
     most_matrix_bits_ = MostMatrixBits(plan_);
+    if (calibrates()) {
+      GWQ_ASSIGN_OR_RETURN(own_texts_, WritesOwnTexts(source_, recipe_, plan_));
+    }
     JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
@@ -165,6 +170,7 @@ class Job {
     nlohmann::json out = {{"method_version", kMethodVersion}};
     if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
+      if (own_texts_) out["own_text_version"] = kOwnTextVersion;
       out["isa"] = std::string(HostIsaName());
       out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }
@@ -297,6 +303,7 @@ class Job {
   std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
   double most_matrix_bits_ = 0;
+  bool own_texts_ = false;  // as WritesOwnTexts
   SampleSet samples_;
   Report report_;
 };

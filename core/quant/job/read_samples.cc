@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "core/calibration/generate.h"
 #include "core/calibration/image_sample.h"
 #include "core/calibration/interleave.h"
+#include "core/calibration/own_text.h"
 #include "core/calibration/sample.h"
 
 namespace gwq {
@@ -35,6 +37,15 @@ absl::Status AtPart(const absl::Status& status, size_t part) {
   const std::string& field = violations[0].field;
   if (!field.starts_with(kWhole) || field.starts_with(path)) return status;
   return InvalidField(fmt::format("{}.{}", path, field.substr(kWhole.size())), violations[0].description);
+}
+
+bool SeveralGenerated(const Calibration& part) {
+  return part.source == CalibrationSource::kGenerated && part.samples > 1;
+}
+
+absl::StatusOr<std::unique_ptr<const ModelText>> LoadText(const StoredModel& source) {
+  GWQ_ASSIGN_OR_RETURN(const auto files, source.TextFiles());
+  return ModelText::Load(files);
 }
 
 class SampleReading {
@@ -105,18 +116,31 @@ class SampleReading {
       GWQ_ASSIGN_OR_RETURN(one.emplace_back(), MakeImageSample(part, source_, *text_, store_));
       return one;
     }
-    const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
+    const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples, seed); };
     return CalibrationSamples(part, part.samples, seed, model_.config(), text_.get(), store_, generate, progress_);
   }
 
-  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
+  absl::Status FindStarts(const std::vector<Calibration>& parts) {
+    GWQ_ASSIGN_OR_RETURN(const bool own, WritesOwnTexts(source_, recipe_, plan_));
+    if (!own || std::ranges::none_of(parts, SeveralGenerated)) return absl::OkStatus();
+    std::unique_ptr<const ModelText> loaded;
+    if (text_ == nullptr) {
+      GWQ_ASSIGN_OR_RETURN(loaded, LoadText(source_));
+    }
+    GWQ_ASSIGN_OR_RETURN(starts_, FindOwnTextStarts(text_ == nullptr ? *loaded : *text_, model_.config()));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples, uint64_t seed) {
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
                          CreateBackend(kHostDevice, {.threads = recipe_.threads}));
     const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
     const ModelConfig& config = model_.config();
-    const std::vector<int32_t>& ends = config.eos_token_ids;
-    const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
-    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_, kTextsPerSample * samples);
+    if (samples > 1 && starts_.has_value()) {
+      return WriteOwnTexts(model_, *loader, *backend, *starts_, count / samples, samples, seed, progress_);
+    }
+    return GenerateSample(model_, *loader, *backend, FirstTokenOf(config), count, config.eos_token_ids, progress_,
+                          kTextsPerSample * samples);
   }
 
   BlobStore& store_;
@@ -128,6 +152,7 @@ class SampleReading {
   const std::vector<NamedDigest> named_;
   Progress& progress_;
   std::unique_ptr<const ModelText> text_;
+  std::optional<OwnTextStarts> starts_;
   size_t next_dataset_ = 0;  // that the next part with source dataset reads
 };
 
@@ -137,6 +162,17 @@ absl::StatusOr<SampleSet> ReadSamples(BlobStore& store, const StoredModel& sourc
                                       const Plan& plan, const std::vector<StoredDataset>& datasets,
                                       Progress& progress) {
   return SampleReading(store, source, recipe, plan, datasets, progress).Run();
+}
+
+absl::StatusOr<bool> WritesOwnTexts(const StoredModel& source, const Recipe& recipe, const Plan& plan) {
+  const std::vector<Calibration> parts = CalibrationParts(recipe.calibration, plan.samples);
+  if (plan.sees_image || std::ranges::none_of(parts, SeveralGenerated)) return false;
+  GWQ_ASSIGN_OR_RETURN(const auto files, source.TextFiles());
+  // A model whose tokenizer or chat template cannot be used still has words of its own.
+  const auto text = ModelText::Load(files);
+  if (!text.ok()) return false;
+  GWQ_ASSIGN_OR_RETURN(const std::optional<OwnTextStarts> starts, FindOwnTextStarts(**text, source.model()->config()));
+  return starts.has_value();
 }
 
 SampleNeeds NeedsOf(const Plan& plan, const Recipe& recipe) {

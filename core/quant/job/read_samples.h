@@ -22,6 +22,10 @@ namespace gwq {
                                                     const Plan& plan, const std::vector<StoredDataset>& datasets,
                                                     Progress& progress);
 
+// Whether samples of this plan are the model's own texts from several starts (core/calibration/own_text.h): of a text
+// model with a chat template, where there are several samples.
+[[nodiscard]] absl::StatusOr<bool> WritesOwnTexts(const StoredModel& source, const Recipe& recipe, const Plan& plan);
+
 // What the methods of the plan ask of the samples: one for a gradient alone, as GWQ is published; eight, and as many
 // tokens as the widest matrix has columns, where a Gram matrix is made or a block is learned.
 [[nodiscard]] SampleNeeds NeedsOf(const Plan& plan, const Recipe& recipe);
