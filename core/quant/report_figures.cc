@@ -71,7 +71,7 @@ std::string BitsFigures(const Json& report) {
   std::string out;
   for (const auto& [part, map] : parts) {
     out += MapPlot({fmt::format("bits per weight of the matrices of part {}", part), "block",
-                    fmt::format("{}: bits per weight, the fuller the more", part)},
+                    fmt::format("{}: bits per weight", part)},
                    map.rows, map.cells);
   }
   return out;

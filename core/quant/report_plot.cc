@@ -151,7 +151,10 @@ std::string MapPlot(const PlotTexts& texts, const std::vector<std::string>& rows
   const double width = std::min(kMaxCell, (kWidth - kNames - kRight) / static_cast<double>(columns));
   const double height = kTop + kRow * static_cast<double>(rows.size());
   std::string out = Opening(texts, height + kBottom);
-  out += TextAt(4, 12, "start", texts.y);
+  const bool measured = values.low <= values.high;
+  out +=
+      TextAt(4, 12, "start",
+             measured ? fmt::format("{}, {:.3g} (light) to {:.3g} (full)", texts.y, values.low, values.high) : texts.y);
   for (size_t i = 0; i < rows.size(); ++i) {
     out += TextAt(kNames - 8, kTop + kRow * static_cast<double>(i) + 13, "end", rows[i]);
   }

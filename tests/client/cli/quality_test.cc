@@ -50,8 +50,8 @@ TEST(ContractFlags, NoneMakeNoContract) {
 }
 
 TEST(ContractFlags, WhatIsNoBoundIsRefused) {
-  for (const char* text : {"", "acc>=1", "a:acc", "a:acc>1", "a:acc>=", "a:acc>=x", "a:acc>=nan", "a:acc>=inf", ":acc>=1",
-                           "a:>=1", "a>=1:b", "a:acc=>1", "\xFF:acc>=1"}) {
+  for (const char* text : {"", "acc>=1", "a:acc", "a:acc>1", "a:acc>=", "a:acc>=x", "a:acc>=nan", "a:acc>=inf",
+                           ":acc>=1", "a:>=1", "a>=1:b", "a:acc=>1", "\xFF:acc>=1"}) {
     EXPECT_THAT(ParseFloor(text), FailsAt("require")) << text;
   }
   EXPECT_FALSE(Parse({"--max-mean-kl", "nan"}).ok());
@@ -66,7 +66,8 @@ TEST(SummaryText, HasALineForEachFigureThatIsKnown) {
   summary.set_model_bits_per_weight(4.5);
   summary.set_seconds(12.25);
   summary.set_peak_memory_bytes(uint64_t{3} << 30);
-  EXPECT_THAT(SummaryText(summary), HasSubstr("bits          4.2500 per weight of the matrices, 4.5000 of the model\n"));
+  EXPECT_THAT(SummaryText(summary),
+              HasSubstr("bits          4.2500 per weight of the matrices, 4.5000 of the model\n"));
   EXPECT_THAT(SummaryText(summary), Not(HasSubstr("perplexity")));
   summary.set_perplexity_before(20);
   summary.set_perplexity(25.5);

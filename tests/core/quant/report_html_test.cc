@@ -20,8 +20,8 @@ namespace gwq {
 namespace {
 
 using testing::HasCode;
-using testing::IsOk;
 using ::testing::HasSubstr;
+using testing::IsOk;
 using ::testing::Not;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -94,7 +94,8 @@ TEST(ReportHtml, LeavesOutWhatTheReportDoesNotTell) {
   Report report;
   report.modules.resize(1);
   const std::string page = PageOf(report);
-  for (const char* title : {"Quality contract", "Evaluations", "Divergence by position", "Answers that changed", "gained"}) {
+  for (const char* title :
+       {"Quality contract", "Evaluations", "Divergence by position", "Answers that changed", "gained"}) {
     EXPECT_THAT(page, Not(HasSubstr(title)));
   }
 }
@@ -142,7 +143,9 @@ TEST(ReportHtml, OfManyModulesListsTheFirst) {
 }
 
 TEST(HtmlPage, ControlCharactersAndBrokenUtf8AreReplaced) {
-  EXPECT_EQ(EscapeHtml(std::string_view("a\0b\x1B\xFF\n", 6)), "a\xEF\xBF\xBD" "b\xEF\xBF\xBD\xEF\xBF\xBD\n");
+  EXPECT_EQ(EscapeHtml(std::string_view("a\0b\x1B\xFF\n", 6)),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD\xEF\xBF\xBD\n");
 }
 
 TEST(Plots, LeaveOutValuesThatAreNotFiniteAndDrawNothingOfNone) {
@@ -152,7 +155,8 @@ TEST(Plots, LeaveOutValuesThatAreNotFiniteAndDrawNothingOfNone) {
   EXPECT_EQ(MapPlot(texts, {}, {}), "");
   const std::string line = LinePlot(texts, {{"a", {{0, 1, "one"}, {1, kInfinity, "none"}, {2, 3, "three"}}}});
   EXPECT_EQ(Count(line, "<circle"), 2U);
-  for (const std::string& plot : {line, BarPlot(texts, {{0, 0, "zero"}}), MapPlot(texts, {"r"}, {{0, 0, kInfinity, ""}})}) {
+  for (const std::string& plot :
+       {line, BarPlot(texts, {{0, 0, "zero"}}), MapPlot(texts, {"r"}, {{0, 0, kInfinity, ""}})}) {
     EXPECT_THAT(plot, Not(HasSubstr("nan")));
     EXPECT_THAT(plot, Not(HasSubstr("inf")));
   }

@@ -19,8 +19,8 @@ namespace {
 
 using testing::FailsAt;
 using testing::HasCode;
-using testing::IsOk;
 using ::testing::HasSubstr;
+using testing::IsOk;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -87,7 +87,8 @@ TEST(QualityContract, BindsOnlyWhatAnEvaluationOfTheJobMeasures) {
   EXPECT_THAT(CheckMeasured({.min_same_top1 = 1}, {choices}, "c"), FailsAt("c.min_same_top1"));
   EXPECT_THAT(CheckMeasured({.max_bits = 1}, {}, "c"), IsOk()) << "the plan tells it";
   const auto floor = [&](const char* evaluation, const char* metric) {
-    return CheckMeasured({.floors = {{.evaluation = evaluation, .metric = metric, .at_least = 0}}}, {text, choices}, "c");
+    return CheckMeasured({.floors = {{.evaluation = evaluation, .metric = metric, .at_least = 0}}}, {text, choices},
+                         "c");
   };
   EXPECT_THAT(floor("1", "acc"), IsOk());
   EXPECT_THAT(floor("2", "acc"), FailsAt("c.floors[0].evaluation"));
@@ -127,12 +128,13 @@ TEST(CheckContract, MeanKlAndSameTop1BindEveryEvaluationThatGivesThem) {
 }
 
 TEST(CheckContract, WhatWasNotMeasuredOrIsNoNumberMissesItsBound) {
-  EXPECT_EQ(Missed(Whole(), {}),
-            (std::vector<std::string>{"max_mean_kl", "min_same_top1", "max_bits", "floors[0]", "floors[1]", "floors[1]"}));
+  EXPECT_EQ(Missed(Whole(), {}), (std::vector<std::string>{"max_mean_kl", "min_same_top1", "max_bits", "floors[0]",
+                                                           "floors[1]", "floors[1]"}));
   EXPECT_THAT(MissesText(CheckContract({.max_bits = 4}, {})),
               HasSubstr("max_bits: bits per weight of the model was not measured, the limit is at most 4"));
   for (const double value : {std::nan(""), kInfinity}) {
-    EXPECT_EQ(CheckContract({.max_mean_kl = 1e6}, {.bits = {}, .evaluations = {{"text", {{"mean_kl", value}}}}}).size(), 1U);
+    EXPECT_EQ(CheckContract({.max_mean_kl = 1e6}, {.bits = {}, .evaluations = {{"text", {{"mean_kl", value}}}}}).size(),
+              1U);
   }
 }
 
@@ -158,10 +160,10 @@ TEST(QualityGate, AnAlteredOneDoesNotHold) {
               HasSubstr("max_mean_kl: mean_kl was not measured"));
   EXPECT_THAT(std::string(altered([](auto& gate) { gate["measures"]["evaluations"].erase(1); }).message()),
               HasSubstr("floors[0]: acc of mmlu was not measured"));
-  for (const char* json : {"[]", "{}", "{", R"({"contract":7})", R"({"contract":{},"measures":[]})",
-                           R"({"contract":{},"measures":{"bits":"many"}})",
-                           R"({"contract":{},"measures":{"evaluations":[{"name":"a"}]}})",
-                           R"({"contract":{},"measures":{"evaluations":[{"name":"a","metrics":{"b":"c"}}]}})"}) {
+  for (const char* json :
+       {"[]", "{}", "{", R"({"contract":7})", R"({"contract":{},"measures":[]})",
+        R"({"contract":{},"measures":{"bits":"many"}})", R"({"contract":{},"measures":{"evaluations":[{"name":"a"}]}})",
+        R"({"contract":{},"measures":{"evaluations":[{"name":"a","metrics":{"b":"c"}}]}})"}) {
     EXPECT_THAT(CheckStoredGate(json), HasCode(absl::StatusCode::kFailedPrecondition)) << json;
   }
 }

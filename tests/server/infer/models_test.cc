@@ -112,7 +112,8 @@ TEST_F(ModelsTest, AnArtifactIsLoadedOnlyIfItMeetsTheContractInItsManifest) {
     EXPECT_FALSE(models->Find(kLocal, name).ok());
     return status.error_message();
   };
-  EXPECT_THAT(refused("altered"), ::testing::HasSubstr("max_mean_kl: mean_kl of text is 0.5, the limit is at most 0.1"));
+  EXPECT_THAT(refused("altered"),
+              ::testing::HasSubstr("max_mean_kl: mean_kl of text is 0.5, the limit is at most 0.1"));
   EXPECT_THAT(refused("silent"), ::testing::HasSubstr("max_bits: bits per weight of the model was not measured"));
   EXPECT_THAT(refused("strange"), ::testing::HasSubstr("quality.contract.max_joy"));
 }
