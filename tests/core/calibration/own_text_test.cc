@@ -123,7 +123,7 @@ TEST_F(OwnTextTest, ATurnThatEndsIsFollowedByTheOtherSides) {
       ++turns;
     }
   }
-  EXPECT_GT(turns, 20);
+  EXPECT_GT(turns, 10);
 }
 
 TEST_F(OwnTextTest, OneSeedGivesOneTextAndAnotherAnother) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "tests/support/report_metrics.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/stored_golden.h"
 
@@ -36,12 +37,9 @@ std::vector<EvaluationTask> Text() {
       {.text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20", .tokens = 20, .window = 10}};
 }
 
-double MetricOf(const QuantizeResult& made, const char* name) {
-  for (const Json& metric : Json::parse(made.report_json)["evaluations"][0]["metrics"]) {
-    if (metric["name"] == name) return metric["after"].get<double>();
-  }
-  ADD_FAILURE() << "no " << name;
-  return 0;
+double DivergenceOf(const QuantizeResult& made) {
+  const Json report = Json::parse(made.report_json);
+  return testing::ReportMetrics(report, 0).After("mean_kl");
 }
 
 // Keeps the last checkpoint, and counts the lines that tell of an attempt.
@@ -76,7 +74,7 @@ absl::StatusOr<QuantizeResult> Search(StoredGolden& golden, const QualityContrac
 class ContractSearch : public ::testing::Test {
  protected:
   double Divergence(double bits) {
-    return MetricOf(*QuantizeModel(golden_.store(), golden_.digest(), Targeted(bits), NoProgress(), Text()), "mean_kl");
+    return DivergenceOf(*QuantizeModel(golden_.store(), golden_.digest(), Targeted(bits), NoProgress(), Text()));
   }
   StoredGolden golden_{kModel};
 };
@@ -92,7 +90,7 @@ TEST_F(ContractSearch, RaisesBitsUntilTheContractIsMet) {
   EXPECT_TRUE(made->misses.empty());
   EXPECT_GE(lines.attempts, 1);
   EXPECT_GT(made->matrix_bits_per_weight, 6);
-  EXPECT_LE(MetricOf(*made, "mean_kl"), *contract.max_mean_kl);
+  EXPECT_LE(DivergenceOf(*made), *contract.max_mean_kl);
 }
 
 TEST_F(ContractSearch, MakesOneArtifactWhereTheFirstMeetsIt) {
