@@ -1,10 +1,9 @@
-#include "core/quant/job/contract_search.h"
-
 #include <fmt/format.h>
 
 #include "core/base/status.h"
 #include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
+#include "core/quant/job/contract_search.h"
 
 namespace gwq {
 

@@ -64,7 +64,8 @@ bool Searches(const Recipe& recipe, const QualityContract& contract) {
 
 // More bits help where no bound on bits is missed.
 bool MoreBitsMayHelp(const std::vector<ContractMiss>& misses) {
-  return !misses.empty() && std::ranges::none_of(misses, [](const ContractMiss& miss) { return miss.bound == "max_bits"; });
+  return !misses.empty() &&
+         std::ranges::none_of(misses, [](const ContractMiss& miss) { return miss.bound == "max_bits"; });
 }
 
 // The greatest target that keeps the whole model within its bound on bits.

@@ -26,7 +26,7 @@ struct QuantizeResult {
   uint64_t quantized_weights = 0, total_weights = 0;
   double matrix_bits_per_weight = 0, model_bits_per_weight = 0;
   double most_matrix_bits = 0;  // that any target could give
-  std::string report_json;  // docs/report.md lists its fields
+  std::string report_json;      // docs/report.md lists its fields
   std::string report_markdown;
 };
 

@@ -72,8 +72,7 @@ void TunedTensor::Values(const AffineView& stored, ThreadPool& pool, std::span<f
   });
   size_t next = 0;
   stored.ForEachOutlier([&](const PackedView::Outlier& one) {
-    out[static_cast<size_t>(one.row * cols_ + one.col)] =
-        HalfToFloat(one.half) + outliers_.values[next] * units_[next];
+    out[static_cast<size_t>(one.row * cols_ + one.col)] = HalfToFloat(one.half) + outliers_.values[next] * units_[next];
     ++next;
   });
 }

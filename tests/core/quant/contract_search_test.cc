@@ -138,7 +138,8 @@ TEST(MoreBits, FollowsTheDivergenceThatIsMissed) {
   EXPECT_DOUBLE_EQ(MoreBits(missed(0.2, 0.1)), 0.5);
   EXPECT_DOUBLE_EQ(MoreBits(missed(0.101, 0.1)), 0.125);
   EXPECT_DOUBLE_EQ(MoreBits(missed(100, 0.1)), 1.0);
-  EXPECT_DOUBLE_EQ(MoreBits({{.bound = "min_same_top1", .what = "", .value = 0.5, .limit = 0.9, .at_most = false}}), 0.25);
+  EXPECT_DOUBLE_EQ(MoreBits({{.bound = "min_same_top1", .what = "", .value = 0.5, .limit = 0.9, .at_most = false}}),
+                   0.25);
 }
 
 }  // namespace
