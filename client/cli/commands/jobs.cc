@@ -61,8 +61,9 @@ absl::StatusOr<ExitCode> Watch(Session& session, const std::string& name) {
   // ReportEnd prints the JSON of a job that did not succeed.
   if (!session.json() || job.state() == v1::JOB_STATE_SUCCEEDED) PrintJob(session, job);
   if (!session.json()) {
-    GWQ_ASSIGN_OR_RETURN(const std::optional<v1::Artifact> made, ArtifactOf(session, job));
-    if (made && made->has_summary()) Print("\n{}", SummaryText(made->summary()));
+    // The job has ended as it has, also where the service cannot be asked any more.
+    const auto made = ArtifactOf(session, job);
+    if (made.ok() && *made && (*made)->has_summary()) Print("\n{}", SummaryText((*made)->summary()));
   }
   return ReportEnd(session, job);
 }
