@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/evaluation/memory.h"
 #include "core/format/format.h"
+#include "core/quant/bits_per_weight.h"
 #include "core/quant/budget/choices.h"
 #include "core/quant/budget/target.h"
 #include "core/quant/peak_memory.h"
@@ -160,10 +161,6 @@ absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const TensorInd
   }
   GWQ_RETURN_IF_ERROR(Settle(spec, choice, recipe, reached, module));
   return module;
-}
-
-double BitsPerWeight(uint64_t bytes, uint64_t weights) {
-  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
 }
 
 }  // namespace

@@ -60,14 +60,12 @@ GroupRange SearchRange(std::span<const float> weights, std::span<const float> im
   const Ends ends = EndsOf(weights);
   const float top = TopOf(bits);
   GroupRange best = Scaled(ends, bits, form, 1.0F);
-  float least = ErrorOf(weights, importance, best, top);
+  best.error = ErrorOf(weights, importance, best, top);
   for (int i = 1; i < ratios; ++i) {
     const float ratio = 1.0F - static_cast<float>(i) * (1.0F - kLeastRatio) / static_cast<float>(ratios - 1);
-    const GroupRange range = Scaled(ends, bits, form, ratio);
-    const float error = ErrorOf(weights, importance, range, top);
-    if (!(error < least)) continue;
-    least = error;
-    best = range;
+    GroupRange range = Scaled(ends, bits, form, ratio);
+    range.error = ErrorOf(weights, importance, range, top);
+    if (range.error < best.error) best = range;
   }
   return best;
 }

@@ -25,6 +25,7 @@ struct GroupRange {
   float scale = 0;
   float zero = 0;
   bool saturated = false;
+  float error = 0;  // where it was searched: the sum of importance * (w - w')^2
 };
 
 // Of `weights` with their minimum and maximum times `ratio`.

@@ -8,6 +8,7 @@
 
 #include "core/io/json.h"
 #include "core/io/json_number.h"
+#include "core/quant/bits_per_weight.h"
 #include "core/quant/report_blocks.h"
 #include "core/spec/recipe_names.h"
 #include "core/text/first_tokens.h"
@@ -16,10 +17,6 @@ namespace gwq {
 namespace {
 
 using Json = nlohmann::json;
-
-double BitsPerWeight(uint64_t bytes, uint64_t weights) {
-  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
-}
 
 // A text of a recipe or task may have megabytes; the job's spec has the whole.
 constexpr size_t kMaxTextBytes = 1024;

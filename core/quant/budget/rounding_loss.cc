@@ -15,25 +15,15 @@ namespace {
 // Fewer than where a matrix is made: the forms are compared with each other.
 constexpr int kRatios = 9;
 
-float ErrorOf(std::span<const float> weights, std::span<const float> fisher, const GroupRange& range, int bits) {
-  const auto top = static_cast<float>((1 << bits) - 1);
-  float error = 0;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    const float lost = (CodeOf(weights[i], range, top) - range.zero) * range.scale - weights[i];
-    error += lost * lost * fisher[i];
-  }
-  return error;
-}
-
 // Of one row in one form.
 double RowLoss(std::span<const float> weights, std::span<const float> fisher, const PackedShape& shape) {
   const auto size = static_cast<size_t>(shape.group_size);
   double loss = 0;
   for (size_t begin = 0; begin < weights.size(); begin += size) {
     const size_t count = std::min(size, weights.size() - begin);
-    const auto group = weights.subspan(begin, count), importance = fisher.subspan(begin, count);
-    const GroupRange range = SearchRange(group, importance, shape.bits, {}, kRatios);
-    loss += static_cast<double>(ErrorOf(group, importance, range, shape.bits));
+    const GroupRange range =
+        SearchRange(weights.subspan(begin, count), fisher.subspan(begin, count), shape.bits, {}, kRatios);
+    loss += static_cast<double>(range.error);
   }
   return loss / 2;
 }
@@ -69,7 +59,11 @@ absl::StatusOr<std::vector<double>> RoundingLosses(const TensorView& weights, st
   });
   std::vector<double> losses(forms.size());
   for (size_t i = 0; i < by_row.size(); ++i) losses[i % forms.size()] += by_row[i];
-  return losses;
+  if (std::ranges::all_of(losses, [](double loss) { return std::isfinite(loss); })) return losses;
+  return absl::FailedPreconditionError(
+      fmt::format("what rounding {} costs cannot be told: its Fisher information or its weights are too large; use "
+                  "another sample, or give bits in the place of a target",
+                  tensor));
 }
 
 }  // namespace gwq

@@ -17,7 +17,7 @@ namespace gwq {
 // these importances, scales in FP16 (the diagonal of the second-order term of the divergence, as in arXiv 2306.07629).
 // `fisher` [rows, cols] has the mean over tokens of the squared gradient of a token's cross-entropy with a drawn label.
 // Outliers of a form count as rounded. Does not depend on the pool's size. FAILED_PRECONDITION naming `tensor` and the
-// position of a weight or a Fisher value that is not finite.
+// position of a weight or a Fisher value that is not finite, or `tensor` if a loss is not.
 [[nodiscard]] absl::StatusOr<std::vector<double>> RoundingLosses(const TensorView& weights,
                                                                  std::span<const float> fisher,
                                                                  std::span<const ModuleChoice> forms,

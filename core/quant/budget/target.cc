@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/status.h"
+#include "core/quant/bits_per_weight.h"
 #include "core/quant/budget/choose.h"
 
 namespace gwq {
@@ -62,16 +63,12 @@ Sums SumsOf(const Plan& plan) {
   return sums;
 }
 
-double BitsOf(uint64_t bytes, uint64_t weights) {
-  return static_cast<double>(bytes) * 8 / static_cast<double>(weights);
-}
-
 void SumUp(uint64_t open_bytes, Plan& plan) {
   const Sums sums = SumsOf(plan);
   plan.quantized_bytes = sums.fixed_matrices + open_bytes;
   plan.total_bytes = sums.fixed + open_bytes;
-  plan.matrix_bits_per_weight = BitsOf(plan.quantized_bytes, plan.quantized_weights);
-  plan.model_bits_per_weight = BitsOf(plan.total_bytes, plan.total_weights);
+  plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
+  plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
 }
 
 }  // namespace
@@ -91,7 +88,7 @@ absl::Status TakeTarget(const Recipe& recipe, Plan& plan) {
       by_bits ? static_cast<uint64_t>(std::floor(recipe.target.bits * static_cast<double>(plan.quantized_weights) / 8))
               : static_cast<uint64_t>(recipe.target.bytes);
   const auto text = [&](uint64_t open) {
-    return by_bits ? fmt::format("{:.4f}", BitsOf(fixed + open, plan.quantized_weights))
+    return by_bits ? fmt::format("{:.4f}", BitsPerWeight(fixed + open, plan.quantized_weights))
                    : fmt::format("{}", fixed + open);
   };
   if (limit < fixed + sums.least) {
@@ -110,7 +107,7 @@ absl::Status TakeTarget(const Recipe& recipe, Plan& plan) {
 
 double MostMatrixBits(const Plan& plan) {
   const Sums sums = SumsOf(plan);
-  return plan.quantized_weights == 0 ? 0 : BitsOf(sums.fixed_matrices + sums.most, plan.quantized_weights);
+  return BitsPerWeight(sums.fixed_matrices + sums.most, plan.quantized_weights);
 }
 
 void DivideTarget(const Recipe& recipe, const FormLosses& losses, Plan& plan) {

@@ -10,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/io/json_fields.h"
 
 namespace gwq {
 namespace {
@@ -21,40 +22,49 @@ constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 // An attempt that is this near to the last one would make nearly the same artifact.
 constexpr double kLeastStep = 0.02;
 
+struct Attempt {
+  int number = 1;
+  double target_bits = 0;
+};
+
 // The checkpoints of one attempt after the other: which one it is stands around the attempt's own state.
 class AttemptCheckpoints final : public CheckpointSlot {
  public:
   explicit AttemptCheckpoints(CheckpointSlot& all) : all_(all) {}
 
-  // The target of the attempt that was under way, if one was.
-  std::optional<double> Resume() {
-    auto last = all_.Load();
-    if (!last.ok() || !last->has_value()) return std::nullopt;
-    auto state = ParseJson("checkpoint", (*last)->state, kStateLimits);
-    if (!state.ok() || !state->is_object() || !state->contains("target_bits") || !state->contains("attempt")) {
-      return std::nullopt;
-    }
-    const Json& bits = (*state)["target_bits"];
-    if (!bits.is_number()) return std::nullopt;
+  // The attempt that was under way, or `first`; what cannot be used starts with that again, as a job does.
+  absl::StatusOr<Attempt> Resume(const Attempt& first) {
+    absl::StatusOr<std::optional<Checkpoint>> last = all_.Load();
+    if (absl::IsDataLoss(last.status())) return first;
+    GWQ_RETURN_IF_ERROR(last.status());
+    if (!last->has_value()) return first;
+    const auto state = ParseJson("checkpoint", (*last)->state, kStateLimits);
+    if (!state.ok() || !state->is_object()) return first;
+    const std::optional<double> bits = NumberIn(*state, "target_bits");
+    const std::optional<uint64_t> number = UintIn(*state, "number");
+    const bool whole = bits && std::isfinite(*bits) && number && *number >= 1 && *number <= kMaxContractAttempts &&
+                       state->contains("state");
+    if (!whole) return first;
     left_ = **std::move(last);
-    left_->state = CanonicalJson((*state)["attempt"]);
-    return bits.get<double>();
+    left_->state = CanonicalJson((*state)["state"]);
+    return Attempt{static_cast<int>(*number), *bits};
   }
-  void Begin(double target_bits) { target_bits_ = target_bits; }
+  void Begin(const Attempt& attempt) { now_ = attempt; }
 
   [[nodiscard]] bool keeps() const override { return all_.keeps(); }
   [[nodiscard]] absl::StatusOr<std::optional<Checkpoint>> Load() override { return std::exchange(left_, std::nullopt); }
   [[nodiscard]] absl::Status Save(const Checkpoint& checkpoint) override {
-    GWQ_ASSIGN_OR_RETURN(Json attempt, ParseJson("checkpoint", checkpoint.state, kStateLimits));
+    GWQ_ASSIGN_OR_RETURN(Json state, ParseJson("checkpoint", checkpoint.state, kStateLimits));
     Checkpoint whole = checkpoint;
-    whole.state = CanonicalJson(Json{{"target_bits", target_bits_}, {"attempt", std::move(attempt)}});
+    whole.state =
+        CanonicalJson(Json{{"target_bits", now_.target_bits}, {"number", now_.number}, {"state", std::move(state)}});
     return all_.Save(whole);
   }
 
  private:
   CheckpointSlot& all_;
   std::optional<Checkpoint> left_;
-  double target_bits_ = 0;
+  Attempt now_;
 };
 
 bool Searches(const Recipe& recipe, const QualityContract& contract) {
@@ -93,12 +103,13 @@ absl::StatusOr<QuantizeResult> QuantizeToContract(BlobStore& store, const Digest
   }
   AttemptCheckpoints attempts(checkpoints);
   Recipe now = recipe;
-  now.target.bits = attempts.Resume().value_or(recipe.target.bits);
-  for (int attempt = 1;; ++attempt) {
-    attempts.Begin(now.target.bits);
+  GWQ_ASSIGN_OR_RETURN(Attempt attempt, attempts.Resume({1, recipe.target.bits}));
+  for (;; ++attempt.number) {
+    attempts.Begin(attempt);
+    now.target.bits = attempt.target_bits;
     GWQ_ASSIGN_OR_RETURN(QuantizeResult made,
                          QuantizeModel(store, source, now, progress, evaluations, &attempts, contract));
-    if (!MoreBitsMayHelp(made.misses) || attempt == kMaxContractAttempts) return made;
+    if (!MoreBitsMayHelp(made.misses) || attempt.number == kMaxContractAttempts) return made;
     const double most = std::min(Ceiling(made, *contract.max_bits), made.most_matrix_bits);
     const double next = std::min(now.target.bits + MoreBits(made.misses), most);
     if (next < now.target.bits + kLeastStep) {
@@ -108,7 +119,7 @@ absl::StatusOr<QuantizeResult> QuantizeToContract(BlobStore& store, const Digest
     }
     progress.Log(fmt::format("with {:.4f} bits per weight of the matrices {}; trying {:.4f}", now.target.bits,
                              MissesText(made.misses), next));
-    now.target.bits = next;
+    attempt.target_bits = next;
   }
 }
 

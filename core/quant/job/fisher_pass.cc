@@ -1,6 +1,5 @@
 #include "core/quant/job/fisher_pass.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/base/status.h"
@@ -10,24 +9,26 @@ namespace gwq {
 
 FisherVisitor::FisherVisitor(const CalibratedPacking& job, int64_t tokens, JobPosition& position, BlockMetrics& metrics)
     : job_(job), tokens_(static_cast<float>(tokens)), position_(position), metrics_(metrics) {
-  if (job.recipe.tuned.metric_samples == 0) return;
   for (const PlannedModule& module : job.plan.modules) {
-    if (module.needs == Needs::kBlock) stages_.insert(module.stage);
+    if (module.is_open()) open_.emplace(module.tensor, &module);
+    if (module.needs == Needs::kBlock && job.recipe.tuned.metric_samples > 0) stages_.insert(module.stage);
   }
 }
 
 const PlannedModule* FisherVisitor::Open(std::string_view tensor) const {
-  const auto module = std::ranges::find(job_.plan.modules, tensor, &PlannedModule::tensor);
-  const bool open =
-      module != job_.plan.modules.end() && module->is_open() && !position_.losses.contains(module->tensor);
-  return open ? &*module : nullptr;
+  const auto module = open_.find(tensor);
+  const bool unknown = module != open_.end() && !position_.losses.contains(module->second->tensor);
+  return unknown ? module->second : nullptr;
 }
 
 absl::Status FisherVisitor::Take(std::string_view tensor, std::span<const float> gradient) {
   std::vector<float>& sum = sums_[std::string(tensor)];
   sum.resize(gradient.size());
+  // A sample's gradient is that of the mean over all tokens, whose labels are drawn independently: the mean square of a
+  // token's gradient is the number of tokens times the sum of squares of the samples' gradients.
   job_.pool.ParallelFor(static_cast<int64_t>(sum.size()), 4096, [&](int64_t begin, int64_t end, int) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) sum[i] += gradient[i] * gradient[i];
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      sum[i] += tokens_ * gradient[i] * gradient[i];
   });
   return absl::OkStatus();
 }
@@ -41,9 +42,6 @@ absl::Status FisherVisitor::EndStage(int /*stage*/) {
     GWQ_RETURN_IF_ERROR(job_.progress.Check());
     const PlannedModule* const module = Open(tensor);
     GWQ_ASSIGN_OR_RETURN(const DenseTensor weights, job_.source.Dense(tensor));
-    // A sample's gradient is that of the mean over all tokens, whose labels are drawn independently: the mean square of
-    // a token's gradient is the number of tokens times the sum of squares of the samples' gradients.
-    for (float& value : sum) value *= tokens_;
     GWQ_ASSIGN_OR_RETURN(position_.losses[tensor],
                          RoundingLosses(weights.view, sum, module->choices, tensor, job_.pool));
     sum = {};

@@ -2,7 +2,9 @@
 // form of an open matrix would cost (budget/rounding_loss.h).
 #pragma once
 
+#include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +40,9 @@ class FisherVisitor final : public GradientVisitor {
   const float tokens_;
   JobPosition& position_;
   BlockMetrics& metrics_;
+  std::map<std::string_view, const PlannedModule*> open_;
   std::set<int> stages_;                            // whose metric is wanted
-  std::map<std::string, std::vector<float>> sums_;  // of squared gradients, of one stage
+  std::map<std::string, std::vector<float>> sums_;  // of squared gradients per token, of one stage
 };
 
 }  // namespace gwq

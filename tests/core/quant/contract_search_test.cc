@@ -45,14 +45,20 @@ double DivergenceOf(const QuantizeResult& made) {
 // Keeps the last checkpoint, and counts the lines that tell of an attempt.
 class Slot final : public CheckpointSlot {
  public:
-  absl::StatusOr<std::optional<Checkpoint>> Load() override { return last_; }
+  absl::StatusOr<std::optional<Checkpoint>> Load() override {
+    if (!load.ok()) return load;
+    return last_;
+  }
   absl::Status Save(const Checkpoint& checkpoint) override {
     if (left == 0) return absl::AbortedError("the attempt ends here");
     --left;
     last_ = checkpoint;
     return absl::OkStatus();
   }
+  [[nodiscard]] const std::optional<Checkpoint>& last() const { return last_; }
+  void Put(const Checkpoint& checkpoint) { last_ = checkpoint; }
   int left = 1'000'000;
+  absl::Status load;
 
  private:
   std::optional<Checkpoint> last_;
@@ -129,6 +135,35 @@ TEST_F(ContractSearch, GoesOnInTheAttemptThatWasEnded) {
   }
   ASSERT_THAT(made, IsOk());
   EXPECT_EQ(made->artifact, whole->artifact);
+}
+
+// What cannot be read now may be there: starting again would throw it away.
+TEST_F(ContractSearch, EndsWhereItsCheckpointCannotBeReadNow) {
+  Slot slot;
+  slot.load = absl::UnavailableError("not now");
+  Lines lines;
+  const auto made = Search(golden_, {.max_mean_kl = 100, .max_bits = 16}, slot, lines);
+  EXPECT_THAT(made, HasCode(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(ContractSearch, MakesNoMoreAttemptsThanItMayAlsoAcrossRestarts) {
+  const QualityContract contract{.max_mean_kl = 1e-12, .max_bits = 16};
+  Slot slot;
+  slot.left = 1;
+  Lines lines;
+  EXPECT_THAT(Search(golden_, contract, slot, lines), HasCode(absl::StatusCode::kAborted));
+  ASSERT_TRUE(slot.last().has_value());
+  Json state = Json::parse(slot.last()->state);
+  EXPECT_EQ(state["number"], 1);
+  state["number"] = kMaxContractAttempts;
+  Checkpoint last = *slot.last();
+  last.state = state.dump();
+  slot.Put(last);
+  slot.left = 1'000'000;
+  const auto made = Search(golden_, contract, slot, lines);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_FALSE(made->misses.empty());
+  EXPECT_EQ(lines.attempts, 0);
 }
 
 TEST(MoreBits, FollowsTheDivergenceThatIsMissed) {

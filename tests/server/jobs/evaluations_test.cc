@@ -39,6 +39,17 @@ class EvaluationsTest : public JobsFixture {
   grpc::Status Create(const v1::CreateJobRequest& request, v1::CreateJobResponse* response) {
     return Call(*jobs_, &v1::JobService::Stub::CreateJob, request, response);
   }
+  // A job holds its dataset: it cannot be deleted until the job ends, which it does well.
+  void ExpectReadUntilItEnds(const std::string& dataset, const v1::Job& job) {
+    v1::DeleteDatasetRequest remove;
+    remove.set_name(dataset);
+    google::protobuf::Empty nothing;
+    EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
+              grpc::StatusCode::FAILED_PRECONDITION);
+    ASSERT_TRUE(RunOne());
+    const auto operation = OperationNow(job.operation());
+    EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+  }
   v1::Evaluation Get(const std::string& name) {
     v1::GetEvaluationRequest request;
     request.set_name(name);
@@ -137,15 +148,7 @@ TEST_F(EvaluationsTest, AQuantizationTakesItsSamplesFromADatasetAndKeepsIt) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_TRUE(Digest::Parse(created.job().quantize().recipe().calibration().dataset()).ok())
       << "a job tells the digest of its manifest";
-  v1::DeleteDatasetRequest remove;
-  remove.set_name("datasets/texts");
-  google::protobuf::Empty nothing;
-  EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
-            grpc::StatusCode::FAILED_PRECONDITION)
-      << "the job reads it";
-  ASSERT_TRUE(RunOne());
-  const auto operation = OperationNow(created.job().operation());
-  EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+  ExpectReadUntilItEnds("datasets/texts", created.job());
 }
 
 TEST_F(EvaluationsTest, AMixTakesItsSamplesFromSeveralDatasetsAndKeepsThem) {
@@ -167,15 +170,7 @@ TEST_F(EvaluationsTest, AMixTakesItsSamplesFromSeveralDatasetsAndKeepsThem) {
   calibration.set_samples(3);
   const grpc::Status status = Create(request, &created);
   ASSERT_TRUE(status.ok()) << status.error_message();
-  v1::DeleteDatasetRequest remove;
-  remove.set_name("datasets/more");
-  google::protobuf::Empty nothing;
-  EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
-            grpc::StatusCode::FAILED_PRECONDITION)
-      << "the job reads it";
-  ASSERT_TRUE(RunOne());
-  const auto operation = OperationNow(created.job().operation());
-  EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+  ExpectReadUntilItEnds("datasets/more", created.job());
 }
 
 TEST_F(EvaluationsTest, AQuantizationIsNotMeasuredOnItsCalibration) {
