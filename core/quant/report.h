@@ -8,6 +8,7 @@
 
 #include "core/base/sha256.h"
 #include "core/evaluation/result.h"
+#include "core/quant/pass_counts.h"
 #include "core/quant/plan.h"
 #include "core/spec/recipe.h"
 
@@ -62,6 +63,7 @@ struct Report {
   int64_t calibration_tokens = 0;  // 0 if no gradient was needed
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
+  PassCounts passes;
   std::vector<ReportModule> modules;  // in the model's order
   std::vector<ReportEvaluation> evaluations;
   std::vector<ReportPhase> phases;
@@ -72,6 +74,8 @@ struct Report {
   [[nodiscard]] double model_bits_per_weight() const;
 };
 
+// "backward passes: 1", "backward passes: 0 (reused)", "backward passes: 1 (another reused)".
+[[nodiscard]] std::string PassesText(const PassCounts& passes);
 // Canonical JSON; numbers that are not finite become null.
 [[nodiscard]] std::string ReportJson(const Report& report);
 [[nodiscard]] std::string ReportMarkdown(const Report& report);

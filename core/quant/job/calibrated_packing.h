@@ -15,6 +15,7 @@
 #include "core/quant/plan.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/pass_cache.h"
 
 namespace gwq {
 
@@ -31,6 +32,9 @@ struct CalibratedPacking {
   ThreadPool& pool;
   JobCheckpoint& checkpoint;
   Progress& progress;
+  PassCache& kept;              // passes of earlier jobs
+  const std::string& producer;  // as PassKey::producer
+  PassCounts& passes;           // gets the counts
 };
 
 // Packs every module of the plan that needs a gradient or a Gram matrix, and in the stages that a walk over blocks

@@ -8,13 +8,21 @@
 
 namespace gwq {
 
-FisherVisitor::FisherVisitor(const CalibratedPacking& job, int64_t tokens, JobPosition& position, BlockMetrics& metrics)
-    : job_(job), tokens_(static_cast<float>(tokens)), position_(position), metrics_(metrics) {
-  if (job.recipe.tuned.metric_samples == 0) return;
-  for (const PlannedModule& module : job.plan.modules) {
-    if (module.needs == Needs::kBlock) stages_.insert(module.stage);
+std::set<int> MetricStages(const Plan& plan, const Recipe& recipe) {
+  std::set<int> stages;
+  if (recipe.tuned.metric_samples == 0) return stages;
+  for (const PlannedModule& module : plan.modules) {
+    if (module.needs == Needs::kBlock) stages.insert(module.stage);
   }
+  return stages;
 }
+
+FisherVisitor::FisherVisitor(const CalibratedPacking& job, int64_t tokens, JobPosition& position, BlockMetrics& metrics)
+    : job_(job),
+      tokens_(static_cast<float>(tokens)),
+      position_(position),
+      metrics_(metrics),
+      stages_(MetricStages(job.plan, job.recipe)) {}
 
 const PlannedModule* FisherVisitor::Open(std::string_view tensor) const {
   const auto module = std::ranges::find(job_.plan.modules, tensor, &PlannedModule::tensor);

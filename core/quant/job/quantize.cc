@@ -55,7 +55,7 @@ class Measuring final : public Progress {
 class Job {
  public:
   Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
-      CheckpointSlot& checkpoints, Progress& progress)
+      CheckpointSlot& checkpoints, PassCache& passes, Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
@@ -67,7 +67,8 @@ class Job {
         tools_{pool_},
         writer_(store, source),
         packer_(source, recipe, writer_, tools_),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints),
+        passes_(passes) {}
 
   absl::StatusOr<QuantizeResult> Run() {
     GWQ_ASSIGN_OR_RETURN(dataset_, OpenCalibrationDataset(store_, recipe_.calibration));
@@ -151,9 +152,12 @@ class Job {
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
+    const std::string producer = Producer();
     GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                   packer_, writer_, pool_, checkpoint, progress_},
+                                                                   packer_, writer_, pool_, checkpoint, progress_,
+                                                                   passes_, producer, report_.passes},
                                                                   std::move(position)));
+    if (report_.passes.run + report_.passes.reused > 0) progress_.Log(PassesText(report_.passes));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
@@ -276,6 +280,7 @@ class Job {
     result.stored_bytes = artifact.manifest().StoredBytes();
     result.report_json = ReportJson(report_);
     result.report_markdown = ReportMarkdown(report_);
+    result.passes = report_.passes;
     return result;
   }
 
@@ -291,6 +296,7 @@ class Job {
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;
+  PassCache& passes_;
   std::optional<StoredDataset> dataset_;  // of the calibration
   Plan plan_;
   SampleSet samples_;
@@ -301,7 +307,7 @@ class Job {
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                              Progress& progress, const std::vector<EvaluationTask>& evaluations,
-                                             CheckpointSlot* checkpoints) {
+                                             CheckpointSlot* checkpoints, PassCache* passes) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   for (size_t i = 0; i < evaluations.size(); ++i) {
     GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
@@ -312,7 +318,10 @@ absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& sou
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
   NoCheckpoints none;
-  return Job(store, *model, recipe, evaluations, checkpoints == nullptr ? none : *checkpoints, progress).Run();
+  NoPassCache no_passes;
+  return Job(store, *model, recipe, evaluations, checkpoints == nullptr ? none : *checkpoints,
+             passes == nullptr ? no_passes : *passes, progress)
+      .Run();
 }
 
 }  // namespace gwq
