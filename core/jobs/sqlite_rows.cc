@@ -103,6 +103,20 @@ PRAGMA user_version = 4;
 ALTER TABLE jobs ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX jobs_by_ended_checkpoint ON jobs (seq) WHERE state >= 2 AND checkpoint <> '';
 PRAGMA user_version = 5;
+)",
+    R"(
+CREATE TABLE passes (
+  principal TEXT NOT NULL,
+  what TEXT NOT NULL,
+  producer TEXT NOT NULL,
+  model TEXT NOT NULL,
+  record TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  PRIMARY KEY (principal, what, producer)) WITHOUT ROWID;
+CREATE INDEX passes_by_use ON passes (used);
+PRAGMA user_version = 6;
 )"};
 
 namespace {

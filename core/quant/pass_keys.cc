@@ -25,8 +25,8 @@ PassKey KeyOf(const char* pass, const Digest& model, const Recipe& recipe, const
               const Json& details) {
   Json calibration = Json::parse(RecipeJson(recipe)).at("calibration");
   calibration["samples"] = plan.samples;
-  const Json what = {{"pass", pass},           {"version", kVersion},  {"model", model.Hex()},
-                     {"calibration", calibration}, {"seed", recipe.seed}, {"details", details}};
+  const Json what = {{"pass", pass},        {"version", kVersion}, {"model", model.Hex()}, {"calibration", calibration},
+                     {"seed", recipe.seed}, {"details", details}};
   return {Sha256Of(CanonicalJson(what)), std::move(producer), model};
 }
 
@@ -35,8 +35,8 @@ Json FormsJson(const Plan& plan) {
   for (const PlannedModule& module : plan.modules) {
     for (const ModuleChoice& choice : module.choices) {
       const PackedShape& form = choice.packed;
-      out[module.tensor].push_back({form.rows, form.cols, form.bits, form.group_size, form.outliers,
-                                    form.scale_bits, std::string(form.format->tag), form.format->version});
+      out[module.tensor].push_back({form.rows, form.cols, form.bits, form.group_size, form.outliers, form.scale_bits,
+                                    std::string(form.format->tag), form.format->version});
     }
   }
   return out;
@@ -56,7 +56,8 @@ PassKey MetricsKey(const Digest& model, const Recipe& recipe, const Plan& plan, 
 }
 
 PassKey GradientsKey(const Digest& model, const Recipe& recipe, const Plan& plan, std::string producer) {
-  return KeyOf("gradients", model, recipe, plan, std::move(producer), {{"loss", std::string(EnumText(recipe.gwq.loss))}});
+  return KeyOf("gradients", model, recipe, plan, std::move(producer),
+               {{"loss", std::string(EnumText(recipe.gwq.loss))}});
 }
 
 absl::StatusOr<Checkpoint> StoreLosses(BlobStore& store, const FormLosses& losses) {
@@ -84,6 +85,16 @@ absl::StatusOr<FormLosses> ReadLosses(BlobStore& store, const Checkpoint& record
     out[module.tensor] = found->get<std::vector<double>>();
   }
   return out;
+}
+
+absl::Status DivideIfKnown(BlobStore& store, const Digest& model, const Recipe& recipe, PassCache& passes, Plan& plan) {
+  if (!HasOpenModules(plan) || plan.sees_image) return absl::OkStatus();
+  const auto record = passes.Load(LossesKey(model, recipe, plan, ""));
+  if (absl::IsCancelled(record.status())) return record.status();
+  if (!record.ok() || !record->has_value()) return absl::OkStatus();
+  const auto losses = ReadLosses(store, **record, plan);
+  if (losses.ok()) DivideTarget(recipe, *losses, plan);
+  return absl::OkStatus();
 }
 
 }  // namespace gwq

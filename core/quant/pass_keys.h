@@ -30,4 +30,9 @@ namespace gwq {
 // DATA_LOSS if the record or its blob is damaged, or does not have the losses of all open modules of `plan`.
 [[nodiscard]] absl::StatusOr<FormLosses> ReadLosses(BlobStore& store, const Checkpoint& record, const Plan& plan);
 
+// Divides the plan's target if `passes` has the losses of its forms, whoever found them: the sizes are then those that
+// the artifact will have. An error of `passes` is one only if it is CANCELLED.
+[[nodiscard]] absl::Status DivideIfKnown(BlobStore& store, const Digest& model, const Recipe& recipe, PassCache& passes,
+                                         Plan& plan);
+
 }  // namespace gwq

@@ -9,6 +9,7 @@
 #include "core/io/json.h"
 #include "core/jobs/kinds/spec_json.h"
 #include "core/jobs/kinds/specs.h"
+#include "core/quant/pass_keys.h"
 #include "core/spec/quantize_evaluations.h"
 
 namespace gwq {
@@ -65,13 +66,14 @@ JobInputs QuantizeJob::Inputs() const {
   return inputs;
 }
 
-absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
+absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store, PassCache& passes) const {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
   const absl::StatusOr<std::optional<StoredDataset>> dataset = OpenCalibrationDataset(store, recipe.calibration);
   if (!dataset.ok()) return PrefixField(dataset.status(), "quantize");
   absl::StatusOr<Plan> plan = PlanQuantization(*stored->model(), stored->manifest(), recipe,
                                                dataset->has_value() ? &(*dataset)->manifest() : nullptr);
   if (!plan.ok()) return PrefixField(plan.status(), "quantize");
+  GWQ_RETURN_IF_ERROR(DivideIfKnown(store, source, recipe, passes, *plan));
   GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
   return plan;
 }

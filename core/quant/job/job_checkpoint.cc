@@ -32,8 +32,8 @@ constexpr uint64_t kMaxPasses = 1'000;
 
 bool IsCounts(const Json& passes) {
   return passes.is_array() && passes.size() == 2 && std::ranges::all_of(passes, [](const Json& one) {
-    return one.is_number_unsigned() && one.get<uint64_t>() <= kMaxPasses;
-  });
+           return one.is_number_unsigned() && one.get<uint64_t>() <= kMaxPasses;
+         });
 }
 
 bool IsStateJson(const Json& state) {

@@ -93,9 +93,8 @@ absl::Status KeptPasses::ReadMetrics(const Checkpoint& record, std::map<int, Dig
     GWQ_RETURN_IF_ERROR(job_.progress.Check());
     GWQ_RETURN_IF_ERROR(CheckWhole(job_.store, blobs[stage]));
   }
-  std::erase_if(blobs, [stages = MetricStages(job_.plan, job_.recipe)](const auto& one) {
-    return !stages.contains(one.first);
-  });
+  std::erase_if(
+      blobs, [stages = MetricStages(job_.plan, job_.recipe)](const auto& one) { return !stages.contains(one.first); });
   return absl::OkStatus();
 }
 
@@ -104,7 +103,8 @@ absl::StatusOr<bool> KeptPasses::TakeFisher(JobPosition& position, BlockMetrics&
   constexpr std::string_view kUnusable = "a kept gradient pass cannot be used, it is run again";
   FormLosses losses;
   if (HasOpenModules(job_.plan)) {
-    GWQ_ASSIGN_OR_RETURN(const auto record, Load(LossesKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer)));
+    GWQ_ASSIGN_OR_RETURN(const auto record,
+                         Load(LossesKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer)));
     if (!record) return false;
     auto read = ReadLosses(job_.store, *record, job_.plan);
     GWQ_RETURN_IF_ERROR(Tell(kUnusable, read.status()));
@@ -112,7 +112,8 @@ absl::StatusOr<bool> KeptPasses::TakeFisher(JobPosition& position, BlockMetrics&
     losses = *std::move(read);
   }
   if (!MetricStages(job_.plan, job_.recipe).empty()) {
-    GWQ_ASSIGN_OR_RETURN(const auto record, Load(MetricsKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer)));
+    GWQ_ASSIGN_OR_RETURN(const auto record,
+                         Load(MetricsKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer)));
     if (!record) return false;
     std::map<int, Digest> blobs;
     absl::Status read = ReadMetrics(*record, blobs);
@@ -189,8 +190,8 @@ absl::Status KeptPasses::PackKept(const std::map<std::string, Digest>& blobs) {
     GWQ_RETURN_IF_ERROR(job_.progress.Check());
     if (module.needs != Needs::kGradient || job_.packer.packed(module.tensor)) continue;
     std::vector<float> gradient(module.weights);
-    GWQ_RETURN_IF_ERROR(job_.store.Read(blobs.at(module.tensor), kScratchHeaderBytes,
-                                        std::as_writable_bytes(std::span(gradient))));
+    GWQ_RETURN_IF_ERROR(
+        job_.store.Read(blobs.at(module.tensor), kScratchHeaderBytes, std::as_writable_bytes(std::span(gradient))));
     GWQ_RETURN_IF_ERROR(job_.packer.Pack(module, {gradient, {}}));
   }
   job_.progress.Step("reuse", total, total);

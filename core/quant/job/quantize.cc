@@ -153,10 +153,10 @@ class Job {
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
     const std::string producer = Producer();
-    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                   packer_, writer_, pool_, checkpoint, progress_,
-                                                                   passes_, producer, report_.passes},
-                                                                  std::move(position)));
+    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss,
+                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, writer_, pool_,
+                                         checkpoint, progress_, passes_, producer, report_.passes},
+                                        std::move(position)));
     if (report_.passes.run + report_.passes.reused > 0) progress_.Log(PassesText(report_.passes));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {

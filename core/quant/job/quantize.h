@@ -30,8 +30,8 @@ struct QuantizeResult {
 // and recipe give the same artifact digest. Each of `evaluations` is run on the model and on the artifact against the
 // model, for a table of the report. After each stage of a walk the job saves to `checkpoints` (null: nowhere), and it
 // goes on from what an earlier attempt saved there: with the same result, and no stage but the one that was under way
-// is walked twice. A gradient pass that an earlier job kept in `passes` (null: none did) is not run, and one that is run
-// is kept there: with the same result. CANCELLED through `progress`. Blocks for minutes.
+// is walked twice. A gradient pass that an earlier job kept in `passes` (null: none did) is not run, and one that is
+// run is kept there: with the same result. CANCELLED through `progress`. Blocks for minutes.
 [[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                                            Progress& progress,
                                                            const std::vector<EvaluationTask>& evaluations = {},

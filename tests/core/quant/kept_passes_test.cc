@@ -19,11 +19,11 @@ namespace gwq {
 namespace {
 
 using ::testing::Contains;
-using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::MemoryPassCache;
+using ::testing::Not;
 using testing::StoredGolden;
 
 constexpr char kModel[] = "llama-tied-f16-v4";
@@ -181,8 +181,9 @@ TEST_F(KeptPassesTest, AJobThatCannotKeepItsPassGoesOn) {
   EXPECT_EQ(Make(Tiny(Method::kGwq), &cache_, watching).artifact, Make(Tiny(Method::kGwq), nullptr).artifact);
   EXPECT_THAT(watching.log, Contains(HasSubstr("was not kept: no answer")));
   cache_.answer = absl::AbortedError("the lease is over");
-  EXPECT_THAT(QuantizeModel(golden_.store(), golden_.digest(), Tiny(Method::kTuned), NoProgress(), {}, nullptr, &cache_),
-              HasCode(absl::StatusCode::kAborted));
+  EXPECT_THAT(
+      QuantizeModel(golden_.store(), golden_.digest(), Tiny(Method::kTuned), NoProgress(), {}, nullptr, &cache_),
+      HasCode(absl::StatusCode::kAborted));
 }
 
 TEST_F(KeptPassesTest, LossesAreReadBackAsTheyWereForAPlan) {
