@@ -19,7 +19,7 @@ absl::Status AsSweep(const absl::Status& status) {
   if (!violations.empty() && violations.front().field.starts_with(kFrom)) {
     return InvalidField("sweep." + violations.front().field.substr(kFrom.size()), violations.front().description);
   }
-  const std::string_view message = status.message();
+  const std::string_view message = MessageOf(status);
   if (!message.starts_with(kFrom)) return status;
   return absl::Status(status.code(), fmt::format("sweep.{}", message.substr(kFrom.size())));
 }

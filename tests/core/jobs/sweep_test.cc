@@ -20,12 +20,12 @@ namespace gwq {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using testing::FailsAt;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::MemoryPassCache;
+using ::testing::SizeIs;
 using testing::StoredGolden;
 
 // Ends an attempt where it would save once more than it may.

@@ -12,10 +12,10 @@ namespace gwq {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::HasCode;
+using ::testing::HasSubstr;
 using testing::IsOk;
+using ::testing::Not;
 
 SweepRow Row(const std::string& label, uint64_t bytes, double kl) {
   SweepRow row{.label = label, .artifact = "a-" + label, .digest = Sha256Of(label), .metrics = {}};
@@ -74,7 +74,9 @@ TEST(SweepReport, ARowIsReadBackAsItWasWritten) {
 
 TEST(SweepReport, ARowIsOfAQuantizationsReport) {
   const nlohmann::json report = {
-      {"artifact", Sha256Of("a").Hex()}, {"matrix_bits_per_weight", 3.1}, {"model_bits_per_weight", 4.2},
+      {"artifact", Sha256Of("a").Hex()},
+      {"matrix_bits_per_weight", 3.1},
+      {"model_bits_per_weight", 4.2},
       {"total_bytes", 77},
       {"evaluations", {{{"name", "text"}, {"metrics", {{{"name", "mean_kl"}, {"after", 0.25}, {"before", 0}}}}}}}};
   const auto row = SweepRowOf("3", "a-3", report.dump());
