@@ -248,9 +248,10 @@ class Sweep {
     Manifest manifest;
     manifest.kind = "evaluation";
     manifest.source = report.source;
-    for (const auto& [path, text] : {std::pair<const char*, const std::string&>("sweep.json", json),
-                                     {"sweep.md", markdown},
-                                     {"sweep.html", SweepHtml(report)}}) {
+    const std::string html = SweepHtml(report);
+    for (const auto& [path, text] : {std::pair<const char*, const std::string&>("sweep.html", html),
+                                     {"sweep.json", json},
+                                     {"sweep.md", markdown}}) {
       ManifestFile& file = manifest.files.emplace_back(ManifestFile{path, text.size(), {}});
       GWQ_ASSIGN_OR_RETURN(file.digest, PutBlob(context_.store, std::as_bytes(std::span(text))));
     }

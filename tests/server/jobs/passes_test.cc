@@ -60,7 +60,7 @@ class PassesTest : public JobsFixture {
     JobStore& jobs = server_->state().jobs;
     Job import = NewJob(principal, "import", ImportJob{"u", "tiny", source_}.Json(), "");
     const auto queued = jobs.Enqueue(import);
-    const auto lease = jobs.Acquire({.worker = "w", .device = "cpu:0", .memory_bytes = uint64_t{1} << 40});
+    const auto lease = jobs.Acquire({"w", "cpu:0", uint64_t{1} << 40, {}});
     CatalogueEntry entry;
     entry.kind = "model";
     entry.name = "tiny";
