@@ -78,6 +78,9 @@ class JobStore {
   // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
   [[nodiscard]] virtual absl::Status Commit(const std::string& id, uint64_t fencing_token,
                                             const Publication& publication) = 0;
+  // Publishes an entry that the running job makes on its way. The same again replaces it. ABORTED if the lease is over.
+  [[nodiscard]] virtual absl::Status PublishPart(const std::string& id, uint64_t fencing_token,
+                                                 const CatalogueEntry& entry) = 0;
   // A failed attempt: queued again while `retryable` and attempts are left, else failed. A report that is not empty is
   // kept with a job that failed, and goes with it.
   [[nodiscard]] virtual absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error,

@@ -193,6 +193,7 @@ absl::Status SqliteStore::Delete(const std::string& principal, const std::string
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare("DELETE FROM entries WHERE principal = ? AND kind = ? AND name = ?"));
   GWQ_RETURN_IF_ERROR(statement.Bind(principal, kind, name).Run());
+  GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(principal));
   return transaction.Commit();
 }
 
@@ -388,8 +389,8 @@ absl::StatusOr<CollectionRoots> SqliteStore::Roots() {
   GWQ_ASSIGN_OR_RETURN(roots.blobs, Digests("SELECT texts FROM jobs WHERE texts <> '' UNION "
                                             "SELECT digest FROM job_inputs JOIN jobs ON job = seq "
                                             "WHERE state < 2 AND is_manifest = 0"));
-  GWQ_ASSIGN_OR_RETURN(roots.checkpoints,
-                       Digests("SELECT DISTINCT checkpoint FROM jobs WHERE state < 2 AND checkpoint <> ''"));
+  GWQ_ASSIGN_OR_RETURN(roots.checkpoints, Digests("SELECT checkpoint FROM jobs WHERE state < 2 AND checkpoint <> '' "
+                                                  "UNION SELECT record FROM passes"));
   GWQ_ASSIGN_OR_RETURN(Statement oldest,
                        database_->Prepare("SELECT started FROM jobs WHERE state = 1 ORDER BY started LIMIT 1"));
   GWQ_ASSIGN_OR_RETURN(const bool runs, oldest.Step());

@@ -354,6 +354,15 @@ absl::Status SqliteStore::Publish(const Job& job, const CatalogueEntry& entry) {
       .Run();
 }
 
+absl::Status SqliteStore::PublishPart(const std::string& id, uint64_t fencing_token, const CatalogueEntry& entry) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(const JobRow row, FindLeased(id, fencing_token));
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_RETURN_IF_ERROR(Publish(row.job, entry));
+  GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(row.job.principal));
+  return transaction.Commit();
+}
+
 absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) {
   {
     MutexLock lock(mutex_);
@@ -366,7 +375,10 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     }
     JobRow row = *std::move(found);
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    if (publication.entry.has_value()) GWQ_RETURN_IF_ERROR(Publish(row.job, *publication.entry));
+    if (publication.entry.has_value()) {
+      GWQ_RETURN_IF_ERROR(Publish(row.job, *publication.entry));
+      GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(row.job.principal));
+    }
     row.job.state = JobState::kSucceeded;
     row.job.error.reset();
     row.job.result_json = publication.result_json;

@@ -111,6 +111,20 @@ CREATE TABLE job_reports (
   json TEXT NOT NULL,
   markdown TEXT NOT NULL);
 PRAGMA user_version = 6;
+)",
+    R"(
+CREATE TABLE passes (
+  principal TEXT NOT NULL,
+  what TEXT NOT NULL,
+  producer TEXT NOT NULL,
+  model TEXT NOT NULL,
+  record TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  PRIMARY KEY (principal, what, producer)) WITHOUT ROWID;
+CREATE INDEX passes_by_use ON passes (used);
+PRAGMA user_version = 7;
 )"};
 
 namespace {

@@ -13,7 +13,7 @@
 
 namespace gwq {
 
-inline constexpr int kSchemaVersion = 6;
+inline constexpr int kSchemaVersion = 7;
 // kSchemas[n] makes schema n + 1 of schema n; docs/job-store.md tells what each column means.
 extern const char* const kSchemas[kSchemaVersion];
 

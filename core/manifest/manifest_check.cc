@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 7> kTextSuffixes = {".json",  ".txt",    
                                                            ".model", ".tiktoken", ".gitattributes"};
 constexpr std::array<std::string_view, 7> kDatasetSuffixes = {".jsonl", ".txt",  ".md",  ".png",
                                                               ".jpg",   ".jpeg", ".webp"};
-constexpr std::array<std::string_view, 2> kEvaluationSuffixes = {".json", ".jsonl"};
+constexpr std::array<std::string_view, 4> kEvaluationSuffixes = {".json", ".jsonl", ".md", ".html"};
 constexpr std::array<std::string_view, 4> kTextNames = {"LICENSE", "NOTICE", "README", "USE_POLICY"};
 
 bool HasSuffix(std::string_view path, std::span<const std::string_view> suffixes) {
@@ -56,8 +56,9 @@ absl::Status CheckFileType(std::string_view kind, std::string_view field, std::s
   GWQ_RETURN_IF_ERROR(RefusePickle(field, path));
   if (kind == "evaluation") {
     if (HasSuffix(path, kEvaluationSuffixes)) return absl::OkStatus();
-    return InvalidField(
-        field, fmt::format("'{}' is of no type that an evaluation holds: .json and .jsonl are; leave it out", path));
+    return InvalidField(field, fmt::format("'{}' is of no type that an evaluation holds: .json, .jsonl, .md and .html "
+                                           "are; leave it out",
+                                           path));
   }
   if (kind == "dataset") {
     if (HasSuffix(path, kDatasetSuffixes)) return absl::OkStatus();

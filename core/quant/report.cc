@@ -207,6 +207,7 @@ std::string ReportJson(const Report& report) {
               {"calibration_tokens", report.calibration_tokens},
               {"calibration_samples", report.calibration_samples},
               {"calibration_warnings", report.calibration_warnings},
+              {"backward_passes", {{"run", report.passes.run}, {"reused", report.passes.reused}}},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
   if (!report.evaluations.empty()) {
@@ -247,12 +248,18 @@ std::string MethodOptions(const Recipe& recipe) {
 
 }  // namespace
 
+std::string PassesText(const PassCounts& passes) {
+  const std::string_view reused = passes.reused == 0 ? "" : passes.run == 0 ? " (reused)" : " (another reused)";
+  return fmt::format("backward passes: {}{}", passes.run, reused);
+}
+
 std::string ReportMarkdown(const Report& report) {
   std::string out = fmt::format("# Quantization report\n\nModel `{}` ({})\nArtifact `{}`\n\n", report.source.Hex(),
                                 report.architecture, report.artifact.Hex());
   const Recipe& recipe = report.recipe;
-  out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens.\n\n", EnumText(recipe.method), recipe.bits,
-                     recipe.group_size, MethodOptions(recipe), report.calibration_tokens);
+  out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens{}.\n\n", EnumText(recipe.method), recipe.bits,
+                     recipe.group_size, MethodOptions(recipe), report.calibration_tokens,
+                     report.passes.run + report.passes.reused > 0 ? ", " + PassesText(report.passes) : "");
   for (const std::string& warning : report.calibration_warnings) {
     out += fmt::format("Warning: {}.\n\n", warning);
   }

@@ -8,6 +8,7 @@
 
 #include "core/base/sha256.h"
 #include "core/evaluation/result.h"
+#include "core/quant/pass_counts.h"
 #include "core/quant/plan.h"
 #include "core/spec/contract_check.h"
 #include "core/spec/quality_contract.h"
@@ -77,8 +78,9 @@ struct Report {
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
   std::vector<std::string> calibration_warnings;  // what speaks against the samples (core/calibration/sample_check.h)
-  std::vector<ReportTuning> tuning;               // empty: the model was not tuned as a whole
-  std::vector<ReportModule> modules;              // in the model's order
+  PassCounts passes;
+  std::vector<ReportTuning> tuning;   // empty: the model was not tuned as a whole
+  std::vector<ReportModule> modules;  // in the model's order
   std::vector<ReportEvaluation> evaluations;
   QualityContract contract;
   std::vector<ContractMiss> misses;  // empty: it is met
@@ -91,6 +93,8 @@ struct Report {
   [[nodiscard]] double model_bits_per_weight() const;
 };
 
+// "backward passes: 1", "backward passes: 0 (reused)", "backward passes: 1 (another reused)".
+[[nodiscard]] std::string PassesText(const PassCounts& passes);
 // Canonical JSON; numbers that are not finite become null.
 [[nodiscard]] std::string ReportJson(const Report& report);
 [[nodiscard]] std::string ReportMarkdown(const Report& report);

@@ -88,13 +88,14 @@ std::string Frame(const PlotTexts& texts, const Axis& y, double first_x, double 
   return out + TextAt(4, 12, "start", texts.y);
 }
 
-std::string Line(const std::vector<PlotPoint>& points, const Axis& x, const Axis& y, bool second) {
+std::string Line(const std::vector<PlotPoint>& points, const Axis& x, const Axis& y, bool second, bool joined) {
   std::string path, dots;
   for (const PlotPoint& point : points) {
     path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x.Place(point.x), y.Place(point.y));
     dots += fmt::format("<circle class=\"dot{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\"><title>{}</title></circle>\n",
                         second ? 2 : 1, x.Place(point.x), y.Place(point.y), EscapeHtml(point.label));
   }
+  if (!joined) return dots;
   return fmt::format("<path class=\"{}\" d=\"{}\"/>\n{}", second ? "second" : "first", path, dots);
 }
 
@@ -113,7 +114,7 @@ std::string LinePlot(const PlotTexts& texts, const std::vector<PlotSeries>& seri
   const Axis y = YAxis(ys, /*may_be_log=*/true);
   const Axis x(xs.low, xs.high, /*log=*/false, kLeft, kWidth - kRight);
   std::string out = Frame(texts, y, xs.low, xs.high);
-  for (size_t i = 0; i < drawn.size(); ++i) out += Line(drawn[i], x, y, i > 0);
+  for (size_t i = 0; i < drawn.size(); ++i) out += Line(drawn[i], x, y, i > 0, series[i].joined);
   for (size_t i = 0; i < series.size() && series.size() > 1; ++i) {
     const double at = kWidth - 240 + 120 * static_cast<double>(i);
     out += fmt::format("<circle class=\"dot{}\" cx=\"{:.0f}\" cy=\"8\" r=\"4\"/>\n", i > 0 ? 2 : 1, at);

@@ -14,6 +14,7 @@ struct PlotPoint {
 struct PlotSeries {
   std::string name;  // told in a legend where there are several
   std::vector<PlotPoint> points;
+  bool joined = true;  // by a line
 };
 struct PlotTexts {
   std::string title;  // for who cannot see the plot

@@ -10,6 +10,7 @@
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/jobs/spec_texts.h"
 #include "server/worker/lease_checkpoints.h"
+#include "server/worker/lease_passes.h"
 #include "server/worker/lease_session.h"
 
 namespace gwq {
@@ -28,6 +29,8 @@ v1::CommitRequest CommitOf(const v1::AcquireResponse& lease, const JobOutput& ou
   if (output.source.has_value()) request.set_source_sha256(output.source->Hex());
   request.set_report_json(output.report_json);
   request.set_report_markdown(ToValidUtf8(output.report_markdown));
+  request.set_passes_run(output.passes.run);
+  request.set_passes_reused(output.passes.reused);
   return request;
 }
 
@@ -105,7 +108,19 @@ absl::StatusOr<JobOutput> WorkerLoop::Run(const v1::AcquireResponse& lease, Prog
   }
   GWQ_ASSIGN_OR_RETURN(const std::string spec, JoinTexts(blobs_, lease.spec_json(), texts));
   LeaseCheckpoints checkpoints(blobs_, client_, lease);
-  return runner->run({.store = blobs_, .spec_json = spec, .progress = progress, .checkpoints = checkpoints});
+  LeasePasses passes(blobs_, client_, lease);
+  const auto publish = [&](const std::string& id, const JobOutput& part) {
+    v1::PublishPartRequest request;
+    request.set_id(id);
+    *request.mutable_made() = CommitOf(lease, part);
+    return UntilAnswered([&] { return client_.PublishPart(request); });
+  };
+  return runner->run({.store = blobs_,
+                      .spec_json = spec,
+                      .progress = progress,
+                      .checkpoints = checkpoints,
+                      .passes = passes,
+                      .publish = publish});
 }
 
 absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {

@@ -11,6 +11,7 @@
 #include "core/jobs/kinds/specs.h"
 #include "core/jobs/kinds/texts_apart.h"
 #include "core/quant/contract.h"
+#include "core/quant/pass_keys.h"
 #include "core/spec/quantize_evaluations.h"
 
 namespace gwq {
@@ -71,7 +72,7 @@ JobInputs QuantizeJob::Inputs() const {
   return inputs;
 }
 
-absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
+absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store, PassCache& passes) const {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> stored, StoredModel::Open(store, source));
   const absl::StatusOr<std::vector<StoredDataset>> datasets = OpenCalibrationDatasets(store, recipe.calibration);
   if (!datasets.ok()) return PrefixField(datasets.status(), "quantize");
@@ -82,6 +83,7 @@ absl::StatusOr<Plan> QuantizeJob::MakePlan(BlobStore& store) const {
   if (const absl::Status apart = CheckTextsApart(store, recipe, evaluations); !apart.ok()) {
     return PrefixField(apart, "quantize");
   }
+  GWQ_RETURN_IF_ERROR(DivideIfKnown(store, source, recipe, passes, *plan));
   GWQ_RETURN_IF_ERROR(PlanEvaluations(store, source, evaluations, "quantize.evaluations", *plan));
   GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract, *plan, "quantize.contract"));
   return plan;

@@ -14,6 +14,7 @@
 #include "core/calibration/stage_runner.h"
 #include "core/quant/job/block_metrics.h"
 #include "core/quant/job/fisher_pass.h"
+#include "core/quant/job/kept_passes.h"
 #include "core/quant/job/model_tuning.h"
 #include "core/quant/job/tuning_points.h"
 #include "core/quant/job/visited_objective.h"
@@ -57,7 +58,10 @@ int LastBlock(const CalibratedPacking& job) { return job.source.model()->stages(
 class PackingWalk {
  public:
   PackingWalk(const CalibratedPacking& job, JobStep step, const JobPosition& reached)
-      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics, reached.losses} {}
+      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics, reached.losses} {
+    position_.passes = reached.passes;
+    if (step == JobStep::kGradients) position_.gradients = reached.gradients;
+  }
 
   [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
     const auto found = modules_.find(tensor);
@@ -84,17 +88,20 @@ class PackingWalk {
 
 class GradientPacking final : public GradientVisitor {
  public:
-  explicit GradientPacking(const CalibratedPacking& job, const JobPosition& reached)
-      : walk_(job, JobStep::kGradients, reached), job_(job) {}
+  GradientPacking(const CalibratedPacking& job, const JobPosition& reached, KeptPasses& kept)
+      : walk_(job, JobStep::kGradients, reached), job_(job), kept_(kept) {}
   [[nodiscard]] bool Wants(std::string_view tensor) const override { return walk_.IsOpen(tensor, Needs::kGradient); }
   [[nodiscard]] absl::Status Take(std::string_view tensor, std::span<const float> gradient) override {
+    GWQ_RETURN_IF_ERROR(kept_.AddGradient(tensor, gradient, walk_.position().gradients));
     return job_.packer.Pack(*walk_.Planned(tensor), {gradient, {}});
   }
   [[nodiscard]] absl::Status Reached(const WalkRecord& record) override { return walk_.Save(record); }
+  [[nodiscard]] std::map<std::string, Digest> TakeGradients() { return std::move(walk_.position().gradients); }
 
  private:
   PackingWalk walk_;
   const CalibratedPacking& job_;
+  KeptPasses& kept_;
 };
 
 // Each stage goes on as it will be read back: every module of it is packed, or was, and its weight replaced.
@@ -219,7 +226,8 @@ class Walks {
         loader_(MakeWeightLoader(job.source, job.backend.backend())),
         keep_(job.checkpoint.keeps() ? &job.store : nullptr),
         metrics_(job.backend.solver()),
-        ends_(uint64_t{256} << 20) {}
+        ends_(uint64_t{256} << 20),
+        kept_(job) {}
 
   absl::StatusOr<CalibrationFigures> Run() {
     GWQ_RETURN_IF_ERROR(metrics_.Load(job_.store, position_.metrics, job_.progress));
@@ -231,7 +239,8 @@ class Walks {
     }
     if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
     if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
-    return CalibrationFigures{position_.loss, TuningOf(position_.model_losses, job_.recipe.tuned.model_steps)};
+    return CalibrationFigures{position_.loss, TuningOf(position_.model_losses, job_.recipe.tuned.model_steps),
+                              position_.passes};
   }
 
  private:
@@ -244,18 +253,40 @@ class Walks {
   }
 
   absl::Status Gradients() {
+    if (!position_.walk) {
+      GWQ_ASSIGN_OR_RETURN(const bool taken, kept_.TakeGradients(position_));
+      if (taken) return absl::OkStatus();
+    }
     GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), job_.samples));
     GradientWalkOptions options;
     options.loss = job_.recipe.gwq.loss;
     options.keep = keep_;
     options.from = TakeRecord(JobStep::kGradients);
-    GradientPacking visitor(job_, position_);
+    GradientPacking visitor(job_, position_, kept_);
     GWQ_ASSIGN_OR_RETURN(position_.loss, WalkGradients(*runner, model(), options, visitor, job_.progress));
-    return absl::OkStatus();
+    position_.walk.reset();
+    position_.gradients.clear();
+    ++position_.passes.run;
+    return kept_.KeepGradients(*position_.loss, visitor.TakeGradients());
   }
 
   // Ends with the form of every matrix known.
   absl::Status FisherPass() {
+    bool taken = false;
+    if (!position_.walk) {
+      GWQ_ASSIGN_OR_RETURN(taken, kept_.TakeFisher(position_, metrics_, keep_));
+    }
+    if (!taken) GWQ_RETURN_IF_ERROR(RunFisherPass());
+    position_.metrics = metrics_.blobs();
+    position_.walk.reset();
+    if (!HasOpenModules(job_.plan)) return absl::OkStatus();
+    DivideTarget(job_.recipe, position_.losses, job_.plan);
+    job_.progress.Log(fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all",
+                                  job_.plan.matrix_bits_per_weight, job_.plan.total_bytes));
+    return absl::OkStatus();
+  }
+
+  absl::Status RunFisherPass() {
     const SampleSet samples = Spread(job_.samples, static_cast<size_t>(FisherSamples(job_.plan, job_.recipe)));
     GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), samples));
     GradientWalkOptions options;
@@ -268,13 +299,8 @@ class Walks {
     FisherVisitor visitor(job_, tokens, position_, metrics_);
     GWQ_RETURN_IF_ERROR(WalkGradients(*runner, model(), options, visitor, job_.progress).status());
     GWQ_RETURN_IF_ERROR(metrics_.Finish(nullptr, job_.progress));
-    position_.metrics = metrics_.blobs();
-    position_.walk.reset();
-    if (!HasOpenModules(job_.plan)) return absl::OkStatus();
-    DivideTarget(job_.recipe, position_.losses, job_.plan);
-    job_.progress.Log(fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all",
-                                  job_.plan.matrix_bits_per_weight, job_.plan.total_bytes));
-    return absl::OkStatus();
+    ++position_.passes.run;
+    return kept_.KeepFisher(position_.losses, metrics_);
   }
 
   absl::Status Blocks() {
@@ -329,6 +355,7 @@ class Walks {
   BlobStore* const keep_;
   BlockMetrics metrics_;
   StateStore ends_;
+  KeptPasses kept_;
 };
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "core/quant/report.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/pass_cache.h"
 
 namespace gwq {
 
@@ -33,12 +34,15 @@ struct CalibratedPacking {
   ThreadPool& pool;
   JobCheckpoint& checkpoint;
   Progress& progress;
+  PassCache& kept;              // passes of earlier jobs
+  const std::string& producer;  // as PassKey::producer
 };
 
 // What a report tells of the walks.
 struct CalibrationFigures {
   std::optional<double> loss;  // of the gradient walk, if there was one
   std::vector<ReportTuning> tuning;
+  PassCounts passes;
 };
 
 // Packs every module of the plan that needs a gradient or a Gram matrix, and in the stages that a walk over blocks

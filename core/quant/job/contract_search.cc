@@ -97,9 +97,10 @@ double MoreBits(const std::vector<ContractMiss>& misses) {
 
 absl::StatusOr<QuantizeResult> QuantizeToContract(BlobStore& store, const Digest& source, const Recipe& recipe,
                                                   Progress& progress, const std::vector<EvaluationTask>& evaluations,
-                                                  CheckpointSlot& checkpoints, const QualityContract& contract) {
+                                                  CheckpointSlot& checkpoints, PassCache& passes,
+                                                  const QualityContract& contract) {
   if (!Searches(recipe, contract)) {
-    return QuantizeModel(store, source, recipe, progress, evaluations, &checkpoints, contract);
+    return QuantizeModel(store, source, recipe, progress, evaluations, &checkpoints, &passes, contract);
   }
   AttemptCheckpoints attempts(checkpoints);
   Recipe now = recipe;
@@ -108,7 +109,7 @@ absl::StatusOr<QuantizeResult> QuantizeToContract(BlobStore& store, const Digest
     attempts.Begin(attempt);
     now.target.bits = attempt.target_bits;
     GWQ_ASSIGN_OR_RETURN(QuantizeResult made,
-                         QuantizeModel(store, source, now, progress, evaluations, &attempts, contract));
+                         QuantizeModel(store, source, now, progress, evaluations, &attempts, &passes, contract));
     if (!MoreBitsMayHelp(made.misses) || attempt.number == kMaxContractAttempts) return made;
     const double most = std::min(Ceiling(made, *contract.max_bits), made.most_matrix_bits);
     const double next = std::min(now.target.bits + MoreBits(made.misses), most);

@@ -12,12 +12,13 @@ namespace gwq {
 // the search begins: while the artifact misses a bound on quality, the next one has more bits, up to what
 // contract.max_bits allows. Returns the first that meets the contract, which is the smallest one tried that does, or
 // the last one with its misses, which is the nearest. At most kMaxContractAttempts are made; the log tells each.
-// An attempt that a checkpoint is of goes on from there. An artifact of an attempt that missed is garbage.
+// All attempts share the gradient passes that `passes` keeps. One that a checkpoint is of goes on from there. An
+// artifact of an attempt that missed is garbage.
 constexpr int kMaxContractAttempts = 8;
 [[nodiscard]] absl::StatusOr<QuantizeResult> QuantizeToContract(BlobStore& store, const Digest& source,
                                                                 const Recipe& recipe, Progress& progress,
                                                                 const std::vector<EvaluationTask>& evaluations,
-                                                                CheckpointSlot& checkpoints,
+                                                                CheckpointSlot& checkpoints, PassCache& passes,
                                                                 const QualityContract& contract);
 
 // Bits more per weight of the matrices that the next attempt gets: as many as the divergence would need if it fell to a

@@ -7,11 +7,23 @@
 
 namespace gwq {
 
+std::set<int> MetricStages(const Plan& plan, const Recipe& recipe) {
+  std::set<int> stages;
+  if (recipe.tuned.metric_samples == 0) return stages;
+  for (const PlannedModule& module : plan.modules) {
+    if (module.needs == Needs::kBlock) stages.insert(module.stage);
+  }
+  return stages;
+}
+
 FisherVisitor::FisherVisitor(const CalibratedPacking& job, int64_t tokens, JobPosition& position, BlockMetrics& metrics)
-    : job_(job), tokens_(static_cast<float>(tokens)), position_(position), metrics_(metrics) {
+    : job_(job),
+      tokens_(static_cast<float>(tokens)),
+      position_(position),
+      metrics_(metrics),
+      stages_(MetricStages(job.plan, job.recipe)) {
   for (const PlannedModule& module : job.plan.modules) {
     if (module.is_open()) open_.emplace(module.tensor, &module);
-    if (module.needs == Needs::kBlock && job.recipe.tuned.metric_samples > 0) stages_.insert(module.stage);
   }
 }
 

@@ -17,6 +17,9 @@
 
 namespace gwq {
 
+// The stages whose metrics the pass finds.
+[[nodiscard]] std::set<int> MetricStages(const Plan& plan, const Recipe& recipe);
+
 // What the pass finds out for a plan. One stage at a time is added to. Not thread-safe.
 class FisherVisitor final : public GradientVisitor {
  public:
@@ -41,7 +44,7 @@ class FisherVisitor final : public GradientVisitor {
   JobPosition& position_;
   BlockMetrics& metrics_;
   std::map<std::string_view, const PlannedModule*> open_;
-  std::set<int> stages_;                            // whose metric is wanted
+  const std::set<int> stages_;                      // whose metric is wanted
   std::map<std::string, std::vector<float>> sums_;  // of squared gradients per token, of one stage
 };
 

@@ -28,6 +28,13 @@ constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 // Of the form of a state and of the blobs that it names. One of another version is not used.
 constexpr int kVersion = 3;
 constexpr uint64_t kMaxSteps = 1'000'000'000;
+constexpr uint64_t kMaxPasses = 1'000;
+
+bool IsCounts(const Json& passes) {
+  return passes.is_array() && passes.size() == 2 && std::ranges::all_of(passes, [](const Json& one) {
+           return one.is_number_unsigned() && one.get<uint64_t>() <= kMaxPasses;
+         });
+}
 
 bool IsLosses(const Json& list) {
   return list.is_array() && list.size() <= static_cast<size_t>(kTuningPoints) &&
@@ -44,6 +51,8 @@ bool IsStateJson(const Json& state) {
          (!state.contains("loss") || state["loss"].is_number()) &&
          (!state.contains("metrics") || state["metrics"].is_object()) &&
          (!state.contains("losses") || state["losses"].is_object()) &&
+         (!state.contains("gradients") || state["gradients"].is_object()) &&
+         (!state.contains("passes") || IsCounts(state["passes"])) &&
          (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned))) &&
          (!state.contains("model_losses") || IsLosses(state["model_losses"]));
 }
@@ -83,6 +92,16 @@ absl::StatusOr<FormLosses> ParseLosses(const Json& json, const Plan& plan) {
                          std::ranges::all_of(*found, [](const Json& one) { return one.is_number(); });
     if (!numbers) return absl::DataLossError("the job's checkpoint has losses of other forms");
     out[module.tensor] = found->get<std::vector<double>>();
+  }
+  return out;
+}
+
+// Those that are still there: a walk whose gradients are not all there is not kept, and else goes on as well.
+std::map<std::string, Digest> ParseGradients(const Json& json, const Checkpoint& checkpoint, BlobStore& store) {
+  std::map<std::string, Digest> out;
+  for (const auto& [tensor, blob] : json.items()) {
+    const auto digest = ParseScratch(blob, checkpoint.blobs);
+    if (digest.ok() && CheckWhole(store, *digest).ok()) out[tensor] = *digest;
   }
   return out;
 }
@@ -168,6 +187,10 @@ absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& c
     GWQ_ASSIGN_OR_RETURN(out.position.metrics, ParseMetrics(state["metrics"], checkpoint.scratch));
   }
   if (state.contains("model")) GWQ_RETURN_IF_ERROR(ParseModel(state, checkpoint.scratch, out.position));
+  if (state.contains("gradients")) {
+    out.position.gradients = ParseGradients(state["gradients"], checkpoint, store_);
+  }
+  if (state.contains("passes")) out.position.passes = {state["passes"][0].get<int>(), state["passes"][1].get<int>()};
   if (state.contains("loss")) out.position.loss = state["loss"].get<double>();
   if (state.contains("walk")) {
     GWQ_ASSIGN_OR_RETURN(out.position.walk, ParseWalkRecord(state["walk"]));
@@ -192,6 +215,8 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   for (const auto& [name, blob] : position.model) state["model"][name] = blob.Hex();
   if (!position.model.empty()) state["model_steps"] = position.model_steps;
   if (!position.model_losses.empty()) state["model_losses"] = position.model_losses;
+  for (const auto& [tensor, blob] : position.gradients) state["gradients"][tensor] = blob.Hex();
+  state["passes"] = {position.passes.run, position.passes.reused};
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));
   if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;
@@ -200,6 +225,8 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   Checkpoint checkpoint;
   checkpoint.state = CanonicalJson(state);
   checkpoint.blobs = packer_.Blobs();
+  // Not the checkpoint's scratch, because the record of the walk will own them.
+  for (const auto& [tensor, blob] : position.gradients) checkpoint.blobs.push_back(blob);
   if (position.walk) checkpoint.scratch = BlobsOf(*position.walk);
   for (const auto& [stage, blob] : position.metrics) checkpoint.scratch.push_back(blob);
   for (const auto& [name, blob] : position.model) checkpoint.scratch.push_back(blob);

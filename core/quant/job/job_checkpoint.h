@@ -13,6 +13,7 @@
 #include "core/calibration/walk_record.h"
 #include "core/quant/budget/target.h"
 #include "core/quant/job/packer.h"
+#include "core/quant/pass_counts.h"
 #include "core/quant/plan.h"
 #include "core/storage/checkpoint.h"
 
@@ -31,6 +32,9 @@ struct JobPosition {
   std::vector<double> model_losses = {};  // of those, added up for each of tuning_points.h's points
   // Scratch blobs of the last step: "targets" and "images" of all samples, "learned" after the first (model_tuning.h).
   std::map<std::string, Digest> model = {};
+  PassCounts passes = {};
+  // Of the gradient walk under way, by tensor: scratch blobs that a record of it will name (kept_passes.h).
+  std::map<std::string, Digest> gradients = {};
 };
 
 // Saves and restores position, samples and packed matrices of one job. Not thread-safe.

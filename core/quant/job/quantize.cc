@@ -56,7 +56,7 @@ class Measuring final : public Progress {
 class Job {
  public:
   Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
-      const QualityContract& contract, CheckpointSlot& checkpoints, Progress& progress)
+      const QualityContract& contract, CheckpointSlot& checkpoints, PassCache& passes, Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
@@ -69,7 +69,8 @@ class Job {
         tools_{pool_},
         writer_(store, source),
         packer_(source, recipe, writer_, tools_),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints),
+        passes_(passes) {}
 
   absl::StatusOr<QuantizeResult> Run() {
     GWQ_ASSIGN_OR_RETURN(datasets_, OpenCalibrationDatasets(store_, recipe_.calibration));
@@ -134,12 +135,15 @@ class Job {
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
+    const std::string producer = Producer();
     GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
                          PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, writer_, pool_,
-                                         checkpoint, progress_},
+                                         checkpoint, progress_, passes_, producer},
                                         std::move(position)));
     report_.calibration_loss = figures.loss;
     report_.tuning = std::move(figures.tuning);
+    report_.passes = figures.passes;
+    if (report_.passes.run + report_.passes.reused > 0) progress_.Log(PassesText(report_.passes));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
@@ -284,6 +288,7 @@ class Job {
     result.most_matrix_bits = most_matrix_bits_;
     result.report_json = ReportJson(report_);
     result.report_markdown = ReportMarkdown(report_);
+    result.passes = report_.passes;
     return result;
   }
 
@@ -300,6 +305,7 @@ class Job {
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;
+  PassCache& passes_;
   std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
   double most_matrix_bits_ = 0;
@@ -312,7 +318,8 @@ class Job {
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                              Progress& progress, const std::vector<EvaluationTask>& evaluations,
-                                             CheckpointSlot* checkpoints, const QualityContract& contract) {
+                                             CheckpointSlot* checkpoints, PassCache* passes,
+                                             const QualityContract& contract) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   for (size_t i = 0; i < evaluations.size(); ++i) {
     GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
@@ -325,7 +332,9 @@ absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& sou
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
   NoCheckpoints none;
-  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints, progress)
+  NoPassCache no_passes;
+  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints,
+             passes == nullptr ? no_passes : *passes, progress)
       .Run();
 }
 

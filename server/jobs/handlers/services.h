@@ -112,6 +112,9 @@ class WorkerService final : public v1::WorkerService::CallbackService, private C
   UnaryReactor* Acquire(ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse*) override;
   UnaryReactor* Heartbeat(ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override;
   UnaryReactor* SaveCheckpoint(ServerContext*, const v1::SaveCheckpointRequest*, v1::SaveCheckpointResponse*) override;
+  UnaryReactor* FindPass(ServerContext*, const v1::FindPassRequest*, v1::FindPassResponse*) override;
+  UnaryReactor* KeepPass(ServerContext*, const v1::KeepPassRequest*, v1::KeepPassResponse*) override;
+  UnaryReactor* PublishPart(ServerContext*, const v1::PublishPartRequest*, v1::PublishPartResponse*) override;
   UnaryReactor* Commit(ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override;
   UnaryReactor* Fail(ServerContext*, const v1::FailRequest*, v1::FailResponse*) override;
 };

@@ -26,6 +26,8 @@ SqliteStoreOptions SuiteOptions(const std::string& path) {
   options.lease_ttl_millis = kSuiteLeaseMillis;
   options.max_queued_jobs = kSuiteMaxQueued;
   options.max_open_uploads = kSuiteMaxUploads;
+  options.kept_pass_bytes = kSuitePassBytes;
+  options.kept_pass_principal_bytes = kSuitePassPrincipalBytes;
   return options;
 }
 
@@ -34,17 +36,16 @@ StoreUnderTest OpenAt(const std::string& path, const Clock& clock) {
   EXPECT_TRUE(store.ok()) << store.status();
   if (!store.ok()) return {};
   std::shared_ptr<SqliteStore> shared = *std::move(store);
-  return {shared, shared.get(), shared.get()};
+  return {shared, shared.get(), shared.get(), shared.get()};
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Sqlite, JobStoreConformance,
-    testing::Values(JobStoreCase{"file", [](const std::string& folder,
-                                            const Clock& clock) { return OpenAt(folder + "/jobs.sqlite", clock); }},
-                    JobStoreCase{"memory",
-                                 [](const std::string&, const Clock& clock) { return OpenAt(":memory:", clock); },
-                                 false}),
-    [](const auto& info) { return info.param.name; });
+const auto kStores = testing::Values(
+    JobStoreCase{"file",
+                 [](const std::string& folder, const Clock& clock) { return OpenAt(folder + "/jobs.sqlite", clock); }},
+    JobStoreCase{"memory", [](const std::string&, const Clock& clock) { return OpenAt(":memory:", clock); }, false});
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance, kStores, [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Sqlite, PassStoreConformance, kStores, [](const auto& info) { return info.param.name; });
 
 class SqliteStoreTest : public testing::Test {
  protected:
@@ -230,6 +231,8 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("checkpoint-two");
   if (!store.Commit(queued->id, lease->fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok()) return;
   note("published");
+  if (!store.KeepPass({"alice", {Sha256Of("pass"), "cpu", Sha256Of("m")}, Sha256Of("r"), 10}).ok()) return;
+  note("pass");
   if (!store.Hold("alice", Sha256Of("m"), "server", 1000).ok()) return;
   note("held");
   if (!store.ReleaseHold("alice", Sha256Of("m"), "server").ok()) return;
@@ -287,9 +290,15 @@ void CheckAfterCrash(SqliteStore& store, const std::set<std::string>& acknowledg
   } else {
     EXPECT_FALSE(model.ok());
   }
+  const auto pass = *store.FindPass("alice", {Sha256Of("pass"), "cpu", {}});
   if (has("deleted")) {
     EXPECT_FALSE(model.ok());
+    EXPECT_FALSE(pass.has_value());
+  } else if (has("pass") && model.ok()) {
+    ASSERT_TRUE(pass.has_value());
+    EXPECT_EQ(pass->record, Sha256Of("r"));
   }
+  EXPECT_TRUE(model.ok() || !pass.has_value()) << "a pass outlived its model";
   const auto second = store.List("bob", 10, "")->jobs;
   if (has("second") && !has("cancelled")) {
     EXPECT_EQ(second.size(), 1u);
@@ -338,7 +347,7 @@ TEST_F(SqliteStoreTest, KilledBeforeOrAfterEachCommitNothingIsLostDoubledOrHalfV
     SCOPED_TRACE(testing::Message() << "killed at step " << steps);
     CheckAfterCrash(**store, Lines(file + ".acknowledged"));
   }
-  EXPECT_GE(steps, 24) << "the story has twelve transactions, each with a step before and after";
+  EXPECT_GE(steps, 26) << "the story has thirteen transactions, each with a step before and after";
 }
 
 }  // namespace

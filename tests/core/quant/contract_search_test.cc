@@ -73,7 +73,8 @@ class Lines final : public Progress {
 
 absl::StatusOr<QuantizeResult> Search(StoredGolden& golden, const QualityContract& contract, Slot& slot,
                                       Progress& progress) {
-  return QuantizeToContract(golden.store(), golden.digest(), Targeted(6), progress, Text(), slot, contract);
+  NoPassCache passes;
+  return QuantizeToContract(golden.store(), golden.digest(), Targeted(6), progress, Text(), slot, passes, contract);
 }
 
 // What 6 and 9 bits of the matrices lose.

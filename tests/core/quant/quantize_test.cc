@@ -310,7 +310,7 @@ TEST(Quantize, ReportSaysWhatItsPageLists) {
 
 absl::StatusOr<QuantizeResult> QuantizeUnder(StoredGolden& golden, const QualityContract& contract,
                                              Progress& progress = NoProgress()) {
-  return QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, TinyText(), nullptr, contract);
+  return QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, TinyText(), nullptr, nullptr, contract);
 }
 
 TEST(QuantizeContract, WhatMeetsItHasItInItsManifestWithWhatWasMeasured) {
@@ -361,8 +361,9 @@ TEST(QuantizeContract, BitsAndBoundsOfNothingEndTheJobBeforeItComputes) {
   EXPECT_THAT(bits, HasCode(absl::StatusCode::kFailedPrecondition));
   EXPECT_NE(bits.status().message().find("contract.max_bits: bits per weight of the model is "), std::string::npos)
       << bits.status();
-  EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, {}, nullptr, {.max_mean_kl = 1}),
-              FailsAt("contract.max_mean_kl"));
+  EXPECT_THAT(
+      QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, {}, nullptr, nullptr, {.max_mean_kl = 1}),
+      FailsAt("contract.max_mean_kl"));
 }
 
 TEST(QuantizeReport, IsTheSameApartFromTimeAndMemory) {
