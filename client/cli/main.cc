@@ -197,6 +197,7 @@ int Main(int argc, char** argv) {
   AddQuantizeCommand(app, selected);
   AddJobCommands(app, selected);
   AddArtifactCommands(app, selected);
+  AddSweepCommand(app, selected);
   AddEvalCommands(app, selected);
   AddGenerateCommand(app, selected);
   AddVqaCommand(app, selected);

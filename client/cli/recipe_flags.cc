@@ -19,9 +19,10 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMaxRecipeFileBytes = 16ULL << 20;
 
-// Rules and dialogues are no scalars: they have flags of their own.
+// Rules, dialogues and parts are no scalars: they have flags of their own.
 bool HasOwnFlag(const RecipeField& field) {
-  return !field.name.starts_with("rules") && !field.name.starts_with("calibration.messages");
+  return !field.name.starts_with("rules") && !field.name.starts_with("calibration.messages") &&
+         !field.name.starts_with("calibration.parts");
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& path, uint64_t limit) {
@@ -37,6 +38,9 @@ absl::Status CheckGiven(const RecipeArguments& arguments) {
   }
   for (const std::string& rule : arguments.rules) {
     if (!IsValidUtf8(rule)) return InvalidField("rule", "is not valid UTF-8 text");
+  }
+  for (const std::string& part : arguments.parts) {
+    if (!IsValidUtf8(part)) return InvalidField("calibration-part", "is not valid UTF-8 text");
   }
   return absl::OkStatus();
 }
@@ -144,12 +148,16 @@ std::string DefaultText(const Json& defaults, std::string field) {
   return value.is_number() || value.is_boolean() ? value.dump() : "";
 }
 
-// NAME stands for datasets/NAME.
-void NameDataset(Json& tree) {
-  const Json::json_pointer place("/calibration/dataset");
-  if (!tree.contains(place) || !tree[place].is_string()) return;
-  const auto name = tree[place].get<std::string>();
-  if (!name.empty() && name.find('/') == std::string::npos) tree[place] = "datasets/" + name;
+// NAME stands for datasets/NAME, in a calibration and in each of its parts.
+void NameDatasets(Json& calibration) {
+  if (!calibration.is_object()) return;
+  if (const auto dataset = calibration.find("dataset"); dataset != calibration.end() && dataset->is_string()) {
+    const auto name = dataset->get<std::string>();
+    if (!name.empty() && name.find('/') == std::string::npos) *dataset = "datasets/" + name;
+  }
+  const auto parts = calibration.find("parts");
+  if (parts == calibration.end() || !parts->is_array()) return;
+  for (Json& part : *parts) NameDatasets(part);
 }
 
 // Giving a sample says what its source is.
@@ -162,7 +170,8 @@ void InferSource(Json& tree) {
                                       {"blob", "file"},
                                       {"question", "image"},
                                       {"answer", "image"},
-                                      {"dataset", "dataset"}}) {
+                                      {"dataset", "dataset"},
+                                      {"parts", "mix"}}) {
     if (calibration.contains(field)) tree["calibration"]["source"] = source;
   }
 }
@@ -238,6 +247,11 @@ void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments) {
       .add_option("--rule", arguments.rules,
                   "PATTERN:key=value[,key=value...], in order; for example '*.down_proj:bits=8'")
       ->allow_extra_args(false);
+  command
+      .add_option("--calibration-part", arguments.parts,
+                  "part of a mix, may be given several times: 'dataset=NAME,weight=2', 'text_file=PATH' or "
+                  "'source=default' (or generated); the samples are divided by the weights (default 1)")
+      ->allow_extra_args(false);
 }
 
 absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vector<std::string>* notes) {
@@ -263,9 +277,13 @@ absl::StatusOr<v1::Recipe> RecipeOf(const RecipeArguments& arguments, std::vecto
   GWQ_RETURN_IF_ERROR(SetFiles(arguments, tree));
   GWQ_RETURN_IF_ERROR(SetOldEvaluation(arguments, tree));
   InferSource(tree);
-  NameDataset(tree);
+  if (const auto calibration = tree.find("calibration"); calibration != tree.end()) NameDatasets(*calibration);
   GWQ_ASSIGN_OR_RETURN(v1::Recipe recipe, client::ParseRecipeFile(tree.dump()));
   for (const std::string& rule : arguments.rules) GWQ_RETURN_IF_ERROR(client::AddRule(rule, recipe));
+  for (const std::string& part : arguments.parts) GWQ_RETURN_IF_ERROR(client::AddPart(part, recipe));
+  if (!arguments.parts.empty() && recipe.calibration().source() == v1::Calibration::SOURCE_UNSPECIFIED) {
+    recipe.mutable_calibration()->set_source(v1::Calibration::MIX);
+  }
   return recipe;
 }
 

@@ -18,14 +18,15 @@ struct RecipeArguments {
   std::string calibration_file, calibration_chat_file;
   std::string evaluation_file;  // as flags named it one version ago
   std::vector<std::string> rules;
+  std::vector<std::string> parts;  // of a calibration's mix
   std::vector<std::string> notes;  // of flags that have another name now
 };
 
 // "calibration.max_tokens" -> "--calibration-max-tokens".
 [[nodiscard]] std::string RecipeFlagName(std::string_view field);
 
-// One flag a scalar field, --rule for the rules, and files for texts and dialogues. `arguments` outlives the app's
-// parse.
+// One flag a scalar field, --rule for the rules, --calibration-part for a mix, and files for texts and dialogues.
+// `arguments` outlives the app's parse.
 void AddRecipeFlags(CLI::App& command, RecipeArguments& arguments);
 
 // The recipe file with the flags laid over it. INVALID_ARGUMENT names the flag's field. `notes`, if given, gets a line

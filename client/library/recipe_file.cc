@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "client/library/input_file.h"
 #include "client/library/key_values.h"
 #include "core/base/status.h"
+#include "core/io/json.h"
+#include "core/spec/recipe.h"
 
 namespace gwq::client {
 namespace {
@@ -59,6 +62,36 @@ absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json) {
   const auto status = google::protobuf::util::JsonStringToMessage(tree.dump(), &recipe);
   if (!status.ok()) return absl::InvalidArgumentError(fmt::format("recipe: {}", std::string(status.message())));
   return recipe;
+}
+
+absl::Status AddPart(std::string_view text, v1::Recipe& recipe) {
+  constexpr std::string_view kField = "calibration-part";
+  GWQ_ASSIGN_OR_RETURN(const auto values, ParseKeyValues(kField, text));
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [key, value] : values) object[key] = value;
+  if (const auto file = object.find("text_file"); file != object.end()) {
+    if (object.contains("text")) return InvalidField(kField, "has a text and a text_file; give one of them");
+    auto read = ReadInputFile(file->get<std::string>(), kMaxRecipeTextBytes);
+    if (!read.ok()) return AsField(read.status(), kField);
+    if (!IsValidUtf8(*read)) {
+      return InvalidField(kField, fmt::format("{} is not valid UTF-8 text", file->get<std::string>()));
+    }
+    object.erase(file);
+    object["text"] = *std::move(read);
+  }
+  for (const auto& [key, source] : {std::pair("dataset", "dataset"), {"blob", "file"}, {"text", "text"}}) {
+    if (object.contains(key) && !object.contains("source")) object["source"] = source;
+  }
+  UpperCaseEnums(object);
+  v1::CalibrationPart part;
+  const auto status = google::protobuf::util::JsonStringToMessage(object.dump(), &part);
+  if (!status.ok()) return InvalidField(kField, fmt::format("'{}': {}", text, std::string(status.message())));
+  // NAME stands for datasets/NAME.
+  if (!part.dataset().empty() && part.dataset().find('/') == std::string::npos) {
+    part.set_dataset("datasets/" + part.dataset());
+  }
+  *recipe.mutable_calibration()->add_parts() = std::move(part);
+  return absl::OkStatus();
 }
 
 absl::Status AddRule(std::string_view text, v1::Recipe& recipe) {

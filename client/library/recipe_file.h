@@ -16,4 +16,9 @@ namespace gwq::client {
 // is unknown or given twice, naming it.
 [[nodiscard]] absl::Status AddRule(std::string_view text, v1::Recipe& recipe);
 
+// "dataset=NAME,weight=2": a part of a calibration's mix, whose source the recipe then has. Keys: source, dataset,
+// blob, text, text_file (a path, which becomes text), weight. What is named tells the source; with nothing it is the
+// default set. INVALID_ARGUMENT as AddRule, and for a file that cannot be read.
+[[nodiscard]] absl::Status AddPart(std::string_view text, v1::Recipe& recipe);
+
 }  // namespace gwq::client

@@ -19,29 +19,28 @@
 namespace gwq {
 namespace {
 
-constexpr char kField[] = "recipe.calibration.dataset";
-
 // What is wrong with a line, told where the recipe names the dataset.
-absl::Status AtLine(int64_t line, const absl::Status& status) {
-  if (!absl::IsInvalidArgument(status) && !absl::IsFailedPrecondition(status)) return Annotate(status, kField);
+absl::Status AtLine(std::string_view field, int64_t line, const absl::Status& status) {
+  if (!absl::IsInvalidArgument(status) && !absl::IsFailedPrecondition(status)) return Annotate(status, field);
   const std::vector<FieldViolation> violations = FieldViolations(status);
   const std::string where = fmt::format("line {}", line);
-  if (violations.empty()) return InvalidField(kField, fmt::format("{}: {}", where, MessageOf(status)));
-  const std::string& field = violations[0].field;
-  return InvalidField(kField,
-                      fmt::format("{}: {}", field.starts_with(where) ? field : where, violations[0].description));
+  if (violations.empty()) return InvalidField(field, fmt::format("{}: {}", where, MessageOf(status)));
+  const std::string& inner = violations[0].field;
+  return InvalidField(field,
+                      fmt::format("{}: {}", inner.starts_with(where) ? inner : where, violations[0].description));
 }
 
 // Shared by the samples whose patches it makes.
 struct Images {
   StoredDataset dataset;
   std::unique_ptr<const ImageProcessor> processor;
+  std::string field;  // of the recipe, which names the dataset
 
   [[nodiscard]] absl::StatusOr<std::vector<float>> Patches(const DatasetItem& item) const {
     std::vector<float> out;
     for (const std::string& path : item.images) {
       absl::StatusOr<PreparedImage> image = ReadItemImage(dataset, item, path, *processor);
-      if (!image.ok()) return AtLine(item.line, image.status());
+      if (!image.ok()) return AtLine(field, item.line, image.status());
       if (item.images.size() == 1) return std::move(image->patches);
       out.insert(out.end(), image->patches.begin(), image->patches.end());
     }
@@ -52,8 +51,9 @@ struct Images {
 class SampleReader {
  public:
   SampleReader(const StoredDataset& dataset, const Calibration& calibration, const StoredModel& model,
-               const ModelText& text, Progress& progress)
+               const ModelText& text, std::string_view field, Progress& progress)
       : dataset_(dataset),
+        field_(field),
         model_(*model.model()),
         text_(text),
         progress_(progress),
@@ -67,7 +67,7 @@ class SampleReader {
   absl::Status LoadProcessor(const StoredModel& model) {
     if (model_.vision() == nullptr) return absl::OkStatus();
     GWQ_ASSIGN_OR_RETURN(std::unique_ptr<const ImageProcessor> processor, ProcessorOf(model));
-    images_ = std::make_shared<const Images>(Images{dataset_, std::move(processor)});
+    images_ = std::make_shared<const Images>(Images{dataset_, std::move(processor), std::string(field_)});
     builder_ = std::make_unique<const PromptBuilder>(text_, model_, *images_->processor);
     return absl::OkStatus();
   }
@@ -154,6 +154,7 @@ class SampleReader {
   }
 
   const StoredDataset& dataset_;
+  const std::string_view field_;
   const Model& model_;
   const ModelText& text_;
   Progress& progress_;
@@ -163,24 +164,26 @@ class SampleReader {
   std::unique_ptr<const PromptBuilder> builder_;
 };
 
-absl::Status CheckSamples(const SampleSet& samples, bool images) {
-  if (samples.empty()) return InvalidField(kField, "gives no sample of two tokens or more");
+absl::Status CheckSamples(const SampleSet& samples, bool images, std::string_view field) {
+  if (samples.empty()) return InvalidField(field, "gives no sample of two tokens or more");
   const bool any = std::ranges::any_of(samples, [](const CalibrationSample& one) { return !one.tiles.empty(); });
   if (any || !images) return absl::OkStatus();
-  return InvalidField(kField,
-                      fmt::format("has images, but none of the {} lines that were taken names one, so that none "
-                                  "reaches the vision tower; take more samples or another seed",
-                                  samples.size()));
+  return InvalidField(field, fmt::format("has images, but none of the {} lines that were taken names one, so that none "
+                                         "reaches the vision tower; take more samples or another seed",
+                                         samples.size()));
 }
 
 }  // namespace
 
-absl::StatusOr<std::optional<StoredDataset>> OpenCalibrationDataset(BlobStore& store, const Calibration& calibration) {
-  if (calibration.source != CalibrationSource::kDataset) return std::nullopt;
-  GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(calibration.dataset));
-  absl::StatusOr<StoredDataset> dataset = StoredDataset::Open(store, digest);
-  if (!dataset.ok()) return AsField(dataset.status(), kField);
-  return *std::move(dataset);
+absl::StatusOr<std::vector<StoredDataset>> OpenCalibrationDatasets(BlobStore& store, const Calibration& calibration) {
+  std::vector<StoredDataset> out;
+  for (const NamedDigest& named : CalibrationDatasets(calibration)) {
+    GWQ_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(named.digest));
+    absl::StatusOr<StoredDataset> dataset = StoredDataset::Open(store, digest);
+    if (!dataset.ok()) return AsField(dataset.status(), named.field);
+    out.push_back(*std::move(dataset));
+  }
+  return out;
 }
 
 std::vector<size_t> ChooseLines(size_t lines, size_t samples, uint64_t seed) {
@@ -202,12 +205,12 @@ std::vector<size_t> ChooseLines(size_t lines, size_t samples, uint64_t seed) {
 
 absl::StatusOr<SampleSet> DatasetSamples(const StoredDataset& dataset, const Calibration& calibration, int64_t samples,
                                          uint64_t seed, const StoredModel& model, const ModelText& text,
-                                         Progress& progress) {
+                                         Progress& progress, std::string_view field) {
   const absl::StatusOr<std::string> file = dataset.Lines();
-  if (!file.ok()) return AsField(file.status(), kField);
+  if (!file.ok()) return AsField(file.status(), field);
   const absl::StatusOr<std::vector<DatasetLine>> lines = SplitDataset(*file);
-  if (!lines.ok()) return AsField(lines.status(), kField);
-  SampleReader reader(dataset, calibration, model, text, progress);
+  if (!lines.ok()) return AsField(lines.status(), field);
+  SampleReader reader(dataset, calibration, model, text, field, progress);
   GWQ_RETURN_IF_ERROR(reader.LoadProcessor(model));
   const std::vector<size_t> chosen = ChooseLines(lines->size(), static_cast<size_t>(samples), seed);
   SampleSet out;
@@ -216,9 +219,9 @@ absl::StatusOr<SampleSet> DatasetSamples(const StoredDataset& dataset, const Cal
     GWQ_RETURN_IF_ERROR(progress.Check());
     const DatasetLine& line = (*lines)[chosen[i]];
     const absl::StatusOr<DatasetItem> item = ParseDatasetLine(line);
-    if (!item.ok()) return AtLine(line.number, item.status());
+    if (!item.ok()) return AtLine(field, line.number, item.status());
     absl::StatusOr<CalibrationSample> sample = reader.Read(*item);
-    if (!sample.ok()) return AtLine(line.number, sample.status());
+    if (!sample.ok()) return AtLine(field, line.number, sample.status());
     if (sample->tokens.size() >= 2) out.push_back(*std::move(sample));
   }
   progress.Step("sample", std::ssize(chosen), std::ssize(chosen));
@@ -226,7 +229,7 @@ absl::StatusOr<SampleSet> DatasetSamples(const StoredDataset& dataset, const Cal
     progress.Log(fmt::format("{} of {} lines have fewer than two tokens and are left out", chosen.size() - out.size(),
                              chosen.size()));
   }
-  GWQ_RETURN_IF_ERROR(CheckSamples(out, model.model()->vision() != nullptr && HoldsImages(dataset.manifest())));
+  GWQ_RETURN_IF_ERROR(CheckSamples(out, model.model()->vision() != nullptr && HoldsImages(dataset.manifest()), field));
   return out;
 }
 

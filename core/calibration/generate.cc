@@ -7,8 +7,7 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/models/cache_shape.h"
-#include "core/models/stage_walk.h"
+#include "core/calibration/text_batch.h"
 
 namespace gwq {
 namespace {
@@ -34,12 +33,13 @@ class Generator {
 
   absl::StatusOr<std::vector<int32_t>> Run(int32_t first) {
     for (std::vector<int32_t>& text : texts_) text.push_back(first);
-    GWQ_RETURN_IF_ERROR(PrepareCache());
+    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<TextBatch> batch,
+                         TextBatch::Create(model_, loader_, backend_, texts_.size(), length_, progress_));
     std::vector<float> logits(texts_.size() * vocabulary_);
     const auto total = static_cast<int64_t>(texts_.size()) * length_;
     for (int64_t done = 1; done < length_; ++done) {
       progress_.Step("sample", total * done / length_, total);
-      GWQ_RETURN_IF_ERROR(Forward(logits));
+      GWQ_RETURN_IF_ERROR(batch->Forward(texts_, logits));
       if (done == 1) {
         TellApart(std::span(logits).first(vocabulary_));
         continue;
@@ -58,17 +58,6 @@ class Generator {
   }
 
  private:
-  absl::Status PrepareCache() {
-    const int64_t blocks = CacheBlocksFor(length_);
-    const KvCacheShape shape =
-        CacheShapeFor(model_.config(), model_.config().blocks, blocks * static_cast<int64_t>(texts_.size()));
-    blocks_.resize(static_cast<size_t>(shape.blocks));
-    std::iota(blocks_.begin(), blocks_.end(), 0);
-    blocks_per_text_ = static_cast<size_t>(blocks);
-    GWQ_ASSIGN_OR_RETURN(cache_, backend_.CreateKvCache(shape));
-    return absl::OkStatus();
-  }
-
   void Exclude(std::span<float> logits) const {
     for (const int32_t id : excluded_) {
       if (id >= 0 && static_cast<size_t>(id) < logits.size()) logits[static_cast<size_t>(id)] = kNever;
@@ -88,24 +77,6 @@ class Generator {
     for (size_t text = 0; text < texts_.size(); ++text) texts_[text].push_back(ids[text]);
   }
 
-  // The last token of every text through all stages.
-  absl::Status Forward(std::span<float> logits) {
-    StageWalk walk(model_, loader_, backend_, *cache_);
-    std::vector<StageWalk::Rows> pass;
-    std::vector<int32_t> output_rows;
-    for (size_t text = 0; text < texts_.size(); ++text) {
-      const std::span<const int32_t> tokens = texts_[text];
-      const auto blocks = std::span<const int32_t>(blocks_).subspan(text * blocks_per_text_, blocks_per_text_);
-      output_rows.push_back(static_cast<int32_t>(text));
-      pass.push_back({walk.Add({.tokens = tokens.last(1), .context = std::ssize(tokens) - 1, .blocks = blocks}), 0, 1});
-    }
-    walk.AddPass(std::move(pass));
-    for (int stage = 0; stage + 1 < model_.stages(); ++stage) GWQ_RETURN_IF_ERROR(walk.RunStage(stage, progress_));
-    GWQ_RETURN_IF_ERROR(progress_.Check());
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> head, walk.LoadHead());
-    return walk.Logits(*head, 0, output_rows, logits);
-  }
-
   const Model& model_;
   WeightLoader& loader_;
   Backend& backend_;
@@ -115,9 +86,6 @@ class Generator {
   const int64_t count_;
   std::vector<std::vector<int32_t>> texts_;
   const int64_t length_;
-  std::vector<int32_t> blocks_;  // of all texts
-  size_t blocks_per_text_ = 0;
-  std::unique_ptr<KvCache> cache_;
 };
 
 }  // namespace

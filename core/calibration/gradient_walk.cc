@@ -199,16 +199,23 @@ class Walk {
       GWQ_RETURN_IF_ERROR(loaded->Backward(i, input, gradient));
       GWQ_RETURN_IF_ERROR(states_.Put(kGradientSlot, i, std::move(gradient)));
       states_.Drop(stage, i);
+      if (visitor_.TakesEachSample()) GWQ_RETURN_IF_ERROR(Give(wanted));
     }
-    for (const NamedWeight* named : wanted) {
+    if (!visitor_.TakesEachSample()) GWQ_RETURN_IF_ERROR(Give(wanted));
+    GWQ_RETURN_IF_ERROR(visitor_.EndStage(runner_.model_stage(stage)));
+    record_.stage = stage - 1;
+    record_.states.erase(fmt::format("in.{}", stage));
+    return Keep("gradient", kGradientSlot);
+  }
+
+  absl::Status Give(const std::vector<const NamedWeight*>& wanted) {
+    for (const NamedWeight* const named : wanted) {
       GWQ_RETURN_IF_ERROR(progress_.Check());
       GWQ_ASSIGN_OR_RETURN(const std::span<const float> gradient, runner_.backend().GradientOf(*named->weight));
       GWQ_RETURN_IF_ERROR(visitor_.Take(named->name, gradient));
       runner_.backend().DropGradient(*named->weight);
     }
-    record_.stage = stage - 1;
-    record_.states.erase(fmt::format("in.{}", stage));
-    return Keep("gradient", kGradientSlot);
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<const NamedWeight*>> AskForGradients(const LoadedStage& loaded) const {

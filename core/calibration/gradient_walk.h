@@ -20,7 +20,8 @@ class GradientVisitor {
   virtual ~GradientVisitor() = default;
   // Whether the gradient of this tensor is wanted; of tensors of decoder blocks and of the vision tower only.
   [[nodiscard]] virtual bool Wants(std::string_view tensor) const = 0;
-  // The gradient of one matrix, row-major, added up over all samples; the span is valid during the call.
+  // The gradient of one matrix, row-major, added up over all samples, or that of one of them (TakesEachSample); the
+  // span is valid during the call.
   [[nodiscard]] virtual absl::Status Take(std::string_view tensor, std::span<const float> gradient) = 0;
   // Whether the walk must go back as far as this stage (as TensorSpec::stage counts) even if no weight of it is wanted,
   // and the gradients with respect to its output are given to TakeOutput.
@@ -29,6 +30,10 @@ class GradientVisitor {
   [[nodiscard]] virtual absl::Status TakeOutput(int /*stage*/, int64_t /*width*/, std::span<const float> /*gradient*/) {
     return absl::OkStatus();
   }
+  // Whether Take gets the gradients of one sample at a time, as they come, and not their sum.
+  [[nodiscard]] virtual bool TakesEachSample() const { return false; }
+  // All gradients of a stage (as TensorSpec::stage counts) were given.
+  [[nodiscard]] virtual absl::Status EndStage(int /*stage*/) { return absl::OkStatus(); }
   // A stage is done in its phase, and `record` is how far the walk came. Called only where the walk keeps records.
   [[nodiscard]] virtual absl::Status Reached(const WalkRecord& record) = 0;
 };

@@ -134,7 +134,9 @@ absl::StatusOr<SampleSet> Uncut(const Calibration& calibration, int64_t samples,
     case CalibrationSource::kImage:
       return absl::InternalError("a sample with an image is made by MakeImageSample");
     case CalibrationSource::kDataset:
-      return absl::InternalError("samples of a dataset are made by DatasetSamples");
+    case CalibrationSource::kDefault:
+    case CalibrationSource::kMix:
+      return absl::InternalError("samples of a dataset, a mix or the default set are not made here");
   }
   return absl::InternalError("unknown calibration source");
 }
@@ -152,6 +154,8 @@ std::string_view SourceField(CalibrationSource source) {
     case CalibrationSource::kGenerated:
     case CalibrationSource::kImage:
     case CalibrationSource::kDataset:
+    case CalibrationSource::kDefault:
+    case CalibrationSource::kMix:
       break;
   }
   return "recipe.calibration.source";

@@ -15,6 +15,7 @@
 #include "core/io/json_number.h"
 #include "core/prompt/choices.h"
 #include "core/prompt/item_image.h"
+#include "core/text/first_tokens.h"
 #include "core/vision/boxes.h"
 
 namespace gwq {
@@ -168,8 +169,21 @@ class ImageEvaluation {
       kl_.push_back(asked.kl);
       same_.push_back(asked.answer == asked.reference_answer ? 1 : 0);
       line["kl"] = JsonNumber(asked.kl);
+      GWQ_RETURN_IF_ERROR(KeepIfChanged(item, asked, answer));
     }
     out_.items_jsonl += CanonicalJson(line) + "\n";
+    return absl::OkStatus();
+  }
+
+  absl::Status KeepIfChanged(const DatasetItem& item, const Asked& asked, const std::string& answer) {
+    if (asked.answer == asked.reference_answer || out_.changed_answers.size() == kMaxChangedAnswers) {
+      return absl::OkStatus();
+    }
+    const bool boxes = run_.task.kind == EvaluationKind::kGrounding;
+    GWQ_ASSIGN_OR_RETURN(const std::string reference,
+                         reference_->tokenizer().Decode(asked.reference_answer, /*skip_special_tokens=*/!boxes));
+    const auto cut = [](const std::string& text) { return std::string(CutUtf8(text, kMaxExampleBytes)); };
+    out_.changed_answers.push_back({item.line, cut(item.context), cut(reference), cut(answer)});
     return absl::OkStatus();
   }
 

@@ -36,6 +36,7 @@ absl::Status MeasureText(EvaluationRun& run, EvaluationResult& out) {
   out.metrics.push_back({"mean_kl", made.reference->mean_kl, std::nullopt});
   out.metrics.push_back({"p99_kl", made.reference->p99_kl, std::nullopt});
   out.metrics.push_back({"same_top1", made.reference->same_top1, std::nullopt});
+  out.kl_by_position = made.reference->kl_by_position;
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/base/sha256.h"
+#include "core/evaluation/text_walk.h"
 #include "core/spec/evaluation_task.h"
 #include "core/storage/blob_store.h"
 
@@ -21,6 +22,16 @@ struct EvaluationMetric {
   std::optional<double> standard_error;  // none if the value is not finite
 };
 
+// A question that model and reference answered differently. Texts are cut to kMaxExampleBytes.
+struct ChangedAnswer {
+  int64_t line = 0;  // of the dataset's file, from 1
+  std::string question;
+  std::string reference_answer;
+  std::string answer;
+};
+inline constexpr size_t kMaxChangedAnswers = 8;  // of an evaluation, the first ones
+inline constexpr size_t kMaxExampleBytes = 512;
+
 struct EvaluationResult {
   EvaluationTask task;
   Digest model;                     // manifest of what was measured
@@ -30,6 +41,9 @@ struct EvaluationResult {
   int64_t truncated = 0;  // questions whose beginning did not fit the model's context
   std::vector<EvaluationMetric> metrics;
   std::string items_jsonl;  // one line per question; empty for a text
+  // Against a reference, for a report; not stored with the evaluation.
+  std::vector<KlAtPositions> kl_by_position;   // of a text
+  std::vector<ChangedAnswer> changed_answers;  // where answers are generated
 
   // Null if the task does not give it.
   [[nodiscard]] const EvaluationMetric* Find(std::string_view name) const;

@@ -175,6 +175,27 @@ class Evaluator {
     out.mean_kl = kl / count;
     out.p99_kl = sorted[rank];
     out.same_top1 = same / count;
+    out.kl_by_position = ByPosition();
+    return out;
+  }
+
+  // The results stand window by window.
+  [[nodiscard]] std::vector<KlAtPositions> ByPosition() const {
+    const int64_t positions = window_ - 1;
+    const int64_t parts = std::min(positions, kKlParts);
+    const auto windows = static_cast<int64_t>(results_.size()) / positions;
+    std::vector<KlAtPositions> out;
+    for (int64_t part = 0; part < parts; ++part) {
+      KlAtPositions& one = out.emplace_back();
+      one.first = part * positions / parts;
+      one.count = (part + 1) * positions / parts - one.first;
+      for (int64_t window = 0; window < windows; ++window) {
+        for (int64_t i = 0; i < one.count; ++i) {
+          one.mean_kl += results_[static_cast<size_t>(window * positions + one.first + i)].kl;
+        }
+      }
+      one.mean_kl /= static_cast<double>(windows * one.count);
+    }
     return out;
   }
 

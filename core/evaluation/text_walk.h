@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/backend/backend.h"
@@ -19,12 +20,22 @@ struct ModelSide {
   WeightLoader& loader;
 };
 
+// The divergence at consecutive positions of a window, averaged over them and all windows.
+struct KlAtPositions {
+  int64_t first = 0;  // position in the window, from 0
+  int64_t count = 0;  // of consecutive positions
+  double mean_kl = 0;
+};
+// Parts of a window that the divergence is told for, at most.
+inline constexpr int64_t kKlParts = 64;
+
 // Over the same positions.
 struct TextComparison {
   double perplexity = 0;  // of the reference
   double mean_kl = 0;     // of KL(reference || model) in nats
   double p99_kl = 0;      // the smallest value that 99 % of the positions do not exceed
   double same_top1 = 0;   // share of the positions where both have the same largest logit (ties: the lowest token)
+  std::vector<KlAtPositions> kl_by_position;  // the window cut into equal parts, by position
 };
 // Over all predicted positions: every token of every window but the first.
 struct TextEvaluation {

@@ -25,7 +25,7 @@ struct Upload {
 // What garbage collection spares, at one moment and over all principals.
 struct CollectionRoots {
   std::vector<Digest> manifests;    // of entries, live holds and live jobs; with every blob that they name
-  std::vector<Digest> checkpoints;  // of live jobs; with every blob that they name
+  std::vector<Digest> checkpoints;  // of live jobs and kept passes; with every blob that they name
   std::vector<Digest> blobs;        // that live jobs name, and the texts of all jobs
   // When the oldest running attempt began: its worker has stored blobs since that nothing names yet. None: no job runs.
   std::optional<int64_t> running_since_wall_millis;

@@ -78,9 +78,15 @@ class JobStore {
   // Ends the job and publishes in one transaction. The same token again after a success is OK (the answer was lost).
   [[nodiscard]] virtual absl::Status Commit(const std::string& id, uint64_t fencing_token,
                                             const Publication& publication) = 0;
-  // A failed attempt: queued again while `retryable` and attempts are left, else failed.
+  // Publishes an entry that the running job makes on its way. The same again replaces it. ABORTED if the lease is over.
+  [[nodiscard]] virtual absl::Status PublishPart(const std::string& id, uint64_t fencing_token,
+                                                 const CatalogueEntry& entry) = 0;
+  // A failed attempt: queued again while `retryable` and attempts are left, else failed. A report that is not empty is
+  // kept with a job that failed, and goes with it.
   [[nodiscard]] virtual absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error,
-                                          bool retryable) = 0;
+                                          bool retryable, const JobReport& report = {}) = 0;
+  // NOT_FOUND if the principal has no such job, or it failed without a report or did not fail.
+  [[nodiscard]] virtual absl::StatusOr<JobReport> Report(const std::string& principal, const std::string& id) = 0;
   // The service ended the worker for its own reasons: the job waits again (or is cancelled, if that was asked for), and
   // the attempt does not count. ABORTED if the lease is over.
   [[nodiscard]] virtual absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) = 0;

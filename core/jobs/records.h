@@ -23,7 +23,8 @@ struct CatalogueEntry {
   std::optional<Digest> source;  // artifacts: the model's manifest; evaluations: what was measured
   std::string report_json;       // artifacts and evaluations
   std::string report_markdown;
-  std::string job;  // id of the job that made it
+  std::string summary_json;  // artifacts: the report's few figures (core/quant/report_summary.h); empty: none
+  std::string job;           // id of the job that made it
   int64_t created_wall_millis = 0;
 };
 
@@ -35,6 +36,14 @@ struct JobProgress {
   int64_t done = 0;
   int64_t total = 0;
   friend bool operator==(const JobProgress&, const JobProgress&) = default;
+};
+
+// What a job found out that made nothing: the report of an artifact that its quality contract refused.
+struct JobReport {
+  std::string json;
+  std::string markdown;
+
+  [[nodiscard]] bool empty() const { return json.empty(); }
 };
 
 struct JobError {
@@ -88,7 +97,8 @@ struct Job {
   int max_attempts = kMaxAttempts;  // kMaxAttempts more than the last attempt that saved a checkpoint
   std::optional<JobError> error;
   std::string result_json;
-  std::string device;  // of the running attempt
+  bool has_report = false;  // whether JobStore::Report has one of it
+  std::string device;       // of the running attempt
   // What the last attempt that saved one left for the next; none once the job has ended.
   std::optional<Digest> checkpoint;
   int64_t created_wall_millis = 0, started_wall_millis = 0, finished_wall_millis = 0;

@@ -4,6 +4,7 @@
 #include "core/base/status.h"
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/jobs/sqlite_store.h"
+#include "core/quant/report_summary.h"
 
 namespace gwq {
 namespace {
@@ -45,9 +46,11 @@ absl::Status SqliteStore::UpdateSchema() {
   }
   if (version == kSchemaVersion) return absl::OkStatus();
   const bool lacks_inputs = version < 4;
+  const bool lacks_summaries = version < 6;
   GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
   for (; version < kSchemaVersion; ++version) GWQ_RETURN_IF_ERROR(database_->Execute(kSchemas[version]));
   if (lacks_inputs) GWQ_RETURN_IF_ERROR(StoreInputsOfLiveJobs());
+  if (lacks_summaries) GWQ_RETURN_IF_ERROR(StoreSummaries());
   return transaction.Commit();
 }
 
@@ -60,6 +63,31 @@ absl::Status SqliteStore::StoreInputsOfLiveJobs() {
       // A spec that cannot be read names nothing: its job fails for that.
       if (inputs.ok()) GWQ_RETURN_IF_ERROR(StoreInputs(row.sequence, *inputs));
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::StoreSummaries() {
+  std::vector<std::pair<std::string, std::string>> artifacts;
+  {
+    GWQ_ASSIGN_OR_RETURN(Statement list,
+                         database_->Prepare("SELECT principal, name FROM entries WHERE kind = 'artifact'"));
+    for (;;) {
+      GWQ_ASSIGN_OR_RETURN(const bool more, list.Step());
+      if (!more) break;
+      artifacts.emplace_back(list.Text(0), list.Text(1));
+    }
+  }
+  // One report at a time is in memory.
+  for (const auto& [principal, name] : artifacts) {
+    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, FindEntry(principal, "artifact", name));
+    const std::optional<ReportSummary> summary = SummaryOfReport(entry.report_json);
+    if (!summary) continue;
+    GWQ_ASSIGN_OR_RETURN(
+        Statement update,
+        database_->Prepare(
+            "UPDATE entries SET summary_json = ? WHERE principal = ? AND kind = 'artifact' AND name = ?"));
+    GWQ_RETURN_IF_ERROR(update.Bind(SummaryJson(*summary), principal, name).Run());
   }
   return absl::OkStatus();
 }
@@ -106,8 +134,9 @@ absl::StatusOr<Catalogue::EntryPage> SqliteStore::ListEntries(const std::string&
   MutexLock lock(mutex_);
   GWQ_ASSIGN_OR_RETURN(
       Statement statement,
-      database_->Prepare("SELECT principal, kind, name, manifest, stored_bytes, architecture, source, '', '', job, "
-                         "created FROM entries WHERE principal = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?"));
+      database_->Prepare(
+          "SELECT principal, kind, name, manifest, stored_bytes, architecture, source, '', '', job, "
+          "created, summary_json FROM entries WHERE principal = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?"));
   statement.Bind(principal, kind, page_token, page_size + 1);
   EntryPage page;
   GWQ_ASSIGN_OR_RETURN(page.entries, ReadEntries(statement));
@@ -164,6 +193,7 @@ absl::Status SqliteStore::Delete(const std::string& principal, const std::string
   GWQ_ASSIGN_OR_RETURN(Statement statement,
                        database_->Prepare("DELETE FROM entries WHERE principal = ? AND kind = ? AND name = ?"));
   GWQ_RETURN_IF_ERROR(statement.Bind(principal, kind, name).Run());
+  GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(principal));
   return transaction.Commit();
 }
 
@@ -359,8 +389,8 @@ absl::StatusOr<CollectionRoots> SqliteStore::Roots() {
   GWQ_ASSIGN_OR_RETURN(roots.blobs, Digests("SELECT texts FROM jobs WHERE texts <> '' UNION "
                                             "SELECT digest FROM job_inputs JOIN jobs ON job = seq "
                                             "WHERE state < 2 AND is_manifest = 0"));
-  GWQ_ASSIGN_OR_RETURN(roots.checkpoints,
-                       Digests("SELECT DISTINCT checkpoint FROM jobs WHERE state < 2 AND checkpoint <> ''"));
+  GWQ_ASSIGN_OR_RETURN(roots.checkpoints, Digests("SELECT checkpoint FROM jobs WHERE state < 2 AND checkpoint <> '' "
+                                                  "UNION SELECT record FROM passes"));
   GWQ_ASSIGN_OR_RETURN(Statement oldest,
                        database_->Prepare("SELECT started FROM jobs WHERE state = 1 ORDER BY started LIMIT 1"));
   GWQ_ASSIGN_OR_RETURN(const bool runs, oldest.Step());

@@ -346,11 +346,21 @@ absl::Status SqliteStore::ForgetCheckpoint(const std::string& job) {
 
 absl::Status SqliteStore::Publish(const Job& job, const CatalogueEntry& entry) {
   GWQ_ASSIGN_OR_RETURN(Statement statement,
-                       database_->Prepare("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)"));
+                       database_->Prepare("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"));
   return statement
       .Bind(job.principal, entry.kind, entry.name, entry.manifest.Hex(), entry.stored_bytes, entry.architecture,
-            HexOf(entry.source), entry.report_json, entry.report_markdown, job.id, clock_.WallMillis())
+            HexOf(entry.source), entry.report_json, entry.report_markdown, job.id, clock_.WallMillis(),
+            entry.summary_json)
       .Run();
+}
+
+absl::Status SqliteStore::PublishPart(const std::string& id, uint64_t fencing_token, const CatalogueEntry& entry) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(const JobRow row, FindLeased(id, fencing_token));
+  GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  GWQ_RETURN_IF_ERROR(Publish(row.job, entry));
+  GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(row.job.principal));
+  return transaction.Commit();
 }
 
 absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) {
@@ -365,7 +375,10 @@ absl::Status SqliteStore::Commit(const std::string& id, uint64_t fencing_token, 
     }
     JobRow row = *std::move(found);
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-    if (publication.entry.has_value()) GWQ_RETURN_IF_ERROR(Publish(row.job, *publication.entry));
+    if (publication.entry.has_value()) {
+      GWQ_RETURN_IF_ERROR(Publish(row.job, *publication.entry));
+      GWQ_RETURN_IF_ERROR(DropPassesWithoutModel(row.job.principal));
+    }
     row.job.state = JobState::kSucceeded;
     row.job.error.reset();
     row.job.result_json = publication.result_json;
@@ -395,18 +408,33 @@ void SqliteStore::EndAttempt(JobRow& row, const JobError& error, bool retryable)
   job.finished_wall_millis = clock_.WallMillis();
 }
 
-absl::Status SqliteStore::Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) {
+absl::Status SqliteStore::Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable,
+                               const JobReport& report) {
   {
     MutexLock lock(mutex_);
     GWQ_ASSIGN_OR_RETURN(JobRow row, FindLeased(id, fencing_token));
     GWQ_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
     EndAttempt(row, error, retryable);
     GWQ_RETURN_IF_ERROR(Save(row));
+    if (row.job.state == JobState::kFailed && !report.empty()) {
+      GWQ_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT OR REPLACE INTO job_reports VALUES (?, ?, ?)"));
+      GWQ_RETURN_IF_ERROR(insert.Bind(row.sequence, report.json, report.markdown).Run());
+    }
     GWQ_RETURN_IF_ERROR(transaction.Commit());
     lease_ends_.erase(id);
   }
   Notify(id);
   return absl::OkStatus();
+}
+
+absl::StatusOr<JobReport> SqliteStore::Report(const std::string& principal, const std::string& id) {
+  MutexLock lock(mutex_);
+  GWQ_ASSIGN_OR_RETURN(const JobRow row, FindOwned(principal, id));
+  GWQ_ASSIGN_OR_RETURN(Statement select, database_->Prepare("SELECT json, markdown FROM job_reports WHERE job = ?"));
+  GWQ_ASSIGN_OR_RETURN(const bool found, select.Bind(row.sequence).Step());
+  if (found) return JobReport{select.Text(0), select.Text(1)};
+  return absl::NotFoundError(fmt::format(
+      "jobs/{}: it has no report; only a quantization that missed its quality contract keeps one with the job", id));
 }
 
 absl::Status SqliteStore::ReleaseLease(const std::string& id, uint64_t fencing_token) {

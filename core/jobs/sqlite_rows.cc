@@ -103,6 +103,28 @@ PRAGMA user_version = 4;
 ALTER TABLE jobs ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX jobs_by_ended_checkpoint ON jobs (seq) WHERE state >= 2 AND checkpoint <> '';
 PRAGMA user_version = 5;
+)",
+    R"(
+ALTER TABLE entries ADD COLUMN summary_json TEXT NOT NULL DEFAULT '';
+CREATE TABLE job_reports (
+  job INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,
+  json TEXT NOT NULL,
+  markdown TEXT NOT NULL);
+PRAGMA user_version = 6;
+)",
+    R"(
+CREATE TABLE passes (
+  principal TEXT NOT NULL,
+  what TEXT NOT NULL,
+  producer TEXT NOT NULL,
+  model TEXT NOT NULL,
+  record TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  PRIMARY KEY (principal, what, producer)) WITHOUT ROWID;
+CREATE INDEX passes_by_use ON passes (used);
+PRAGMA user_version = 7;
 )"};
 
 namespace {
@@ -154,6 +176,7 @@ absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement) {
   // Of an ended job it is only there to be cleared away (EndedCheckpoints).
   if (job.state != JobState::kQueued && job.state != JobState::kRunning) job.checkpoint.reset();
   GWQ_ASSIGN_OR_RETURN(job.texts, ReadDigest(text()));
+  job.has_report = number() != 0;
   return row;
 }
 
@@ -183,6 +206,7 @@ absl::StatusOr<std::vector<CatalogueEntry>> ReadEntries(Statement& statement) {
     entry.report_markdown = statement.Text(8);
     entry.job = statement.Text(9);
     entry.created_wall_millis = statement.Int(10);
+    entry.summary_json = statement.Text(11);
   }
 }
 

@@ -13,7 +13,7 @@
 
 namespace gwq {
 
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 7;
 // kSchemas[n] makes schema n + 1 of schema n; docs/job-store.md tells what each column means.
 extern const char* const kSchemas[kSchemaVersion];
 
@@ -25,13 +25,15 @@ struct JobRow {
 inline constexpr std::string_view kJobColumns =
     "seq, id, principal, kind, spec_json, request_id, memory_bytes, state, phase, done, total, cancel_requested, "
     "attempt, max_attempts, error_code, error_message, error_field, result_json, device, created, started, finished, "
-    "version, fencing_token, request_sha256, checkpoint, texts";
+    "version, fencing_token, request_sha256, checkpoint, texts, "
+    "EXISTS (SELECT 1 FROM job_reports WHERE job_reports.job = seq)";
 // Of a statement that selects kJobColumns: its next row, none after the last, and all that are left.
 [[nodiscard]] absl::StatusOr<std::optional<JobRow>> ReadJob(Statement& statement);
 [[nodiscard]] absl::StatusOr<std::vector<JobRow>> ReadJobs(Statement& statement);
 
 inline constexpr std::string_view kEntryColumns =
-    "principal, kind, name, manifest, stored_bytes, architecture, source, report_json, report_markdown, job, created";
+    "principal, kind, name, manifest, stored_bytes, architecture, source, report_json, report_markdown, job, created, "
+    "summary_json";
 [[nodiscard]] absl::StatusOr<std::vector<CatalogueEntry>> ReadEntries(Statement& statement);
 
 inline constexpr std::string_view kUploadColumns =

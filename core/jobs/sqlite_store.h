@@ -15,6 +15,7 @@
 #include "core/base/random_id.h"
 #include "core/jobs/catalogue.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/pass_store.h"
 #include "core/jobs/sqlite.h"
 #include "core/jobs/sqlite_rows.h"
 
@@ -26,12 +27,15 @@ struct SqliteStoreOptions {
   int max_queued_jobs = 100;   // per principal
   int max_open_uploads = 16;   // per principal
   int max_log_lines = 10'000;  // per job; later ones are dropped
+  // Of kept gradient passes, of all principals together and of each; 0: none is kept.
+  uint64_t kept_pass_bytes = uint64_t{2} << 30;
+  uint64_t kept_pass_principal_bytes = uint64_t{1} << 30;
   std::function<std::string()> new_id = RandomId;
 };
 
 // Thread-safe: one mutex around each call. Leases and holds count on the monotonic clock; one that was running when the
 // store was closed gets its whole time again on Open.
-class SqliteStore final : public JobStore, public Catalogue {
+class SqliteStore final : public JobStore, public Catalogue, public PassStore {
  public:
   // `clock` outlives the store. FAILED_PRECONDITION if the file is of a newer schema.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(SqliteStoreOptions options,
@@ -52,7 +56,10 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::StatusOr<std::vector<EndedCheckpoint>> EndedCheckpoints(int limit) override;
   absl::Status ForgetCheckpoint(const std::string& job) override;
   absl::Status Commit(const std::string& id, uint64_t fencing_token, const Publication& publication) override;
-  absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable) override;
+  absl::Status PublishPart(const std::string& id, uint64_t fencing_token, const CatalogueEntry& entry) override;
+  absl::Status Fail(const std::string& id, uint64_t fencing_token, const JobError& error, bool retryable,
+                    const JobReport& report) override;
+  absl::StatusOr<JobReport> Report(const std::string& principal, const std::string& id) override;
   absl::Status ReleaseLease(const std::string& id, uint64_t fencing_token) override;
   absl::StatusOr<Job> Cancel(const std::string& principal, const std::string& id) override;
   absl::StatusOr<std::vector<ExpiredLease>> ExpireLeases() override;
@@ -84,6 +91,9 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status ReleaseHold(const std::string& principal, const Digest& manifest, const std::string& holder) override;
   absl::StatusOr<CollectionRoots> Roots() override;
 
+  absl::StatusOr<std::optional<PassRecord>> FindPass(const std::string& principal, const PassKey& key) override;
+  absl::StatusOr<std::vector<Digest>> KeepPass(const PassRecord& record) override;
+
   // See Database::SetStepHook.
   void SetStepHook(std::function<void(std::string_view step)> hook);
 
@@ -95,6 +105,8 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status UpdateSchema() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those of live jobs, which schemas before 4 did not store.
   absl::Status StoreInputsOfLiveJobs() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of the reports of artifacts, which schemas before 6 did not store.
+  absl::Status StoreSummaries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StoreInputs(int64_t sequence, const JobInputs& inputs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::vector<Digest>> Digests(std::string_view select) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -131,6 +143,12 @@ class SqliteStore final : public JobStore, public Catalogue {
   absl::Status PutHold(const std::string& principal, const Digest& manifest, const std::string& holder,
                        int64_t ttl_millis) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DropEndedHolds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RemovePass(const PassRecord& pass) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of the principal, or of all if it is empty, until they have no more than `limit` bytes.
+  absl::Status EvictPasses(const std::string& principal, uint64_t limit, std::vector<Digest>& removed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of models that the principal has not any more.
+  absl::Status DropPassesWithoutModel(const std::string& principal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Outside the lock.
   void Notify(const std::string& job_id);

@@ -55,6 +55,9 @@ struct Manifest {
   std::optional<Digest> source;  // the model's manifest digest
   std::string recipe_json;       // canonical JSON of the expanded recipe; empty for a model
   std::string producer_json;     // canonical JSON: calibration threads, ISA level, versions that change bits
+  // Canonical JSON of the quality contract under which it was published, with what was measured
+  // (core/spec/quality_gate.h); empty: none.
+  std::string quality_json;
 
   [[nodiscard]] const ManifestFile* FindFile(std::string_view path) const;
   // Every blob it names, headers included, without its own.

@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 7> kTextSuffixes = {".json",  ".txt",    
                                                            ".model", ".tiktoken", ".gitattributes"};
 constexpr std::array<std::string_view, 7> kDatasetSuffixes = {".jsonl", ".txt",  ".md",  ".png",
                                                               ".jpg",   ".jpeg", ".webp"};
-constexpr std::array<std::string_view, 2> kEvaluationSuffixes = {".json", ".jsonl"};
+constexpr std::array<std::string_view, 4> kEvaluationSuffixes = {".json", ".jsonl", ".md", ".html"};
 constexpr std::array<std::string_view, 4> kTextNames = {"LICENSE", "NOTICE", "README", "USE_POLICY"};
 
 bool HasSuffix(std::string_view path, std::span<const std::string_view> suffixes) {
@@ -56,8 +56,9 @@ absl::Status CheckFileType(std::string_view kind, std::string_view field, std::s
   GWQ_RETURN_IF_ERROR(RefusePickle(field, path));
   if (kind == "evaluation") {
     if (HasSuffix(path, kEvaluationSuffixes)) return absl::OkStatus();
-    return InvalidField(
-        field, fmt::format("'{}' is of no type that an evaluation holds: .json and .jsonl are; leave it out", path));
+    return InvalidField(field, fmt::format("'{}' is of no type that an evaluation holds: .json, .jsonl, .md and .html "
+                                           "are; leave it out",
+                                           path));
   }
   if (kind == "dataset") {
     if (HasSuffix(path, kDatasetSuffixes)) return absl::OkStatus();
@@ -243,11 +244,12 @@ absl::Status CheckHead(const Manifest& manifest) {
     if (manifest.architecture.empty()) return InvalidField("architecture", "missing: an artifact has one");
     if (!manifest.source) return InvalidField("source", "missing: an artifact names the model it was made from");
     if (manifest.recipe_json.empty()) return InvalidField("recipe", "missing: an artifact holds its recipe");
-  } else if (!manifest.recipe_json.empty()) {
-    return InvalidField("recipe", "only an artifact has one");
+  } else if (!manifest.recipe_json.empty() || !manifest.quality_json.empty()) {
+    return InvalidField(manifest.recipe_json.empty() ? "quality" : "recipe", "only an artifact has one");
   }
   GWQ_RETURN_IF_ERROR(CheckCanonicalObject("recipe", manifest.recipe_json));
-  return CheckCanonicalObject("producer", manifest.producer_json);
+  GWQ_RETURN_IF_ERROR(CheckCanonicalObject("producer", manifest.producer_json));
+  return CheckCanonicalObject("quality", manifest.quality_json);
 }
 
 template <class Entry>

@@ -230,6 +230,7 @@ json ManifestTree(const Manifest& manifest) {
   if (manifest.source) tree["source"] = manifest.source->Hex();
   if (!manifest.recipe_json.empty()) tree["recipe"] = json::parse(manifest.recipe_json, nullptr, false);
   if (!manifest.producer_json.empty()) tree["producer"] = json::parse(manifest.producer_json, nullptr, false);
+  if (!manifest.quality_json.empty()) tree["quality"] = json::parse(manifest.quality_json, nullptr, false);
   return tree;
 }
 
@@ -238,7 +239,8 @@ absl::StatusOr<Manifest> ReadManifestTree(std::string_view text) {
   const JsonLimits limits{.max_bytes = kMaxManifestBytes, .max_depth = kMaxManifestDepth, .max_values = 10'000'000};
   GWQ_ASSIGN_OR_RETURN(const json tree, ParseJson("manifest", text, limits));
   absl::Status status;
-  Object object(tree, "", {"architecture", "files", "format", "kind", "producer", "recipe", "shards", "source"},
+  Object object(tree, "",
+                {"architecture", "files", "format", "kind", "producer", "quality", "recipe", "shards", "source"},
                 status);
   Manifest manifest;
   if (const std::string format = object.String("format"); format != kFormat) {
@@ -259,6 +261,7 @@ absl::StatusOr<Manifest> ReadManifestTree(std::string_view text) {
   if (object.Has("source")) manifest.source = object.Sha("source");
   if (object.Has("recipe")) manifest.recipe_json = CanonicalJson(object.Nested("recipe"));
   if (object.Has("producer")) manifest.producer_json = CanonicalJson(object.Nested("producer"));
+  if (object.Has("quality")) manifest.quality_json = CanonicalJson(object.Nested("quality"));
   GWQ_RETURN_IF_ERROR(status);
   return manifest;
 }

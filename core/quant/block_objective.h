@@ -2,11 +2,17 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "absl/status/statusor.h"
 
 namespace gwq {
+
+// What a method measured of a block's output before it learned anything and after.
+struct BlockLosses {
+  double before = 0, after = 0;
+};
 
 // A block with the matrices that are to be made, numbered as they are given to Quantizer::QuantizeBlock, and its
 // samples. The loss of a sample is how far the block's output, on the hidden states of the model as quantized so far,
@@ -24,6 +30,13 @@ class BlockObjective {
   // [rows, cols], row-major, until the next DropGradients. FAILED_PRECONDITION if none was computed.
   [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Gradient(size_t matrix) const = 0;
   virtual void DropGradients() = 0;
+
+  // What the method found, for the report.
+  void TellLosses(const BlockLosses& losses) { losses_ = losses; }
+  [[nodiscard]] const std::optional<BlockLosses>& losses() const { return losses_; }
+
+ private:
+  std::optional<BlockLosses> losses_;
 };
 
 }  // namespace gwq

@@ -30,6 +30,7 @@ struct Size {
   uint64_t weights = 0;
   uint64_t source = 0;   // as they came
   uint64_t wanted = 0;   // weights with a gradient
+  uint64_t open = 0;     // weights whose bits a target chooses
   uint64_t grams = 0;    // Gram matrices, each counted although several may share one
   uint64_t pack = 0;     // making and storing the largest matrix
   uint64_t learned = 0;  // making all matrices that are made together: what the method holds of each, and gradients
@@ -38,8 +39,8 @@ struct Size {
 
 Size Max(const Size& a, const Size& b) {
   return {std::max(a.weights, b.weights), std::max(a.source, b.source), std::max(a.wanted, b.wanted),
-          std::max(a.grams, b.grams),     std::max(a.pack, b.pack),     std::max(a.learned, b.learned),
-          std::max(a.tuned, b.tuned)};
+          std::max(a.open, b.open),       std::max(a.grams, b.grams),   std::max(a.pack, b.pack),
+          std::max(a.learned, b.learned), std::max(a.tuned, b.tuned)};
 }
 
 // What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
@@ -55,6 +56,7 @@ Size SizeOf(const PlannedModule& module, const TensorIndex& source, const Recipe
   size.weights = module.weights;
   size.source = tensor == nullptr ? 0 : tensor->size;
   size.wanted = module.needs == Needs::kGradient ? module.weights : 0;
+  size.open = module.is_open() ? module.weights : 0;
   size.grams = module.needs == Needs::kGram ? Unsigned(module.packed.cols * module.packed.cols) * 4 : 0;
   size.pack = PackBytes(module, size.source, recipe);
   if (module.needs == Needs::kBlock) {
@@ -85,13 +87,10 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   for (const PlannedModule& module : plan.modules) {
     const Size size = SizeOf(module, tensors, recipe);
     Size& stage = stages[static_cast<size_t>(module.stage)];
-    stage = {stage.weights + size.weights,
-             stage.source + size.source,
-             stage.wanted + size.wanted,
-             stage.grams + size.grams,
-             std::max(stage.pack, size.pack),
-             stage.learned + size.learned,
-             0};
+    stage = {stage.weights + size.weights, stage.source + size.source,
+             stage.wanted + size.wanted,   stage.open + size.open,
+             stage.grams + size.grams,     std::max(stage.pack, size.pack),
+             stage.learned + size.learned, 0};
     if (module.stage < model.stages()) sizes.tuned += size.tuned;
     if (module.kind == TensorKind::kEmbedding) embedding = size;
     if (module.kind == TensorKind::kLinear) sizes.matrix = Max(sizes.matrix, size);
@@ -102,7 +101,7 @@ Sizes SizesOf(const Model& model, const Manifest& source, const Plan& plan, cons
   // A tied head is listed with the embedding, but its stage holds it too.
   Size head = stages[decoder - 1];
   if (model.config().tied_head) {
-    head = {head.weights + embedding.weights, head.source + embedding.source, 0, 0, embedding.pack, 0, 0};
+    head = {head.weights + embedding.weights, head.source + embedding.source, 0, 0, 0, embedding.pack, 0, 0};
   }
   sizes.outer = Max(stages.front(), head);
   return sizes;
@@ -153,20 +152,21 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
-// A gradient pass for the metrics: as for gradients, without any of a weight, and with the sum of one stage, that which
-// is being stored and those of other stages.
-uint64_t MetricBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
-  if (!AnyNeeds(plan, Needs::kBlock) || recipe.tuned.metric_samples == 0) return 0;
+// The pass for Fisher information: as for gradients, with one sample's gradients and the sum of their squares of each
+// weight whose bits are open; with the metric's sum of one stage, that which is being stored and those of other stages.
+uint64_t FisherBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
+  const int64_t samples = FisherSamples(plan, recipe);
+  if (samples == 0) return 0;
   SampleStates sample = StatesOf(config, plan, recipe);
-  sample.samples = std::min(sample.samples, Unsigned(recipe.tuned.metric_samples));
+  sample.samples = std::min(sample.samples, Unsigned(samples));
   const uint64_t states = StateBytes(sample.stages * sample.samples * sample.text, sample.text);
-  const uint64_t block =
-      sizes.block.weights * 4 + kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
+  const uint64_t block = sizes.block.weights * 4 + sizes.block.open * 8 +
+                         kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
                          kGradientCopies * sample.text;
   return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config, sample) +
-         TowerBytes(config, sizes, sample);
+         TowerBytes(config, sizes, sample) + sizes.tower.open * 8;
 }
 
 // One stage through which samples go forth and back while its matrices are learned, beside both streams of states.
@@ -212,43 +212,51 @@ uint64_t BlockWalkBytes(const ModelConfig& config, const Sizes& sizes, const Rec
 }
 
 uint64_t GenerateBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
-  if (sizes.block.wanted + sizes.block.grams + sizes.block.learned == 0 || config.vision ||
-      recipe.calibration.source != CalibrationSource::kGenerated)
+  const std::vector<Calibration> parts = CalibrationParts(recipe.calibration, plan.samples);
+  const auto generated = std::ranges::max_element(parts, {}, [](const Calibration& part) {
+    return part.source == CalibrationSource::kGenerated ? part.samples : 0;
+  });
+  if (sizes.block.wanted + sizes.block.open + sizes.block.grams + sizes.block.learned == 0 || config.vision ||
+      generated->source != CalibrationSource::kGenerated)
     return 0;
   const uint64_t width = Unsigned(config.attention.kv_heads * config.attention.head_dim);
   // Up to 16 texts a sample, each with a block of the cache that is not full.
-  const uint64_t samples = Unsigned(plan.samples);
+  const uint64_t samples = Unsigned(generated->samples);
   const uint64_t cache =
       2 * Unsigned(config.blocks) * samples * (Unsigned(recipe.calibration.max_tokens) + 256) * width * 4;
   const uint64_t stage = std::max(sizes.block.source, sizes.outer.source) * 5 / 4 + sizes.tensor.source;
   return cache + stage + kLogitCopies * 16 * samples * Unsigned(config.vocab_size) * 4;
 }
 
-// The dataset's lines while samples are made of them, and its images, which are prepared one at a time both then and
+// The lines of a dataset while samples are made of them, and its images, which are prepared one at a time both then and
 // while the tower's first stage runs.
 struct DatasetBytes {
   uint64_t lines = 0;
   uint64_t image = 0;
 };
 
-DatasetBytes BytesOf(const Manifest* dataset, const Plan& plan) {
-  if (dataset == nullptr) return {};
-  const ManifestFile* const file = LinesFile(*dataset);
-  return {file == nullptr ? 0 : kLineCopies * file->size, plan.sees_image ? kImageBytes : 0};
+DatasetBytes BytesOf(const DatasetManifests& datasets, const Plan& plan) {
+  DatasetBytes out;
+  for (const Manifest* const dataset : datasets) {
+    const ManifestFile* const file = LinesFile(*dataset);
+    if (file != nullptr) out.lines = std::max(out.lines, kLineCopies * file->size);
+    if (plan.sees_image) out.image = kImageBytes;
+  }
+  return out;
 }
 
 }  // namespace
 
 uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan, const Recipe& recipe,
-                    const Manifest* dataset) {
+                    const DatasetManifests& datasets) {
   const ModelConfig& config = model.config();
   const Sizes sizes = SizesOf(model, source, plan, recipe);
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
-  const DatasetBytes read = BytesOf(dataset, plan);
+  const DatasetBytes read = BytesOf(datasets, plan);
   return kConstantBytes + texts + read.image +
          std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
-                   BlockWalkBytes(config, sizes, recipe, plan), MetricBytes(config, sizes, recipe, plan),
+                   BlockWalkBytes(config, sizes, recipe, plan), FisherBytes(config, sizes, recipe, plan),
                    LearnBytes(config, sizes, recipe, plan), TuneBytes(config, sizes, recipe, plan), sizes.tensor.pack});
 }
 

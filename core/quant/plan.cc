@@ -9,6 +9,9 @@
 #include "core/base/status.h"
 #include "core/evaluation/memory.h"
 #include "core/format/format.h"
+#include "core/quant/bits_per_weight.h"
+#include "core/quant/budget/choices.h"
+#include "core/quant/budget/target.h"
 #include "core/quant/peak_memory.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/scratch_disk.h"
@@ -36,6 +39,7 @@ struct Choice {
   int64_t group_size = kPolicyGroup;
   std::optional<double> outlier_ratio = {};  // of a rule
   std::string method_field, group_field;
+  bool open = false;  // for a target to choose bits and group size
 };
 
 // Where no sample reaches a tower, its matrices are rounded to nearest unless a rule says otherwise.
@@ -43,7 +47,13 @@ Choice DefaultFor(const TensorSpec& spec, const Recipe& recipe, bool reached) {
   const TensorKind kind = spec.kind;
   Choice choice;
   if (kind == TensorKind::kLinear) {
-    choice = {recipe.method, recipe.bits, recipe.group_size, {}, "recipe.method", "recipe.group_size"};
+    choice = {recipe.method,
+              recipe.bits,
+              recipe.group_size,
+              {},
+              "recipe.method",
+              "recipe.group_size",
+              recipe.target.given() && reached};
     const Quantizer* const quantizer = FindQuantizer(recipe.method);
     const bool calibrated = quantizer != nullptr && quantizer->needs(recipe, /*outliers=*/1) != Needs::kNothing;
     if (!reached && calibrated) choice.method = Method::kRtn;
@@ -69,8 +79,10 @@ void Apply(const RecipeRule& rule, size_t index, Choice& choice) {
   }
   if (rule.bits) {
     choice.bits = *rule.bits;
+    choice.open = false;
   }
   if (rule.group_size) {
+    choice.open = false;
     choice.group_size = *rule.group_size;
     choice.group_field = path + ".group_size";
   }
@@ -108,6 +120,10 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
                                     "an image; use calibration.source image or a dataset with images, or method rtn or "
                                     "keep",
                                     name, spec.name));
+  }
+  if (choice.open) {
+    GWQ_ASSIGN_OR_RETURN(module.choices, ChoicesFor(*quantizer, request));
+    module.packed = module.choices.back().packed;
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {
     return InvalidField(choice.group_field,
@@ -147,43 +163,71 @@ absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const TensorInd
   return module;
 }
 
-double BitsPerWeight(uint64_t bytes, uint64_t weights) {
-  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
-}
-
 }  // namespace
 
 bool AnyNeeds(const Plan& plan, Needs needs) {
   return std::ranges::any_of(plan.modules, [&](const PlannedModule& module) { return module.needs == needs; });
 }
 
-absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset) {
-  const CalibrationSource from = recipe.calibration.source;
-  if (from == CalibrationSource::kDataset) {
-    if (dataset == nullptr) return absl::InternalError("a calibration's dataset is needed for its plan");
-    if (!HoldsImages(*dataset)) return false;
-    if (model.vision() != nullptr) return true;
-    return InvalidField(
-        "recipe.calibration.dataset",
-        fmt::format("has images, but {} sees none; use a dataset of texts", model.config().architecture));
+bool HasOpenModules(const Plan& plan) { return std::ranges::any_of(plan.modules, &PlannedModule::is_open); }
+
+int64_t FisherSamples(const Plan& plan, const Recipe& recipe) {
+  const int64_t metric = AnyNeeds(plan, Needs::kBlock) ? recipe.tuned.metric_samples : 0;
+  return std::max(metric, HasOpenModules(plan) ? recipe.target.samples : 0);
+}
+
+absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const DatasetManifests& datasets) {
+  const std::vector<NamedDigest> named = CalibrationDatasets(recipe.calibration);
+  if (named.size() != datasets.size()) return absl::InternalError("a calibration's datasets are needed for its plan");
+  bool images = false;
+  for (size_t i = 0; i < datasets.size(); ++i) {
+    if (!HoldsImages(*datasets[i])) continue;
+    images = true;
+    if (model.vision() != nullptr) continue;
+    return InvalidField(named[i].field, fmt::format("has images, but {} sees none; use a dataset of texts",
+                                                    model.config().architecture));
   }
+  const CalibrationSource from = recipe.calibration.source;
   if (from == CalibrationSource::kImage && model.vision() == nullptr) {
     return InvalidField("recipe.calibration.source",
                         fmt::format("is 'image', but {} sees none; use another", model.config().architecture));
   }
-  return model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated);
+  return images ||
+         (model.vision() != nullptr && (from == CalibrationSource::kImage || from == CalibrationSource::kGenerated));
 }
 
-absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
-                                      const Manifest* dataset) {
-  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
-  if (dataset != nullptr && LinesFile(*dataset) == nullptr) {
-    return InvalidField("recipe.calibration.dataset",
+namespace {
+
+absl::Status CheckDatasets(const Recipe& recipe, const DatasetManifests& datasets) {
+  const std::vector<NamedDigest> named = CalibrationDatasets(recipe.calibration);
+  for (size_t i = 0; i < std::min(named.size(), datasets.size()); ++i) {
+    if (LinesFile(*datasets[i]) != nullptr) continue;
+    return InvalidField(named[i].field,
                         "has no .jsonl file in its top folder, or several; name the digest of a text or an image as "
-                        "calibration.blob");
+                        "blob");
   }
+  return absl::OkStatus();
+}
+
+// A vision-language model's own text is an image's, of which a mix has no share.
+absl::Status CheckParts(const Model& model, const Recipe& recipe) {
+  for (size_t i = 0; i < recipe.calibration.parts.size(); ++i) {
+    if (model.vision() == nullptr || recipe.calibration.parts[i].source != CalibrationSource::kGenerated) continue;
+    return InvalidField(fmt::format("recipe.calibration.parts[{}].source", i),
+                        "is 'generated', which no part can be with a model that sees images; use another source");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
+                                      const DatasetManifests& datasets) {
+  GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
+  GWQ_RETURN_IF_ERROR(CheckDatasets(recipe, datasets));
+  GWQ_RETURN_IF_ERROR(CheckParts(model, recipe));
   Plan plan;
-  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, dataset));
+  GWQ_ASSIGN_OR_RETURN(plan.sees_image, SamplesHaveImages(model, recipe, datasets));
   std::vector<bool> rule_used(recipe.rules.size(), false);
   const TensorIndex tensors(source);
   for (const TensorSpec& spec : model.tensors()) {
@@ -206,8 +250,10 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.samples =
       recipe.calibration.samples > 0
           ? recipe.calibration.samples
-          : DefaultSamples(recipe.calibration.source, AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock));
-  if (plan.sees_image && dataset == nullptr) {
+          : DefaultSamples(recipe.calibration.source,
+                           AnyNeeds(plan, Needs::kGram) || AnyNeeds(plan, Needs::kBlock) || HasOpenModules(plan),
+                           recipe.effort);
+  if (plan.sees_image && datasets.empty()) {
     if (recipe.calibration.samples > 1) {
       return InvalidField("recipe.calibration.samples",
                           fmt::format("is {}, but the built-in sample with an image is one; use calibration.source "
@@ -218,7 +264,8 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   }
   plan.matrix_bits_per_weight = BitsPerWeight(plan.quantized_bytes, plan.quantized_weights);
   plan.model_bits_per_weight = BitsPerWeight(plan.total_bytes, plan.total_weights);
-  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, dataset);
+  if (recipe.target.given()) GWQ_RETURN_IF_ERROR(TakeTarget(recipe, plan));
+  plan.peak_memory_bytes = PeakMemory(model, source, plan, recipe, datasets);
   plan.scratch_disk_bytes = ScratchDisk(model, plan, recipe);
   return plan;
 }

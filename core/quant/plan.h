@@ -15,6 +15,12 @@
 
 namespace gwq {
 
+// One of the forms that a target may give a matrix.
+struct ModuleChoice {
+  PackedShape packed;
+  uint64_t stored_bytes = 0;
+};
+
 struct PlannedModule {
   std::string tensor;  // "model.layers.0.self_attn.q_proj.weight"
   TensorKind kind = TensorKind::kLinear;
@@ -25,14 +31,19 @@ struct PlannedModule {
   PackedShape packed;             // where method is not kKeep
   uint64_t weights = 0;
   uint64_t stored_bytes = 0;  // packed blob, or the tensor as it is
+  // Of a matrix whose form a target is still to choose, by rising bytes; `packed` is the last of them until then.
+  std::vector<ModuleChoice> choices;
+  [[nodiscard]] bool is_open() const { return !choices.empty(); }
 };
 
+// With open modules the sizes are at most what they say.
 struct Plan {
   std::vector<PlannedModule> modules;  // every tensor of the model, by stage and then as the family lists them
   uint64_t quantized_weights = 0;      // weights of packed matrices other than head and embedding
   uint64_t quantized_bytes = 0;
   uint64_t total_weights = 0;  // all tensors, a tied one once
   uint64_t total_bytes = 0;
+  uint64_t open_bytes = 0;            // that open modules may have together
   bool sees_image = false;            // whether any sample of the calibration has an image
   int64_t samples = 1;                // of the calibration, at most
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
@@ -47,15 +58,25 @@ struct Plan {
 // Whether any module of the plan needs this.
 [[nodiscard]] bool AnyNeeds(const Plan& plan, Needs needs);
 
-// Whether any of the recipe's samples has an image. `dataset` as PlanQuantization takes it. INVALID_ARGUMENT at
-// "recipe.calibration.source" or "recipe.calibration.dataset" if one has and the model sees none.
-[[nodiscard]] absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe, const Manifest* dataset);
+[[nodiscard]] bool HasOpenModules(const Plan& plan);
 
-// `dataset` is the manifest of the calibration's dataset, of which no line is read here; null if the recipe names none.
+// Samples of the gradient pass with drawn labels, at most: for a target's costs and for the metrics of blocks. 0: none
+// is made.
+[[nodiscard]] int64_t FisherSamples(const Plan& plan, const Recipe& recipe);
+
+// The manifests of a calibration's datasets, in the order of CalibrationDatasets (core/spec/recipe.h).
+using DatasetManifests = std::vector<const Manifest*>;
+
+// Whether any of the recipe's samples has an image. `datasets` as PlanQuantization takes them. INVALID_ARGUMENT at
+// "recipe.calibration.source" or the field that names a dataset if one has and the model sees none.
+[[nodiscard]] absl::StatusOr<bool> SamplesHaveImages(const Model& model, const Recipe& recipe,
+                                                     const DatasetManifests& datasets);
+
+// `datasets` are those of the calibration, of which no line is read here; empty if the recipe names none.
 // INVALID_ARGUMENT if a rule matches nothing or gives a matrix a shape CheckPackedShape refuses (the field names the
-// rule), or if no line of the dataset can be a sample.
+// rule), or if no line of a dataset can be a sample.
 [[nodiscard]] absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source, const Recipe& recipe,
-                                                    const Manifest* dataset = nullptr);
+                                                    const DatasetManifests& datasets = {});
 
 // Raises the plan's peak memory to what the tasks need on the model `source` and on an artifact of it. The errors of
 // EvaluationMemory at `path` + "[i]".

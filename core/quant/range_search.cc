@@ -9,7 +9,6 @@
 namespace gwq {
 namespace {
 
-constexpr int kRatios = 25;
 constexpr float kLeastRatio = 0.4F;
 
 struct Ends {
@@ -57,18 +56,16 @@ GroupRange RangeOf(std::span<const float> weights, int bits, float ratio, const 
 }
 
 GroupRange SearchRange(std::span<const float> weights, std::span<const float> importance, int bits,
-                       const ScaleForm& form) {
+                       const ScaleForm& form, int ratios) {
   const Ends ends = EndsOf(weights);
   const float top = TopOf(bits);
   GroupRange best = Scaled(ends, bits, form, 1.0F);
-  float least = ErrorOf(weights, importance, best, top);
-  for (int i = 1; i < kRatios; ++i) {
-    const float ratio = 1.0F - static_cast<float>(i) * (1.0F - kLeastRatio) / static_cast<float>(kRatios - 1);
-    const GroupRange range = Scaled(ends, bits, form, ratio);
-    const float error = ErrorOf(weights, importance, range, top);
-    if (!(error < least)) continue;
-    least = error;
-    best = range;
+  best.error = ErrorOf(weights, importance, best, top);
+  for (int i = 1; i < ratios; ++i) {
+    const float ratio = 1.0F - static_cast<float>(i) * (1.0F - kLeastRatio) / static_cast<float>(ratios - 1);
+    GroupRange range = Scaled(ends, bits, form, ratio);
+    range.error = ErrorOf(weights, importance, range, top);
+    if (range.error < best.error) best = range;
   }
   return best;
 }

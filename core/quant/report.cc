@@ -8,6 +8,8 @@
 
 #include "core/io/json.h"
 #include "core/io/json_number.h"
+#include "core/quant/bits_per_weight.h"
+#include "core/quant/report_blocks.h"
 #include "core/spec/recipe_names.h"
 #include "core/text/first_tokens.h"
 
@@ -15,10 +17,6 @@ namespace gwq {
 namespace {
 
 using Json = nlohmann::json;
-
-double BitsPerWeight(uint64_t bytes, uint64_t weights) {
-  return weights == 0 ? 0.0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
-}
 
 // A text of a recipe or task may have megabytes; the job's spec has the whole.
 constexpr size_t kMaxTextBytes = 1024;
@@ -71,7 +69,45 @@ Json BeforeAndAfterJson(const ReportEvaluation& evaluation) {
     one = {{"name", after.name}, {"after", JsonNumber(after.value)}};
     if (before != nullptr) one["before"] = JsonNumber(before->value);
   });
+  for (const KlAtPositions& part : evaluation.after.kl_by_position) {
+    out["kl_by_position"].push_back(
+        {{"first", part.first}, {"count", part.count}, {"mean_kl", JsonNumber(part.mean_kl)}});
+  }
+  for (const ChangedAnswer& one : evaluation.after.changed_answers) {
+    out["changed_answers"].push_back(
+        {{"line", one.line}, {"question", one.question}, {"before", one.reference_answer}, {"after", one.answer}});
+  }
   return out;
+}
+
+Json BlockJson(const ReportBlock& block) {
+  Json out = {{"name", block.name},
+              {"part", std::string(ModelPartName(block.part))},
+              {"stage", block.stage},
+              {"weights", block.weights},
+              {"stored_bytes", block.stored_bytes},
+              {"bits_per_weight", BitsPerWeight(block.stored_bytes, block.weights)},
+              {"relative_error", block.relative_error}};
+  if (block.loss_before) out["loss_before"] = JsonNumber(*block.loss_before);
+  if (block.loss_after) out["loss_after"] = JsonNumber(*block.loss_after);
+  return out;
+}
+
+Json ContractJson(const Report& report) {
+  Json out = {{"bounds", QualityContractJson(report.contract)}, {"misses", Json::array()}};
+  for (const ContractMiss& miss : report.misses) {
+    Json& one = out["misses"].emplace_back();
+    one = {{"bound", miss.bound}, {"what", miss.what}, {miss.at_most ? "at_most" : "at_least", miss.limit}};
+    if (miss.value) one["value"] = JsonNumber(*miss.value);
+  }
+  return out;
+}
+
+// What the artifact is bound to, and how it missed it.
+std::string ContractText(const Report& report) {
+  if (report.contract.empty()) return "";
+  if (report.misses.empty()) return "The quality contract is met.\n\n";
+  return fmt::format("The quality contract is not met: {}.\n\n", MissesText(report.misses));
 }
 
 Json PartJson(const ReportPart& part) {
@@ -170,16 +206,26 @@ std::string ReportJson(const Report& report) {
               {"planned_memory_bytes", report.planned_memory_bytes},
               {"calibration_tokens", report.calibration_tokens},
               {"calibration_samples", report.calibration_samples},
+              {"calibration_warnings", report.calibration_warnings},
+              {"backward_passes", {{"run", report.passes.run}, {"reused", report.passes.reused}}},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
   if (!report.evaluations.empty()) {
     out["evaluations"] = Json::array();
     for (const ReportEvaluation& one : report.evaluations) out["evaluations"].push_back(BeforeAndAfterJson(one));
   }
+  if (!report.contract.empty()) out["contract"] = ContractJson(report);
+  if (!report.producer_json.empty()) out["producer"] = Json::parse(report.producer_json, nullptr, false);
+  for (const ReportTuning& one : report.tuning) {
+    out["tuning"].push_back(
+        {{"first_step", one.first_step}, {"steps", one.steps}, {"divergence", JsonNumber(one.divergence)}});
+  }
   out["parts"] = Json::array();
   for (const ReportPart& part : report.parts) out["parts"].push_back(PartJson(part));
   out["modules"] = Json::array();
   for (const ReportModule& module : report.modules) out["modules"].push_back(ModuleJson(module));
+  out["blocks"] = Json::array();
+  for (const ReportBlock& block : BlocksOf(report.modules)) out["blocks"].push_back(BlockJson(block));
   out["phases"] = Json::array();
   for (const ReportPhase& phase : report.phases) {
     out["phases"].push_back(
@@ -202,12 +248,22 @@ std::string MethodOptions(const Recipe& recipe) {
 
 }  // namespace
 
+std::string PassesText(const PassCounts& passes) {
+  const std::string_view reused = passes.reused == 0 ? "" : passes.run == 0 ? " (reused)" : " (another reused)";
+  return fmt::format("backward passes: {}{}", passes.run, reused);
+}
+
 std::string ReportMarkdown(const Report& report) {
   std::string out = fmt::format("# Quantization report\n\nModel `{}` ({})\nArtifact `{}`\n\n", report.source.Hex(),
                                 report.architecture, report.artifact.Hex());
   const Recipe& recipe = report.recipe;
-  out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens.\n\n", EnumText(recipe.method), recipe.bits,
-                     recipe.group_size, MethodOptions(recipe), report.calibration_tokens);
+  out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens{}.\n\n", EnumText(recipe.method), recipe.bits,
+                     recipe.group_size, MethodOptions(recipe), report.calibration_tokens,
+                     report.passes.run + report.passes.reused > 0 ? ", " + PassesText(report.passes) : "");
+  for (const std::string& warning : report.calibration_warnings) {
+    out += fmt::format("Warning: {}.\n\n", warning);
+  }
+  out += ContractText(report);
   out += SizeTable(report) + "\n";
   if (report.parts.size() > 1) out += PartTable(report) + "\n";
   if (!report.evaluations.empty()) out += BeforeAndAfterTable(report) + "\n";

@@ -34,14 +34,14 @@ uint64_t TunedBytes(const Plan& plan, const SampleStates& states) {
 
 uint64_t ScratchDisk(const Model& model, const Plan& plan, const Recipe& recipe) {
   const bool gradients = AnyNeeds(plan, Needs::kGradient), grams = AnyNeeds(plan, Needs::kGram);
-  const bool blocks = AnyNeeds(plan, Needs::kBlock);
-  if (!gradients && !grams && !blocks) return 0;
+  const bool blocks = AnyNeeds(plan, Needs::kBlock), open = HasOpenModules(plan);
+  if (!gradients && !grams && !blocks && !open) return 0;
   const SampleStates states = StatesOf(model.config(), plan, recipe);
   // Way forward: what every stage reads stays for the way back. One gradient more while the next one is written.
   const uint64_t inputs =
       states.samples * (states.stages * states.text + states.tower_stages * states.tower + states.image_rows);
   const uint64_t largest = states.samples * std::max(states.text, states.tower);
-  const bool passes = gradients || (blocks && recipe.tuned.metric_samples > 0);
+  const bool passes = gradients || open || (blocks && recipe.tuned.metric_samples > 0);
   const uint64_t forth_and_back = passes ? 2 * (inputs + 2 * largest) : 0;
   // Block by block: states before and after one stage. They are in the temporary file and in the store.
   const uint64_t by_block = grams || blocks ? 2 * (2 * largest + states.samples * states.image_rows) : 0;

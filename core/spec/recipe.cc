@@ -16,10 +16,13 @@ using recipe_table::Table;
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kMaxRules = 1000;
 constexpr size_t kMaxTurns = 1000;
+constexpr size_t kMaxParts = 32;
 constexpr int kMaxTokens = 8192;
 constexpr int kMaxSamples = 4096;
 // Longer groups than any row make one group a row; the limit keeps arithmetic on sizes safe.
 constexpr double kMaxGroup = 1 << 20;
+// A part's weight beside another's.
+constexpr double kMinWeight = 0.0001;
 constexpr double kMaxUnsigned = 18446744073709551615.0;
 
 Limits Bits() { return {.allowed = {2, 3, 4, 8}}; }
@@ -60,13 +63,26 @@ const Table<ChatTurn>& TurnTable() {
   return table;
 }
 
+const Table<CalibrationPart>& PartTable() {
+  using namespace recipe_table;
+  static const Table<CalibrationPart> table = {
+      Choice("source", &CalibrationPart::source, "default, generated, text, file or dataset"),
+      Text("text", &CalibrationPart::text, kMaxRecipeTextBytes, {}, "as calibration.text"),
+      Text("blob", &CalibrationPart::blob, kMaxNameBytes, {}, "as calibration.blob, of a text"),
+      Text("dataset", &CalibrationPart::dataset, kMaxNameBytes, {}, "as calibration.dataset"),
+      Number("weight", &CalibrationPart::weight, Limits{.low = kMinWeight, .high = 1 / kMinWeight},
+             "share of the samples, relative to the other parts' weights"),
+  };
+  return table;
+}
+
 const Table<Calibration>& CalibrationTable() {
   using namespace recipe_table;
   static const Table<Calibration> table = {
       Choice(
           "source", &Calibration::source,
           "generated (by the model itself, greedily; of a vision-language model: image), text, chat, token_ids, file, "
-          "image or dataset"),
+          "image, dataset, default (the set that ships with the service) or mix (calibration.parts)"),
       Text("text", &Calibration::text, kMaxRecipeTextBytes, {}, "the sample, with source text"),
       Records("messages", &Calibration::messages, TurnTable(), kMaxTurns),
       Integers("token_ids", &Calibration::token_ids, kMaxTokens, Limits{.low = 0, .high = 2147483647},
@@ -78,10 +94,12 @@ const Table<Calibration>& CalibrationTable() {
       Number("max_tokens", &Calibration::max_tokens, Limits{.low = 2, .high = kMaxTokens},
              "tokens of each sample at most; a text is cut there, 2 to 8192"),
       Number("samples", &Calibration::samples, Limits{.low = 0, .high = kMaxSamples},
-             "samples taken from a text, file, dataset or the model's own text; 0: one for gwq, as many as they need "
+             "samples taken from a text, file, dataset, the default set, a mix or the model's own text; 0: one for "
+             "gwq, as many as they need "
              "for gptq, spqr and tuned"),
       Text("dataset", &Calibration::dataset, kMaxNameBytes, {},
            "datasets/NAME or NAME, pushed before, with source dataset: its lines are the samples"),
+      Records("parts", &Calibration::parts, PartTable(), kMaxParts),
   };
   return table;
 }
@@ -141,6 +159,24 @@ const Table<TunedOptions>& TunedTable() {
   return table;
 }
 
+constexpr double kMaxBytes = 1e15;
+
+const Table<Target>& TargetTable() {
+  using namespace recipe_table;
+  static const Table<Target> table = {
+      Number("bits", &Target::bits, Limits{.low = 0, .high = 16},
+             "stored bits per weight of all quantized matrices together, at most; bits and group sizes are then chosen "
+             "for each matrix; 0: no target"),
+      Number("bytes", &Target::bytes, Limits{.low = 0, .high = kMaxBytes},
+             "bytes of all stored tensors together, at most, in the place of target.bits; 0: no target"),
+      Number("samples", &Target::samples, Limits{.low = 1, .high = kMaxSamples},
+             "samples of the gradient pass that measures what rounding costs, at most"),
+      Flag("tie_fused", &Target::tie_fused,
+           "true: one choice for query, key and value, and one for gate and up, as programs with fused kernels need"),
+  };
+  return table;
+}
+
 const Table<Recipe>& RecipeTable() {
   using namespace recipe_table;
   static const std::string methods = fmt::format(
@@ -148,12 +184,15 @@ const Table<Recipe>& RecipeTable() {
       MethodChoices());
   static const Table<Recipe> table = {
       Choice("method", &Recipe::method, methods),
+      Choice("effort", &Recipe::effort,
+             "how much time tuned takes: fast, normal or thorough; sets samples and steps that the recipe leaves open"),
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
              "version of the stored format: 1, or 2, which is smaller and which releases before it do not read"),
       Number("scale_bits", &Recipe::scale_bits, Limits{.allowed = {8, 16}},
              "bits of a group's scale: 16, or 8 with format_version 2"),
+      Record("target", &Recipe::target, TargetTable()),
       Record("gwq", &Recipe::gwq, GwqTable()),
       Record("gptq", &Recipe::gptq, GptqTable()),
       Record("spqr", &Recipe::spqr, SpqrTable()),
@@ -192,6 +231,8 @@ absl::Status CheckSourceFields(const Calibration& calibration) {
                           "is empty; give at least two token ids"));
   GWQ_RETURN_IF_ERROR(one("dataset", !calibration.dataset.empty(), CalibrationSource::kDataset,
                           "is empty; give the name of a dataset"));
+  GWQ_RETURN_IF_ERROR(
+      one("parts", !calibration.parts.empty(), CalibrationSource::kMix, "is empty; give at least one part"));
   // An image is a blob, and may have a question and an answer.
   if (source == CalibrationSource::kImage) return absl::OkStatus();
   GWQ_RETURN_IF_ERROR(
@@ -204,7 +245,7 @@ absl::Status CheckSampleCount(const Calibration& calibration) {
   if (calibration.samples <= 1 || DefaultSamples(calibration.source, /*needs_gram=*/true) != 1) return absl::OkStatus();
   return InvalidField("recipe.calibration.samples",
                       fmt::format("is {}, but a calibration from '{}' is one sample; use 1, or source text, file, "
-                                  "dataset or generated",
+                                  "dataset, default, mix or generated",
                                   calibration.samples, EnumText(calibration.source)));
 }
 
@@ -220,20 +261,62 @@ absl::Status CheckMessagesAndTokens(const Calibration& calibration) {
   return absl::OkStatus();
 }
 
-absl::Status CheckDigests(const Calibration& calibration) {
-  for (const auto& [field, text] : {std::pair("blob", &calibration.blob), {"dataset", &calibration.dataset}}) {
+// Of a calibration or of a part of it.
+template <class T>
+absl::Status CheckDigests(const T& from, std::string_view path) {
+  for (const auto& [field, text] : {std::pair("blob", &from.blob), {"dataset", &from.dataset}}) {
     const auto digest = Digest::Parse(*text);
     if (text->empty() || digest.ok()) continue;
-    return InvalidField(fmt::format("recipe.calibration.{}", field), MessageOf(digest.status()));
+    return InvalidField(fmt::format("{}.{}", path, field), MessageOf(digest.status()));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckPart(const CalibrationPart& part, std::string_view path) {
+  const auto one = [&](std::string_view field, bool given, CalibrationSource owner) {
+    if (given == (part.source == owner)) return absl::OkStatus();
+    return InvalidField(
+        fmt::format("{}.{}", path, field),
+        fmt::format("is {}, but the part's source is '{}'", given ? "given" : "empty", EnumText(part.source)));
+  };
+  switch (part.source) {
+    case CalibrationSource::kDefault:
+    case CalibrationSource::kGenerated:
+    case CalibrationSource::kText:
+    case CalibrationSource::kFile:
+    case CalibrationSource::kDataset:
+      break;
+    default:
+      return InvalidField(fmt::format("{}.source", path),
+                          fmt::format("'{}' cannot be a part of a mix; use default, generated, text, file or dataset",
+                                      EnumText(part.source)));
+  }
+  GWQ_RETURN_IF_ERROR(one("text", !part.text.empty(), CalibrationSource::kText));
+  GWQ_RETURN_IF_ERROR(one("blob", !part.blob.empty(), CalibrationSource::kFile));
+  GWQ_RETURN_IF_ERROR(one("dataset", !part.dataset.empty(), CalibrationSource::kDataset));
+  return CheckDigests(part, path);
 }
 
 absl::Status CheckCalibration(const Calibration& calibration) {
   GWQ_RETURN_IF_ERROR(CheckSourceFields(calibration));
   GWQ_RETURN_IF_ERROR(CheckSampleCount(calibration));
   GWQ_RETURN_IF_ERROR(CheckMessagesAndTokens(calibration));
-  return CheckDigests(calibration);
+  for (size_t i = 0; i < calibration.parts.size(); ++i) {
+    GWQ_RETURN_IF_ERROR(CheckPart(calibration.parts[i], fmt::format("recipe.calibration.parts[{}]", i)));
+  }
+  return CheckDigests(calibration, "recipe.calibration");
+}
+
+// `name` is that of the field, which a calibration and its parts have both.
+std::vector<NamedDigest> Named(const Calibration& calibration, std::string_view name, std::string Calibration::* whole,
+                               std::string CalibrationPart::* of_part) {
+  std::vector<NamedDigest> out;
+  if (!(calibration.*whole).empty()) out.push_back({fmt::format("recipe.calibration.{}", name), calibration.*whole});
+  for (size_t i = 0; i < calibration.parts.size(); ++i) {
+    const std::string& digest = calibration.parts[i].*of_part;
+    if (!digest.empty()) out.push_back({fmt::format("recipe.calibration.parts[{}].{}", i, name), digest});
+  }
+  return out;
 }
 
 bool Uses(const Recipe& recipe, Method method) {
@@ -262,6 +345,9 @@ absl::Status CheckRecipe(const Recipe& recipe) {
   if (recipe.scale_bits == 8 && recipe.format_version == 1) {
     return InvalidField("recipe.scale_bits", "is 8, which format_version 1 cannot store; use format_version 2");
   }
+  if (recipe.target.bits > 0 && recipe.target.bytes > 0) {
+    return InvalidField("recipe.target.bytes", "is given, and target.bits too; give one of them");
+  }
   GWQ_RETURN_IF_ERROR(CheckCalibration(recipe.calibration));
   return CheckRules(recipe.rules);
 }
@@ -276,10 +362,13 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   if (!Uses(recipe, Method::kGptq)) out.erase("gptq");
   if (!Uses(recipe, Method::kSpqr)) out.erase("spqr");
   if (!Uses(recipe, Method::kTuned)) out.erase("tuned");
+  out.erase("effort");  // what it set is there
   if (recipe.format_version == 1) out.erase("format_version");
   if (recipe.scale_bits == 16) out.erase("scale_bits");
+  if (!recipe.target.given()) out.erase("target");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
   if (recipe.calibration.source != CalibrationSource::kDataset) out["calibration"].erase("dataset");
+  if (recipe.calibration.source != CalibrationSource::kMix) out["calibration"].erase("parts");
   return CanonicalJson(out);
 }
 
@@ -304,18 +393,72 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::strin
   std::vector<std::string> moved = MoveOldFields(parsed);
   if (notes != nullptr) *notes = std::move(moved);
   Recipe recipe;
+  if (parsed.is_object() && parsed.contains("effort")) {
+    GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(parsed["effort"], "recipe.effort", recipe.effort));
+    recipe = RecipeOf(recipe.effort);
+  }
   GWQ_RETURN_IF_ERROR(recipe_table::ParseRecord(RecipeTable(), parsed, "recipe", recipe));
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   return recipe;
 }
 
-int64_t DefaultSamples(CalibrationSource source, bool needs_gram) {
-  if (!needs_gram) return 1;
+std::vector<NamedDigest> CalibrationDatasets(const Calibration& calibration) {
+  return Named(calibration, "dataset", &Calibration::dataset, &CalibrationPart::dataset);
+}
+
+std::vector<NamedDigest> CalibrationBlobs(const Calibration& calibration) {
+  return Named(calibration, "blob", &Calibration::blob, &CalibrationPart::blob);
+}
+
+std::vector<Calibration> CalibrationParts(const Calibration& calibration, int64_t samples) {
+  if (calibration.source != CalibrationSource::kMix) {
+    std::vector<Calibration> whole{calibration};
+    whole.front().samples = samples;
+    return whole;
+  }
+  double sum = 0;
+  for (const CalibrationPart& part : calibration.parts) sum += part.weight;
+  std::vector<Calibration> out;
+  std::vector<std::pair<double, size_t>> rests;  // negative, so that they sort by the largest and then the first
+  int64_t left = samples;
+  for (const CalibrationPart& part : calibration.parts) {
+    Calibration& one = out.emplace_back();
+    one.source = part.source;
+    one.text = part.text;
+    one.blob = part.blob;
+    one.dataset = part.dataset;
+    one.max_tokens = calibration.max_tokens;
+    const double share = static_cast<double>(samples) * part.weight / sum;
+    one.samples = std::min(static_cast<int64_t>(share), left);
+    rests.emplace_back(static_cast<double>(one.samples) - share, rests.size());
+    left -= one.samples;
+  }
+  std::ranges::sort(rests);
+  for (size_t i = 0; i < rests.size() && left > 0; ++i, --left) ++out[rests[i].second].samples;
+  return out;
+}
+
+Recipe RecipeOf(Effort effort) {
+  Recipe recipe;
+  recipe.effort = effort;
+  if (effort == Effort::kFast) {
+    recipe.tuned.block_steps = 20;
+    recipe.tuned.model_steps = 24;
+  } else if (effort == Effort::kThorough) {
+    recipe.tuned.model_steps = 96;
+  }
+  return recipe;
+}
+
+int64_t DefaultSamples(CalibrationSource source, bool needs_several, Effort effort) {
+  if (!needs_several) return 1;
   switch (source) {
     case CalibrationSource::kText:
     case CalibrationSource::kFile:
     case CalibrationSource::kDataset:
-      return 32;
+    case CalibrationSource::kDefault:
+    case CalibrationSource::kMix:
+      return effort == Effort::kFast ? 16 : effort == Effort::kThorough ? 64 : 32;
     case CalibrationSource::kGenerated:
       return 8;  // each is made token by token
     case CalibrationSource::kChat:

@@ -19,8 +19,12 @@ enum class Select { kGradient, kMagnitude, kRandom };
 // kLast: cross-entropy at the last position (as published); kAll: mean over all positions.
 enum class Loss { kLast, kAll };
 // kImage: an image and a question about it. kGenerated: a text that the model makes by itself; of a vision-language
-// model kImage with everything built in. kDataset: lines of a dataset.
-enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage, kDataset };
+// model kImage with everything built in. kDataset: lines of a dataset. kDefault: the set that ships in the program
+// (docs/calibration-set.md). kMix: shares of several of them.
+enum class CalibrationSource { kGenerated, kText, kChat, kTokenIds, kFile, kImage, kDataset, kDefault, kMix };
+
+// How much time tuned takes: it sets what the recipe leaves open (RecipeOf).
+enum class Effort { kFast, kNormal, kThorough };
 
 // Options of a method, under its own name in the recipe.
 
@@ -55,6 +59,17 @@ struct TunedOptions {
   friend bool operator==(const TunedOptions&, const TunedOptions&) = default;
 };
 
+// How large the artifact may be, instead of bits and group size: then these are chosen for each matrix by what its
+// rounding is measured to cost (docs/method.md, "Budgets"). Of bits and bytes at most one is given; 0: no target.
+struct Target {
+  double bits = 0;         // stored bits per weight of all quantized Linear matrices together, at most
+  int64_t bytes = 0;       // of all stored tensors together, at most
+  int64_t samples = 16;    // of the gradient pass that measures the costs, at most
+  bool tie_fused = false;  // one choice for query, key and value, and one for gate and up, as fused kernels need it
+  [[nodiscard]] bool given() const { return bits > 0 || bytes > 0; }
+  friend bool operator==(const Target&, const Target&) = default;
+};
+
 // Overrides for the modules it matches; unset fields keep the value of what came before. Rules apply in order, the last
 // wins.
 struct RecipeRule {
@@ -77,6 +92,16 @@ struct ChatTurn {
 // The longest text that a recipe may hold.
 inline constexpr size_t kMaxRecipeTextBytes = size_t{4} << 20;
 
+// A share of the samples of a mix.
+struct CalibrationPart {
+  CalibrationSource source = CalibrationSource::kDefault;  // kDefault, kGenerated, kText, kFile or kDataset
+  std::string text;                                        // as the fields of a Calibration
+  std::string blob;
+  std::string dataset;
+  double weight = 1;  // above 0; its share of the sum of all weights
+  friend bool operator==(const CalibrationPart&, const CalibrationPart&) = default;
+};
+
 struct Calibration {
   CalibrationSource source = CalibrationSource::kGenerated;
   std::string text;                // kText
@@ -86,8 +111,11 @@ struct Calibration {
   std::string question;            // kImage; empty: one built in
   std::string answer;              // kImage; empty: the sample ends where the model would begin to answer
   int64_t max_tokens = 512;        // of each sample, 2 to 8192; a text is cut there; see kImageSampleTokens
-  int64_t samples = 0;  // stretches of kText and kFile, texts of kGenerated, lines of kDataset; 0: DefaultSamples
-  std::string dataset;  // kDataset: digest of a dataset's manifest
+  // Stretches of kText and kFile, texts of kGenerated and kDefault, lines of kDataset, all parts of kMix together; 0:
+  // DefaultSamples.
+  int64_t samples = 0;
+  std::string dataset;                 // kDataset: digest of a dataset's manifest
+  std::vector<CalibrationPart> parts;  // kMix
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
@@ -96,10 +124,12 @@ inline constexpr int64_t kImageSampleTokens = 2048;
 
 struct Recipe {
   Method method = Method::kGwq;  // of every Linear that is not the head
-  int bits = 4;                  // 2, 3, 4 or 8
+  Effort effort = Effort::kNormal;
+  int bits = 4;  // 2, 3, 4 or 8
   int64_t group_size = 64;
   int format_version = 1;  // of the stored matrices: 1 or 2 (docs/packed-format.md)
   int scale_bits = 16;     // of a group's scale: 16, or 8 with format_version 2
+  Target target;           // if given, bits and group_size hold for what it does not choose for
   GwqOptions gwq;
   GptqOptions gptq;
   SpqrOptions spqr;
@@ -113,13 +143,16 @@ struct Recipe {
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
+// The recipe whose fields are all left open.
+[[nodiscard]] Recipe RecipeOf(Effort effort);
+
 // INVALID_ARGUMENT naming "recipe.<field>", the value, the limit and the remedy.
 [[nodiscard]] absl::Status CheckRecipe(const Recipe& recipe);
 // Every field, canonical (sorted keys, no spaces).
 [[nodiscard]] std::string RecipeJson(const Recipe& recipe);
-// Missing fields take their defaults; unknown fields and wrong types are INVALID_ARGUMENT naming them. Checks the
-// result. Fields that stood elsewhere one version ago are read from there (MoveOldFields); `notes`, if given, gets a
-// line for each.
+// Missing fields take the defaults of its effort; unknown fields and wrong types are INVALID_ARGUMENT naming them.
+// Checks the result. Fields that stood elsewhere one version ago are read from there (MoveOldFields); `notes`, if
+// given, gets a line for each.
 [[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes = nullptr);
 // Moves the fields of a recipe's object that stood elsewhere one version ago ("outlier_ratio", "select" and "loss",
 // now below "gwq") to their place, where that is free, and returns a line for each that tells the new name. What has no
@@ -129,8 +162,23 @@ std::vector<std::string> MoveOldFields(nlohmann::json& recipe);
 // left out, and GWQ's have the place of the first version: the same recipe gives the same artifact as ever.
 [[nodiscard]] std::string BytesRecipeJson(const Recipe& recipe);
 
-// Samples of a calibration whose recipe names no number: one, or as many as Gram matrices need.
-[[nodiscard]] int64_t DefaultSamples(CalibrationSource source, bool needs_gram);
+// What a calibration, or a part of it, names by its digest, and the field that does: "recipe.calibration.dataset" or
+// "recipe.calibration.parts[2].dataset".
+struct NamedDigest {
+  std::string field;
+  std::string digest;
+};
+[[nodiscard]] std::vector<NamedDigest> CalibrationDatasets(const Calibration& calibration);
+[[nodiscard]] std::vector<NamedDigest> CalibrationBlobs(const Calibration& calibration);
+
+// The calibrations that a recipe's samples are taken from, `samples` of them in all: the parts of a mix by their
+// weights (largest remainder; of equal ones the first), each with the mix's max_tokens and its own number of samples,
+// which may be 0; of another source itself with `samples`.
+[[nodiscard]] std::vector<Calibration> CalibrationParts(const Calibration& calibration, int64_t samples);
+
+// Samples of a calibration whose recipe names no number: one, or as many as methods need that look at more than one
+// gradient.
+[[nodiscard]] int64_t DefaultSamples(CalibrationSource source, bool needs_several, Effort effort = Effort::kNormal);
 
 // The field table: one line a field, in order, with its JSON type and help text. Flags, proto and documentation are
 // tested against it.

@@ -4,7 +4,7 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
-#include "server/jobs/stored_json.h"
+#include "core/io/json_fields.h"
 #include "server/jobs/wire_enums.h"
 
 namespace gwq {

@@ -4,6 +4,7 @@
 #include <prometheus/counter.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -120,6 +121,8 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   options.lease_ttl_millis = settings.lease_seconds * 1000;
   options.max_queued_jobs = static_cast<int>(settings.max_queued_jobs);
   options.max_open_uploads = static_cast<int>(settings.max_open_uploads);
+  options.kept_pass_bytes = static_cast<uint64_t>(settings.kept_passes_mib) << 20;
+  options.kept_pass_principal_bytes = static_cast<uint64_t>(settings.kept_passes_principal_mib) << 20;
   GWQ_ASSIGN_OR_RETURN(store, SqliteStore::Open(options, clock));
   store->SetListener([this](const std::string& id) { watchers.Notify(id); });
   GWQ_ASSIGN_OR_RETURN(devices, MakeDevices(settings));
@@ -130,10 +133,11 @@ absl::Status JobsServer::Parts::OpenStores(const Clock& clock, FileSystem& files
   limits.upload_bytes = static_cast<uint64_t>(settings.max_upload_gib) << 30;
   limits.upload_millis = settings.upload_hours * 3'600'000;
   limits.keep_free_bytes = static_cast<uint64_t>(settings.keep_free_mib) << 20;
-  state = std::make_unique<JobsState>(JobsState{*store, *store, *blobs, clock, watchers, timers, uploads, manifests,
-                                                leases, offers, contacts, collection, limits, LargestMemory(*devices),
-                                                blob_root, authenticator.checks() ? kWorkerPrincipal : "",
-                                                [folder] { return FreeBytes(folder); }});
+  limits.pass_bytes = std::min(options.kept_pass_bytes, options.kept_pass_principal_bytes);
+  state = std::make_unique<JobsState>(
+      JobsState{*store, *store, *store, *blobs, clock, watchers, timers, uploads, manifests, leases, offers, contacts,
+                collection, limits, LargestMemory(*devices), blob_root, authenticator.checks() ? kWorkerPrincipal : "",
+                [folder] { return FreeBytes(folder); }});
   return absl::OkStatus();
 }
 
@@ -211,7 +215,7 @@ WorkerSupervisor::Events JobsServer::Parts::WorkerEvents() {
             (void)store->Fail(held->job, held->fencing_token,
                               {static_cast<int>(absl::StatusCode::kUnavailable),
                                fmt::format("the worker on {} ended: {}", slot.name, how), ""},
-                              /*retryable=*/true);
+                              /*retryable=*/true, {});
           },
       .failed_to_start =
           [this](const DeviceSlot& slot, const absl::Status& status) {
@@ -287,6 +291,10 @@ void AddJobsSettings(Options& options, JobsSettings& settings) {
   options.Add("collect-minutes", settings.collect_minutes, 1, 24 * 60, "minutes between two garbage collections");
   options.Add("keep-jobs-days", settings.keep_jobs_days, 0, 36'500,
               "days to keep an ended job whose result no longer exists; 0: for ever");
+  options.Add("kept-passes-mib", settings.kept_passes_mib, 0, int64_t{1} << 40,
+              "gradient passes that are kept for later jobs, in MiB of all principals; 0: none");
+  options.Add("kept-passes-principal-mib", settings.kept_passes_principal_mib, 0, int64_t{1} << 40,
+              "the same of each principal");
 }
 
 }  // namespace gwq

@@ -28,6 +28,8 @@ struct JobsSettings {
   int64_t max_queued_jobs = 100;
   int64_t collect_minutes = 60;
   int64_t keep_jobs_days = 90;
+  int64_t kept_passes_mib = 2048;
+  int64_t kept_passes_principal_mib = 1024;
 };
 void AddJobsSettings(Options& options, JobsSettings& settings);
 

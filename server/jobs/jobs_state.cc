@@ -5,6 +5,7 @@
 #include "core/base/status.h"
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/jobs/spec_texts.h"
+#include "server/jobs/known_passes.h"
 
 namespace gwq {
 namespace {
@@ -39,8 +40,9 @@ Job NewJob(const std::string& principal, std::string_view kind, std::string spec
 }
 
 absl::StatusOr<Plan> PlanJob(const JobsState& state, const Job& job) {
+  KnownPasses passes(state, job.principal);
   GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
-  GWQ_ASSIGN_OR_RETURN(Plan plan, kind->plan(state.blobs, job.spec_json));
+  GWQ_ASSIGN_OR_RETURN(Plan plan, kind->plan(state.blobs, passes, job.spec_json));
   if (plan.peak_memory_bytes > state.largest_device_bytes) {
     return absl::FailedPreconditionError(fmt::format(
         "the job needs {} MiB at its peak, the largest device has {} MiB; use a larger one, or a recipe with "

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/jobs/catalogue.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/pass_store.h"
 #include "core/quant/plan.h"
 #include "core/storage/blob_store.h"
 #include "server/common/call.h"
@@ -29,11 +30,13 @@ struct JobsLimits {
   int64_t upload_millis = int64_t{24} * 3600 * 1000;
   int max_pages = 4096;
   uint64_t keep_free_bytes = uint64_t{256} << 20;  // of the disk, so that the database can be written
+  uint64_t pass_bytes = uint64_t{1} << 30;         // of the largest gradient pass that is kept
 };
 
 struct JobsState {
   JobStore& jobs;
   Catalogue& catalogue;
+  PassStore& passes;
   BlobStore& blobs;
   const Clock& clock;
   JobWatchers& watchers;

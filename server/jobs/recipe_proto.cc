@@ -13,7 +13,7 @@ namespace gwq {
 namespace {
 
 constexpr int kMethods = std::size(kMethodNames), kSelects = std::size(kSelectNames), kLosses = std::size(kLossNames),
-              kSources = std::size(kCalibrationSourceNames);
+              kSources = std::size(kCalibrationSourceNames), kEfforts = std::size(kEffortNames);
 
 absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out) {
   GWQ_RETURN_IF_ERROR(FromWire("recipe.calibration.source", proto.source(), kSources, out.source));
@@ -26,6 +26,15 @@ absl::Status CalibrationFromProto(const v1::Calibration& proto, Calibration& out
   if (proto.has_max_tokens()) out.max_tokens = proto.max_tokens();
   if (proto.has_samples()) out.samples = proto.samples();
   out.dataset = proto.dataset();
+  for (const v1::CalibrationPart& part : proto.parts()) {
+    const std::string field = fmt::format("recipe.calibration.parts[{}].source", out.parts.size());
+    CalibrationPart& to = out.parts.emplace_back();
+    GWQ_RETURN_IF_ERROR(FromWire(field, part.source(), kSources, to.source));
+    to.text = part.text();
+    to.blob = part.blob();
+    to.dataset = part.dataset();
+    if (part.has_weight()) to.weight = part.weight();
+  }
   return absl::OkStatus();
 }
 
@@ -66,7 +75,18 @@ void TunedFromProto(const v1::TunedOptions& proto, TunedOptions& out) {
   if (proto.has_model_steps()) out.model_steps = proto.model_steps();
 }
 
+void TargetFromProto(const v1::Target& proto, Target& out) {
+  if (proto.has_bits()) out.bits = proto.bits();
+  if (proto.has_bytes()) out.bytes = proto.bytes();
+  if (proto.has_samples()) out.samples = proto.samples();
+  if (proto.has_tie_fused()) out.tie_fused = proto.tie_fused();
+}
+
 void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
+  out.mutable_target()->set_bits(recipe.target.bits);
+  out.mutable_target()->set_bytes(recipe.target.bytes);
+  out.mutable_target()->set_samples(recipe.target.samples);
+  out.mutable_target()->set_tie_fused(recipe.target.tie_fused);
   out.mutable_gwq()->set_outlier_ratio(recipe.gwq.outlier_ratio);
   out.mutable_gwq()->set_select(ToWire<v1::Select>(recipe.gwq.select));
   out.mutable_gwq()->set_loss(ToWire<v1::Loss>(recipe.gwq.loss));
@@ -80,6 +100,31 @@ void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_tuned()->set_metric_samples(recipe.tuned.metric_samples);
   out.mutable_tuned()->set_block_steps(recipe.tuned.block_steps);
   out.mutable_tuned()->set_model_steps(recipe.tuned.model_steps);
+}
+
+void CalibrationToProto(const Calibration& from, v1::Calibration& out) {
+  out.set_source(ToWire<v1::Calibration::Source>(from.source));
+  out.set_text(from.text);
+  for (const ChatTurn& turn : from.messages) {
+    v1::ChatTurn& to = *out.add_messages();
+    to.set_role(turn.role);
+    to.set_content(turn.content);
+  }
+  out.mutable_token_ids()->Add(from.token_ids.begin(), from.token_ids.end());
+  out.set_blob(from.blob);
+  out.set_question(from.question);
+  out.set_answer(from.answer);
+  out.set_max_tokens(from.max_tokens);
+  out.set_samples(from.samples);
+  out.set_dataset(from.dataset);
+  for (const CalibrationPart& part : from.parts) {
+    v1::CalibrationPart& to = *out.add_parts();
+    to.set_source(ToWire<v1::Calibration::Source>(part.source));
+    to.set_text(part.text);
+    to.set_blob(part.blob);
+    to.set_dataset(part.dataset);
+    to.set_weight(part.weight);
+  }
 }
 
 absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index) {
@@ -97,13 +142,16 @@ absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index)
 }  // namespace
 
 absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
-  Recipe out;
+  Effort effort = Effort::kNormal;
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.effort", proto.effort(), kEfforts, effort));
+  Recipe out = RecipeOf(effort);
   GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
   GWQ_RETURN_IF_ERROR(OldFieldsFromProto(proto, out.gwq));
   GWQ_RETURN_IF_ERROR(GwqFromProto(proto.gwq(), out.gwq));
   GptqFromProto(proto.gptq(), out.gptq);
   SpqrFromProto(proto.spqr(), out.spqr);
   TunedFromProto(proto.tuned(), out.tuned);
+  TargetFromProto(proto.target(), out.target);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
   if (proto.has_format_version()) out.format_version = proto.format_version();
@@ -134,6 +182,7 @@ OldTextEvaluation OldTextEvaluationFromProto(const v1::Recipe& proto) {
 v1::Recipe RecipeToProto(const Recipe& recipe) {
   v1::Recipe out;
   out.set_method(ToWire<v1::Method>(recipe.method));
+  out.set_effort(ToWire<v1::Effort>(recipe.effort));
   out.set_bits(recipe.bits);
   out.set_group_size(recipe.group_size);
   out.set_format_version(recipe.format_version);
@@ -143,21 +192,7 @@ v1::Recipe RecipeToProto(const Recipe& recipe) {
   OptionsToProto(recipe, out);
   out.set_threads(recipe.threads);
   out.set_seed(recipe.seed);
-  v1::Calibration& calibration = *out.mutable_calibration();
-  calibration.set_source(ToWire<v1::Calibration::Source>(recipe.calibration.source));
-  calibration.set_text(recipe.calibration.text);
-  for (const ChatTurn& turn : recipe.calibration.messages) {
-    v1::ChatTurn& to = *calibration.add_messages();
-    to.set_role(turn.role);
-    to.set_content(turn.content);
-  }
-  calibration.mutable_token_ids()->Add(recipe.calibration.token_ids.begin(), recipe.calibration.token_ids.end());
-  calibration.set_blob(recipe.calibration.blob);
-  calibration.set_question(recipe.calibration.question);
-  calibration.set_answer(recipe.calibration.answer);
-  calibration.set_max_tokens(recipe.calibration.max_tokens);
-  calibration.set_samples(recipe.calibration.samples);
-  calibration.set_dataset(recipe.calibration.dataset);
+  CalibrationToProto(recipe.calibration, *out.mutable_calibration());
   for (const RecipeRule& rule : recipe.rules) {
     v1::RecipeRule& to = *out.add_rules();
     to.set_pattern(rule.pattern);
@@ -179,11 +214,13 @@ v1::Plan PlanToProto(const Plan& plan) {
     to.set_kind(std::string(TensorKindName(module.kind)));
     to.set_part(std::string(ModelPartName(module.part)));
     to.set_method(ToWire<v1::Method>(module.method));
-    if (module.method != Method::kKeep) {
+    if (module.is_open()) {
+      to.set_least_stored_bytes(module.choices.front().stored_bytes);
+    } else if (module.method != Method::kKeep) {
       to.set_bits(module.packed.bits);
       to.set_group_size(module.packed.group_size);
-      to.set_outliers(module.packed.outliers);
     }
+    if (module.method != Method::kKeep) to.set_outliers(module.packed.outliers);
     to.set_weights(module.weights);
     to.set_stored_bytes(module.stored_bytes);
   }
@@ -195,6 +232,7 @@ v1::Plan PlanToProto(const Plan& plan) {
   out.set_model_bits_per_weight(plan.model_bits_per_weight);
   out.set_peak_memory_bytes(plan.peak_memory_bytes);
   out.set_scratch_disk_bytes(plan.scratch_disk_bytes);
+  out.set_bounds(HasOpenModules(plan));
   return out;
 }
 

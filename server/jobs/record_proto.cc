@@ -6,11 +6,12 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/io/json_fields.h"
+#include "core/quant/report_summary.h"
 #include "server/common/status_to_grpc.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/resource_names.h"
-#include "server/jobs/stored_json.h"
 #include "server/jobs/wire_enums.h"
 
 namespace gwq {
@@ -42,6 +43,29 @@ absl::Status StatusOf(const JobError& error) {
   return out;
 }
 
+v1::ArtifactSummary SummaryToProto(const ReportSummary& summary) {
+  v1::ArtifactSummary out;
+  out.set_method(summary.method);
+  out.set_source_bytes(summary.source_bytes);
+  out.set_total_bytes(summary.total_bytes);
+  out.set_matrix_bits_per_weight(summary.matrix_bits);
+  out.set_model_bits_per_weight(summary.model_bits);
+  if (summary.perplexity_before) out.set_perplexity_before(*summary.perplexity_before);
+  if (summary.perplexity) out.set_perplexity(*summary.perplexity);
+  if (summary.mean_kl) out.set_mean_kl(*summary.mean_kl);
+  if (summary.same_top1) out.set_same_top1(*summary.same_top1);
+  out.set_seconds(summary.seconds);
+  out.set_peak_memory_bytes(summary.peak_memory_bytes);
+  for (const SummaryMetric& one : summary.metrics) {
+    v1::SummaryMetric& metric = *out.add_metrics();
+    metric.set_evaluation(one.evaluation);
+    metric.set_metric(one.metric);
+    if (one.before) metric.set_before(*one.before);
+    metric.set_after(one.after);
+  }
+  return out;
+}
+
 }  // namespace
 
 void SetTime(int64_t wall_millis, google::protobuf::Timestamp& out) {
@@ -70,6 +94,7 @@ v1::Job JobToProto(const Job& job) {
   if (job.started_wall_millis != 0) SetTime(job.started_wall_millis, *out.mutable_start_time());
   if (job.finished_wall_millis != 0) SetTime(job.finished_wall_millis, *out.mutable_end_time());
   out.set_operation("operations/" + job.id);
+  out.set_has_report(job.has_report);
   // A spec that this version cannot read any more is left out: the job itself is still worth showing.
   SpecToProto(job.kind, job.spec_json, out).IgnoreError();
   return out;
@@ -97,6 +122,7 @@ v1::Artifact ArtifactToProto(const CatalogueEntry& entry) {
   if (entry.source.has_value()) out.set_source_digest(entry.source->Hex());
   out.set_report_json(entry.report_json);
   out.set_report_markdown(entry.report_markdown);
+  if (const auto summary = ParseSummary(entry.summary_json)) *out.mutable_summary() = SummaryToProto(*summary);
   return out;
 }
 

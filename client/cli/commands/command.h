@@ -19,6 +19,7 @@ struct Selected {
 
 void AddModelCommands(CLI::App& app, Selected& selected);
 void AddQuantizeCommand(CLI::App& app, Selected& selected);
+void AddSweepCommand(CLI::App& app, Selected& selected);
 void AddJobCommands(CLI::App& app, Selected& selected);
 void AddArtifactCommands(CLI::App& app, Selected& selected);
 void AddEvalCommands(CLI::App& app, Selected& selected);

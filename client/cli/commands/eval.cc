@@ -79,7 +79,12 @@ absl::StatusOr<ExitCode> PrintEvaluation(Session& session, const std::string& na
     return kExitOk;
   }
   Print("{}  {}  of {}\n\n", evaluation.name(), evaluation.architecture(), evaluation.model_digest());
-  PrintMetrics(evaluation);
+  // A sweep's report has a table of its own.
+  if (evaluation.metrics().empty()) {
+    Print("{}\n", evaluation.result_markdown());
+  } else {
+    PrintMetrics(evaluation);
+  }
   return kExitOk;
 }
 

@@ -5,6 +5,8 @@
 
 #include "client/cli/checks.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/report.h"
+#include "client/cli/commands/summary.h"
 #include "client/cli/commands/watch.h"
 #include "client/cli/output.h"
 #include "client/cli/table.h"
@@ -58,6 +60,11 @@ absl::StatusOr<ExitCode> Watch(Session& session, const std::string& name) {
   GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, ResourceName("jobs", name)));
   // ReportEnd prints the JSON of a job that did not succeed.
   if (!session.json() || job.state() == v1::JOB_STATE_SUCCEEDED) PrintJob(session, job);
+  if (!session.json()) {
+    // The job has ended as it has, also where the service cannot be asked any more.
+    const auto made = ArtifactOf(session, job);
+    if (made.ok() && *made && (*made)->has_summary()) Print("\n{}", SummaryText((*made)->summary()));
+  }
   return ReportEnd(session, job);
 }
 
@@ -111,6 +118,7 @@ void AddJobCommands(CLI::App& app, Selected& selected) {
   AddNamed(*jobs, selected, "show", "one job", Show);
   AddNamed(*jobs, selected, "watch", "follow a job to its end; Ctrl-C leaves it running", Watch);
   AddNamed(*jobs, selected, "cancel", "cancel a job", Cancel);
+  AddReportCommand(*jobs, selected, "jobs");
 
   auto arguments = std::make_shared<LogArguments>();
   CLI::App* logs = jobs->add_subcommand("logs", "log lines of a job");

@@ -6,7 +6,9 @@
 #include "client/cli/checks.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/push.h"
+#include "client/cli/commands/summary.h"
 #include "client/cli/commands/watch.h"
+#include "client/cli/contract_flags.h"
 #include "client/cli/evaluation_flags.h"
 #include "client/cli/output.h"
 #include "client/cli/recipe_flags.h"
@@ -24,6 +26,7 @@ struct Arguments {
   RecipeArguments recipe;
   std::vector<std::string> evaluations;
   bool no_evaluation = false;
+  ContractArguments contract;
   std::string calibration_image;
   std::string request_id;
   bool plan = false;
@@ -34,11 +37,16 @@ void PrintPlan(const v1::Plan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::PlannedModule& module : plan.modules()) {
     const bool packed = module.method() != v1::KEEP;
-    rows.push_back({module.tensor(), module.kind(),
-                    packed ? fmt::format("{} bits / {}", module.bits(), module.group_size()) : "kept",
-                    fmt::format("{}", module.outliers()), fmt::format("{}", module.stored_bytes())});
+    const std::string format = !packed              ? "kept"
+                               : module.bits() == 0 ? "to be chosen"
+                                                    : fmt::format("{} bits / {}", module.bits(), module.group_size());
+    const std::string bytes = module.least_stored_bytes() > 0
+                                  ? fmt::format("{} to {}", module.least_stored_bytes(), module.stored_bytes())
+                                  : fmt::format("{}", module.stored_bytes());
+    rows.push_back({module.tensor(), module.kind(), format, fmt::format("{}", module.outliers()), bytes});
   }
   PrintTable({"TENSOR", "KIND", "FORMAT", "OUTLIERS", "BYTES"}, rows);
+  if (plan.bounds()) Print("\nbits and group sizes are chosen when their costs are measured; sizes are upper bounds\n");
   Print("\nmatrices      {:.4f} bits per weight ({} bytes, {} weights)\n", plan.matrix_bits_per_weight(),
         plan.quantized_bytes(), plan.quantized_weights());
   Print("whole model   {:.4f} bits per weight ({} bytes, {} weights)\n", plan.model_bits_per_weight(),
@@ -57,6 +65,7 @@ absl::StatusOr<ExitCode> PrintResult(Session& session, const v1::Job& job) {
     PrintJson(artifact);
   } else {
     Print("{}  {}  {}\n", artifact.name(), BytesText(artifact.stored_bytes()), artifact.digest());
+    if (artifact.has_summary()) Print("{}", SummaryText(artifact.summary()));
   }
   return kExitOk;
 }
@@ -88,6 +97,8 @@ absl::StatusOr<v1::QuantizeSpec> SpecOf(Session& session, const Arguments& argum
     GWQ_ASSIGN_OR_RETURN(*spec.add_evaluations(), ParseTask(text));
   }
   spec.set_no_evaluation(arguments.no_evaluation);
+  GWQ_ASSIGN_OR_RETURN(const std::optional<v1::QualityContract> contract, ContractOf(arguments.contract));
+  if (contract) *spec.mutable_contract() = *contract;
   spec.set_model(ResourceName("models", arguments.model));
   const std::string base = std::filesystem::path(spec.model()).filename().string();
   spec.set_artifact_id(arguments.name.empty() ? base.substr(0, 58) + "-gwq" : arguments.name);
@@ -146,6 +157,7 @@ void AddQuantizeCommand(CLI::App& app, Selected& selected) {
                        "the report; for example kind=choices,dataset=NAME,limit=100 (default: kind=text)")
           ->allow_extra_args(false);
   command->add_flag("--no-evaluation", to->no_evaluation, "measure nothing for the report")->excludes(evaluate);
+  AddContractFlags(*command, to->contract);
   command->add_option("--request-id", to->request_id, "the same id twice makes one job");
   command->add_flag("--plan", to->plan,
                     "show sizes and memory and start no job; --calibration-image is still uploaded");

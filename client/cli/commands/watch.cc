@@ -74,6 +74,9 @@ ExitCode ReportEnd(Session& session, const v1::Job& job) {
     session.terminal().Note(fmt::format("{}: cancelled", job.name()));
   } else {
     PrintError("gwq: {} failed: {}\n", job.name(), MessageOf(EndOf(job)));
+    if (job.has_report()) {
+      session.terminal().Note(fmt::format("what it made is in its report: 'gwq jobs report {}'", job.name()));
+    }
   }
   return cancelled ? kExitJobCancelled : kExitJobFailed;
 }

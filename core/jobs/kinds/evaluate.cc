@@ -43,7 +43,7 @@ JobInputs EvaluateJob::Inputs() const {
   return inputs;
 }
 
-absl::StatusOr<Plan> EvaluateJob::MakePlan(BlobStore& store) const {
+absl::StatusOr<Plan> EvaluateJob::MakePlan(BlobStore& store, PassCache& /*passes*/) const {
   GWQ_ASSIGN_OR_RETURN(const uint64_t bytes, EvaluationMemory(store, source, reference_source, task, "evaluate.task"));
   return MemoryAlone(bytes);
 }

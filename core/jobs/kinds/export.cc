@@ -72,7 +72,7 @@ JobProduct ExportJob::Product() const { return {"model", model_id}; }
 
 JobInputs ExportJob::Inputs() const { return {.manifests = {source}}; }
 
-absl::StatusOr<Plan> ExportJob::MakePlan(BlobStore& store) const {
+absl::StatusOr<Plan> ExportJob::MakePlan(BlobStore& store, PassCache& /*passes*/) const {
   GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, source, kMaxManifestBytes));
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
   return MemoryAlone(kStreamingBytes + ManifestMemory(json.size()) + LargestMatrix(options.format, manifest) +

@@ -51,7 +51,7 @@ JobProduct ImportJob::Product() const { return {dataset ? "dataset" : "model", m
 
 JobInputs ImportJob::Inputs() const { return {.manifests = {manifest}}; }
 
-absl::StatusOr<Plan> ImportJob::MakePlan(BlobStore& store) const {
+absl::StatusOr<Plan> ImportJob::MakePlan(BlobStore& store, PassCache& /*passes*/) const {
   GWQ_ASSIGN_OR_RETURN(const BlobInfo info, store.Stat(manifest));
   uint64_t dataset_bytes = 0;
   if (dataset) {

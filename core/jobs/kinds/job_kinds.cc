@@ -19,9 +19,14 @@ JobKind RowOf() {
             GWQ_ASSIGN_OR_RETURN(const Spec spec, Spec::Parse(json));
             return spec.Inputs();
           },
-          .plan = [](BlobStore& store, std::string_view json) -> absl::StatusOr<Plan> {
+          .parts = [](std::string_view json) -> absl::StatusOr<std::vector<JobProduct>> {
             GWQ_ASSIGN_OR_RETURN(const Spec spec, Spec::Parse(json));
-            return spec.MakePlan(store);
+            if constexpr (requires { spec.Parts(); }) return spec.Parts();
+            return std::vector<JobProduct>();
+          },
+          .plan = [](BlobStore& store, PassCache& passes, std::string_view json) -> absl::StatusOr<Plan> {
+            GWQ_ASSIGN_OR_RETURN(const Spec spec, Spec::Parse(json));
+            return spec.MakePlan(store, passes);
           },
           .example = [] { return Spec::Example().Json(); }};
 }

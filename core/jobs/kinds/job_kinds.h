@@ -11,6 +11,7 @@
 #include "core/jobs/records.h"
 #include "core/quant/plan.h"
 #include "core/storage/blob_store.h"
+#include "core/storage/pass_cache.h"
 
 namespace gwq {
 
@@ -19,7 +20,9 @@ struct JobKind {
   std::string_view name;
   std::function<absl::StatusOr<JobProduct>(std::string_view spec_json)> product;
   std::function<absl::StatusOr<JobInputs>(std::string_view spec_json)> inputs;
-  std::function<absl::StatusOr<Plan>(BlobStore& store, std::string_view spec_json)> plan;
+  // The entries that the job publishes on its way; most kinds have none.
+  std::function<absl::StatusOr<std::vector<JobProduct>>(std::string_view spec_json)> parts;
+  std::function<absl::StatusOr<Plan>(BlobStore& store, PassCache& passes, std::string_view spec_json)> plan;
   std::function<std::string()> example;
 };
 

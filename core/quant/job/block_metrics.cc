@@ -43,6 +43,21 @@ absl::Status BlockMetrics::Load(BlobStore& store, const std::map<int, Digest>& b
   return absl::OkStatus();
 }
 
+absl::StatusOr<Digest> BlockMetrics::Copy(BlobStore& store, int stage, Progress& progress) const {
+  return StoreStates(store, done_, stage, 1, progress);
+}
+
+absl::Status BlockMetrics::Take(BlobStore& store, const std::map<int, Digest>& blobs, BlobStore* keep,
+                                Progress& progress) {
+  GWQ_RETURN_IF_ERROR(Load(store, blobs, progress));
+  blobs_.clear();
+  if (keep == nullptr) return absl::OkStatus();
+  for (const auto& [stage, blob] : blobs) {
+    GWQ_ASSIGN_OR_RETURN(blobs_[stage], Copy(*keep, stage, progress));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<float>> BlockMetrics::Get(int stage) const {
   if (!done_.Holds(stage, 0)) return std::vector<float>();
   GWQ_ASSIGN_OR_RETURN(std::vector<float> metric, done_.Get(stage, 0));

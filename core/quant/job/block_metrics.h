@@ -30,6 +30,12 @@ class BlockMetrics {
   // The blobs that Finish stored, by stage, and what an earlier attempt had stored.
   [[nodiscard]] const std::map<int, Digest>& blobs() const { return blobs_; }
   [[nodiscard]] absl::Status Load(BlobStore& store, const std::map<int, Digest>& blobs, Progress& progress);
+  // The sum of a stage as another scratch blob, for who outlives the job.
+  [[nodiscard]] bool Holds(int stage) const { return done_.Holds(stage, 0); }
+  [[nodiscard]] absl::StatusOr<Digest> Copy(BlobStore& store, int stage, Progress& progress) const;
+  // Like Load, of blobs that are not the job's own; with `keep` they are stored again as such.
+  [[nodiscard]] absl::Status Take(BlobStore& store, const std::map<int, Digest>& blobs, BlobStore* keep,
+                                  Progress& progress);
 
   // The metric of a stage, [width, width]: the sum divided by its mean diagonal, and a hundredth of the identity added.
   // Empty if the stage has none: then all directions matter the same. FAILED_PRECONDITION if it is not finite.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,7 +13,10 @@
 #include "core/calibration/gradient_walk.h"
 #include "core/calibration/stage_runner.h"
 #include "core/quant/job/block_metrics.h"
+#include "core/quant/job/fisher_pass.h"
+#include "core/quant/job/kept_passes.h"
 #include "core/quant/job/model_tuning.h"
+#include "core/quant/job/tuning_points.h"
 #include "core/quant/job/visited_objective.h"
 
 namespace gwq {
@@ -32,14 +34,6 @@ Modules ByTensor(const Plan& plan) {
   Modules out;
   for (const PlannedModule& module : plan.modules) out.emplace(module.tensor, &module);
   return out;
-}
-
-std::set<int> BlockStages(const Plan& plan) {
-  std::set<int> stages;
-  for (const PlannedModule& module : plan.modules) {
-    if (module.needs == Needs::kBlock) stages.insert(module.stage);
-  }
-  return stages;
 }
 
 // At most `count` of the samples, evenly.
@@ -64,7 +58,10 @@ int LastBlock(const CalibratedPacking& job) { return job.source.model()->stages(
 class PackingWalk {
  public:
   PackingWalk(const CalibratedPacking& job, JobStep step, const JobPosition& reached)
-      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics} {}
+      : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics, reached.losses} {
+    position_.passes = reached.passes;
+    if (step == JobStep::kGradients) position_.gradients = reached.gradients;
+  }
 
   [[nodiscard]] const PlannedModule* Planned(std::string_view tensor) const {
     const auto found = modules_.find(tensor);
@@ -91,41 +88,20 @@ class PackingWalk {
 
 class GradientPacking final : public GradientVisitor {
  public:
-  explicit GradientPacking(const CalibratedPacking& job, const JobPosition& reached)
-      : walk_(job, JobStep::kGradients, reached), job_(job) {}
+  GradientPacking(const CalibratedPacking& job, const JobPosition& reached, KeptPasses& kept)
+      : walk_(job, JobStep::kGradients, reached), job_(job), kept_(kept) {}
   [[nodiscard]] bool Wants(std::string_view tensor) const override { return walk_.IsOpen(tensor, Needs::kGradient); }
   [[nodiscard]] absl::Status Take(std::string_view tensor, std::span<const float> gradient) override {
+    GWQ_RETURN_IF_ERROR(kept_.AddGradient(tensor, gradient, walk_.position().gradients));
     return job_.packer.Pack(*walk_.Planned(tensor), {gradient, {}});
   }
   [[nodiscard]] absl::Status Reached(const WalkRecord& record) override { return walk_.Save(record); }
+  [[nodiscard]] std::map<std::string, Digest> TakeGradients() { return std::move(walk_.position().gradients); }
 
  private:
   PackingWalk walk_;
   const CalibratedPacking& job_;
-};
-
-// The metrics of the stages that have a matrix to be made by block.
-class MetricVisitor final : public GradientVisitor {
- public:
-  MetricVisitor(const CalibratedPacking& job, const JobPosition& reached, BlockMetrics& metrics)
-      : walk_(job, JobStep::kMetrics, reached), job_(job), metrics_(metrics), stages_(BlockStages(job.plan)) {}
-  [[nodiscard]] bool Wants(std::string_view) const override { return false; }
-  [[nodiscard]] absl::Status Take(std::string_view, std::span<const float>) override { return absl::OkStatus(); }
-  [[nodiscard]] bool WantsOutput(int stage) const override { return stages_.contains(stage); }
-  [[nodiscard]] absl::Status TakeOutput(int stage, int64_t width, std::span<const float> gradient) override {
-    return metrics_.Add(stage, width, gradient);
-  }
-  [[nodiscard]] absl::Status Reached(const WalkRecord& record) override {
-    GWQ_RETURN_IF_ERROR(metrics_.Finish(&job_.store, job_.progress));
-    walk_.position().metrics = metrics_.blobs();
-    return walk_.Save(record);
-  }
-
- private:
-  PackingWalk walk_;
-  const CalibratedPacking& job_;
-  BlockMetrics& metrics_;
-  const std::set<int> stages_;
+  KeptPasses& kept_;
 };
 
 // Each stage goes on as it will be read back: every module of it is packed, or was, and its weight replaced.
@@ -250,19 +226,21 @@ class Walks {
         loader_(MakeWeightLoader(job.source, job.backend.backend())),
         keep_(job.checkpoint.keeps() ? &job.store : nullptr),
         metrics_(job.backend.solver()),
-        ends_(uint64_t{256} << 20) {}
+        ends_(uint64_t{256} << 20),
+        kept_(job) {}
 
-  absl::StatusOr<std::optional<double>> Run() {
+  absl::StatusOr<CalibrationFigures> Run() {
     GWQ_RETURN_IF_ERROR(metrics_.Load(job_.store, position_.metrics, job_.progress));
-    if (position_.step <= JobStep::kGradients && AnyNeeds(job_.plan, Needs::kGradient))
+    if (position_.step <= JobStep::kFisher && FisherSamples(job_.plan, job_.recipe) > 0) {
+      GWQ_RETURN_IF_ERROR(FisherPass());
+    }
+    if (position_.step <= JobStep::kGradients && AnyNeeds(job_.plan, Needs::kGradient)) {
       GWQ_RETURN_IF_ERROR(Gradients());
-    if (position_.step <= JobStep::kMetrics && AnyNeeds(job_.plan, Needs::kBlock) &&
-        job_.recipe.tuned.metric_samples > 0) {
-      GWQ_RETURN_IF_ERROR(Metrics());
     }
     if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
     if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
-    return position_.loss;
+    return CalibrationFigures{position_.loss, TuningOf(position_.model_losses, job_.recipe.tuned.model_steps),
+                              position_.passes};
   }
 
  private:
@@ -275,29 +253,54 @@ class Walks {
   }
 
   absl::Status Gradients() {
+    if (!position_.walk) {
+      GWQ_ASSIGN_OR_RETURN(const bool taken, kept_.TakeGradients(position_));
+      if (taken) return absl::OkStatus();
+    }
     GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), job_.samples));
     GradientWalkOptions options;
     options.loss = job_.recipe.gwq.loss;
     options.keep = keep_;
     options.from = TakeRecord(JobStep::kGradients);
-    GradientPacking visitor(job_, position_);
+    GradientPacking visitor(job_, position_, kept_);
     GWQ_ASSIGN_OR_RETURN(position_.loss, WalkGradients(*runner, model(), options, visitor, job_.progress));
+    position_.walk.reset();
+    position_.gradients.clear();
+    ++position_.passes.run;
+    return kept_.KeepGradients(*position_.loss, visitor.TakeGradients());
+  }
+
+  // Ends with the form of every matrix known.
+  absl::Status FisherPass() {
+    bool taken = false;
+    if (!position_.walk) {
+      GWQ_ASSIGN_OR_RETURN(taken, kept_.TakeFisher(position_, metrics_, keep_));
+    }
+    if (!taken) GWQ_RETURN_IF_ERROR(RunFisherPass());
+    position_.metrics = metrics_.blobs();
+    position_.walk.reset();
+    if (!HasOpenModules(job_.plan)) return absl::OkStatus();
+    DivideTarget(job_.recipe, position_.losses, job_.plan);
+    job_.progress.Log(fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all",
+                                  job_.plan.matrix_bits_per_weight, job_.plan.total_bytes));
     return absl::OkStatus();
   }
 
-  absl::Status Metrics() {
-    const SampleSet samples = Spread(job_.samples, static_cast<size_t>(job_.recipe.tuned.metric_samples));
+  absl::Status RunFisherPass() {
+    const SampleSet samples = Spread(job_.samples, static_cast<size_t>(FisherSamples(job_.plan, job_.recipe)));
     GWQ_ASSIGN_OR_RETURN(const auto runner, StageRunner::Create(model(), *loader_, job_.backend.torch(), samples));
     GradientWalkOptions options;
     options.loss = Loss::kAll;
     options.label_seed = job_.recipe.seed;
     options.keep = keep_;
-    options.from = TakeRecord(JobStep::kMetrics);
-    MetricVisitor visitor(job_, position_, metrics_);
+    options.from = TakeRecord(JobStep::kFisher);
+    int64_t tokens = 0;
+    for (const CalibrationSample& sample : samples) tokens += static_cast<int64_t>(sample.tokens.size());
+    FisherVisitor visitor(job_, tokens, position_, metrics_);
     GWQ_RETURN_IF_ERROR(WalkGradients(*runner, model(), options, visitor, job_.progress).status());
     GWQ_RETURN_IF_ERROR(metrics_.Finish(nullptr, job_.progress));
-    position_.metrics = metrics_.blobs();
-    return absl::OkStatus();
+    ++position_.passes.run;
+    return kept_.KeepFisher(position_.losses, metrics_);
   }
 
   absl::Status Blocks() {
@@ -334,6 +337,8 @@ class Walks {
       if (step % kToldSteps == 0 || step == steps - 1) {
         job_.progress.Log(fmt::format("tuning, step {} of {}: divergence {:.4f}", step + 1, steps, loss));
       }
+      // A checkpoint of a version that kept no losses has none of the steps before.
+      if (step == 0 || !position_.model_losses.empty()) AddTuningLoss(step, steps, loss, position_.model_losses);
       if (keep_ == nullptr) continue;
       position_.step = JobStep::kModel;
       position_.model_steps = step + 1;
@@ -350,11 +355,12 @@ class Walks {
   BlobStore* const keep_;
   BlockMetrics metrics_;
   StateStore ends_;
+  KeptPasses kept_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::optional<double>> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
+absl::StatusOr<CalibrationFigures> PackCalibrated(const CalibratedPacking& job, JobPosition position) {
   return Walks(job, std::move(position)).Run();
 }
 

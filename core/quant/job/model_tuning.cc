@@ -50,7 +50,7 @@ absl::Status ModelTuning::Open(int images) {
     }
   }
   Backend& backend = job_.backend.backend();
-  loader_ = std::make_unique<TunedLoader>(job_.source, backend, job_.plan, job_.packer, tensors_);
+  loader_ = std::make_unique<TunedLoader>(job_.source, backend, job_.plan, job_.packer, tensors_, job_.pool);
   full_ = MakeWeightLoader(job_.source, backend);
   GWQ_ASSIGN_OR_RETURN(runner_, StageRunner::Create(model, *loader_, job_.backend.torch(), samples_));
   for (size_t i = 0; i < samples_.size(); ++i) {

@@ -20,6 +20,7 @@ ReportModule ReportOf(const PlannedModule& module) {
   ReportModule report;
   report.tensor = module.tensor;
   report.part = module.part;
+  report.stage = module.stage;
   report.method = module.method;
   report.packed = module.packed;
   report.weights = module.weights;
@@ -81,15 +82,28 @@ absl::Status Packer::PackBlock(std::span<const PlannedModule* const> modules,
     tensors[i].blob->DropPages();
     std::vector<float> one;
     GWQ_RETURN_IF_ERROR(Store(*modules[i], made[i], /*has_gradient=*/false, &one));
+    NoteLosses(*modules[i], objective.losses());
     GWQ_RETURN_IF_ERROR(values(i, one));
   }
   return absl::OkStatus();
+}
+
+// A later Repack changes the matrix and not what its block's learning gained.
+void Packer::NoteLosses(const PlannedModule& module, const std::optional<BlockLosses>& losses) {
+  if (!losses) return;
+  ReportModule& report = reports_.at(module.tensor);
+  report.block_loss_before = losses->before;
+  report.block_loss_after = losses->after;
 }
 
 absl::Status Packer::Store(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient,
                            std::vector<float>* values) {
   ReportModule report = ReportOf(module);
   AddErrors(made, has_gradient, report);
+  if (const auto before = reports_.find(module.tensor); before != reports_.end()) {
+    report.block_loss_before = before->second.block_loss_before;
+    report.block_loss_after = before->second.block_loss_after;
+  }
   reports_.insert_or_assign(module.tensor, std::move(report));
   GWQ_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, EncodePacked(made.content));
   if (values != nullptr) {
@@ -118,6 +132,8 @@ absl::StatusOr<Json> Packer::State() {
                 {"relative_error", report.relative_error},
                 {"saturated", report.saturated}};
     if (report.weighted_error) one["weighted_error"] = *report.weighted_error;
+    if (report.block_loss_before) one["block_loss_before"] = *report.block_loss_before;
+    if (report.block_loss_after) one["block_loss_after"] = *report.block_loss_after;
     out[tensor] = std::move(one);
   }
   return out;
@@ -151,7 +167,12 @@ absl::Status Packer::Restore(const Json& state, const Restored& restored) {
     report.error = one->value("error", 0.0);
     report.relative_error = one->value("relative_error", 0.0);
     report.saturated = one->value("saturated", int64_t{0});
-    if (one->contains("weighted_error")) report.weighted_error = one->value("weighted_error", 0.0);
+    const auto optional = [&](const char* key) {
+      return one->contains(key) ? std::optional(one->value(key, 0.0)) : std::nullopt;
+    };
+    report.weighted_error = optional("weighted_error");
+    report.block_loss_before = optional("block_loss_before");
+    report.block_loss_after = optional("block_loss_after");
     reports_.emplace(module.tensor, std::move(report));
   }
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -66,6 +67,7 @@ class Packer {
   // Encodes and stores what a method made.
   [[nodiscard]] absl::Status Store(const PlannedModule& module, const QuantizedMatrix& made, bool has_gradient,
                                    std::vector<float>* values);
+  void NoteLosses(const PlannedModule& module, const std::optional<BlockLosses>& losses);
   [[nodiscard]] absl::StatusOr<DenseTensor> Matrix(const PlannedModule& module) const;
 
   const StoredModel& source_;

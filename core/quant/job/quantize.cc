@@ -16,26 +16,27 @@
 #include "core/base/status.h"
 #include "core/base/thread_pool.h"
 #include "core/calibration/dataset_samples.h"
-#include "core/calibration/generate.h"
-#include "core/calibration/image_sample.h"
-#include "core/calibration/sample.h"
 #include "core/evaluation/evaluation.h"
 #include "core/evaluation/task_tokens.h"
 #include "core/io/json.h"
+#include "core/quant/budget/target.h"
+#include "core/quant/contract.h"
 #include "core/quant/job/calibrated_packing.h"
 #include "core/quant/job/job_checkpoint.h"
 #include "core/quant/job/packer.h"
 #include "core/quant/job/phase_meter.h"
+#include "core/quant/job/read_samples.h"
 #include "core/quant/quantizers.h"
 #include "core/quant/report.h"
+#include "core/spec/quality_gate.h"
 
 namespace gwq {
 namespace {
 
 // Grows when the same recipe begins to give other bytes.
 constexpr int kMethodVersion = 1;
-// Beginnings that the model's own text has for each sample.
-constexpr int64_t kTextsPerSample = 16;
+// The same of several samples in a chat model's own words.
+constexpr int kOwnTextVersion = 2;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -55,30 +56,38 @@ class Measuring final : public Progress {
 class Job {
  public:
   Job(BlobStore& store, const StoredModel& source, const Recipe& recipe, const std::vector<EvaluationTask>& evaluations,
-      CheckpointSlot& checkpoints, Progress& progress)
+      const QualityContract& contract, CheckpointSlot& checkpoints, PassCache& passes, Progress& progress)
       : store_(store),
         source_(source),
         model_(*source.model()),
         recipe_(recipe),
         evaluations_(evaluations),
+        contract_(contract),
         progress_(progress),
         meter_(SystemClock()),
         pool_(recipe.threads),
         tools_{pool_},
         writer_(store, source),
         packer_(source, recipe, writer_, tools_),
-        checkpoints_(checkpoints) {}
+        checkpoints_(checkpoints),
+        passes_(passes) {}
 
   absl::StatusOr<QuantizeResult> Run() {
-    GWQ_ASSIGN_OR_RETURN(dataset_, OpenCalibrationDataset(store_, recipe_.calibration));
-    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_,
-                                                 dataset_.has_value() ? &dataset_->manifest() : nullptr));
+    GWQ_ASSIGN_OR_RETURN(datasets_, OpenCalibrationDatasets(store_, recipe_.calibration));
+    DatasetManifests manifests;
+    for (const StoredDataset& dataset : datasets_) manifests.push_back(&dataset.manifest());
+    GWQ_ASSIGN_OR_RETURN(plan_, PlanQuantization(model_, source_.manifest(), recipe_, manifests));
     GWQ_RETURN_IF_ERROR(PlanEvaluations(store_, source_.digest(), evaluations_, "evaluations", plan_));
-    JobCheckpoint checkpoint(store_, checkpoints_, packer_, Producer());
+    GWQ_RETURN_IF_ERROR(CheckPlannedBits(contract_, plan_, "contract"));
+    most_matrix_bits_ = MostMatrixBits(plan_);
+    if (calibrates()) {
+      GWQ_ASSIGN_OR_RETURN(own_texts_, WritesOwnTexts(source_, recipe_, plan_));
+    }
+    JobCheckpoint checkpoint(store_, checkpoints_, packer_, recipe_, Producer());
     GWQ_ASSIGN_OR_RETURN(JobPosition position, checkpoint.Restore(plan_, samples_, progress_));
     BeginPhase("sample");
     GWQ_RETURN_IF_ERROR(CheckTexts());
-    GWQ_RETURN_IF_ERROR(ReadSamples());
+    GWQ_RETURN_IF_ERROR(TakeSamples());
     if (calibrates()) GWQ_RETURN_IF_ERROR(Calibrate(checkpoint, std::move(position)));
     GWQ_RETURN_IF_ERROR(PackRest());
     GWQ_ASSIGN_OR_RETURN(const Digest digest, writer_.FinishArtifact(BytesRecipeJson(recipe_), Producer()));
@@ -98,7 +107,8 @@ class Job {
   }
 
   [[nodiscard]] bool calibrates() const {
-    return AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram) || AnyNeeds(plan_, Needs::kBlock);
+    return recipe_.target.given() || AnyNeeds(plan_, Needs::kGradient) || AnyNeeds(plan_, Needs::kGram) ||
+           AnyNeeds(plan_, Needs::kBlock);
   }
 
   // A text that cannot be measured ends the job here, and not when the artifact is made.
@@ -110,49 +120,30 @@ class Job {
     return absl::OkStatus();
   }
 
-  // Before the weights come: the tokenizer's memory is gone when this returns.
-  absl::Status ReadSamples() {
+  // Before the weights come.
+  absl::Status TakeSamples() {
     if (!calibrates() || !samples_.empty()) return absl::OkStatus();
-    const CalibrationSource from = recipe_.calibration.source;
-    const bool tokenizes =
-        plan_.sees_image || (from != CalibrationSource::kGenerated && from != CalibrationSource::kTokenIds);
-    std::unique_ptr<const ModelText> text;
-    if (tokenizes) {
-      GWQ_ASSIGN_OR_RETURN(const auto files, source_.TextFiles());
-      GWQ_ASSIGN_OR_RETURN(text, ModelText::Load(files));
-    }
-    if (dataset_.has_value()) {
-      GWQ_ASSIGN_OR_RETURN(samples_, DatasetSamples(*dataset_, recipe_.calibration, plan_.samples, recipe_.seed,
-                                                    source_, *text, progress_));
-      return absl::OkStatus();
-    }
-    if (plan_.sees_image) {
-      GWQ_ASSIGN_OR_RETURN(samples_.emplace_back(), MakeImageSample(recipe_.calibration, source_, *text, store_));
-      return absl::OkStatus();
-    }
-    const auto generate = [&](int64_t count, int64_t samples) { return Generate(count, samples); };
-    GWQ_ASSIGN_OR_RETURN(samples_, CalibrationSamples(recipe_.calibration, plan_.samples, recipe_.seed, model_.config(),
-                                                      text.get(), store_, generate, progress_));
+    GWQ_ASSIGN_OR_RETURN(samples_, ReadSamples(store_, source_, recipe_, plan_, datasets_, progress_));
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::vector<int32_t>> Generate(int64_t count, int64_t samples) {
-    GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
-                         CreateBackend(kHostDevice, {.threads = recipe_.threads}));
-    const std::unique_ptr<WeightLoader> loader = MakeWeightLoader(source_, *backend);
-    const ModelConfig& config = model_.config();
-    const std::vector<int32_t>& ends = config.eos_token_ids;
-    const int32_t first = config.bos_token_id >= 0 ? config.bos_token_id : ends.empty() ? 0 : ends.front();
-    return GenerateSample(model_, *loader, *backend, first, count, ends, progress_, kTextsPerSample * samples);
-  }
-
   absl::Status Calibrate(JobCheckpoint& checkpoint, JobPosition position) {
+    report_.calibration_warnings = SampleWarnings(samples_, NeedsOf(plan_, recipe_));
+    for (const std::string& warning : report_.calibration_warnings) {
+      progress_.Log(fmt::format("warning: {}", warning));
+    }
     BeginPhase("calibrate");
     GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
     tools_.solver = &backend->solver();
-    GWQ_ASSIGN_OR_RETURN(report_.calibration_loss, PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_,
-                                                                   packer_, writer_, pool_, checkpoint, progress_},
-                                                                  std::move(position)));
+    const std::string producer = Producer();
+    GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
+                         PackCalibrated({*backend, store_, source_, recipe_, plan_, samples_, packer_, writer_, pool_,
+                                         checkpoint, progress_, passes_, producer},
+                                        std::move(position)));
+    report_.calibration_loss = figures.loss;
+    report_.tuning = std::move(figures.tuning);
+    report_.passes = figures.passes;
+    if (report_.passes.run + report_.passes.reused > 0) progress_.Log(PassesText(report_.passes));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
       report_.calibration_tokens += static_cast<int64_t>(sample.tokens.size());
@@ -183,6 +174,7 @@ class Job {
     nlohmann::json out = {{"method_version", kMethodVersion}};
     if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
+      if (own_texts_) out["own_text_version"] = kOwnTextVersion;
       out["isa"] = std::string(HostIsaName());
       out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }
@@ -261,9 +253,24 @@ class Job {
     line.after.metrics.erase(reference);
   }
 
+  // The artifact's manifest with the contract that it meets.
+  absl::StatusOr<Digest> StoreGated(Manifest manifest, const QualityMeasures& measures) {
+    manifest.quality_json = QualityGateJson({contract_, measures});
+    GWQ_RETURN_IF_ERROR(CheckManifest(manifest));
+    const std::string text = ManifestJson(manifest);
+    return PutBlob(store_, std::as_bytes(std::span(text)));
+  }
+
   absl::StatusOr<QuantizeResult> Result(const StoredModel& artifact) {
+    const QualityMeasures measures = MeasuresOf(report_);
+    report_.contract = contract_;
+    report_.misses = CheckContract(contract_, measures);
     report_.source = source_.digest();
     report_.artifact = artifact.digest();
+    if (!contract_.empty() && report_.misses.empty()) {
+      GWQ_ASSIGN_OR_RETURN(report_.artifact, StoreGated(artifact.manifest(), measures));
+    }
+    report_.producer_json = Producer();
     report_.architecture = model_.config().architecture;
     report_.recipe = recipe_;
     report_.planned_memory_bytes = plan_.peak_memory_bytes;
@@ -271,10 +278,17 @@ class Job {
     report_.isa = std::string(HostIsaName());
     report_.threads = recipe_.threads;
     QuantizeResult result;
-    result.artifact = artifact.digest();
+    result.artifact = report_.artifact;
+    result.misses = report_.misses;
     result.stored_bytes = artifact.manifest().StoredBytes();
+    result.quantized_weights = report_.quantized_weights;
+    result.total_weights = report_.total_weights;
+    result.matrix_bits_per_weight = report_.matrix_bits_per_weight();
+    result.model_bits_per_weight = report_.model_bits_per_weight();
+    result.most_matrix_bits = most_matrix_bits_;
     result.report_json = ReportJson(report_);
     result.report_markdown = ReportMarkdown(report_);
+    result.passes = report_.passes;
     return result;
   }
 
@@ -283,6 +297,7 @@ class Job {
   const Model& model_;
   const Recipe& recipe_;
   const std::vector<EvaluationTask>& evaluations_;
+  const QualityContract& contract_;
   Progress& progress_;
   PhaseMeter meter_;
   ThreadPool pool_;
@@ -290,8 +305,11 @@ class Job {
   ArtifactWriter writer_;
   Packer packer_;
   CheckpointSlot& checkpoints_;
-  std::optional<StoredDataset> dataset_;  // of the calibration
+  PassCache& passes_;
+  std::vector<StoredDataset> datasets_;  // of the calibration
   Plan plan_;
+  double most_matrix_bits_ = 0;
+  bool own_texts_ = false;  // as WritesOwnTexts
   SampleSet samples_;
   Report report_;
 };
@@ -300,18 +318,24 @@ class Job {
 
 absl::StatusOr<QuantizeResult> QuantizeModel(BlobStore& store, const Digest& source, const Recipe& recipe,
                                              Progress& progress, const std::vector<EvaluationTask>& evaluations,
-                                             CheckpointSlot* checkpoints) {
+                                             CheckpointSlot* checkpoints, PassCache* passes,
+                                             const QualityContract& contract) {
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   for (size_t i = 0; i < evaluations.size(); ++i) {
     GWQ_RETURN_IF_ERROR(CheckEvaluationTask(evaluations[i], fmt::format("evaluations[{}]", i)));
   }
+  GWQ_RETURN_IF_ERROR(CheckQualityContract(contract, "contract"));
+  GWQ_RETURN_IF_ERROR(CheckMeasured(contract, evaluations, "contract"));
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> model, StoredModel::Open(store, source));
   if (model->manifest().kind != "model") {
     return absl::FailedPreconditionError(
         fmt::format("{} is an {}; only a full-precision model can be quantized", source.Hex(), model->manifest().kind));
   }
   NoCheckpoints none;
-  return Job(store, *model, recipe, evaluations, checkpoints == nullptr ? none : *checkpoints, progress).Run();
+  NoPassCache no_passes;
+  return Job(store, *model, recipe, evaluations, contract, checkpoints == nullptr ? none : *checkpoints,
+             passes == nullptr ? no_passes : *passes, progress)
+      .Run();
 }
 
 }  // namespace gwq

@@ -24,7 +24,7 @@ class TunedLoader final : public WeightLoader {
 
   // All outlive it.
   TunedLoader(const StoredModel& source, Backend& backend, const Plan& plan, const Packer& packer,
-              const Tensors& tensors);
+              const Tensors& tensors, ThreadPool& pool);
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const Weight>> Load(const TensorSpec& spec) override;
 
   // The values of a tuned tensor as they were loaded last. Those of others are not kept.
@@ -33,13 +33,14 @@ class TunedLoader final : public WeightLoader {
   void DropValues() { values_.clear(); }
 
  private:
-  [[nodiscard]] absl::StatusOr<std::vector<float>> Stored(const TensorSpec& spec) const;
+  [[nodiscard]] absl::StatusOr<std::vector<float>> Values(const TensorSpec& spec, const TunedTensor* tuned) const;
 
   const StoredModel& source_;
   Backend& backend_;
   std::map<std::string_view, const PlannedModule*> modules_;
   const Packer& packer_;
   const Tensors& tensors_;
+  ThreadPool& pool_;
   const std::unique_ptr<WeightLoader> untouched_;
   std::map<std::string, std::vector<float>, std::less<>> values_;
   std::map<std::string, std::weak_ptr<const Weight>, std::less<>> loaded_;

@@ -40,6 +40,7 @@ class BlockLearning {
     }
     GWQ_ASSIGN_OR_RETURN(const double after, MeanLoss());
     progress_.Log(fmt::format("stage {}: loss of the output {:.3g} -> {:.3g}", objective_.stage(), before, after));
+    objective_.TellLosses({before, after});
     return absl::OkStatus();
   }
 

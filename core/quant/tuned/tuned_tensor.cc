@@ -50,6 +50,33 @@ void TunedTensor::Apply(std::span<float> values) const {
   }
 }
 
+void TunedTensor::Values(const AffineView& stored, ThreadPool& pool, std::span<float> out) const {
+  const auto cols = static_cast<size_t>(cols_), groups = static_cast<size_t>(groups_);
+  pool.ParallelFor(rows_, 8, [&](int64_t begin, int64_t end, int) {
+    std::vector<uint8_t> codes(cols), zeros(groups);
+    std::vector<float> scales(groups);
+    for (int64_t row = begin; row < end; ++row) {
+      stored.UnpackCodes(row, codes);
+      stored.UnpackZeros(row, zeros);
+      stored.UnpackScales(row, scales);
+      float* const to = out.data() + static_cast<size_t>(row) * cols;
+      for (size_t group = 0; group < groups; ++group) {
+        const float scale = scales[group] * std::exp(scales_.values[static_cast<size_t>(row) * groups + group]);
+        const auto zero = static_cast<float>(zeros[group]);
+        const size_t last = std::min((group + 1) * static_cast<size_t>(group_size_), cols);
+        for (size_t i = group * static_cast<size_t>(group_size_); i < last; ++i) {
+          to[i] = (static_cast<float>(codes[i]) - zero) * scale;
+        }
+      }
+    }
+  });
+  size_t next = 0;
+  stored.ForEachOutlier([&](const PackedView::Outlier& one) {
+    out[static_cast<size_t>(one.row * cols_ + one.col)] = HalfToFloat(one.half) + outliers_.values[next] * units_[next];
+    ++next;
+  });
+}
+
 void TunedTensor::Step(std::span<const float> gradient, std::span<const float> values, float rate, int step,
                        ThreadPool& pool) {
   const AdamStep of_scales(rate, step), of_outliers(rate * kOutlierRate, step);

@@ -28,6 +28,8 @@ class TunedTensor {
 
   // `values` [rows, cols] as stored become what they are now.
   void Apply(std::span<float> values) const;
+  // A matrix as it is now. `stored` is what it was made of.
+  void Values(const AffineView& stored, ThreadPool& pool, std::span<float> out) const;
   // One step by the gradient of the loss with respect to `values`, as Apply made them. `step` counts from 1.
   void Step(std::span<const float> gradient, std::span<const float> values, float rate, int step, ThreadPool& pool);
   // `stored`, which it was made of, with its scales and outlier values as they are now.

@@ -13,6 +13,7 @@
 #include "core/engine/step_model.h"
 #include "core/io/file_system.h"
 #include "core/models/cache_shape.h"
+#include "core/spec/quality_gate.h"
 #include "core/storage/local_blob_store.h"
 
 namespace gwq {
@@ -54,6 +55,7 @@ struct OpenModel {
 absl::StatusOr<OpenModel> Open(BlobStore& store, const Digest& digest) {
   OpenModel model;
   GWQ_ASSIGN_OR_RETURN(model.stored, StoredModel::Open(store, digest));
+  GWQ_RETURN_IF_ERROR(CheckStoredGate(model.stored->manifest().quality_json));
   GWQ_ASSIGN_OR_RETURN(const auto files, model.stored->TextFiles());
   GWQ_ASSIGN_OR_RETURN(model.text, ModelText::Load(files));
   GWQ_RETURN_IF_ERROR(CheckStopIds(files, *model.text, model.config()));

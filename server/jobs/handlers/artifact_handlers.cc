@@ -39,7 +39,11 @@ class ListArtifactsHandler final : public EntryCall<v1::ListArtifactsRequest, v1
  private:
   absl::Status Run() override {
     GWQ_ASSIGN_OR_RETURN(const Catalogue::EntryPage page, List("artifact"));
-    for (const CatalogueEntry& entry : page.entries) *response().add_artifacts() = ArtifactToProto(entry);
+    for (const CatalogueEntry& entry : page.entries) {
+      v1::Artifact& artifact = *response().add_artifacts();
+      artifact = ArtifactToProto(entry);
+      if (artifact.has_summary()) artifact.mutable_summary()->clear_metrics();
+    }
     response().set_next_page_token(page.next_page_token);
     return absl::OkStatus();
   }

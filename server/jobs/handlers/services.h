@@ -50,6 +50,7 @@ class ArtifactService final : public v1::ArtifactService::CallbackService, priva
   UnaryReactor* GetArtifact(ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
   UnaryReactor* ListArtifacts(ServerContext*, const v1::ListArtifactsRequest*, v1::ListArtifactsResponse*) override;
   UnaryReactor* DeleteArtifact(ServerContext*, const v1::DeleteArtifactRequest*, google::protobuf::Empty*) override;
+  UnaryReactor* GetReport(ServerContext*, const v1::GetReportRequest*, v1::GetReportResponse*) override;
   grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadManifest(ServerContext*, const v1::ReadManifestRequest*) override;
   grpc::ServerWriteReactor<v1::ReadBlobResponse>* ReadBlob(ServerContext*, const v1::ReadBlobRequest*) override;
   UnaryReactor* Resolve(ServerContext*, const v1::ResolveRequest*, v1::ResolveResponse*) override;
@@ -111,6 +112,9 @@ class WorkerService final : public v1::WorkerService::CallbackService, private C
   UnaryReactor* Acquire(ServerContext*, const v1::AcquireRequest*, v1::AcquireResponse*) override;
   UnaryReactor* Heartbeat(ServerContext*, const v1::HeartbeatRequest*, v1::HeartbeatResponse*) override;
   UnaryReactor* SaveCheckpoint(ServerContext*, const v1::SaveCheckpointRequest*, v1::SaveCheckpointResponse*) override;
+  UnaryReactor* FindPass(ServerContext*, const v1::FindPassRequest*, v1::FindPassResponse*) override;
+  UnaryReactor* KeepPass(ServerContext*, const v1::KeepPassRequest*, v1::KeepPassResponse*) override;
+  UnaryReactor* PublishPart(ServerContext*, const v1::PublishPartRequest*, v1::PublishPartResponse*) override;
   UnaryReactor* Commit(ServerContext*, const v1::CommitRequest*, v1::CommitResponse*) override;
   UnaryReactor* Fail(ServerContext*, const v1::FailRequest*, v1::FailResponse*) override;
 };

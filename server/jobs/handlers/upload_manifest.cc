@@ -11,8 +11,8 @@
 
 #include "core/base/status.h"
 #include "core/io/json.h"
+#include "core/io/json_fields.h"
 #include "core/manifest/limits.h"
-#include "server/jobs/stored_json.h"
 
 namespace gwq {
 namespace {

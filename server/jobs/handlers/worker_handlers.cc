@@ -1,5 +1,6 @@
 // WorkerService: leases, heartbeats, results.
 #include <fmt/format.h>
+#include <prometheus/counter.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,9 +13,11 @@
 #include "core/jobs/kinds/job_kinds.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
+#include "core/quant/report_summary.h"
 #include "core/storage/checkpoint.h"
 #include "server/common/handler.h"
 #include "server/jobs/handlers/services.h"
+#include "server/jobs/handlers/worker_call.h"
 #include "server/jobs/job_subscription.h"
 #include "server/jobs/lease_table.h"
 #include "server/jobs/record_proto.h"
@@ -25,40 +28,6 @@ namespace gwq {
 namespace {
 
 constexpr int64_t kMaxWaitMillis = 60'000;
-
-absl::Status Admit(const JobsState& state, const std::string& principal) {
-  if (state.worker_principal.empty() || state.worker_principal == principal) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      fmt::format("only the principal '{}' may act as a worker", state.worker_principal));
-}
-
-// A job's name in this service is its id with or without "jobs/".
-std::string JobId(const std::string& name) { return name.starts_with("jobs/") ? name.substr(5) : name; }
-
-// Nothing is named whose blobs are not all there.
-absl::Status CheckStored(std::string_view field, BlobStore& store, const std::vector<Digest>& blobs) {
-  for (const Digest& blob : blobs) {
-    const absl::Status stored = store.Stat(blob).status();
-    if (!stored.ok()) return InvalidField(field, fmt::format("it names {}: {}", blob.Hex(), MessageOf(stored)));
-  }
-  return absl::OkStatus();
-}
-
-template <class Request, class Response>
-class WorkerCall : public JobsCall<Request, Response> {
- public:
-  using JobsCall<Request, Response>::JobsCall;
-
- protected:
-  [[nodiscard]] virtual absl::Status Act() = 0;
-  using JobsCall<Request, Response>::state_;
-
- private:
-  absl::Status Run() final {
-    GWQ_RETURN_IF_ERROR(Admit(state_, this->principal()));
-    return Act();
-  }
-};
 
 class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::AcquireRequest, v1::AcquireResponse>> {
  public:
@@ -79,7 +48,7 @@ class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::Acqui
 
  private:
   void Start() override {
-    if (const absl::Status admitted = Admit(state_, principal()); !admitted.ok()) return End(admitted);
+    if (const absl::Status admitted = AdmitWorker(state_, principal()); !admitted.ok()) return End(admitted);
     if (worker_.empty()) return End(InvalidField("worker", "empty; give a name unique to the process"));
     const int64_t wait = std::clamp<int64_t>(request().wait_millis(), 0, kMaxWaitMillis);
     state_.offers.Join(memory_bytes_);
@@ -108,8 +77,15 @@ class AcquireHandler final : public WithState<JobsState&, UnaryHandler<v1::Acqui
     response().set_attempt(lease->job.attempt);
     if (lease->job.texts.has_value()) response().set_texts_sha256(lease->job.texts->Hex());
     if (lease->job.checkpoint.has_value()) response().set_checkpoint_sha256(lease->job.checkpoint->Hex());
+    response().set_pass_room_bytes(PassRoom(lease->job));
     Leave();
     End(absl::OkStatus());
+  }
+
+  // Beside what the job itself may need of the disk.
+  [[nodiscard]] uint64_t PassRoom(const Job& job) const {
+    const uint64_t room = RoomOnDisk(state_);
+    return std::min(state_.limits.pass_bytes, room > job.disk_bytes ? room - job.disk_bytes : 0);
   }
 
   // Others may have left a job to this device that it will not take.
@@ -187,18 +163,75 @@ class SaveCheckpointHandler final : public WorkerCall<v1::SaveCheckpointRequest,
   }
 };
 
-class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitResponse> {
+// The entry of what a worker made, whose blobs are all stored.
+absl::StatusOr<CatalogueEntry> EntryOf(const JobsState& state, const JobProduct& product,
+                                       const v1::CommitRequest& made) {
+  CatalogueEntry entry;
+  entry.kind = product.kind;
+  entry.name = product.id;
+  const auto manifest = Digest::Parse(made.manifest_sha256());
+  if (!manifest.ok()) return AsField(manifest.status(), "manifest_sha256");
+  entry.manifest = *manifest;
+  GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(state.blobs, entry.manifest, kMaxManifestBytes));
+  GWQ_ASSIGN_OR_RETURN(const Manifest parsed, ParseManifest(json));
+  GWQ_RETURN_IF_ERROR(CheckStored("manifest_sha256", state.blobs, parsed.Blobs()));
+  if (!made.source_sha256().empty()) {
+    GWQ_ASSIGN_OR_RETURN(entry.source, Digest::Parse(made.source_sha256()));
+  }
+  entry.stored_bytes = made.stored_bytes();
+  entry.architecture = made.architecture();
+  entry.report_json = made.report_json();
+  entry.report_markdown = made.report_markdown();
+  return entry;
+}
+
+// What a list of artifacts shows of a report; empty if there is none.
+std::string SummaryOf(const v1::CommitRequest& made) {
+  const auto summary = made.kind() == "artifact" ? SummaryOfReport(made.report_json()) : std::nullopt;
+  return summary ? SummaryJson(*summary) : std::string();
+}
+
+class PublishPartHandler final : public WorkerCall<v1::PublishPartRequest, v1::PublishPartResponse> {
  public:
   using WorkerCall::WorkerCall;
 
  private:
   absl::Status Act() override {
+    const v1::CommitRequest& made = request().made();
+    const std::string id = JobId(made.job());
+    // Before the lock: a report may have megabytes.
+    const std::string summary = SummaryOf(made);
+    MutexLock reachable(state_.collection);
+    GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.GetLeased(id, made.fencing_token()));
+    GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
+    GWQ_ASSIGN_OR_RETURN(const std::vector<JobProduct> parts, kind->parts(job.spec_json));
+    const auto part = std::ranges::find(parts, request().id(), &JobProduct::id);
+    if (part == parts.end() || part->kind != made.kind()) {
+      return InvalidField("id", fmt::format("the job's spec lists no {} '{}'", made.kind(), request().id()));
+    }
+    GWQ_ASSIGN_OR_RETURN(CatalogueEntry entry, EntryOf(state_, *part, made));
+    entry.summary_json = summary;
+    return state_.jobs.PublishPart(id, made.fencing_token(), entry);
+  }
+};
+
+class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitResponse> {
+ public:
+  CommitHandler(JobsState& state, const CallEnvironment& environment, std::string_view method, ServerContext* context,
+                const v1::CommitRequest* request, v1::CommitResponse* response)
+      : WorkerCall(state, environment, method, context, request, response), metrics_(environment.metrics) {}
+
+ private:
+  absl::Status Act() override {
     const std::string id = JobId(request().job());
     Publication publication;
+    // Before the lock: a report may have megabytes.
+    const std::string summary = SummaryOf(request());
     MutexLock reachable(state_.collection);
     const auto job = state_.jobs.GetLeased(id, request().fencing_token());
     if (job.ok()) {
-      GWQ_ASSIGN_OR_RETURN(const CatalogueEntry entry, EntryOf(*job));
+      GWQ_ASSIGN_OR_RETURN(CatalogueEntry entry, EntryOfJob(*job));
+      entry.summary_json = summary;
       publication.result_json = ResultJson(entry);
       publication.entry = entry;
     } else if (!absl::IsAborted(job.status())) {
@@ -207,37 +240,29 @@ class CommitHandler final : public WorkerCall<v1::CommitRequest, v1::CommitRespo
     // A commit that is told again finds its lease over; the store knows whether it was this one.
     GWQ_RETURN_IF_ERROR(state_.jobs.Commit(id, request().fencing_token(), publication));
     state_.leases.Drop(id);
+    if (job.ok()) CountPasses();
     return absl::OkStatus();
   }
 
-  absl::StatusOr<CatalogueEntry> EntryOf(const Job& job) {
+  absl::StatusOr<CatalogueEntry> EntryOfJob(const Job& job) {
     GWQ_ASSIGN_OR_RETURN(const JobKind* const kind, FindJobKind(job.kind));
     GWQ_ASSIGN_OR_RETURN(const JobProduct product, kind->product(job.spec_json));
-    if (request().kind() != product.kind) {
-      return InvalidField("kind", fmt::format("'{}' is not what a {} job makes", request().kind(), job.kind));
-    }
-    CatalogueEntry entry;
-    entry.kind = product.kind;
-    entry.name = product.id;
-    const auto manifest = Digest::Parse(request().manifest_sha256());
-    if (!manifest.ok()) return AsField(manifest.status(), "manifest_sha256");
-    entry.manifest = *manifest;
-    GWQ_RETURN_IF_ERROR(CheckManifestStored(entry.manifest));
-    if (!request().source_sha256().empty()) {
-      GWQ_ASSIGN_OR_RETURN(entry.source, Digest::Parse(request().source_sha256()));
-    }
-    entry.stored_bytes = request().stored_bytes();
-    entry.architecture = request().architecture();
-    entry.report_json = request().report_json();
-    entry.report_markdown = request().report_markdown();
-    return entry;
+    if (request().kind() == product.kind) return EntryOf(state_, product, request());
+    return InvalidField("kind", fmt::format("'{}' is not what a {} job makes", request().kind(), job.kind));
   }
 
-  absl::Status CheckManifestStored(const Digest& digest) {
-    GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(state_.blobs, digest, kMaxManifestBytes));
-    GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
-    return CheckStored("manifest_sha256", state_.blobs, manifest.Blobs());
+  void CountPasses() {
+    for (const auto& [result, count] :
+         {std::pair("run", request().passes_run()), {"reused", request().passes_reused()}}) {
+      if (count <= 0) continue;
+      metrics_
+          .Counter("gwq_gradient_passes_total",
+                   "Gradient passes of quantizations that succeeded, by how they were had.", {{"result", result}})
+          .Increment(count);
+    }
   }
+
+  Metrics& metrics_;
 };
 
 class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
@@ -250,9 +275,9 @@ class FailHandler final : public WorkerCall<v1::FailRequest, v1::FailResponse> {
       return InvalidField("code", fmt::format("{} is not an error code of google.rpc.Code", request().code()));
     }
     const std::string id = JobId(request().job());
-    GWQ_RETURN_IF_ERROR(state_.jobs.Fail(id, request().fencing_token(),
-                                         {request().code(), request().message(), request().field()},
-                                         request().retryable()));
+    GWQ_RETURN_IF_ERROR(
+        state_.jobs.Fail(id, request().fencing_token(), {request().code(), request().message(), request().field()},
+                         request().retryable(), {request().report_json(), request().report_markdown()}));
     state_.leases.Drop(id);
     return absl::OkStatus();
   }
@@ -273,6 +298,11 @@ grpc::ServerUnaryReactor* WorkerService::SaveCheckpoint(grpc::CallbackServerCont
                                                         const v1::SaveCheckpointRequest* request,
                                                         v1::SaveCheckpointResponse* response) {
   return Start<SaveCheckpointHandler>("WorkerService/SaveCheckpoint", context, request, response);
+}
+grpc::ServerUnaryReactor* WorkerService::PublishPart(grpc::CallbackServerContext* context,
+                                                     const v1::PublishPartRequest* request,
+                                                     v1::PublishPartResponse* response) {
+  return Start<PublishPartHandler>("WorkerService/PublishPart", context, request, response);
 }
 grpc::ServerUnaryReactor* WorkerService::Commit(grpc::CallbackServerContext* context, const v1::CommitRequest* request,
                                                 v1::CommitResponse* response) {

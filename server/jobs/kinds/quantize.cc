@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/jobs/kinds/specs.h"
+#include "server/jobs/contract_proto.h"
 #include "server/jobs/evaluation_proto.h"
 #include "server/jobs/kinds/spec_proto.h"
 #include "server/jobs/recipe_proto.h"
@@ -11,22 +12,36 @@ namespace {
 
 constexpr int kMaxEvaluations = 32;
 
-absl::Status CheckCalibrationBlob(const CallerNames& names, const Recipe& recipe) {
-  if (recipe.calibration.blob.empty()) return absl::OkStatus();
-  const auto digest = Digest::Parse(recipe.calibration.blob);
-  if (!digest.ok()) return AsField(digest.status(), "recipe.calibration.blob");
-  GWQ_ASSIGN_OR_RETURN(const bool have, names.HaveBlob(*digest));
-  if (have) return absl::OkStatus();
-  return InvalidField("recipe.calibration.blob",
-                      "none of your datasets and models holds it; push the text or the image as a dataset first");
+absl::Status CheckCalibrationBlobs(const CallerNames& names, const Recipe& recipe) {
+  for (const NamedDigest& named : CalibrationBlobs(recipe.calibration)) {
+    const auto digest = Digest::Parse(named.digest);
+    if (!digest.ok()) return AsField(digest.status(), named.field);
+    GWQ_ASSIGN_OR_RETURN(const bool have, names.HaveBlob(*digest));
+    if (have) continue;
+    return InvalidField(named.field,
+                        "none of your datasets and models holds it; push the text or the image as a dataset first");
+  }
+  return absl::OkStatus();
 }
 
-// With the dataset's manifest in place of its name.
+// `dataset` of the field, a name, becomes its manifest's digest.
+absl::Status ResolveDataset(const CallerNames& names, const std::string& field, std::string& dataset) {
+  if (dataset.empty()) return absl::OkStatus();
+  GWQ_ASSIGN_OR_RETURN(const CatalogueEntry found, names.Find(field, "dataset", dataset));
+  dataset = found.manifest.Hex();
+  return absl::OkStatus();
+}
+
+// With the datasets' manifests in place of their names.
 absl::StatusOr<Recipe> ReadRecipe(const CallerNames& names, v1::Recipe proto) {
-  if (!proto.calibration().dataset().empty()) {
-    GWQ_ASSIGN_OR_RETURN(const CatalogueEntry dataset,
-                         names.Find("quantize.recipe.calibration.dataset", "dataset", proto.calibration().dataset()));
-    proto.mutable_calibration()->set_dataset(dataset.manifest.Hex());
+  if (proto.has_calibration()) {
+    v1::Calibration& calibration = *proto.mutable_calibration();
+    const std::string field = "quantize.recipe.calibration";
+    GWQ_RETURN_IF_ERROR(ResolveDataset(names, field + ".dataset", *calibration.mutable_dataset()));
+    for (int i = 0; i < calibration.parts_size(); ++i) {
+      GWQ_RETURN_IF_ERROR(ResolveDataset(names, fmt::format("{}.parts[{}].dataset", field, i),
+                                         *calibration.mutable_parts(i)->mutable_dataset()));
+    }
   }
   absl::StatusOr<Recipe> recipe = RecipeFromProto(proto);
   if (!recipe.ok()) return PrefixField(recipe.status(), "quantize");
@@ -64,10 +79,13 @@ absl::StatusOr<QuantizeJob> FromProto(const CallerNames& names, const v1::Create
   spec.artifact_id = proto.artifact_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("quantize.artifact_id", spec.artifact_id));
   GWQ_ASSIGN_OR_RETURN(spec.recipe, ReadRecipe(names, proto.recipe()));
-  GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlob(names, spec.recipe), "quantize"));
+  GWQ_RETURN_IF_ERROR(PrefixField(CheckCalibrationBlobs(names, spec.recipe), "quantize"));
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry model, names.Find("quantize.model", "model", proto.model()));
   spec.source = model.manifest;
   GWQ_ASSIGN_OR_RETURN(spec.evaluations, Evaluations(names, proto, spec.recipe));
+  spec.contract = ContractFromProto(proto.contract());
+  GWQ_RETURN_IF_ERROR(CheckQualityContract(spec.contract, "quantize.contract"));
+  GWQ_RETURN_IF_ERROR(CheckMeasured(spec.contract, spec.evaluations, "quantize.contract"));
   return spec;
 }
 
@@ -78,6 +96,7 @@ void ToProto(const QuantizeJob& spec, v1::Job& out) {
   *to.mutable_recipe() = RecipeToProto(spec.recipe);
   for (const EvaluationTask& task : spec.evaluations) *to.add_evaluations() = TaskToProto(task);
   to.set_no_evaluation(spec.evaluations.empty());
+  if (!spec.contract.empty()) *to.mutable_contract() = ContractToProto(spec.contract);
 }
 
 }  // namespace

@@ -58,6 +58,12 @@ TEST(ReportEnd, IsALineForPeople) {
             "gwq: jobs/1 failed: the job failed without an error text\n");
 }
 
+TEST(ReportEnd, SaysWhereTheReportOfARefusedArtifactIs) {
+  v1::Job job = InState(v1::JOB_STATE_FAILED, "missed");
+  job.set_has_report(true);
+  EXPECT_THAT(EndOf(job, kExitJobFailed).error, HasSubstr("'gwq jobs report jobs/1'"));
+}
+
 TEST(ReportEnd, ForProgramsTheJobIsAResultAndItsErrorAnObject) {
   using nlohmann::json;
   const auto failed = EndOf(InState(v1::JOB_STATE_FAILED, "no luck"), kExitJobFailed, /*json=*/true);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -17,6 +18,7 @@
 #include "core/evaluation/evaluation.h"
 #include "core/io/fault_file_system.h"
 #include "core/io/file_system.h"
+#include "core/spec/evaluation_metrics.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/png_file.h"
@@ -71,10 +73,11 @@ class CountingFiles final : public FaultFileSystem {
 
 class ImageEvaluationTest : public ::testing::Test {
  protected:
-  ImageEvaluationTest() : model_(Import(false)) {}
+  ImageEvaluationTest() : model_(Import(0)) {}
 
-  // The model, or one whose weights are a little off.
-  Digest Import(bool damaged) {
+  // The model with these bits of the high bytes of some weights turned over, and some low ones: 1 puts them a little
+  // off, 4 doubles or halves them. 0: the model as it is.
+  Digest Import(char damage) {
     testing::UploadBuilder upload(*store_);
     for (const auto& entry : std::filesystem::directory_iterator(testing::GoldenPath("../models/easy-vqa-qwen2-vl"))) {
       const std::string name = entry.path().filename().string();
@@ -88,7 +91,9 @@ class ImageEvaluationTest : public ::testing::Test {
         continue;
       }
       // Mantissa bits of every third FP16 weight of the last two thirds.
-      for (size_t i = text.size() / 6 * 2; damaged && i + 1 < text.size(); i += 6) text[i] ^= 0x60, text[i + 1] ^= 1;
+      for (size_t i = text.size() / 6 * 2; damage != 0 && i + 1 < text.size(); i += 6) {
+        text[i] ^= 0x60, text[i + 1] ^= damage;
+      }
       upload.Safetensors(name, text);
     }
     const auto digest = ImportModel(*store_, upload.Build(), NoProgress());
@@ -164,6 +169,34 @@ TEST_F(ImageEvaluationTest, AModelReadsItsOwnAnswersWithoutDivergence) {
   EXPECT_EQ(Value(same, "same_answer"), 1.0);
 }
 
+std::vector<std::string_view> NamesOf(const EvaluationResult& result) {
+  std::vector<std::string_view> names;
+  for (const EvaluationMetric& metric : result.metrics) names.push_back(metric.name);
+  return names;
+}
+
+TEST_F(ImageEvaluationTest, AnswersThatChangedAreKeptAsExamples) {
+  const Digest damaged = Import(4);
+  const EvaluationResult result = Run(damaged, model_, Colours(60));
+  EXPECT_THAT(NamesOf(result), ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kVqa)));
+  const auto changed = static_cast<size_t>(std::lround((1 - Value(result, "same_answer")) * 60));
+  EXPECT_EQ(result.changed_answers.size(), std::min(changed, kMaxChangedAnswers));
+  EXPECT_GT(changed, 0U);
+  for (const ChangedAnswer& one : result.changed_answers) {
+    EXPECT_NE(one.answer, one.reference_answer);
+    EXPECT_THAT(one.question, ::testing::StartsWith("what "));
+    const Json line = Json::parse([&] {
+      std::istringstream lines(result.items_jsonl);
+      std::string text;
+      for (int64_t i = 0; i < one.line; ++i) std::getline(lines, text);
+      return text;
+    }());
+    EXPECT_EQ(line["line"], one.line);
+    EXPECT_EQ(line["answer"], one.answer);
+  }
+  EXPECT_TRUE(Run(model_, model_, Colours(9)).changed_answers.empty());
+}
+
 TEST_F(ImageEvaluationTest, BoxesLieOnTheShape) {
   std::vector<Json> lines;
   for (const Shape& shape : kShapes) {
@@ -171,8 +204,9 @@ TEST_F(ImageEvaluationTest, BoxesLieOnTheShape) {
         {{"question", "where is the shape?"}, {"image", std::string(shape.colour) + ".png"}, {"box", shape.box}});
   }
   const EvaluationTask task = Task(EvaluationKind::kGrounding, lines);
-  const Digest damaged = Import(true);
+  const Digest damaged = Import(1);
   const EvaluationResult result = Run(damaged, model_, task);
+  EXPECT_THAT(NamesOf(result), ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kGrounding)));
   EXPECT_EQ(Value(result, "accuracy_iou50"), 1.0);
   EXPECT_EQ(Value(result, "malformed"), 0.0);
   // As an own decoding loop found them before evaluations ran on the engine. A result depends neither on threads nor on

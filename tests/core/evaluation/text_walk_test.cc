@@ -126,6 +126,13 @@ TEST_F(EvaluateTest, EqualsTheDefinitionOnWholeModels) {
   EXPECT_NEAR(against.p99_kl, *std::max_element(kl.begin(), kl.end()), kTolerance);
   EXPECT_EQ(against.same_top1, same / 18.0);
   EXPECT_GT(against.mean_kl, 1e-4);
+  // Position by position: the two windows' values averaged.
+  ASSERT_EQ(against.kl_by_position.size(), 9U);
+  for (size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(against.kl_by_position[i].first, static_cast<int64_t>(i));
+    EXPECT_EQ(against.kl_by_position[i].count, 1);
+    EXPECT_NEAR(against.kl_by_position[i].mean_kl, (kl[i] + kl[9 + i]) / 2, kTolerance);
+  }
 }
 
 TEST_F(EvaluateTest, AModelEqualsItself) {

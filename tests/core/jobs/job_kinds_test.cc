@@ -96,7 +96,8 @@ uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFor
   ExportJob job = ExportJob::Example();
   job.options = {.format = format};
   job.source = PutBlob(*store, std::as_bytes(std::span(json))).value();
-  const auto plan = FindJobKind("export").value()->plan(*store, job.Json());
+  NoPassCache passes;
+  const auto plan = FindJobKind("export").value()->plan(*store, passes, job.Json());
   EXPECT_TRUE(plan.ok()) << plan.status();
   return plan.ok() ? plan->peak_memory_bytes : 0;
 }

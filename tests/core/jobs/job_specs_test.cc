@@ -17,6 +17,14 @@ TEST(QuantizeJob, SurvivesItsJson) {
   EXPECT_EQ(parsed->artifact_id, "a");
 }
 
+TEST(QuantizeJob, KeepsItsContractAndIsAsBeforeWithoutOne) {
+  QuantizeJob job{"m", "a", Sha256Of("s"), {}};
+  EXPECT_EQ(job.Json().find("contract"), std::string::npos);
+  EXPECT_TRUE(QuantizeJob::Parse(job.Json())->contract.empty());
+  job.contract = {.max_mean_kl = 0.25, .floors = {{.evaluation = "mmlu", .metric = "acc", .at_least = 0.5}}};
+  EXPECT_EQ(QuantizeJob::Parse(job.Json())->contract, job.contract);
+}
+
 TEST(QuantizeJob, NeedsItsModelItsDatasetsAndItsCalibrationsFileOrDataset) {
   QuantizeJob job{"m", "a", Sha256Of("s"), {}, {EvaluationTask{}, EvaluationTask{}}};
   job.evaluations[1].dataset = Sha256Of("d").Hex();

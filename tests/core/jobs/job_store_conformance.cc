@@ -220,6 +220,27 @@ TEST_P(JobStoreConformance, AJobGivenBackWaitsAgainAndItsAttemptDoesNotCount) {
   EXPECT_EQ(Get(job.id).state, JobState::kCancelled);
 }
 
+TEST_P(JobStoreConformance, AReportStaysWithAJobThatFailedForGood) {
+  const Job bad = *Enqueue("alice");
+  EXPECT_TRUE(absl::IsNotFound(jobs().Report("alice", bad.id).status()));
+  Lease lease = *Acquire();
+  ASSERT_TRUE(jobs().Fail(bad.id, lease.fencing_token, {14, "gone", ""}, true, {"{}", "# early"}).ok());
+  EXPECT_TRUE(absl::IsNotFound(jobs().Report("alice", bad.id).status())) << "it is tried again";
+  lease = *Acquire();
+  ASSERT_TRUE(jobs().Fail(bad.id, lease.fencing_token, {9, "missed", ""}, false, {R"({"a":1})", "# R"}).ok());
+  EXPECT_TRUE(Get(bad.id).has_report);
+  const auto report = jobs().Report("alice", bad.id);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->json, R"({"a":1})");
+  EXPECT_EQ(report->markdown, "# R");
+  EXPECT_TRUE(absl::IsNotFound(jobs().Report("bob", bad.id).status()));
+  const Job other = *Enqueue("alice");
+  lease = *Acquire();
+  ASSERT_TRUE(jobs().Fail(other.id, lease.fencing_token, {3, "wrong", ""}, false).ok());
+  EXPECT_FALSE(Get(other.id).has_report);
+  EXPECT_TRUE(absl::IsNotFound(jobs().Report("alice", other.id).status()));
+}
+
 TEST_P(JobStoreConformance, AFaultOfTheInputIsNotTriedAgainAndAPassingOneIs) {
   const Job bad = *Enqueue("alice");
   Lease lease = *Acquire();

@@ -26,6 +26,8 @@ SqliteStoreOptions SuiteOptions(const std::string& path) {
   options.lease_ttl_millis = kSuiteLeaseMillis;
   options.max_queued_jobs = kSuiteMaxQueued;
   options.max_open_uploads = kSuiteMaxUploads;
+  options.kept_pass_bytes = kSuitePassBytes;
+  options.kept_pass_principal_bytes = kSuitePassPrincipalBytes;
   return options;
 }
 
@@ -34,17 +36,16 @@ StoreUnderTest OpenAt(const std::string& path, const Clock& clock) {
   EXPECT_TRUE(store.ok()) << store.status();
   if (!store.ok()) return {};
   std::shared_ptr<SqliteStore> shared = *std::move(store);
-  return {shared, shared.get(), shared.get()};
+  return {shared, shared.get(), shared.get(), shared.get()};
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Sqlite, JobStoreConformance,
-    testing::Values(JobStoreCase{"file", [](const std::string& folder,
-                                            const Clock& clock) { return OpenAt(folder + "/jobs.sqlite", clock); }},
-                    JobStoreCase{"memory",
-                                 [](const std::string&, const Clock& clock) { return OpenAt(":memory:", clock); },
-                                 false}),
-    [](const auto& info) { return info.param.name; });
+const auto kStores = testing::Values(
+    JobStoreCase{"file",
+                 [](const std::string& folder, const Clock& clock) { return OpenAt(folder + "/jobs.sqlite", clock); }},
+    JobStoreCase{"memory", [](const std::string&, const Clock& clock) { return OpenAt(":memory:", clock); }, false});
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance, kStores, [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Sqlite, PassStoreConformance, kStores, [](const auto& info) { return info.param.name; });
 
 class SqliteStoreTest : public testing::Test {
  protected:
@@ -108,6 +109,30 @@ TEST_F(SqliteStoreTest, AnOlderSchemaIsBroughtUpToDateWithItsJobs) {
     again.spec_json = "{\"other\":1}";
     EXPECT_EQ((*store)->Enqueue(again).status().code(), absl::StatusCode::kAlreadyExists);
   }
+}
+
+TEST_F(SqliteStoreTest, ArtifactsOfSchema5AreSummedUpByTheirReports) {
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &raw), SQLITE_OK);
+  for (int version = 0; version < 5; ++version) {
+    ASSERT_EQ(sqlite3_exec(raw, kSchemas[version], nullptr, nullptr, nullptr), SQLITE_OK);
+  }
+  const auto insert = [&](const std::string& kind, const std::string& name, const std::string& report) {
+    const std::string sql = "INSERT INTO entries VALUES ('alice', '" + kind + "', '" + name + "', '" +
+                            Sha256Of(name).Hex() + "', 1, 'Llama', '', '" + report + "', '', 'j', 5)";
+    EXPECT_EQ(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  };
+  insert("artifact", "made", R"({"total_bytes":7,"recipe":{"method":"gptq"}})");
+  insert("artifact", "bare", "");
+  insert("evaluation", "made", R"({"total_bytes":7})");
+  sqlite3_close(raw);
+  const auto store = SqliteStore::Open(SuiteOptions(path()), clock_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto artifacts = (*store)->ListEntries("alice", "artifact", 10, "");
+  ASSERT_TRUE(artifacts.ok() && artifacts->entries.size() == 2) << artifacts.status();
+  EXPECT_EQ(artifacts->entries[0].summary_json, "") << "it has no report";
+  EXPECT_NE(artifacts->entries[1].summary_json.find(R"("method":"gptq")"), std::string::npos);
+  EXPECT_EQ((*store)->Find("alice", "evaluation", "made")->summary_json, "");
 }
 
 TEST_F(SqliteStoreTest, TheInputsOfLiveJobsOfSchema3AreRootsAtOnce) {
@@ -206,6 +231,8 @@ void LiveThrough(SqliteStore& store, std::ofstream& acknowledged) {
   note("checkpoint-two");
   if (!store.Commit(queued->id, lease->fencing_token, PublicationOf("model", "m", Sha256Of("m"))).ok()) return;
   note("published");
+  if (!store.KeepPass({"alice", {Sha256Of("pass"), "cpu", Sha256Of("m")}, Sha256Of("r"), 10}).ok()) return;
+  note("pass");
   if (!store.Hold("alice", Sha256Of("m"), "server", 1000).ok()) return;
   note("held");
   if (!store.ReleaseHold("alice", Sha256Of("m"), "server").ok()) return;
@@ -263,9 +290,15 @@ void CheckAfterCrash(SqliteStore& store, const std::set<std::string>& acknowledg
   } else {
     EXPECT_FALSE(model.ok());
   }
+  const auto pass = *store.FindPass("alice", {Sha256Of("pass"), "cpu", {}});
   if (has("deleted")) {
     EXPECT_FALSE(model.ok());
+    EXPECT_FALSE(pass.has_value());
+  } else if (has("pass") && model.ok()) {
+    ASSERT_TRUE(pass.has_value());
+    EXPECT_EQ(pass->record, Sha256Of("r"));
   }
+  EXPECT_TRUE(model.ok() || !pass.has_value()) << "a pass outlived its model";
   const auto second = store.List("bob", 10, "")->jobs;
   if (has("second") && !has("cancelled")) {
     EXPECT_EQ(second.size(), 1u);
@@ -314,7 +347,7 @@ TEST_F(SqliteStoreTest, KilledBeforeOrAfterEachCommitNothingIsLostDoubledOrHalfV
     SCOPED_TRACE(testing::Message() << "killed at step " << steps);
     CheckAfterCrash(**store, Lines(file + ".acknowledged"));
   }
-  EXPECT_GE(steps, 24) << "the story has twelve transactions, each with a step before and after";
+  EXPECT_GE(steps, 26) << "the story has thirteen transactions, each with a step before and after";
 }
 
 }  // namespace

@@ -129,14 +129,15 @@ struct FileType {
 
 TEST(ManifestFileTypes, AreThoseOfTheKindInSmallAndCapitalLetters) {
   const std::vector<FileType> types = {
-      {".json", true, false, true},      {".jsonl", false, true, true},    {".txt", true, true, false},
-      {".md", true, true, false},        {".jinja", true, false, false},   {".model", true, false, false},
-      {".tiktoken", true, false, false}, {".png", false, true, false},     {".jpg", false, true, false},
-      {".jpeg", false, true, false},     {".webp", false, true, false},    {".gif", false, false, false},
-      {".py", false, false, false},      {".bin", false, false, false},    {".pt", false, false, false},
-      {".pth", false, false, false},     {".pkl", false, false, false},    {".pickle", false, false, false},
-      {".ckpt", false, false, false},    {".joblib", false, false, false}, {".npy", false, false, false},
-      {".npz", false, false, false},     {".h5", false, false, false},     {".msgpack", false, false, false}};
+      {".json", true, false, true},     {".jsonl", false, true, true},     {".txt", true, true, false},
+      {".md", true, true, true},        {".html", false, false, true},     {".jinja", true, false, false},
+      {".model", true, false, false},   {".tiktoken", true, false, false}, {".png", false, true, false},
+      {".jpg", false, true, false},     {".jpeg", false, true, false},     {".webp", false, true, false},
+      {".gif", false, false, false},    {".py", false, false, false},      {".bin", false, false, false},
+      {".pt", false, false, false},     {".pth", false, false, false},     {".pkl", false, false, false},
+      {".pickle", false, false, false}, {".ckpt", false, false, false},    {".joblib", false, false, false},
+      {".npy", false, false, false},    {".npz", false, false, false},     {".h5", false, false, false},
+      {".msgpack", false, false, false}};
   for (const FileType& type : types) {
     std::string capitals = type.suffix;
     for (char& letter : capitals) letter = static_cast<char>(std::toupper(letter));
@@ -155,7 +156,7 @@ TEST(ManifestFileTypes, AnErrorListsTheTypesOfTheManifestsOwnKind) {
   };
   EXPECT_THAT(text("model"), HasSubstr(".json, .txt, .md, .jinja"));
   EXPECT_THAT(text("dataset"), HasSubstr(".jsonl, .txt, .md, .png"));
-  EXPECT_THAT(text("evaluation"), HasSubstr("an evaluation holds: .json and .jsonl are"));
+  EXPECT_THAT(text("evaluation"), HasSubstr("an evaluation holds: .json, .jsonl, .md and .html are"));
 }
 
 TEST(ManifestText, AMatrixOfEveryFormatAndWidthIsReadBack) {

@@ -153,6 +153,16 @@ TEST(ManifestJson, HoldsEveryField) {
   EXPECT_EQ(manifest->FindFile("tokenizer.json")->size, 200u);
 }
 
+TEST(ManifestJson, KeepsAQualityGateAndIsAsBeforeWithoutOne) {
+  EXPECT_EQ(ManifestJson(*ParseManifest(ArtifactTree().dump())).find("quality"), std::string::npos);
+  json tree = ArtifactTree();
+  tree["quality"] = {{"contract", {{"max_bits", 4.5}}}, {"measures", {{"bits", 4.25}}}};
+  const auto manifest = ParseManifest(tree.dump());
+  ASSERT_THAT(manifest, IsOk());
+  EXPECT_EQ(manifest->quality_json, tree["quality"].dump());
+  EXPECT_EQ(ManifestJson(*manifest), tree.dump());
+}
+
 TEST(Manifest, CountsEachBlobOnce) {
   json tree = UploadTree();
   tree["files"][1]["sha256"] = Sha('1');
@@ -212,6 +222,8 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"TensorUnknownField", [](json& t) { Tensor(t, 1)["x"] = 1; }, "shards[0].tensors[1].x"},
         Malformed{"ShapeWithoutType", [](json& t) { Tensor(t, 1)["shape"] = {8}; }, "shards[0].tensors[1].dtype"},
         Malformed{"RecipeOfAModel", [](json& t) { t["recipe"] = json::object(); }, "recipe"},
+        Malformed{"QualityOfAModel", [](json& t) { t["quality"] = {{"contract", json::object()}}; }, "quality"},
+        Malformed{"QualityNoObject", [](json& t) { t["quality"] = "good"; }, "quality", true},
         Malformed{"RecipeNoObject", [](json& t) { t["recipe"] = 1; }, "recipe", true},
         Malformed{"ArtifactWithoutRecipe", [](json& t) { t.erase("recipe"); }, "recipe", true},
         Malformed{"ArtifactWithoutSource", [](json& t) { t.erase("source"); }, "source", true},

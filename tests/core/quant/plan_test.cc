@@ -272,24 +272,24 @@ TEST(Plan, ADatasetWithImagesReachesTheTower) {
   recipe.method = Method::kGptq;
   recipe.calibration.source = CalibrationSource::kDataset;
   recipe.calibration.dataset = Sha256Of("dataset").Hex();
-  const auto words = PlanQuantization(*model, source, recipe, &texts);
+  const auto words = PlanQuantization(*model, source, recipe, {&texts});
   ASSERT_TRUE(words.ok()) << words.status();
   EXPECT_FALSE(words->sees_image);
   EXPECT_EQ(words->samples, 32);
   EXPECT_EQ(FirstOf(*words, ModelPart::kVision).method, Method::kRtn);
-  const auto seen = PlanQuantization(*model, source, recipe, &images);
+  const auto seen = PlanQuantization(*model, source, recipe, {&images});
   ASSERT_TRUE(seen.ok()) << seen.status();
   EXPECT_TRUE(seen->sees_image);
   EXPECT_EQ(seen->samples, 32);
   EXPECT_EQ(FirstOf(*seen, ModelPart::kVision).method, Method::kGptq);
   EXPECT_GT(seen->peak_memory_bytes, words->peak_memory_bytes);
   recipe.calibration.samples = 64;
-  EXPECT_GT(PlanQuantization(*model, source, recipe, &images)->peak_memory_bytes, seen->peak_memory_bytes)
+  EXPECT_GT(PlanQuantization(*model, source, recipe, {&images})->peak_memory_bytes, seen->peak_memory_bytes)
       << "the rows of all images are held";
   const Listed text_model;
-  EXPECT_EQ(FieldOf(PlanQuantization(text_model, text_model.Source(), recipe, &images).status()),
+  EXPECT_EQ(FieldOf(PlanQuantization(text_model, text_model.Source(), recipe, {&images}).status()),
             "recipe.calibration.dataset");
-  EXPECT_EQ(FieldOf(PlanQuantization(*model, source, recipe, &plain).status()), "recipe.calibration.dataset");
+  EXPECT_EQ(FieldOf(PlanQuantization(*model, source, recipe, {&plain}).status()), "recipe.calibration.dataset");
 }
 
 }  // namespace

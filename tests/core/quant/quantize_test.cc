@@ -16,6 +16,8 @@
 #include "core/evaluation/evaluation.h"
 #include "core/export/export.h"
 #include "core/quant/outliers.h"
+#include "core/spec/evaluation_metrics.h"
+#include "core/spec/quality_gate.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/report_metrics.h"
 #include "tests/support/status_matchers.h"
@@ -106,6 +108,25 @@ TEST(Quantize, BytesOnDiskGiveTheReportsBitsPerWeight) {
 }
 
 // Tolerance: positions whose scores differ by less than LibTorch's and transformers' rounding may change places.
+TEST(Quantize, ATargetIsMetFromBelowAndRulesKeepTheirWord) {
+  StoredGolden golden(kModel);
+  Recipe recipe = TinyRecipe();
+  recipe.target.bits = 7;
+  recipe.rules = {{.pattern = "*.0.*.q_proj", .part = "", .kind = "", .method = {}, .bits = 3}};
+  const Json report = Json::parse(Quantize(golden, recipe).report_json);
+  EXPECT_LE(report["matrix_bits_per_weight"].get<double>(), 7);
+  EXPECT_GT(report["matrix_bits_per_weight"].get<double>(), 6.5) << "fourteen small matrices are coarse";
+  std::set<int> bits;
+  for (const Json& module : report["modules"]) {
+    if (module["tensor"] == "model.layers.0.self_attn.q_proj.weight") {
+      EXPECT_EQ(module["bits"], 3);
+    } else if (module["tensor"].get<std::string>().ends_with("_proj.weight")) {
+      bits.insert(module["bits"].get<int>());
+    }
+  }
+  EXPECT_GT(bits.size(), 1U) << "not all matrices are worth the same";
+}
+
 TEST(Quantize, OutliersAreThoseOfTransformersGradients) {
   for (const std::string& name : testing::GoldenModelNamesWithGradients()) {
     for (const Loss loss : {Loss::kLast, Loss::kAll}) {
@@ -281,8 +302,119 @@ TEST(Quantize, ReportSaysWhatItsPageLists) {
   for (const Json& module : report["modules"]) listed("modules[].", module);
   for (const Json& part : report["parts"]) listed("parts[].", part);
   listed("phases[].", report["phases"][0]);
+  for (const Json& block : report["blocks"]) listed("blocks[].", block);
+  listed("kl_by_position[].", report["evaluations"][0]["kl_by_position"][0]);
   EXPECT_NE(result.report_markdown.find("| whole model |"), std::string::npos);
   EXPECT_NE(result.report_markdown.find("model.layers.1.mlp.down_proj.weight"), std::string::npos);
+}
+
+absl::StatusOr<QuantizeResult> QuantizeUnder(StoredGolden& golden, const QualityContract& contract,
+                                             Progress& progress = NoProgress()) {
+  return QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, TinyText(), nullptr, nullptr, contract);
+}
+
+TEST(QuantizeContract, WhatMeetsItHasItInItsManifestWithWhatWasMeasured) {
+  StoredGolden golden(kModel);
+  const QualityContract contract{.max_mean_kl = 1e3, .max_bits = 16};
+  const auto result = QuantizeUnder(golden, contract);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_TRUE(result->misses.empty());
+  const auto artifact = golden.Open(result->artifact);
+  ASSERT_NE(artifact, nullptr);
+  const auto gate = ParseQualityGate(artifact->manifest().quality_json);
+  ASSERT_THAT(gate, IsOk());
+  EXPECT_EQ(gate->contract, contract);
+  const Json report = Json::parse(result->report_json);
+  EXPECT_EQ(gate->measures.bits, report["model_bits_per_weight"].get<double>());
+  ASSERT_EQ(gate->measures.evaluations.size(), 1U);
+  EXPECT_EQ(gate->measures.evaluations[0].name, "text");
+  EXPECT_EQ(gate->measures.evaluations[0].metrics.size(), MetricsOf(EvaluationKind::kText).size());
+  EXPECT_THAT(CheckStoredGate(artifact->manifest().quality_json), IsOk());
+  EXPECT_EQ(report["artifact"], result->artifact.Hex());
+  EXPECT_EQ(QuantizeUnder(golden, contract)->artifact, result->artifact) << "the same each time";
+  const auto ungated = golden.Open(Quantize(golden, TinyRecipe(), TinyText()).artifact);
+  EXPECT_NE(ungated->digest(), artifact->digest());
+  EXPECT_TRUE(ungated->manifest().quality_json.empty());
+  for (const TensorSpec& spec : artifact->model()->tensors()) {
+    EXPECT_EQ(artifact->Find(spec.name)->digest, ungated->Find(spec.name)->digest) << "no weight differs";
+  }
+}
+
+TEST(QuantizeContract, WhatMissesItIsToldWithTheReportAndHasNoGate) {
+  StoredGolden golden(kModel);
+  const auto result = QuantizeUnder(
+      golden, {.max_mean_kl = 0, .floors = {{.evaluation = "text", .metric = "perplexity", .at_most = 1}}});
+  ASSERT_THAT(result, IsOk());
+  ASSERT_EQ(result->misses.size(), 2U);
+  EXPECT_EQ(result->misses[0].bound, "max_mean_kl");
+  const Json report = Json::parse(result->report_json);
+  EXPECT_EQ(report["contract"]["misses"][1]["bound"], "floors[0]");
+  EXPECT_EQ(report["contract"]["misses"][1]["value"], report["evaluations"][0]["metrics"][0]["after"]);
+  EXPECT_NE(result->report_markdown.find("The quality contract is not met: max_mean_kl: "), std::string::npos);
+  EXPECT_TRUE(golden.Open(result->artifact)->manifest().quality_json.empty());
+}
+
+TEST(QuantizeContract, BitsAndBoundsOfNothingEndTheJobBeforeItComputes) {
+  StoredGolden golden(kModel);
+  CancelAfter progress(0);
+  const auto bits = QuantizeUnder(golden, {.max_bits = 2}, progress);
+  EXPECT_THAT(bits, HasCode(absl::StatusCode::kFailedPrecondition));
+  EXPECT_NE(bits.status().message().find("contract.max_bits: bits per weight of the model is "), std::string::npos)
+      << bits.status();
+  EXPECT_THAT(
+      QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), progress, {}, nullptr, nullptr, {.max_mean_kl = 1}),
+      FailsAt("contract.max_mean_kl"));
+}
+
+TEST(QuantizeReport, IsTheSameApartFromTimeAndMemory) {
+  StoredGolden golden(kModel);
+  Recipe recipe = TinyRecipe();
+  recipe.method = Method::kTuned;
+  recipe.tuned = {.outlier_ratio = 0, .metric_samples = 2, .block_steps = 3, .model_steps = 5};
+  const auto without_phases = [&] {
+    Json report = Json::parse(Quantize(golden, recipe, TinyText()).report_json);
+    report.erase("phases");
+    return report.dump();
+  };
+  EXPECT_EQ(without_phases(), without_phases());
+}
+
+TEST(QuantizeReport, TellsWhatEachPartOfTheMethodTunedGained) {
+  StoredGolden golden(kModel);
+  Recipe recipe = TinyRecipe();
+  recipe.method = Method::kTuned;
+  recipe.tuned = {.outlier_ratio = 0, .metric_samples = 2, .block_steps = 3, .model_steps = 5};
+  const Json report = Json::parse(Quantize(golden, recipe).report_json);
+  size_t learned = 0;
+  for (const Json& block : report["blocks"]) {
+    if (!block.contains("loss_before")) continue;
+    ++learned;
+    EXPECT_GT(block["loss_before"], 0) << block;
+    EXPECT_GT(block["loss_after"], 0) << block;
+  }
+  EXPECT_EQ(learned, golden.Open(golden.digest())->model()->config().blocks);
+  ASSERT_EQ(report["tuning"].size(), 5U);
+  EXPECT_EQ(report["tuning"][4]["first_step"], 5);
+  EXPECT_GT(report["tuning"][0]["divergence"], 0);
+  EXPECT_FALSE(Json::parse(Quantize(golden, TinyRecipe()).report_json).contains("tuning"));
+}
+
+TEST(QuantizeReport, TellsTheDivergenceByPosition) {
+  StoredGolden golden(kModel);
+  const Json report = Json::parse(Quantize(golden, TinyRecipe(), TinyText()).report_json);
+  const Json& parts = report["evaluations"][0]["kl_by_position"];
+  ASSERT_EQ(parts.size(), 9U) << "a window of ten has nine positions";
+  double sum = 0;
+  for (const Json& part : parts) sum += part["mean_kl"].get<double>() / 9;
+  EXPECT_NEAR(sum, testing::ReportMetrics(report, 0).After("mean_kl"), 1e-12);
+}
+
+TEST(QuantizeReport, AKindGivesTheMetricsThatAContractMayName) {
+  StoredGolden golden(kModel);
+  const Json report = Json::parse(Quantize(golden, TinyRecipe(), TinyText()).report_json);
+  std::vector<std::string> names;
+  for (const Json& metric : report["evaluations"][0]["metrics"]) names.push_back(metric["name"]);
+  EXPECT_THAT(names, ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kText)));
 }
 
 TEST(Quantize, EvaluationsStandInOneTable) {
@@ -311,7 +443,9 @@ TEST(Quantize, EvaluationsStandInOneTable) {
   const auto alone = RunEvaluation(golden.store(), golden.digest(), std::nullopt, text, NoProgress());
   EXPECT_EQ(evaluations[0]["metrics"][0]["before"], alone->Find("perplexity")->value);
   EXPECT_EQ(evaluations[0]["task"], EvaluationTaskJson(text));
-  EXPECT_EQ(evaluations[1]["metrics"][0]["name"], "acc");
+  std::vector<std::string> names;
+  for (const Json& metric : evaluations[1]["metrics"]) names.push_back(metric["name"]);
+  EXPECT_THAT(names, ::testing::ElementsAreArray(MetricsOf(EvaluationKind::kChoices)));
   EXPECT_NE(result->report_markdown.find("| words (13) | perplexity |"), std::string::npos);
   choices.dataset.clear();
   EXPECT_THAT(QuantizeModel(golden.store(), golden.digest(), TinyRecipe(), NoProgress(), {text, choices}),

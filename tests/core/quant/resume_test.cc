@@ -76,6 +76,14 @@ Recipe EveryWalk() {
   return recipe;
 }
 
+// Bits by a target, one matrix by a rule.
+Recipe Targeted(Method method) {
+  Recipe recipe = Tiny(method);
+  recipe.target = {.bits = 6.5, .samples = 2};
+  recipe.rules = {{.pattern = "model.layers.0.*.q_proj", .part = "", .kind = "", .method = {}, .bits = 4}};
+  return recipe;
+}
+
 // Gradients for the first block, Gram matrices for the others, one module kept.
 Recipe Mixed() {
   Recipe recipe = Tiny(Method::kGptq);
@@ -86,6 +94,12 @@ Recipe Mixed() {
 
 absl::StatusOr<QuantizeResult> Quantize(StoredGolden& golden, const Recipe& recipe, Checkpoints* checkpoints) {
   return QuantizeModel(golden.store(), golden.digest(), recipe, NoProgress(), {}, checkpoints);
+}
+
+std::string WithoutPhases(const QuantizeResult& result) {
+  nlohmann::json report = nlohmann::json::parse(result.report_json);
+  report.erase("phases");
+  return report.dump();
 }
 
 class Resume : public ::testing::TestWithParam<Recipe> {};
@@ -107,6 +121,7 @@ TEST_P(Resume, AfterEveryStageTheArtifactIsTheSameAndOneStageIsDoneTwice) {
     const auto resumed = Quantize(golden, GetParam(), &checkpoints);
     ASSERT_THAT(resumed, IsOk());
     EXPECT_EQ(resumed->artifact, whole->artifact);
+    EXPECT_EQ(WithoutPhases(*resumed), WithoutPhases(*whole)) << "the report is that of one attempt";
     EXPECT_EQ(checkpoints.saves, stages - end) << "only the stage that was not saved is done again";
   }
 }
@@ -164,9 +179,13 @@ TEST_P(Resume, StatesOnTheDiskStayWithinThePlan) {
 
 INSTANTIATE_TEST_SUITE_P(Recipes, Resume,
                          ::testing::Values(Tiny(Method::kGwq), Tiny(Method::kGptq), Tiny(Method::kSpqr),
-                                           Tiny(Method::kTuned), Mixed(), EveryWalk()),
+                                           Tiny(Method::kTuned), Mixed(), EveryWalk(), Targeted(Method::kGwq),
+                                           Targeted(Method::kGptq), Targeted(Method::kTuned), Targeted(Method::kRtn)),
                          [](const auto& which) {
-                           return std::string(which.param.rules.empty() ? "" : "mixed_") +
+                           const bool target = which.param.target.given();
+                           return std::string(target                      ? "target_"
+                                              : which.param.rules.empty() ? ""
+                                                                          : "mixed_") +
                                   std::string(EnumText(which.param.method));
                          });
 

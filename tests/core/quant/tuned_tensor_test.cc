@@ -58,6 +58,10 @@ TEST(TunedTensor, ChangesNothingBeforeItsFirstStep) {
     std::vector<float> values = stored.values;
     tuned.Apply(values);
     EXPECT_EQ(values, stored.values);
+    ThreadPool pool(2);
+    std::vector<float> direct(values.size());
+    tuned.Values(stored.view(), pool, direct);
+    EXPECT_EQ(direct, stored.values);
     EXPECT_EQ(Stored(tuned.Repacked(stored.view())), stored.values);
   }
 }
@@ -85,6 +89,10 @@ TEST(TunedTensor, GoesTowardsATargetWithOtherScalesAndOutliers) {
     }
     std::vector<float> values = stored.values;
     tuned.Apply(values);
+    std::vector<float> direct(values.size());
+    tuned.Values(stored.view(), pool, direct);
+    // Products in another order.
+    for (size_t i = 0; i < direct.size(); ++i) EXPECT_NEAR(direct[i], values[i], 1e-6F * std::abs(values[i]));
     EXPECT_LT(distance(values), 0.2 * distance(stored.values));
     EXPECT_NEAR(distance(Stored(tuned.Repacked(stored.view()))), distance(values), 0.05 * distance(stored.values));
   }

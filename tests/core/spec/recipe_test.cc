@@ -38,6 +38,8 @@ Recipe Unusual() {
   recipe.gptq = {0.02, false, true};
   recipe.spqr = {0.03, 0.04, false};
   recipe.tuned = {0.05, 1, 2, 3};
+  recipe.target = {3.5, 0, 7, true};
+  recipe.effort = Effort::kThorough;
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
   return recipe;
@@ -48,6 +50,18 @@ Recipe FromDataset() {
   recipe.calibration.source = CalibrationSource::kDataset;
   recipe.calibration.dataset = Sha256Of("manifest").Hex();
   recipe.calibration.samples = 100;
+  return recipe;
+}
+
+Recipe FromParts() {
+  Recipe recipe;
+  recipe.calibration.source = CalibrationSource::kMix;
+  recipe.calibration.parts = {
+      {.source = CalibrationSource::kDefault, .text = "", .blob = "", .dataset = "", .weight = 2.5},
+      {CalibrationSource::kText, "a text", "", "", 1},
+      {CalibrationSource::kFile, "", Sha256Of("blob").Hex(), "", 1},
+      {CalibrationSource::kDataset, "", "", Sha256Of("manifest").Hex(), 0.5},
+      {CalibrationSource::kGenerated, "", "", "", 1}};
   return recipe;
 }
 
@@ -68,7 +82,7 @@ std::string FieldOf(const absl::Status& status) {
 }
 
 TEST(Recipe, RoundTripsWithNothingMissing) {
-  for (const Recipe& recipe : {Recipe{}, Unusual(), FromDataset()}) {
+  for (const Recipe& recipe : {Recipe{}, Unusual(), FromDataset(), FromParts()}) {
     const auto again = ParseRecipe(RecipeJson(recipe));
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_EQ(*again, recipe);
@@ -86,6 +100,7 @@ TEST(Recipe, ExampleChangesEveryField) {
 TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
   Recipe recipe = Unusual();
   recipe.calibration.token_ids = {1, 2};  // the lists must not be empty for their fields to show
+  recipe.calibration.parts = FromParts().calibration.parts;
   std::set<std::string> printed;
   Collect(Json::parse(RecipeJson(recipe)), "", printed);
   std::set<std::string> listed;
@@ -99,8 +114,8 @@ TEST(Recipe, TableListsEveryPrintedFieldAndNoOther) {
 
 TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   Json all = Json::parse(RecipeJson(Unusual()));
-  for (const char* field : {"gptq", "spqr", "tuned"}) ASSERT_EQ(all.erase(field), 1U);
-  ASSERT_EQ(all["calibration"].erase("dataset"), 1U);
+  for (const char* field : {"gptq", "spqr", "tuned", "effort"}) ASSERT_EQ(all.erase(field), 1U);
+  for (const char* field : {"dataset", "parts"}) ASSERT_EQ(all["calibration"].erase(field), 1U);
   const Json gwq = all["gwq"];
   for (const auto& [key, value] : gwq.items()) all[key] = value;
   all.erase("gwq");
@@ -116,6 +131,7 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("spqr"));
   EXPECT_FALSE(Json::parse(BytesRecipeJson(gptq)).contains("tuned"));
   EXPECT_EQ(Json::parse(BytesRecipeJson(FromDataset()))["calibration"]["dataset"], FromDataset().calibration.dataset);
+  EXPECT_EQ(Json::parse(BytesRecipeJson(FromParts()))["calibration"]["parts"].size(), 5U);
 }
 
 TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
@@ -133,14 +149,82 @@ TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
 TEST(Recipe, JsonIsCanonical) {
   EXPECT_EQ(
       RecipeJson(Recipe{}),
-      R"({"bits":4,"calibration":{"answer":"","blob":"","dataset":"","max_tokens":512,"messages":[],"question":"",)"
-      R"("samples":0,"source":"generated","text":"",)"
-      R"("token_ids":[]},"embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
+      R"({"bits":4,"calibration":{"answer":"","blob":"","dataset":"","max_tokens":512,"messages":[],"parts":[],)"
+      R"("question":"","samples":0,"source":"generated","text":"",)"
+      R"("token_ids":[]},"effort":"normal","embedding_bits":8,"format_version":1,"gptq":{"act_order":false,"damping":0.01,"range_search":true},)"
       R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
-      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},"threads":2,)"
+      R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},)"
+      R"("target":{"bits":0.0,"bytes":0,"samples":16,"tie_fused":false},"threads":2,)"
       R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0}})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
+}
+
+std::vector<int64_t> SharesOf(std::vector<double> weights, int64_t samples) {
+  Calibration calibration;
+  calibration.source = CalibrationSource::kMix;
+  for (const double weight : weights) calibration.parts.emplace_back().weight = weight;
+  std::vector<int64_t> out;
+  for (const Calibration& part : CalibrationParts(calibration, samples)) out.push_back(part.samples);
+  return out;
+}
+
+TEST(CalibrationParts, DivideTheSamplesByWeightWithTheLargestRemainders) {
+  EXPECT_THAT(SharesOf({2, 1, 1}, 40), testing::ElementsAre(20, 10, 10));
+  EXPECT_THAT(SharesOf({1, 1, 1}, 32), testing::ElementsAre(11, 11, 10)) << "of equal remainders the first";
+  EXPECT_THAT(SharesOf({0.6, 0.3, 0.1}, 4), testing::ElementsAre(3, 1, 0));
+  EXPECT_THAT(SharesOf({1, 10'000}, 10), testing::ElementsAre(0, 10));
+  for (int64_t samples = 1; samples < 200; ++samples) {
+    const std::vector<int64_t> shares = SharesOf({0.1, 0.2, 0.3, 7}, samples);
+    EXPECT_EQ(shares[0] + shares[1] + shares[2] + shares[3], samples);
+  }
+}
+
+TEST(CalibrationParts, AreCalibrationsOfTheirOwn) {
+  const Recipe recipe = FromParts();
+  const std::vector<Calibration> parts = CalibrationParts(recipe.calibration, 12);
+  ASSERT_EQ(parts.size(), 5U);
+  EXPECT_EQ(parts[1].text, "a text");
+  EXPECT_EQ(parts[3].dataset, recipe.calibration.parts[3].dataset);
+  for (const Calibration& part : parts) {
+    EXPECT_EQ(part.max_tokens, recipe.calibration.max_tokens);
+    Recipe alone;
+    alone.calibration = part;
+    EXPECT_TRUE(CheckRecipe(alone).ok()) << CheckRecipe(alone);
+  }
+  const std::vector<Calibration> whole = CalibrationParts(FromDataset().calibration, 7);
+  ASSERT_EQ(whole.size(), 1U);
+  EXPECT_EQ(whole[0].samples, 7);
+}
+
+TEST(CalibrationParts, WhatTheyNameIsFoundWithItsField) {
+  const std::vector<NamedDigest> datasets = CalibrationDatasets(FromParts().calibration);
+  ASSERT_EQ(datasets.size(), 1U);
+  EXPECT_EQ(datasets[0].field, "recipe.calibration.parts[3].dataset");
+  const std::vector<NamedDigest> blobs = CalibrationBlobs(FromParts().calibration);
+  ASSERT_EQ(blobs.size(), 1U);
+  EXPECT_EQ(blobs[0].field, "recipe.calibration.parts[2].blob");
+  EXPECT_EQ(CalibrationDatasets(FromDataset().calibration)[0].field, "recipe.calibration.dataset");
+}
+
+TEST(CalibrationParts, AFaultIsNamedAtItsPart) {
+  const auto field = [](size_t part, auto change) {
+    Recipe recipe = FromParts();
+    change(recipe.calibration.parts[part]);
+    return FieldOf(CheckRecipe(recipe));
+  };
+  EXPECT_EQ(field(0, [](auto& part) { part.weight = 0; }), "recipe.calibration.parts[0].weight");
+  EXPECT_EQ(field(0, [](auto& part) { part.text = "x"; }), "recipe.calibration.parts[0].text");
+  EXPECT_EQ(field(1, [](auto& part) { part.text = ""; }), "recipe.calibration.parts[1].text");
+  EXPECT_EQ(field(2, [](auto& part) { part.blob = "xyz"; }), "recipe.calibration.parts[2].blob");
+  EXPECT_EQ(field(4, [](auto& part) { part.source = CalibrationSource::kImage; }),
+            "recipe.calibration.parts[4].source");
+  Recipe empty;
+  empty.calibration.source = CalibrationSource::kMix;
+  EXPECT_EQ(FieldOf(CheckRecipe(empty)), "recipe.calibration.parts");
+  Recipe stray = FromParts();
+  stray.calibration.source = CalibrationSource::kDefault;
+  EXPECT_EQ(FieldOf(CheckRecipe(stray)), "recipe.calibration.parts");
 }
 
 TEST(Recipe, EveryEnumNameRoundTrips) {

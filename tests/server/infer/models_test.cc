@@ -1,9 +1,13 @@
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <grpcpp/client_context.h>
 
 #include <future>
+#include <span>
 #include <thread>
 
+#include "core/manifest/manifest.h"
+#include "core/spec/quality_gate.h"
 #include "tests/server/infer/infer_fixture.h"
 
 namespace gwq::testing {
@@ -23,6 +27,16 @@ class ModelsTest : public InferFixture {
     std::future<Streamed> stream;
     std::future<grpc::Status> unload;
   };
+  // The tiny model as "artifacts/NAME", with this gate in its manifest.
+  void AddArtifact(const std::string& name, const std::string& gate) {
+    Manifest manifest = *ParseManifest(*ReadBlob(store(), tiny(), 1 << 20));
+    manifest.kind = "artifact";
+    manifest.source = tiny();
+    manifest.recipe_json = "{}";
+    manifest.quality_json = gate;
+    const std::string json = ManifestJson(manifest);
+    jobs->Add("artifacts/" + name, *PutBlob(store(), std::as_bytes(std::span(json))));
+  }
   // "tiny" taken out of service while a request of it runs; both wait for the backend's gate, which is closed.
   HeldUnload UnloadUnderARequest(int max_tokens) {
     backend->Close();
@@ -79,6 +93,29 @@ TEST_F(ModelsTest, LoadRefusesWhatDoesNotFitWhatIsLoaded) {
   EXPECT_EQ(Load("tiny", nullptr, 200).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   jobs->Add("models/tiny", other());
   EXPECT_EQ(Load("tiny").error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(ModelsTest, AnArtifactIsLoadedOnlyIfItMeetsTheContractInItsManifest) {
+  Start();
+  const QualityContract contract{.max_mean_kl = 0.1, .max_bits = 4};
+  const QualityMeasures good{.bits = 4, .evaluations = {{"text", {{"mean_kl", 0.05}}}}};
+  AddArtifact("good", QualityGateJson({contract, good}));
+  AddArtifact("free", "");
+  AddArtifact("altered", QualityGateJson({contract, {.bits = 4, .evaluations = {{"text", {{"mean_kl", 0.5}}}}}}));
+  AddArtifact("silent", QualityGateJson({contract, {}}));
+  AddArtifact("strange", R"({"contract":{"max_joy":1}})");
+  EXPECT_TRUE(Load("artifacts/good").ok());
+  EXPECT_TRUE(Load("artifacts/free").ok());
+  const auto refused = [&](const std::string& name) {
+    const grpc::Status status = Load("artifacts/" + name);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << name;
+    EXPECT_FALSE(models->Find(kLocal, name).ok());
+    return status.error_message();
+  };
+  EXPECT_THAT(refused("altered"),
+              ::testing::HasSubstr("max_mean_kl: mean_kl of text is 0.5, the limit is at most 0.1"));
+  EXPECT_THAT(refused("silent"), ::testing::HasSubstr("max_bits: bits per weight of the model was not measured"));
+  EXPECT_THAT(refused("strange"), ::testing::HasSubstr("quality.contract.max_joy"));
 }
 
 TEST_F(ModelsTest, LoadNamesTheFieldAtFault) {

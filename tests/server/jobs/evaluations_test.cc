@@ -39,6 +39,17 @@ class EvaluationsTest : public JobsFixture {
   grpc::Status Create(const v1::CreateJobRequest& request, v1::CreateJobResponse* response) {
     return Call(*jobs_, &v1::JobService::Stub::CreateJob, request, response);
   }
+  // A job holds its dataset: it cannot be deleted until the job ends, which it does well.
+  void ExpectReadUntilItEnds(const std::string& dataset, const v1::Job& job) {
+    v1::DeleteDatasetRequest remove;
+    remove.set_name(dataset);
+    google::protobuf::Empty nothing;
+    EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
+              grpc::StatusCode::FAILED_PRECONDITION);
+    ASSERT_TRUE(RunOne());
+    const auto operation = OperationNow(job.operation());
+    EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+  }
   v1::Evaluation Get(const std::string& name) {
     v1::GetEvaluationRequest request;
     request.set_name(name);
@@ -137,15 +148,70 @@ TEST_F(EvaluationsTest, AQuantizationTakesItsSamplesFromADatasetAndKeepsIt) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_TRUE(Digest::Parse(created.job().quantize().recipe().calibration().dataset()).ok())
       << "a job tells the digest of its manifest";
-  v1::DeleteDatasetRequest remove;
-  remove.set_name("datasets/texts");
-  google::protobuf::Empty nothing;
-  EXPECT_EQ(Call(*evaluations_, &Stub::DeleteDataset, remove, &nothing).error_code(),
-            grpc::StatusCode::FAILED_PRECONDITION)
-      << "the job reads it";
-  ASSERT_TRUE(RunOne());
-  const auto operation = OperationNow(created.job().operation());
-  EXPECT_TRUE(operation.has_response()) << operation.ShortDebugString();
+  ExpectReadUntilItEnds("datasets/texts", created.job());
+}
+
+TEST_F(EvaluationsTest, AMixTakesItsSamplesFromSeveralDatasetsAndKeepsThem) {
+  Import(TinyModel(), "tiny");
+  ImportDataset("texts", "{\"text\":\"a b c d e\"}\n{\"token_ids\":[1,2,3]}\n");
+  ImportDataset("more", "{\"token_ids\":[3,2,1]}\n");
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  v1::Calibration& calibration = *request.mutable_quantize()->mutable_recipe()->mutable_calibration();
+  calibration.Clear();
+  calibration.set_source(v1::Calibration::MIX);
+  for (const char* const name : {"datasets/texts", "datasets/none"}) {
+    v1::CalibrationPart& part = *calibration.add_parts();
+    part.set_source(v1::Calibration::DATASET);
+    part.set_dataset(name);
+  }
+  v1::CreateJobResponse created;
+  EXPECT_EQ(Create(request, &created).error_code(), grpc::StatusCode::NOT_FOUND);
+  calibration.mutable_parts(1)->set_dataset("datasets/more");
+  calibration.set_samples(3);
+  const grpc::Status status = Create(request, &created);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ExpectReadUntilItEnds("datasets/more", created.job());
+}
+
+TEST_F(EvaluationsTest, AQuantizationIsNotMeasuredOnItsCalibration) {
+  Import(TinyModel(), "tiny");
+  const std::string lines = "{\"context\":\"a\",\"choices\":[\"b\",\"c\"],\"answer\":1}\n";
+  ImportDataset("questions", lines);
+  ImportDataset("same", lines);
+  v1::CreateJobRequest request = Quantize("models/tiny", "small");
+  v1::QuantizeSpec& spec = *request.mutable_quantize();
+  v1::Calibration& calibration = *spec.mutable_recipe()->mutable_calibration();
+  calibration.Clear();
+  calibration.set_text("a b c d e f");
+  calibration.set_source(v1::Calibration::TEXT);
+  spec.clear_no_evaluation();
+  v1::EvaluationTask& task = *spec.add_evaluations();
+  task.set_kind(v1::EvaluationTask::TEXT);
+  task.set_text("a b c d e f");
+  v1::CreateJobResponse created;
+  const grpc::Status text = Create(request, &created);
+  EXPECT_EQ(FieldOf(text), "quantize.evaluations[0].text");
+  EXPECT_NE(text.error_message().find("recipe.calibration.text"), std::string::npos) << text.error_message();
+
+  calibration.Clear();
+  calibration.set_source(v1::Calibration::MIX);
+  calibration.add_parts();
+  v1::CalibrationPart& part = *calibration.add_parts();
+  part.set_source(v1::Calibration::DATASET);
+  part.set_dataset("datasets/questions");
+  for (const char* const name : {"datasets/questions", "datasets/same"}) {
+    task.Clear();
+    task.set_kind(v1::EvaluationTask::CHOICES);
+    task.set_dataset(name);
+    const grpc::Status dataset = Create(request, &created);
+    EXPECT_EQ(FieldOf(dataset), "quantize.evaluations[0].dataset") << name;
+    EXPECT_NE(dataset.error_message().find("recipe.calibration.parts[1].dataset"), std::string::npos)
+        << dataset.error_message();
+  }
+  part.clear_dataset();
+  part.set_source(v1::Calibration::DEFAULT);
+  const grpc::Status other = Create(request, &created);
+  EXPECT_TRUE(other.ok()) << other.error_message();
 }
 
 TEST_F(EvaluationsTest, FaultsAreRefusedAtTheirField) {

@@ -20,7 +20,7 @@ class JobSummaryTest : public JobsFixture {
     v1::CreateJobRequest request = Quantize("models/tiny", "small");
     v1::Recipe& recipe = *request.mutable_quantize()->mutable_recipe();
     recipe.mutable_calibration()->set_source(v1::Calibration::TEXT);
-    recipe.mutable_calibration()->set_text(long_);
+    recipe.mutable_calibration()->set_text(other_long_);
     for (const std::string& text : {long_, short_}) {
       v1::EvaluationTask& task = *request.mutable_quantize()->add_evaluations();
       task.set_kind(v1::EvaluationTask::TEXT);
@@ -51,6 +51,8 @@ class JobSummaryTest : public JobsFixture {
   static constexpr std::string_view kPiece = "\"\\\n\x01\xC3\xA9\\\"";
   // A piece has 8 bytes: 128 of them are 1 KiB.
   const std::string long_ = Times(5000, kPiece);
+  // A text is not measured that was calibrated on.
+  const std::string other_long_ = long_ + " w1";
   const std::string cut_ = Times(128, kPiece) + "\xE2\x80\xA6";
   const std::string short_ = std::string(1024, 'y');
   v1::Job job_;
@@ -62,7 +64,7 @@ TEST_F(JobSummaryTest, TheJobItselfHasItsTexts) {
   request.set_name(job_.name());
   v1::Job job;
   ASSERT_TRUE(Call(*jobs_, &Stub::GetJob, request, &job).ok());
-  EXPECT_EQ(job.quantize().recipe().calibration().text(), long_);
+  EXPECT_EQ(job.quantize().recipe().calibration().text(), other_long_);
   EXPECT_EQ(job.quantize().evaluations(0).text(), long_);
 }
 

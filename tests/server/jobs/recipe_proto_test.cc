@@ -57,6 +57,8 @@ Recipe Unusual() {
   recipe.gptq = {0.5, false, true};
   recipe.spqr = {0.125, 0.25, false};
   recipe.tuned = {0.125, 1, 0, 3};
+  recipe.target = {0, 123456789, 7, true};
+  recipe.effort = Effort::kFast;
   recipe.rules.push_back({"*.down_proj", "language", "linear", Method::kGwq, 8, 16, 0.5});
   recipe.rules.push_back(
       {.pattern = "*", .part = "", .kind = "", .method = {}, .bits = {}, .group_size = {}, .outlier_ratio = 0.125});
@@ -76,6 +78,17 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   dataset.calibration.source = CalibrationSource::kDataset;
   dataset.calibration.dataset = Sha256Of("manifest").Hex();
   EXPECT_EQ(*RecipeFromProto(RecipeToProto(dataset)), dataset);
+  Recipe mix;
+  mix.calibration.source = CalibrationSource::kMix;
+  mix.calibration.parts = {{CalibrationSource::kDefault, "", "", "", 2.5},
+                           {CalibrationSource::kText, "a text", "", "", 1},
+                           {CalibrationSource::kFile, "", Sha256Of("blob").Hex(), "", 1},
+                           {CalibrationSource::kDataset, "", "", Sha256Of("manifest").Hex(), 0.5}};
+  EXPECT_EQ(*RecipeFromProto(RecipeToProto(mix)), mix);
+  v1::Recipe unset;
+  unset.mutable_calibration()->set_source(v1::Calibration::MIX);
+  unset.mutable_calibration()->add_parts();
+  EXPECT_EQ(RecipeFromProto(unset)->calibration.parts, std::vector{CalibrationPart{}});
 }
 
 #pragma GCC diagnostic push

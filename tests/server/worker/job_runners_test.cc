@@ -26,12 +26,14 @@ TEST(JobRunners, ASpecThatCannotBeReadIsAFaultOfTheInput) {
   const auto store = *OpenLocalBlobStore(LocalFileSystem(), folder / "blobs", SystemClock());
   for (const JobRunner& runner : JobRunners()) {
     NoCheckpoints checkpoints;
-    const absl::Status status = runner.run({*store, "{}", NoProgress(), checkpoints}).status();
+    NoPassCache passes;
+    const absl::Status status = runner.run({*store, "{}", NoProgress(), checkpoints, passes, {}}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << runner.kind;
     EXPECT_FALSE(IsRetryable(status));
   }
+  NoPassCache none;
   for (const JobKind& kind : JobKinds()) {
-    EXPECT_EQ(kind.plan(*store, "{}").status().code(), absl::StatusCode::kInvalidArgument) << kind.name;
+    EXPECT_EQ(kind.plan(*store, none, "{}").status().code(), absl::StatusCode::kInvalidArgument) << kind.name;
   }
 }
 

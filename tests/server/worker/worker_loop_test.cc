@@ -134,6 +134,30 @@ TEST_F(WorkerLoopTest, AnErrorOfMegabytesIsToldByItsBeginning) {
   EXPECT_EQ(service_.failure().code(), static_cast<int>(absl::StatusCode::kInvalidArgument));
 }
 
+JobOutput Refused(const std::string& report) {
+  JobOutput output;
+  output.report_json = report;
+  output.report_markdown = "# R \xFF";
+  output.verdict = absl::FailedPreconditionError("max_bits: missed");
+  return output;
+}
+
+TEST_F(WorkerLoopTest, WhatIsNotToBePublishedFailsTheJobWithItsReport) {
+  LosesLease([] { return Refused("{}"); });
+  EXPECT_EQ(service_.failure().code(), static_cast<int>(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(service_.failure().message(), "max_bits: missed");
+  EXPECT_FALSE(service_.failure().retryable());
+  EXPECT_EQ(service_.failure().report_json(), "{}");
+  EXPECT_EQ(service_.failure().report_markdown(), "# R \xEF\xBF\xBD");
+}
+
+TEST_F(WorkerLoopTest, AReportThatTheServiceDoesNotTakeCostsTheErrorNothing) {
+  LosesLease([] { return Refused(std::string(5 << 20, 'x')); });
+  EXPECT_EQ(service_.failure().code(), static_cast<int>(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(service_.failure().message(), "its report was refused: max_bits: missed");
+  EXPECT_EQ(service_.failure().report_json(), "");
+}
+
 TEST_F(WorkerLoopTest, AHeartbeatThatIsRefusedWhileTheJobRunsLosesTheLease) {
   EXPECT_TRUE(LosesLease([&]() -> absl::StatusOr<JobOutput> {
     service_.AwaitRefusals();

@@ -1,4 +1,4 @@
-// Fields of JSON that a worker sent or the database holds. Nothing throws: what has another type counts as missing.
+// Fields of JSON that another process or version wrote. Nothing throws: what has another type counts as missing.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,13 @@ namespace gwq {
 [[nodiscard]] inline std::optional<double> NumberIn(const nlohmann::json& object, const char* name) {
   const nlohmann::json* const value = FieldIn(object, name);
   return value == nullptr ? std::nullopt : NumberOf(*value);
+}
+
+// A list's entries; none where it is missing or no list.
+[[nodiscard]] inline const nlohmann::json& ListIn(const nlohmann::json& object, const char* name) {
+  static const nlohmann::json empty = nlohmann::json::array();
+  const nlohmann::json* const value = FieldIn(object, name);
+  return value != nullptr && value->is_array() ? *value : empty;
 }
 
 }  // namespace gwq
