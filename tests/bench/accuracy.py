@@ -13,9 +13,10 @@ reference_ppl.py and wikitext-2/. --tool is quantize_local, a target of tests/to
 with the digests of what it was made and measured with: a case whose digests are still the same is not run again, so the table can be made
 over several runs. The table has every case with a result; "stale" marks one that was made with something else than is given now.
 A row has the bits that are stored (matrices of the decoder; whole model), perplexity on WikiText-2 (12 windows of 1024 tokens), on Python
-code (shutil.py and zipfile.py of Debian 12's python3.11) and on chats (data/chat.txt, which nothing was calibrated on), 6 windows each, the
-mean KL divergence from full precision and the share of equal first choices on WikiText-2, and wall time, CPU time (user and system) and peak
-memory of making the model, without evaluation. What a method stores is dequantized to a Hugging Face directory; transformers measures all.
+code (shutil.py and zipfile.py of Debian 12's python3.11) and on chats (data/chat.txt, which nothing was calibrated on), 6 windows each,
+the mean KL divergence from full precision and the share of equal first choices on WikiText-2, and wall time, CPU time (user and system)
+and peak memory of making the model, without evaluation. What a method stores is dequantized to a Hugging Face directory; transformers
+measures all.
 Calibrated methods see the same stretches of 512 tokens of calibration.txt. Compare times by CPU seconds where the machine is shared.
 
 Ends with 1 if a case misses a bar (accuracy_table/cases.py) or its export is not what its report says.
