@@ -12,12 +12,13 @@ NAMES = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "
 
 
 def write_samples(case, args, path):
-    """One text of all samples. Where two meet, a word may be cut into other tokens than in the samples themselves."""
+    """One text of all samples. Where two meet, a word may be cut into other tokens than in the samples themselves, and fewer: the first
+    sample stands at the end again, so that the last stretch is whole."""
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     text = (args.reference / "wikitext-2" / case.calibration).read_text(encoding="utf-8")
     samples = token_samples(tokenizer, text, case.samples)
-    path.write_text("".join(tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in samples), encoding="utf-8")
+    path.write_text("".join(tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in [*samples, samples[0]]), encoding="utf-8")
 
 
 def stored(path):
@@ -41,7 +42,7 @@ def make(case, args, folder):
     process.run([args.llama / "llama-quantize", "--allow-requantize", args.gguf, plain, "F16"], folder / "log-f16", libraries)
     write_samples(case, args, folder / "samples.txt")
     matrix, _ = process.run([args.llama / "llama-imatrix", "-m", plain, "-f", folder / "samples.txt", "-o", folder / "imatrix.gguf",
-                             "-c", SAMPLE_TOKENS, "-t", 2, "--no-ppl"], folder / "log-imatrix", libraries)
+                             "-c", SAMPLE_TOKENS, "--chunks", case.samples, "-t", 2, "--no-ppl"], folder / "log-imatrix", libraries)
     quantize, _ = process.run([args.llama / "llama-quantize", "--imatrix", folder / "imatrix.gguf", plain, quantized,
                                case.settings["type"], 2], folder / "log", libraries)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=quantized.name)
