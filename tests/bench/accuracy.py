@@ -31,14 +31,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from accuracy_table import auto_round, cases, llama_cpp, masks, ours, process, results, table, texts
+from accuracy_table import cases, masks, ours, peer_auto_round, peer_llama_cpp, process, results, table, texts
 
 HERE = Path(__file__).resolve().parent
 EVAL_FULL_PRECISION = 21.136
 # By the digest of shutil.py, which has more than the six windows: Debian 12's (3.11.2-6+deb12u6), CPython 3.11.7's.
 CODE_FULL_PRECISION = {"b9599d3ce4e706f1c89bfc422349537e17cb9b893fdf81c60e732caf2e4b80db": 8.607,
                        "d0dbfcd96ba06684aaf5d55e941aaaf36bb3a22cf537ea9d46317b363bcc5792": 8.593}
-MAKERS = {"ours": ours.make, "autoround": auto_round.make, "llama": llama_cpp.make}
+MAKERS = {"ours": ours.make, "autoround": peer_auto_round.make, "llama": peer_llama_cpp.make}
 
 
 def selected(names):
