@@ -8,10 +8,8 @@ All settings are AutoRound's own (200 steps of 8 samples a block, symmetric code
 OUT_DIR gets AutoRound's packed model. accuracy.py starts this in a process of its own and reads time and memory from outside.
 """
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 import samples
 
 

@@ -31,8 +31,9 @@ class Case:
     tolerance: float | None = None
 
 
-def _ours(method, bits, label, options=None, **more):
-    return Case(f"{method}-{bits}", "ours", label, {"method": method, "bits": bits, "group_size": GROUP, "threads": 2, **(options or {})}, **more)
+def _ours(method, bits, label, **more):
+    recipe = {"method": method, "bits": bits, "group_size": GROUP, "threads": 2}
+    return Case(f"{method}-{bits}", "ours", label, recipe, **more)
 
 
 # GWQ's one sample is the text's first 512 tokens, as in reference_gwq.py.
@@ -49,7 +50,8 @@ def _methods():
                                     ("spqr", "SpQR, 1 %", {"calibration": WIKITEXT, "samples": 16}),
                                     ("tuned", "tuned", {"calibration": WIKITEXT, "samples": 40})):
             reference, tolerance = _REFERENCE.get(method, {}).get(bits, (None, None))
-            yield _ours(method, bits, label, bars=Bars(eval=_LARGEST.get((method, bits))), reference=reference, tolerance=tolerance, **more)
+            bars = Bars(eval=_LARGEST.get((method, bits)))
+            yield _ours(method, bits, label, bars=bars, reference=reference, tolerance=tolerance, **more)
 
 
 def _controls():
@@ -97,4 +99,5 @@ def _llama():
             yield Case(f"llama-{kind}-s{samples}", "llama", f"llama.cpp {kind}, imatrix", {"type": kind}, WIKITEXT, samples)
 
 
-ALL = {case.name: case for case in (Case("full", "full", "full precision", {}), *_methods(), *_controls(), *_budgets(), *_autoround(), *_llama())}
+_FULL = Case("full", "full", "full precision", {})
+ALL = {case.name: case for case in (_FULL, *_methods(), *_controls(), *_budgets(), *_autoround(), *_llama())}

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+# A thread that waits for another one sleeps. Where programs share the cores, spinning would count as CPU time of whoever waits.
+SLEEPING_THREADS = {"OMP_WAIT_POLICY": "passive"}
 _STEP = re.compile(r"(.+) \d+/\d+$")
 
 
@@ -31,7 +33,8 @@ def _cpu_seconds(pid):
 def output(command, log):
     """The standard output of a program that must succeed; what else it says is in the file `log`."""
     with open(log, "w", encoding="utf-8") as errors:
-        done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+        done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True, check=False,
+                              env={**os.environ, **SLEEPING_THREADS})
     if done.returncode != 0:
         raise SystemExit(f"{command[0]} ended with {done.returncode}; see {log}:\n{Path(log).read_text(encoding='utf-8')[-2000:]}")
     return done.stdout
@@ -44,7 +47,7 @@ def run(command, log, environment=None):
     phases, phase, since = {}, None, (began, 0.0)
     # Not `with`: wait4 has to reap it, for its memory.
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-                             env={**os.environ, **(environment or {})})
+                             env={**os.environ, **SLEEPING_THREADS, **(environment or {})})
     with open(log, "w", encoding="utf-8") as out:
         for line in child.stderr:
             out.write(line)

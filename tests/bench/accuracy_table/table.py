@@ -1,6 +1,7 @@
 """The table in Markdown, and which bars a result misses."""
 
-HEAD = ("case", "calibration", "matrices, bits", "model, bits", "eval", "code", "chat", "mean KL", "same top 1", "time, s", "CPU, s", "peak, MB")
+HEAD = ("case", "calibration", "matrices, bits", "model, bits", "eval", "code", "chat", "mean KL", "same top 1", "time, s", "CPU, s",
+        "peak, MB")
 
 
 def misses(case, result):
@@ -13,7 +14,8 @@ def misses(case, result):
         if limit is not None and round(value, 4) > limit:
             out.append(f"{case.name}: {what} is {value:.4f}, at most {limit} is allowed")
     if case.tolerance is not None and abs(measured["eval"] / case.reference - 1) > case.tolerance:
-        out.append(f"{case.name}: eval is {measured['eval']:.3f}; the reference scripts have {case.reference}, {case.tolerance:.0%} is allowed")
+        out.append(f"{case.name}: eval is {measured['eval']:.3f}; the reference scripts have {case.reference}, "
+                   f"{case.tolerance:.0%} is allowed")
     reported = made.get("reported")
     if reported and abs(reported["eval"] / measured["eval"] - 1) > 0.005:
         out.append(f"{case.name}: the report has a perplexity of {reported['eval']:.3f}, the export {measured['eval']:.3f}")

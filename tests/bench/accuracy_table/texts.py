@@ -5,10 +5,7 @@ from pathlib import Path
 
 LENGTH = 1024
 CHAT = Path(__file__).resolve().parent.parent / "data" / "chat.txt"
-# Debian 12's python3.11; the perplexity of full precision there tells whether the files are those.
 CODE = ("shutil.py", "zipfile.py")
-CODE_FULL_PRECISION = 8.593
-EVAL_FULL_PRECISION = 21.136
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,19 @@ from . import process
 from .samples import SAMPLE_TOKENS, token_samples
 
 # GGUF's names of the matrices.
-NAMES = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
+NAMES = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+         "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+         "ffn_down": "mlp.down_proj"}
 
 
 def write_samples(case, args, path):
-    """One text of all samples. Where two meet, a word may be cut into other tokens than in the samples themselves."""
+    """One text of all samples. Where two meet, a word may be cut into other tokens than in the samples themselves, and fewer: the first
+    sample stands at the end again, so that the last stretch is whole."""
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     text = (args.reference / "wikitext-2" / case.calibration).read_text(encoding="utf-8")
-    path.write_text("".join(tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in token_samples(tokenizer, text, case.samples)),
-                    encoding="utf-8")
+    samples = token_samples(tokenizer, text, case.samples)
+    path.write_text("".join(tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in [*samples, samples[0]]), encoding="utf-8")
 
 
 def stored(path):
@@ -39,10 +41,10 @@ def make(case, args, folder):
     # The same FP16 weights as the Hugging Face directory's; not part of what is timed.
     process.run([args.llama / "llama-quantize", "--allow-requantize", args.gguf, plain, "F16"], folder / "log-f16", libraries)
     write_samples(case, args, folder / "samples.txt")
-    matrix, _ = process.run([args.llama / "llama-imatrix", "-m", plain, "-f", folder / "samples.txt", "-o", folder / "imatrix.gguf", "-c",
-                             SAMPLE_TOKENS, "-t", 2, "--no-ppl"], folder / "log-imatrix", libraries)
-    quantize, _ = process.run([args.llama / "llama-quantize", "--imatrix", folder / "imatrix.gguf", plain, quantized, case.settings["type"], 2],
-                              folder / "log", libraries)
+    matrix, _ = process.run([args.llama / "llama-imatrix", "-m", plain, "-f", folder / "samples.txt", "-o", folder / "imatrix.gguf",
+                             "-c", SAMPLE_TOKENS, "--chunks", case.samples, "-t", 2, "--no-ppl"], folder / "log-imatrix", libraries)
+    quantize, _ = process.run([args.llama / "llama-quantize", "--imatrix", folder / "imatrix.gguf", plain, quantized,
+                               case.settings["type"], 2], folder / "log", libraries)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=quantized.name)
     tensors = model.state_dict()
     if model.config.tie_word_embeddings:
