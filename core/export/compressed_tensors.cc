@@ -24,6 +24,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array kWidths = {2, 4, 8};
+constexpr IntegerLimits kLimits{.widths = kWidths, .smallest_group = 8};
 
 // Codes go to their blob row by row; zero points and scales are small.
 class ModuleWriter {
@@ -106,19 +107,23 @@ json QuantizationConfig(const ExportRun& run, const std::map<std::string, Intege
   }
   // A tied head is a module too, without a tensor of its own.
   if (run.source.model()->config().tied_head) ignored.push_back("lm_head");
-  return {{"quant_method", "compressed-tensors"},
-          {"format", "pack-quantized"},
-          {"quantization_status", "compressed"},
-          {"config_groups", ConfigGroups(plan)},
-          {"ignore", std::move(ignored)},
-          {"global_compression_ratio", nullptr},
-          {"kv_cache_scheme", nullptr}};
+  json config = {{"quant_method", "compressed-tensors"},
+                 {"format", "pack-quantized"},
+                 {"quantization_status", "compressed"},
+                 {"config_groups", ConfigGroups(plan)},
+                 {"ignore", std::move(ignored)},
+                 {"global_compression_ratio", nullptr},
+                 {"kv_cache_scheme", nullptr}};
+  // For transformers. Without it, it decompresses at the first pass instead, and the package's versions from 0.18 on
+  // then expect zero points that are not packed. With it, transformers reads every module by the first group.
+  if (config["config_groups"].size() == 1) config["dequantize"] = true;
+  return config;
 }
 
 }  // namespace
 
 absl::StatusOr<Digest> WriteCompressedTensors(ExportRun& run) {
-  GWQ_ASSIGN_OR_RETURN(const auto plan, PlanIntegers(run, kWidths));
+  GWQ_ASSIGN_OR_RETURN(const auto plan, PlanIntegers(run, kLimits));
   ForeignModel out(run.store, run.source);
   int64_t done = 0;
   for (const TensorSpec& spec : run.source.model()->tensors()) {

@@ -1,5 +1,8 @@
 #include "core/export/formats.h"
 
+#include <nlohmann/json.hpp>
+#include <utility>
+
 namespace gwq {
 
 absl::Status ExportRun::Step(int64_t tensor) {
@@ -8,7 +11,11 @@ absl::Status ExportRun::Step(int64_t tensor) {
 }
 
 std::string ExportRun::ReportFile() const {
-  return report.Json(EnumText(options.format), OutliersText(options), GgufTypeText(options));
+  nlohmann::json texts = {{"format", EnumText(options.format)}};
+  if (options.outliers) texts["outliers"] = OutliersText(options);
+  if (options.gguf_type) texts["gguf_type"] = GgufTypeText(options);
+  if (options.widths) texts["widths"] = WidthsText(options);
+  return report.Json(std::move(texts));
 }
 
 ExportWriter WriterOf(ExportFormat format) {

@@ -24,6 +24,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array kWidths = {2, 3, 4, 8};
+// What the kernels of GPTQModel 7.7 take (nn_modules/qlinear, torch and torch_cpu_avx512).
+constexpr IntegerLimits kLimits{.widths = kWidths, .smallest_group = 16, .largest_group = 1024, .multiple = 32};
 
 // A module in the layout, filled output by output: the whole of it, at most a byte a weight and 3 bytes a group.
 class GptqModule {
@@ -88,9 +90,6 @@ absl::Status WriteIntegers(ExportRun& run, const std::string& name, const Intege
   return module.Finish(ModuleName(name), out);
 }
 
-// The layout has whole words alone.
-bool Holds(const IntegerShape& shape) { return shape.rows * shape.bits % 32 == 0 && shape.cols * shape.bits % 32 == 0; }
-
 using Kind = std::pair<int, int64_t>;  // bits and group size
 
 Kind MostFrequent(const std::map<std::string, IntegerShape>& plan) {
@@ -117,15 +116,18 @@ std::string PatternOf(std::string_view module) {
   return out;
 }
 
-// The kind of most modules is the default; "dynamic" has a pattern for each of the others: "+:" for another kind, "-:"
-// for a module that is not quantized.
+// The kind of most modules is the default. GPTQModel reads "dynamic", which has a pattern for each of the others: "+:"
+// for another kind, "-:" for a module that is not quantized. The reader of transformers, optimum, knows one kind alone;
+// it reads "modules_in_block_to_quantize", the names of the modules that are quantized.
 json QuantizationConfig(const ExportRun& run, const std::map<std::string, IntegerShape>& plan) {
   const auto [bits, group_size] = MostFrequent(plan);
   json dynamic = json::object();
+  json modules = json::array();
   for (const TensorSpec& spec : run.source.model()->tensors()) {
     if (spec.kind != TensorKind::kLinear) continue;
     const std::string pattern = PatternOf(ModuleName(spec.name));
     const auto planned = plan.find(spec.name);
+    if (planned != plan.end()) modules.push_back(ModuleName(spec.name));
     if (planned == plan.end()) {
       dynamic[fmt::format("-:{}", pattern)] = json::object();
     } else if (planned->second.bits != bits || planned->second.group_size != group_size) {
@@ -137,15 +139,17 @@ json QuantizationConfig(const ExportRun& run, const std::map<std::string, Intege
                  {"bits", bits},           {"group_size", group_size},
                  {"sym", false},           {"desc_act", false},
                  {"lm_head", false},       {"pack_dtype", "int32"}};
-  if (!dynamic.empty()) config["dynamic"] = std::move(dynamic);
+  if (!dynamic.empty()) {
+    config["dynamic"] = std::move(dynamic);
+    config["modules_in_block_to_quantize"] = json::array({std::move(modules)});
+  }
   return config;
 }
 
 }  // namespace
 
 absl::StatusOr<Digest> WriteGptq(ExportRun& run) {
-  GWQ_ASSIGN_OR_RETURN(auto plan, PlanIntegers(run, kWidths));
-  std::erase_if(plan, [](const auto& entry) { return !Holds(entry.second); });
+  GWQ_ASSIGN_OR_RETURN(const auto plan, PlanIntegers(run, kLimits));
   ForeignModel out(run.store, run.source);
   int64_t done = 0;
   for (const TensorSpec& spec : run.source.model()->tensors()) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/io/json.h"
 
@@ -58,7 +59,7 @@ std::vector<std::string> ExportReport::Lines() const {
   return lines;
 }
 
-std::string ExportReport::Json(std::string_view format, std::string_view outliers, std::string_view gguf_type) const {
+std::string ExportReport::Json(nlohmann::json options) const {
   nlohmann::json list = nlohmann::json::array();
   for (const ExportedMatrix& matrix : matrices) {
     nlohmann::json entry = LossJson(matrix.loss);
@@ -66,11 +67,9 @@ std::string ExportReport::Json(std::string_view format, std::string_view outlier
     entry["stored"] = matrix.stored;
     list.push_back(std::move(entry));
   }
-  nlohmann::json out = LossJson(Total());
-  out["format"] = format;
+  nlohmann::json out = std::move(options);
+  out.update(LossJson(Total()));
   out["matrices"] = std::move(list);
-  if (!outliers.empty()) out["outliers"] = outliers;
-  if (!gguf_type.empty()) out["gguf_type"] = gguf_type;
   return CanonicalJson(out);
 }
 

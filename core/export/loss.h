@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,9 +35,9 @@ struct ExportReport {
   [[nodiscard]] WeightLoss Total() const;
   // Lines for a job's log: what the matrices became, and what was lost.
   [[nodiscard]] std::vector<std::string> Lines() const;
-  // The same as canonical JSON, matrix by matrix, for a file beside the weights. `format`, `outliers` and `gguf_type`
-  // are texts of the options.
-  [[nodiscard]] std::string Json(std::string_view format, std::string_view outliers, std::string_view gguf_type) const;
+  // The same as canonical JSON, matrix by matrix, for a file beside the weights. `options` is an object of their texts,
+  // which stand in it too.
+  [[nodiscard]] std::string Json(nlohmann::json options) const;
 };
 
 }  // namespace gwq

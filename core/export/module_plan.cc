@@ -7,19 +7,27 @@
 
 #include "core/base/status.h"
 #include "core/export/half_tensor.h"
+#include "core/export/uniform_widths.h"
 #include "core/format/format.h"
 
 namespace gwq {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
-constexpr int64_t kSmallestGroup = 8;
+
+int64_t GroupSize(const PackedShape& packed, const IntegerLimits& limits) {
+  const int64_t size = DividingGroup(packed);
+  return limits.largest_group == 0 ? size : std::min(size & -size, limits.largest_group);
+}
 
 std::optional<IntegerShape> ShapeFor(const PackedShape& packed, std::optional<OutlierChoice> choice,
-                                     std::span<const int> widths) {
+                                     const IntegerLimits& limits) {
   if (packed.format->tag != kAffine1.tag) return std::nullopt;
-  IntegerShape shape{packed.rows, packed.cols, *std::ranges::lower_bound(widths, packed.bits), DividingGroup(packed)};
-  if (shape.group_size < kSmallestGroup) return std::nullopt;
+  if (packed.rows % limits.multiple != 0 || packed.cols % limits.multiple != 0) return std::nullopt;
+  const std::span<const int> widths = limits.widths;
+  IntegerShape shape{packed.rows, packed.cols, *std::ranges::lower_bound(widths, packed.bits),
+                     GroupSize(packed, limits)};
+  if (shape.group_size < limits.smallest_group) return std::nullopt;
   if (packed.outliers == 0 || choice == OutlierChoice::kDrop) return shape;
   if (choice == OutlierChoice::kFold || packed.bits >= widths.back()) return std::nullopt;
   shape.bits = widths.back();
@@ -66,15 +74,17 @@ absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& op
                                             EnumText(options.format), artifact.manifest().architecture));
 }
 
-absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run, std::span<const int> widths) {
+absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run,
+                                                                 const IntegerLimits& limits) {
   GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
   GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
   std::map<std::string, IntegerShape> plan;
   for (const TensorSpec& spec : run.source.model()->tensors()) {
     const ManifestTensor* const stored = run.source.Find(spec.name);
     if (spec.kind != TensorKind::kLinear || stored == nullptr || !stored->packed) continue;
-    if (const auto shape = ShapeFor(*stored->packed, run.options.outliers, widths)) plan.emplace(spec.name, *shape);
+    if (const auto shape = ShapeFor(*stored->packed, run.options.outliers, limits)) plan.emplace(spec.name, *shape);
   }
+  if (run.options.widths != WidthChoice::kMixed) MakeUniform(plan, limits.widths);
   return plan;
 }
 

@@ -26,8 +26,8 @@ absl::StatusOr<GgmlType> NamedType(std::string_view name) {
 
 }  // namespace
 
-absl::StatusOr<ExportOptions> ParseExportOptions(std::string_view format, std::string_view outliers,
-                                                 std::string_view gguf_type) {
+absl::StatusOr<ExportOptions> ParseExportOptions(const ExportNames& names) {
+  const auto& [format, outliers, gguf_type, widths] = names;
   ExportOptions out;
   GWQ_ASSIGN_OR_RETURN(out.format, NamedValue<ExportFormat>("format", format));
   if (!outliers.empty()) {
@@ -43,6 +43,13 @@ absl::StatusOr<ExportOptions> ParseExportOptions(std::string_view format, std::s
       return InvalidField("gguf_type", fmt::format("'{}' goes with format gguf, not with {}", gguf_type, format));
     }
   }
+  if (!widths.empty()) {
+    GWQ_ASSIGN_OR_RETURN(out.widths, NamedValue<WidthChoice>("widths", widths));
+    if (out.format != ExportFormat::kCompressedTensors && out.format != ExportFormat::kGptq) {
+      return InvalidField("widths",
+                          fmt::format("'{}' goes with compressed-tensors and gptq, not with {}", widths, format));
+    }
+  }
   return out;
 }
 
@@ -52,6 +59,10 @@ std::string_view OutliersText(const ExportOptions& options) {
 
 std::string_view GgufTypeText(const ExportOptions& options) {
   return options.gguf_type ? GgmlTypeName(*options.gguf_type) : std::string_view();
+}
+
+std::string_view WidthsText(const ExportOptions& options) {
+  return options.widths ? EnumText(*options.widths) : std::string_view();
 }
 
 }  // namespace gwq

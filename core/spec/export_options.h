@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -31,6 +32,16 @@ inline constexpr EnumEntry<OutlierChoice> kOutlierChoiceNames[] = {
     {OutlierChoice::kWider, "wider"}, {OutlierChoice::kFold, "fold"}, {OutlierChoice::kDrop, "drop"}};
 constexpr const auto& NamesOf(OutlierChoice) { return kOutlierChoiceNames; }
 
+// How wide the matrices of integers in one file may be:
+// - uniform: all have one width and one group size, as most loaders need it. The file takes those that make it smallest
+//   without loss: narrower matrices are widened, wider ones are stored in FP16.
+// - mixed: each has its own, as the loaders that read settings of single modules can (docs/exports.md names them)
+enum class WidthChoice { kUniform, kMixed };
+
+inline constexpr EnumEntry<WidthChoice> kWidthChoiceNames[] = {{WidthChoice::kUniform, "uniform"},
+                                                               {WidthChoice::kMixed, "mixed"}};
+constexpr const auto& NamesOf(WidthChoice) { return kWidthChoiceNames; }
+
 struct ExportOptions {
   ExportFormat format = ExportFormat::kHalf;
   // Without it, an artifact with outliers is refused by a format that cannot hold them.
@@ -38,6 +49,8 @@ struct ExportOptions {
   // GGUF alone: the type of every quantized matrix. Without it each matrix takes the smallest type that keeps its codes
   // (core/export/gguf_types.h).
   std::optional<GgmlType> gguf_type = {};
+  // compressed-tensors and gptq alone; uniform if it is not set.
+  std::optional<WidthChoice> widths = {};
 
   friend bool operator==(const ExportOptions&, const ExportOptions&) = default;
 };
@@ -47,13 +60,20 @@ inline constexpr GgmlType kGgufExportTypes[] = {GgmlType::kF16,  GgmlType::kQ8_0
                                                 GgmlType::kQ4_1, GgmlType::kQ2_K, GgmlType::kQ3_K,
                                                 GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K};
 
-// Options from their names, as they stand in requests, in stored specs and on the command line. `outliers` and
-// `gguf_type` may be empty. INVALID_ARGUMENT at "format", "outliers" or "gguf_type" for an unknown name, with the known
-// ones, and for one that the format has no use for.
-[[nodiscard]] absl::StatusOr<ExportOptions> ParseExportOptions(std::string_view format, std::string_view outliers,
-                                                               std::string_view gguf_type);
+// The names of options, as they stand in requests, in stored specs and on the command line; empty for what is not set.
+struct ExportNames {
+  std::string format;
+  std::string outliers = {};
+  std::string gguf_type = {};
+  std::string widths = {};
+};
+
+// INVALID_ARGUMENT at the name's field for an unknown one, with the known ones, and for one that the format has no use
+// for. The format must be set.
+[[nodiscard]] absl::StatusOr<ExportOptions> ParseExportOptions(const ExportNames& names);
 // The name of each, as ParseExportOptions reads it; empty for what is not set.
 [[nodiscard]] std::string_view OutliersText(const ExportOptions& options);
 [[nodiscard]] std::string_view GgufTypeText(const ExportOptions& options);
+[[nodiscard]] std::string_view WidthsText(const ExportOptions& options);
 
 }  // namespace gwq

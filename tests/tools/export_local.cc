@@ -1,11 +1,11 @@
 // Exports an artifact of a local store without a service, for the check with other programs' loaders.
 //
-//   export_local STORE DIGEST OUT FORMAT [OUTLIERS] [GGUF_TYPE]
+//   export_local STORE DIGEST OUT FORMAT [OUTLIERS] [GGUF_TYPE] [WIDTHS]
 //
 //   STORE     folder of the blob store that quantize_local made
 //   DIGEST    of the artifact: what it wrote to artifact.digest
 //   OUT       gets the files of the export
-//   FORMAT, OUTLIERS, GGUF_TYPE   as core/spec/export_options.h names them; "" for none
+//   FORMAT, OUTLIERS, GGUF_TYPE, WIDTHS   as core/spec/export_options.h names them; "" for none
 #include <cstdio>
 #include <iostream>
 
@@ -40,7 +40,10 @@ absl::Status Run(const std::string& store_path, const std::string& digest, const
 
 absl::Status RunFromNames(int argc, char** argv) {
   GWQ_ASSIGN_OR_RETURN(const ExportOptions options,
-                       ParseExportOptions(argv[4], argc > 5 ? argv[5] : "", argc > 6 ? argv[6] : ""));
+                       ParseExportOptions({.format = argv[4],
+                                           .outliers = argc > 5 ? argv[5] : "",
+                                           .gguf_type = argc > 6 ? argv[6] : "",
+                                           .widths = argc > 7 ? argv[7] : ""}));
   return Run(argv[1], argv[2], argv[3], options);
 }
 
@@ -48,8 +51,8 @@ absl::Status RunFromNames(int argc, char** argv) {
 }  // namespace gwq
 
 int main(int argc, char** argv) {
-  if (argc < 5 || argc > 7) {
-    std::cerr << "usage: export_local STORE DIGEST OUT FORMAT [OUTLIERS] [GGUF_TYPE]\n";
+  if (argc < 5 || argc > 8) {
+    std::cerr << "usage: export_local STORE DIGEST OUT FORMAT [OUTLIERS] [GGUF_TYPE] [WIDTHS]\n";
     return 2;
   }
   const absl::Status status = gwq::RunFromNames(argc, argv);

@@ -74,6 +74,7 @@ struct Arguments {
   std::string format = "hf-fp16";
   std::string outliers;
   std::string gguf_type;
+  std::string widths;
   std::string model_id;
   std::string output;
   std::string digest;
@@ -129,6 +130,7 @@ absl::StatusOr<ExitCode> Export(Session& session, const Arguments& arguments) {
   request.mutable_export_artifact()->set_format(arguments.format);
   request.mutable_export_artifact()->set_outliers(arguments.outliers);
   request.mutable_export_artifact()->set_gguf_type(arguments.gguf_type);
+  request.mutable_export_artifact()->set_widths(arguments.widths);
   const std::string made = base.substr(0, kMaxResourceId - arguments.format.size() - 1) + "-" + arguments.format;
   request.mutable_export_artifact()->set_model_id(arguments.model_id.empty() ? made : arguments.model_id);
   GWQ_ASSIGN_OR_RETURN(const v1::CreateJobResponse created,
@@ -192,6 +194,9 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   exported->add_option("--gguf-type", arguments->gguf_type,
                        "type of every quantized matrix in a GGUF file (default: for each the smallest that keeps its "
                        "codes)");
+  exported->add_option("--widths", arguments->widths,
+                       "of compressed-tensors and gptq: uniform (one width and group size in the whole file, which most "
+                       "loaders need; the default) or mixed (each matrix its own)");
   exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-FORMAT)")
       ->check(NotEmpty);
   exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)")

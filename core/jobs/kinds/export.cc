@@ -44,6 +44,7 @@ std::string ExportJob::Json() const {
       {"artifact", artifact}, {"model_id", model_id}, {"format", EnumText(options.format)}, {"source", source.Hex()}};
   if (options.outliers) spec["outliers"] = OutliersText(options);
   if (options.gguf_type) spec["gguf_type"] = GgufTypeText(options);
+  if (options.widths) spec["widths"] = WidthsText(options);
   return CanonicalJson(spec);
 }
 
@@ -52,16 +53,18 @@ absl::StatusOr<ExportJob> ExportJob::Parse(std::string_view json) {
   ExportJob job;
   GWQ_ASSIGN_OR_RETURN(job.artifact, SpecText(spec, "artifact"));
   GWQ_ASSIGN_OR_RETURN(job.model_id, SpecText(spec, "model_id"));
-  GWQ_ASSIGN_OR_RETURN(const std::string format, SpecText(spec, "format"));
-  std::string outliers;
-  std::string gguf_type;
+  ExportNames names;
+  GWQ_ASSIGN_OR_RETURN(names.format, SpecText(spec, "format"));
   if (spec.contains("outliers")) {
-    GWQ_ASSIGN_OR_RETURN(outliers, SpecText(spec, "outliers"));
+    GWQ_ASSIGN_OR_RETURN(names.outliers, SpecText(spec, "outliers"));
   }
   if (spec.contains("gguf_type")) {
-    GWQ_ASSIGN_OR_RETURN(gguf_type, SpecText(spec, "gguf_type"));
+    GWQ_ASSIGN_OR_RETURN(names.gguf_type, SpecText(spec, "gguf_type"));
   }
-  const absl::StatusOr<ExportOptions> options = ParseExportOptions(format, outliers, gguf_type);
+  if (spec.contains("widths")) {
+    GWQ_ASSIGN_OR_RETURN(names.widths, SpecText(spec, "widths"));
+  }
+  const absl::StatusOr<ExportOptions> options = ParseExportOptions(names);
   if (!options.ok()) return PrefixField(options.status(), "spec");
   job.options = *options;
   GWQ_ASSIGN_OR_RETURN(job.source, SpecDigest(spec, "source"));

@@ -12,7 +12,8 @@ absl::StatusOr<ExportJob> FromProto(const CallerNames& names, const v1::CreateJo
   GWQ_ASSIGN_OR_RETURN(spec.artifact, IdOf("export_artifact.artifact", "artifacts", proto.artifact()));
   spec.model_id = proto.model_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("export_artifact.model_id", spec.model_id));
-  const absl::StatusOr<ExportOptions> options = ParseExportOptions(proto.format(), proto.outliers(), proto.gguf_type());
+  const absl::StatusOr<ExportOptions> options = ParseExportOptions(
+      {.format = proto.format(), .outliers = proto.outliers(), .gguf_type = proto.gguf_type(), .widths = proto.widths()});
   if (!options.ok()) return PrefixField(options.status(), "export_artifact");
   spec.options = *options;
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact,
@@ -27,6 +28,7 @@ void ToProto(const ExportJob& spec, v1::Job& out) {
   to.set_format(std::string(EnumText(spec.options.format)));
   to.set_outliers(std::string(OutliersText(spec.options)));
   to.set_gguf_type(std::string(GgufTypeText(spec.options)));
+  to.set_widths(std::string(WidthsText(spec.options)));
   to.set_model_id(spec.model_id);
 }
 
