@@ -73,7 +73,7 @@ class ModuleWriter {
 };
 
 absl::Status WriteIntegers(ExportRun& run, const std::string& name, const IntegerShape& shape, ForeignModel& out) {
-  GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run.source.Packed(name));
+  GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run.OpenMatrix(name));
   GWQ_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> blob, run.store.BeginUnnamed());
   ModuleWriter writer(shape, std::move(blob));
   ExportedMatrix& matrix = run.report.matrices.emplace_back(name, IntegersText(shape));

@@ -3,11 +3,19 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/base/status.h"
+
 namespace gwq {
 
 absl::Status ExportRun::Step(int64_t tensor) {
   progress.Step("export", tensor, static_cast<int64_t>(source.model()->tensors().size()));
   return progress.Check();
+}
+
+absl::StatusOr<PackedTensor> ExportRun::OpenMatrix(const std::string& name) const {
+  absl::StatusOr<PackedTensor> tensor = source.Packed(name);
+  if (!tensor.ok()) return PrefixField(tensor.status(), name);
+  return tensor;
 }
 
 std::string ExportRun::ReportFile() const {

@@ -21,6 +21,8 @@ struct ExportRun {
 
   // Before each tensor: the errors of Progress::Check, and phase "export" in tensors.
   [[nodiscard]] absl::Status Step(int64_t tensor);
+  // A matrix of the artifact; its name stands before an error.
+  [[nodiscard]] absl::StatusOr<PackedTensor> OpenMatrix(const std::string& name) const;
   // The file beside the weights that tells what was lost.
   [[nodiscard]] std::string ReportFile() const;
 };

@@ -183,7 +183,7 @@ class GgufFile {
   }
 
   absl::Status AddPacked(const std::string& name, GgmlType type, RowWriter& rows) {
-    GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run_.source.Packed(name));
+    GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run_.OpenMatrix(name));
     ExportedMatrix& matrix = run_.report.matrices.emplace_back(name, std::string(GgmlTypeName(type)));
     return WritePacked(tensor, type, rows, matrix.loss);
   }

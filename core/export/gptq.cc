@@ -80,7 +80,7 @@ class GptqModule {
 };
 
 absl::Status WriteIntegers(ExportRun& run, const std::string& name, const IntegerShape& shape, ForeignModel& out) {
-  GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run.source.Packed(name));
+  GWQ_ASSIGN_OR_RETURN(const PackedTensor tensor, run.OpenMatrix(name));
   GptqModule module(shape);
   ExportedMatrix& matrix = run.report.matrices.emplace_back(name, IntegersText(shape));
   GWQ_RETURN_IF_ERROR(ForEachIntegerRow(tensor, shape, matrix.loss, [&](int64_t output, const IntegerRow& row) {

@@ -125,13 +125,26 @@ TEST_F(CompressedTensors, EmbeddingsAreInHalfPrecision) {
   EXPECT_FALSE(JsonFile(model, "config.json").contains("quantization_config"));
 }
 
-TEST_F(CompressedTensors, TheConfigurationHasAGroupForEachWidthAndNamesWhatIsNotQuantized) {
+TEST_F(CompressedTensors, AFileHasOneWidthAndIsDequantizedAsItIsLoaded) {
+  const auto result = Run(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {testing::kQuery, {32, 32, 8, 32, 0}}}), Options());
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(Matrix(result->report, kMatrix).stored, "4 bits, groups of 16");
+  EXPECT_EQ(Matrix(result->report, testing::kQuery).stored, kHalf);
+  const nlohmann::json config = JsonFile(ManifestOf(result->model), "config.json")["quantization_config"];
+  EXPECT_EQ(config["config_groups"].size(), 1u);
+  EXPECT_EQ(config["dequantize"], true);
+}
+
+TEST_F(CompressedTensors, WithMixedWidthsTheConfigurationHasAGroupForEachAndNamesWhatIsNotQuantized) {
+  ExportOptions options = Options();
+  options.widths = WidthChoice::kMixed;
   const Manifest model =
-      Exported(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {testing::kQuery, {32, 32, 8, 32, 0}}}), Options());
+      Exported(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {testing::kQuery, {32, 32, 8, 32, 0}}}), options);
   const nlohmann::json config = JsonFile(model, "config.json")["quantization_config"];
   EXPECT_EQ(config["quant_method"], "compressed-tensors");
   EXPECT_EQ(config["format"], "pack-quantized");
   ASSERT_EQ(config["config_groups"].size(), 2u);
+  EXPECT_FALSE(config.contains("dequantize")) << "it is read by the first group alone";
   const nlohmann::json& narrow = config["config_groups"]["group_0"];
   EXPECT_EQ(narrow["targets"], nlohmann::json{kModule});
   EXPECT_EQ(narrow["weights"]["num_bits"], 4);

@@ -38,12 +38,32 @@ class Gptq : public testing::ExportFixture {
 
 TEST_F(Gptq, AMatrixOfEveryWidthAndGroupKeepsItsWeights) {
   for (const int bits : {2, 3, 4, 8}) {
-    for (const int64_t group : {8, 24, 32}) {
+    for (const int64_t group : {16, 32}) {
       SCOPED_TRACE(std::to_string(bits) + " bits, groups of " + std::to_string(group));
       const Digest artifact = ArtifactOf({{kMatrix, {64, 32, bits, group, 0}}});
       EXPECT_EQ(Decoded(Exported(artifact, Options()), kModule, bits), Weights(artifact, kMatrix));
     }
   }
+}
+
+TEST_F(Gptq, GroupsAreCutIntoEqualOnesAndSmallerOnesThanReadersTakeAreInHalfPrecision) {
+  constexpr char kDown[] = "model.layers.0.mlp.down_proj.weight";  // 32 x 64
+  const Digest artifact = ArtifactOf({{kDown, {32, 64, 4, 48, 0}}, {kQuery, {32, 32, 4, 8, 0}}});
+  const auto result = Run(artifact, Options());
+  ASSERT_THAT(result, testing::IsOk());
+  EXPECT_EQ(Matrix(result->report, kDown).stored, "4 bits, groups of 16");
+  EXPECT_EQ(Matrix(result->report, kQuery).stored, "FP16");
+  EXPECT_EQ(result->report.Total().changed, 0);
+}
+
+TEST_F(Gptq, AFileHasOneWidthAndReadersAreToldWhichModulesHaveIt) {
+  const Manifest model = Exported(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {kQuery, {32, 32, 8, 32, 0}}}), Options());
+  const nlohmann::json config = JsonFile(model, "config.json")["quantization_config"];
+  EXPECT_EQ(config["bits"], 4);
+  EXPECT_EQ(config["group_size"], 16);
+  EXPECT_EQ(config["modules_in_block_to_quantize"], nlohmann::json::parse("[[\"" + std::string(kModule) + "\"]]"));
+  for (const auto& [pattern, settings] : config["dynamic"].items()) EXPECT_TRUE(pattern.starts_with("-:")) << pattern;
+  EXPECT_EQ(Find(model, kQuery)->dtype, "F16");
 }
 
 TEST_F(Gptq, WiderKeepsAllWeightsNearlyAsTheyAre) {
@@ -52,11 +72,13 @@ TEST_F(Gptq, WiderKeepsAllWeightsNearlyAsTheyAre) {
   EXPECT_LT(testing::RelativeError(Weights(artifact, kMatrix), Decoded(model, kModule, 8)), 1e-4);
 }
 
-TEST_F(Gptq, TheConfigurationSaysTheMostFrequentKindAndWhatDiffers) {
+TEST_F(Gptq, WithMixedWidthsTheConfigurationSaysTheMostFrequentKindAndWhatDiffers) {
+  ExportOptions options = Options();
+  options.widths = WidthChoice::kMixed;
   const Manifest model = Exported(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}},
                                               {"model.layers.1.mlp.up_proj.weight", {64, 32, 4, 16, 0}},
                                               {kQuery, {32, 32, 8, 32, 0}}}),
-                                  Options());
+                                  options);
   const nlohmann::json config = JsonFile(model, "config.json")["quantization_config"];
   EXPECT_EQ(config["quant_method"], "gptq");
   EXPECT_EQ(config["checkpoint_format"], "gptq_v2");
