@@ -31,7 +31,7 @@ TEST_F(ExportFaults, AFullDiskEndsTheExportAndTheNextOneIsWhole) {
   for (const ExportFormat format : kForeign) {
     SCOPED_TRACE(EnumText(format));
     int failures = 0;
-    for (int64_t after = 0;; after += 31) {
+    for (int64_t after = 0;; after += 13) {
       files_.FailAt(files_.operations() + after, absl::ResourceExhaustedError("no room"));
       const int64_t before = files_.operations();
       const auto result = Run(artifact, {.format = format});
