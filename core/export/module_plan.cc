@@ -74,8 +74,7 @@ absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& op
                                             EnumText(options.format), artifact.manifest().architecture));
 }
 
-absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run,
-                                                                 const IntegerLimits& limits) {
+absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run, const IntegerLimits& limits) {
   GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
   GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
   std::map<std::string, IntegerShape> plan;

@@ -141,7 +141,7 @@ def run_loader(loader, path, folder, *words):
         logits, made = with_llama(path, windows, (Path(folder) / "text").read_text(), *words)
     else:
         import torch
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)
         logits, made = {"transformers": with_transformers, "GPTQModel": with_gptqmodel}[loader](path, windows)
     np.savez(Path(folder) / "found.npz", logits=logits, made=made)
 

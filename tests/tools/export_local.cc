@@ -39,11 +39,10 @@ absl::Status Run(const std::string& store_path, const std::string& digest, const
 }
 
 absl::Status RunFromNames(int argc, char** argv) {
-  GWQ_ASSIGN_OR_RETURN(const ExportOptions options,
-                       ParseExportOptions({.format = argv[4],
-                                           .outliers = argc > 5 ? argv[5] : "",
-                                           .gguf_type = argc > 6 ? argv[6] : "",
-                                           .widths = argc > 7 ? argv[7] : ""}));
+  GWQ_ASSIGN_OR_RETURN(const ExportOptions options, ParseExportOptions({.format = argv[4],
+                                                                        .outliers = argc > 5 ? argv[5] : "",
+                                                                        .gguf_type = argc > 6 ? argv[6] : "",
+                                                                        .widths = argc > 7 ? argv[7] : ""}));
   return Run(argv[1], argv[2], argv[3], options);
 }
 

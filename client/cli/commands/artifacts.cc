@@ -194,9 +194,10 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   exported->add_option("--gguf-type", arguments->gguf_type,
                        "type of every quantized matrix in a GGUF file (default: for each the smallest that keeps its "
                        "codes)");
-  exported->add_option("--widths", arguments->widths,
-                       "of compressed-tensors and gptq: uniform (one width and group size in the whole file, which most "
-                       "loaders need; the default) or mixed (each matrix its own)");
+  exported->add_option(
+      "--widths", arguments->widths,
+      "of compressed-tensors and gptq: uniform (one width and group size in the whole file, which most "
+      "loaders need; the default) or mixed (each matrix its own)");
   exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-FORMAT)")
       ->check(NotEmpty);
   exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)")

@@ -12,8 +12,10 @@ absl::StatusOr<ExportJob> FromProto(const CallerNames& names, const v1::CreateJo
   GWQ_ASSIGN_OR_RETURN(spec.artifact, IdOf("export_artifact.artifact", "artifacts", proto.artifact()));
   spec.model_id = proto.model_id();
   GWQ_RETURN_IF_ERROR(CheckResourceId("export_artifact.model_id", spec.model_id));
-  const absl::StatusOr<ExportOptions> options = ParseExportOptions(
-      {.format = proto.format(), .outliers = proto.outliers(), .gguf_type = proto.gguf_type(), .widths = proto.widths()});
+  const absl::StatusOr<ExportOptions> options = ParseExportOptions({.format = proto.format(),
+                                                                    .outliers = proto.outliers(),
+                                                                    .gguf_type = proto.gguf_type(),
+                                                                    .widths = proto.widths()});
   if (!options.ok()) return PrefixField(options.status(), "export_artifact");
   spec.options = *options;
   GWQ_ASSIGN_OR_RETURN(const CatalogueEntry artifact,

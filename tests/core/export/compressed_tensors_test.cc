@@ -126,7 +126,8 @@ TEST_F(CompressedTensors, EmbeddingsAreInHalfPrecision) {
 }
 
 TEST_F(CompressedTensors, AFileHasOneWidthAndIsDequantizedAsItIsLoaded) {
-  const auto result = Run(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {testing::kQuery, {32, 32, 8, 32, 0}}}), Options());
+  const auto result =
+      Run(ArtifactOf({{kMatrix, {64, 32, 4, 16, 0}}, {testing::kQuery, {32, 32, 8, 32, 0}}}), Options());
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(Matrix(result->report, kMatrix).stored, "4 bits, groups of 16");
   EXPECT_EQ(Matrix(result->report, testing::kQuery).stored, kHalf);

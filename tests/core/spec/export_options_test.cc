@@ -44,7 +44,8 @@ TEST(ExportOptions, UnknownNamesAreRefusedByField) {
   EXPECT_THAT(ParseExportOptions({"gptq", "keep", ""}).status(), FailsAt("outliers"));
   EXPECT_THAT(ParseExportOptions({.format = "gptq", .widths = "own"}).status(), FailsAt("widths"));
   EXPECT_THAT(ParseExportOptions({"gguf", "", "Q5_1"}).status(), FailsAt("gguf_type"));
-  EXPECT_THAT(ParseExportOptions({"gguf", "", "F32"}).status(), FailsAt("gguf_type")) << "read, not written for matrices";
+  EXPECT_THAT(ParseExportOptions({"gguf", "", "F32"}).status(), FailsAt("gguf_type"))
+      << "read, not written for matrices";
 }
 
 TEST(ExportOptions, WhatAFormatHasNoUseForIsRefused) {
