@@ -135,7 +135,8 @@ class Job {
       progress_.Log(fmt::format("warning: {}", warning));
     }
     BeginPhase("calibrate");
-    GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
+    GWQ_ASSIGN_OR_RETURN(const auto backend,
+                         CalibrationBackend::Create(recipe_.threads, /*fast=*/AnyNeeds(plan_, Needs::kBlock)));
     tools_.solver = &backend->solver();
     const std::string producer = Producer();
     GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
