@@ -42,6 +42,12 @@ absl::Status CheckGiven(const RecipeArguments& arguments) {
   for (const std::string& part : arguments.parts) {
     if (!IsValidUtf8(part)) return InvalidField("calibration-part", "is not valid UTF-8 text");
   }
+  const auto& given = arguments.fields;
+  if (given.contains("bits") && (given.contains("target.bits") || given.contains("target.bytes"))) {
+    return InvalidField("bits",
+                        "has no effect beside a target, which chooses the bits of every matrix; leave one of them "
+                        "out, or give some modules their bits with --rule");
+  }
   return absl::OkStatus();
 }
 

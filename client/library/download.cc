@@ -11,6 +11,7 @@
 #include "core/io/file_system.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
+#include "core/spec/quality_gate.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/evaluations.grpc.pb.h"
 #include "gwq/v1/models.grpc.pb.h"
@@ -313,6 +314,7 @@ absl::StatusOr<Digest> VerifyFolder(const std::string& folder, const std::option
                                            manifest_path, found.Hex(), digest->Hex()));
   }
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
+  GWQ_RETURN_IF_ERROR(CheckStoredGate(manifest.quality_json));
   const std::vector<TargetFile> files = TargetFiles(manifest);
   uint64_t total = 0, done = 0;
   for (const TargetFile& file : files) total += file.size;

@@ -30,7 +30,8 @@ struct PullSummary {
                                                const RetryOptions& retry = {});
 
 // Checks a pulled folder against its own manifest, every size and digest, and the manifest against `digest` where one
-// is given: without it, who can change the folder can change both. The manifest's digest. Needs no server.
+// is given: without it, who can change the folder can change both. FAILED_PRECONDITION if what was measured does not
+// meet the quality contract that the manifest holds. The manifest's digest. Needs no server.
 [[nodiscard]] absl::StatusOr<Digest> VerifyFolder(const std::string& folder, const std::optional<Digest>& digest,
                                                   ProgressSink& progress);
 

@@ -162,6 +162,7 @@ class Walk::Visited final : public VisitedBlock {
 
   [[nodiscard]] int stage() const override { return walk_.runner_.model_stage(stage_); }
   [[nodiscard]] const std::vector<NamedWeight>& weights() const override { return loaded_.weights(); }
+  [[nodiscard]] int64_t width() const override { return walk_.runner_.output_width(stage_); }
   [[nodiscard]] absl::StatusOr<std::span<const float>> Gram(const NamedWeight& weight) const override {
     return walk_.runner_.backend().GramOf(*weight.weight);
   }

@@ -29,6 +29,7 @@ class VisitedBlock {
   virtual ~VisitedBlock() = default;
   [[nodiscard]] virtual int stage() const = 0;  // as TensorSpec::stage counts
   [[nodiscard]] virtual const std::vector<NamedWeight>& weights() const = 0;
+  [[nodiscard]] virtual int64_t width() const = 0;  // columns of its output
   // Sum over the rows x that the layers with this weight read of x x^T, [in, in], or the diagonal of it, [in], as it
   // was wanted. FAILED_PRECONDITION if it was not.
   [[nodiscard]] virtual absl::StatusOr<std::span<const float>> Gram(const NamedWeight& weight) const = 0;

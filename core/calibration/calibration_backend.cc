@@ -22,9 +22,10 @@ CalibrationBackend::CalibrationBackend(std::unique_ptr<TorchBackend> torch, int 
     : torch_(std::move(torch)), solver_(std::make_unique<TorchSolver>(threads)) {}
 CalibrationBackend::~CalibrationBackend() = default;
 
-absl::StatusOr<std::unique_ptr<CalibrationBackend>> CalibrationBackend::Create(int threads) {
+absl::StatusOr<std::unique_ptr<CalibrationBackend>> CalibrationBackend::Create(int threads, bool fast) {
   mallopt(M_MMAP_THRESHOLD, kMappedBytes);
-  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<TorchBackend> torch, TorchBackend::Create({threads}));
+  GWQ_ASSIGN_OR_RETURN(std::unique_ptr<TorchBackend> torch,
+                       TorchBackend::Create({threads, fast ? LinearLibrary::kOneDnn : LinearLibrary::kDefault}));
   return std::unique_ptr<CalibrationBackend>(new CalibrationBackend(std::move(torch), threads));
 }
 

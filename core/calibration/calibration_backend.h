@@ -15,8 +15,8 @@ class TorchBackend;
 // Not thread-safe; stays on one thread.
 class CalibrationBackend {
  public:
-  // `threads` as TorchOptions::threads.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<CalibrationBackend>> Create(int threads);
+  // `threads` as TorchOptions::threads. `fast`: linear layers by oneDNN, with other last bits than without.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<CalibrationBackend>> Create(int threads, bool fast);
   ~CalibrationBackend();
 
   // The weights of a StageRunner are this backend's.

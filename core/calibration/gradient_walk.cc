@@ -174,10 +174,6 @@ class Walk {
     return lowest == tower_ ? tower_ + 1 : lowest;
   }
 
-  [[nodiscard]] int64_t OutputWidth(int stage) const {
-    return stage < tower_ ? model_.vision()->width(stage + 1) : runner_.hidden();
-  }
-
   // As progress counts: the embedding has nothing to go back through.
   [[nodiscard]] int BackwardStages() const { return stages_ - 1; }
   [[nodiscard]] int BackwardDone(int stage) const { return stage > tower_ ? stages_ - 1 - stage : stages_ - 2 - stage; }
@@ -194,7 +190,7 @@ class Walk {
       GWQ_ASSIGN_OR_RETURN(const std::vector<float> input, Input(stage, i));
       GWQ_ASSIGN_OR_RETURN(std::vector<float> gradient, states_.Get(kGradientSlot, i));
       if (visitor_.WantsOutput(runner_.model_stage(stage))) {
-        GWQ_RETURN_IF_ERROR(visitor_.TakeOutput(runner_.model_stage(stage), OutputWidth(stage), gradient));
+        GWQ_RETURN_IF_ERROR(visitor_.TakeOutput(runner_.model_stage(stage), runner_.output_width(stage), gradient));
       }
       GWQ_RETURN_IF_ERROR(loaded->Backward(i, input, gradient));
       GWQ_RETURN_IF_ERROR(states_.Put(kGradientSlot, i, std::move(gradient)));

@@ -85,6 +85,10 @@ class StageRunner {
   [[nodiscard]] Batch BatchOf(size_t sample, std::span<const int32_t> output_rows) const;
   [[nodiscard]] const VisionLayout& layout(size_t sample) const { return layouts_[sample]; }
   [[nodiscard]] int64_t hidden() const { return model_.config().hidden_size; }
+  // Columns of what the stage makes.
+  [[nodiscard]] int64_t output_width(int stage) const {
+    return stage < tower_stages_ ? model_.vision()->width(stage + 1) : hidden();
+  }
 
  private:
   StageRunner(const Model& model, WeightLoader& loader, TorchBackend& backend, const SampleSet& samples);

@@ -445,6 +445,7 @@ Recipe RecipeOf(Effort effort) {
     recipe.tuned.block_steps = 20;
     recipe.tuned.model_steps = 24;
   } else if (effort == Effort::kThorough) {
+    recipe.tuned.block_steps = 200;
     recipe.tuned.model_steps = 96;
   }
   return recipe;

@@ -11,6 +11,7 @@
 #include "client/library/download.h"
 #include "core/base/status.h"
 #include "core/manifest/manifest.h"
+#include "core/spec/quality_gate.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
@@ -158,6 +159,19 @@ TEST_F(PullTest, GoesOnWhereABrokenStreamStopped) {
   const auto verified = client::VerifyFolder(pulled(), std::nullopt, silent_);
   ASSERT_THAT(verified, IsOk());
   EXPECT_EQ(verified->Hex(), artifacts_.digest);
+}
+
+TEST_F(PullTest, AFolderWhoseArtifactMissesItsContractIsNotVerified) {
+  ASSERT_THAT(Pull(), IsOk());
+  Manifest manifest;
+  manifest.kind = "artifact";
+  manifest.architecture = "LlamaForCausalLM";
+  manifest.source = Sha256Of("model");
+  manifest.recipe_json = manifest.producer_json = "{}";
+  const QualityMeasures worse{.bits = 4.5, .evaluations = {{"text", {{"mean_kl", 0.2}}}}};
+  manifest.quality_json = QualityGateJson({.contract = {.max_mean_kl = 0.1}, .measures = worse});
+  std::ofstream(pulled() + "/gwq-manifest.json") << ManifestJson(manifest);
+  EXPECT_THAT(client::VerifyFolder(pulled(), std::nullopt, silent_), HasCode(absl::StatusCode::kFailedPrecondition));
 }
 
 TEST_F(PullTest, GivesUpWhenAttemptsBringNothingForward) {

@@ -200,6 +200,15 @@ TEST(RecipeFlagsTest, WhatIsNoValueIsRefusedByItsField) {
   }
 }
 
+TEST(RecipeFlagsTest, BitsBesideATargetAreRefusedBecauseTheyWouldHaveNoEffect) {
+  for (const char* const target : {"--target-bits", "--target-bytes"}) {
+    const auto both = Parse({"--bits", "3", target, "100000000"});
+    EXPECT_THAT(both, gwq::testing::HasCode(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(MessageOf(both.status()), ::testing::HasSubstr("beside a target"));
+  }
+  EXPECT_THAT(Parse({"--group-size", "128", "--target-bits", "3"}), gwq::testing::IsOk()) << "the head's group size";
+}
+
 TEST(RecipeFlagsTest, AKeyThatIsGivenTwiceIsRefusedByItsName) {
   for (const auto& [rule, key] : {std::pair("*:bits=3,bits=4", "'bits'"),
                                   {"*:bits=3,method=rtn,bits=3", "'bits'"},

@@ -181,7 +181,8 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   named(add("pull", "download the files; an interrupted download continues where it stopped", Pull))
       ->add_option("--to", arguments->folder, "folder to write (default: the artifact's name)")
       ->check(NotEmpty);
-  CLI::App* verify = add("verify", "check a pulled folder byte by byte, without a server", Verify);
+  CLI::App* verify =
+      add("verify", "check a pulled folder byte by byte, and its quality contract, without a server", Verify);
   verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
                      "the digest that `gwq artifacts show` prints; without it the folder's own manifest is trusted");

@@ -16,10 +16,14 @@
 #include <cmath>
 #include <optional>
 
+#include "core/backend/torch/one_dnn_linear.h"
 #include "core/backend/torch/seam.h"
 
 namespace gwq {
 namespace {
+
+// oneDNN puts a weight in another order for each product, which fewer rows do not pay for: those of a head, above all.
+constexpr int64_t kOneDnnRows = 128;
 
 // The axis whose position turns each frequency.
 std::vector<int> AxisOfFrequency(const Batch& batch, const Rope& rope) {
@@ -85,8 +89,9 @@ at::Tensor ApplyLinear(const at::Tensor& x, const Linear& linear) {
     Require(bias->dim() == 1 && bias->size(0) == weight.size(0), "linear: {} biases for {} outputs", bias->numel(),
             weight.size(0));
   }
-  static_cast<const TorchWeight*>(linear.weight)->TellInput(x);
-  return at::linear(x, weight, bias);
+  const auto* const own = static_cast<const TorchWeight*>(linear.weight);
+  own->TellInput(x);
+  return own->one_dnn() && x.size(0) >= kOneDnnRows ? OneDnnLinear(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 at::Tensor ApplyGate(const at::Tensor& x, Gate gate) {

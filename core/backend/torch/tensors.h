@@ -15,11 +15,13 @@ namespace gwq {
 
 class TorchWeight final : public Weight {
  public:
-  explicit TorchWeight(at::Tensor values) : values_(std::move(values)) {}
+  explicit TorchWeight(at::Tensor values, bool one_dnn = false) : values_(std::move(values)), one_dnn_(one_dnn) {}
   [[nodiscard]] Shape shape() const override { return values_.sizes().vec(); }
   [[nodiscard]] uint64_t bytes() const override { return static_cast<uint64_t>(values_.numel()) * sizeof(float); }
   // Contiguous floats.
   [[nodiscard]] const at::Tensor& values() const { return values_; }
+  // Whether linear layers with this weight are computed by oneDNN.
+  [[nodiscard]] bool one_dnn() const { return one_dnn_; }
 
   // From now on every linear layer with this weight adds what it reads to gram(), of which there is the diagonal alone
   // where `diagonal` is set. `collector` outlives the weight; null: it stops.
@@ -35,6 +37,7 @@ class TorchWeight final : public Weight {
 
  private:
   at::Tensor values_;
+  bool one_dnn_;
   // What is observed of a weight is no part of its value: passes see weights as constants.
   mutable GramCollector* collector_ = nullptr;
   mutable bool diagonal_ = false;

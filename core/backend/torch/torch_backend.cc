@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Weight>> TorchBackend::LoadDense(const TensorView
   GWQ_RETURN_IF_ERROR(Guarded([&] {
     at::Tensor values = EmptyFloats(view.shape);
     ToFloat(view, 0, {values.mutable_data_ptr<float>(), static_cast<size_t>(elements)});
-    weight = std::make_unique<TorchWeight>(std::move(values));
+    weight = std::make_unique<TorchWeight>(std::move(values), options_.linear == LinearLibrary::kOneDnn);
     return absl::OkStatus();
   }));
   return weight;
@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<Weight>> TorchBackend::LoadPacked(const PackedVie
   GWQ_RETURN_IF_ERROR(Guarded([&] {
     at::Tensor values = EmptyFloats({view.shape().rows, view.shape().cols});
     view.DequantizeAll({values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())});
-    weight = std::make_unique<TorchWeight>(std::move(values));
+    weight = std::make_unique<TorchWeight>(std::move(values), options_.linear == LinearLibrary::kOneDnn);
     return absl::OkStatus();
   }));
   return weight;

@@ -24,9 +24,14 @@ class GramCollector;
 // What of the rows x that linear layers read is added up: nothing, x^2 of each input, or the matrix x x^T.
 enum class GramKind { kNone, kDiagonal, kFull };
 
+// What computes the linear layers: at::linear, which is MKL on x86, or oneDNN where a layer reads many rows. They
+// differ in the last bits.
+enum class LinearLibrary { kDefault, kOneDnn };
+
 struct TorchOptions {
-  // Threads of LibTorch's own pool, 1 to 1024. Part of what determines gradients to the bit.
+  // Threads of LibTorch's own pool, 1 to 1024. Part of what determines gradients to the bit, as the library is.
   int threads = 1;
+  LinearLibrary linear = LinearLibrary::kDefault;
 };
 
 // A pass that records what it does, over sequences that start at context 0, without a cache. Used for one stage at a

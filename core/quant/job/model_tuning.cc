@@ -14,15 +14,13 @@
 #include "core/calibration/loss.h"
 #include "core/calibration/walk_record.h"
 #include "core/format/affine_view.h"
+#include "core/quant/tuned/rates.h"
 
 namespace gwq {
 namespace {
 
 // Rows of logits that are alive at a time.
 constexpr int64_t kHeadRows = 64;
-// Rates of the first step, of which each later one has less, down to 0 behind the last.
-constexpr float kScaleRate = 0.004F;
-constexpr float kNormRate = 0.002F;
 
 }  // namespace
 
@@ -39,8 +37,14 @@ absl::StatusOr<std::unique_ptr<ModelTuning>> ModelTuning::Create(const Calibrate
 
 absl::Status ModelTuning::Open(int images) {
   const Model& model = *job_.source.model();
+  double bits = 0, weights = 0;
   for (const PlannedModule& module : job_.plan.modules) {
     if (module.stage >= model.stages()) continue;  // the tower's
+    if (module.needs == Needs::kBlock) {
+      rates_[module.tensor] = ScaleRate(module.packed.bits);
+      bits += static_cast<double>(module.packed.bits) * static_cast<double>(module.weights);
+      weights += static_cast<double>(module.weights);
+    }
     if (module.needs == Needs::kBlock) {
       GWQ_ASSIGN_OR_RETURN(const PackedTensor stored, job_.packer.Stored(module));
       GWQ_ASSIGN_OR_RETURN(const AffineView view, AffineView::Of(stored.view));
@@ -49,6 +53,7 @@ absl::Status ModelTuning::Open(int images) {
       tensors_.emplace(module.tensor, TunedTensor(1, static_cast<int64_t>(module.weights), 1));
     }
   }
+  norm_rate_ = NormRate(bits / weights);
   Backend& backend = job_.backend.backend();
   loader_ = std::make_unique<TunedLoader>(job_.source, backend, job_.plan, job_.packer, tensors_, job_.pool);
   full_ = MakeWeightLoader(job_.source, backend);
@@ -139,7 +144,8 @@ absl::Status ModelTuning::Learn(const std::vector<NamedWeight>& weights, float s
     const auto tuned = tensors_.find(named.name);
     if (tuned == tensors_.end()) continue;
     GWQ_ASSIGN_OR_RETURN(const std::span<const float> gradient, job_.backend.torch().GradientOf(*named.weight));
-    const float rate = share * (named.weight->shape().size() == 1 ? kNormRate : kScaleRate);
+    const auto own = rates_.find(named.name);
+    const float rate = share * (own == rates_.end() ? norm_rate_ : own->second);
     tuned->second.Step(gradient, loader_->ValuesOf(named.name), rate, step, job_.pool);
     job_.backend.torch().DropGradient(*named.weight);
   }

@@ -55,6 +55,8 @@ class ModelTuning {
   const StateStore& ends_;
   const int targets_;
   TunedLoader::Tensors tensors_;
+  std::map<std::string, float> rates_;  // of the first step, by matrix
+  float norm_rate_ = 0;
   std::unique_ptr<TunedLoader> loader_;
   std::unique_ptr<WeightLoader> full_;
   std::unique_ptr<StageRunner> runner_;

@@ -37,6 +37,8 @@ namespace {
 constexpr int kMethodVersion = 1;
 // The same of several samples in a chat model's own words.
 constexpr int kOwnTextVersion = 2;
+// The same of recipes with the method "tuned".
+constexpr int kTunedVersion = 2;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -133,7 +135,8 @@ class Job {
       progress_.Log(fmt::format("warning: {}", warning));
     }
     BeginPhase("calibrate");
-    GWQ_ASSIGN_OR_RETURN(const auto backend, CalibrationBackend::Create(recipe_.threads));
+    GWQ_ASSIGN_OR_RETURN(const auto backend,
+                         CalibrationBackend::Create(recipe_.threads, /*fast=*/AnyNeeds(plan_, Needs::kBlock)));
     tools_.solver = &backend->solver();
     const std::string producer = Producer();
     GWQ_ASSIGN_OR_RETURN(CalibrationFigures figures,
@@ -175,6 +178,7 @@ class Job {
     if (calibrates()) {
       out["calibration_threads"] = recipe_.threads;
       if (own_texts_) out["own_text_version"] = kOwnTextVersion;
+      if (AnyNeeds(plan_, Needs::kBlock)) out["tuned_version"] = kTunedVersion;
       out["isa"] = std::string(HostIsaName());
       out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }

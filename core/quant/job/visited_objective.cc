@@ -2,12 +2,37 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <utility>
 
 #include "core/base/status.h"
 
 namespace gwq {
+
+namespace {
+
+// They add up to 1.
+std::vector<double> RowWeights(std::span<const float> target, size_t width) {
+  std::vector<double> squares(target.size() / width);
+  for (size_t row = 0; row < squares.size(); ++row) {
+    for (const float value : target.subspan(row * width, width)) squares[row] += static_cast<double>(value) * value;
+  }
+  std::vector<double> sorted = squares;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::ranges::nth_element(sorted, middle);
+  const double least = 0.1 * *middle;
+  double sum = 0;
+  for (double& one : squares) {
+    one = least > 0 ? 1 / std::max(one, least) : 1;
+    sum += one;
+  }
+  for (double& one : squares) one /= sum;
+  return squares;
+}
+
+}  // namespace
 
 absl::StatusOr<VisitedObjective> VisitedObjective::Create(VisitedBlock& block, std::vector<const NamedWeight*> matrices,
                                                           std::span<const float> metric, const Solver& solver) {
@@ -16,23 +41,25 @@ absl::StatusOr<VisitedObjective> VisitedObjective::Create(VisitedBlock& block, s
 }
 
 absl::StatusOr<double> VisitedObjective::Measure(std::span<float> output, std::span<const float> target) const {
-  if (output.size() != target.size()) {
-    return absl::InternalError(fmt::format("an output of {} values, and a target of {}", output.size(), target.size()));
+  const auto width = static_cast<size_t>(block_.width());
+  if (output.size() != target.size() || output.empty() || output.size() % width != 0) {
+    return absl::InternalError(
+        fmt::format("an output of {} values and a target of {}, in rows of {}", output.size(), target.size(), width));
   }
-  const auto width = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(metric_.size()))));
   for (size_t i = 0; i < output.size(); ++i) output[i] -= target[i];
-  // Without a metric the number of rows is not known, nor is it needed: the mean is over all values.
-  const double rows = static_cast<double>(output.size()) / static_cast<double>(width > 0 ? width : 1);
   std::vector<float> weighted;
-  if (width > 0) {
-    GWQ_ASSIGN_OR_RETURN(weighted, solver_.Multiply(output, metric_, width));
-  } else {
+  if (metric_.empty()) {
     weighted.assign(output.begin(), output.end());
+    for (float& value : weighted) value /= static_cast<float>(width);
+  } else {
+    GWQ_ASSIGN_OR_RETURN(weighted, solver_.Multiply(output, metric_, block_.width()));
   }
+  const std::vector<double> weights = RowWeights(target, width);
   double loss = 0;
   for (size_t i = 0; i < output.size(); ++i) {
-    loss += static_cast<double>(output[i]) * weighted[i] / rows;
-    output[i] = static_cast<float>(2.0 * weighted[i] / rows);
+    const double weight = weights[i / width];
+    loss += weight * static_cast<double>(output[i]) * weighted[i];
+    output[i] = static_cast<float>(2.0 * weight * weighted[i]);
   }
   return loss;
 }

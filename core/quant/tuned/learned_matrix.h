@@ -19,14 +19,9 @@
 #include "core/quant/group_quantize.h"
 #include "core/quant/quantizer.h"
 #include "core/quant/tuned/adam.h"
+#include "core/quant/tuned/rates.h"
 
 namespace gwq {
-
-struct LearningRates {
-  float code = 0;     // of u, in codes
-  float scale = 0;    // of l
-  float outlier = 0;  // of v, in steps of its group's scale
-};
 
 // Nothing depends on the number of threads. Not thread-safe itself.
 class LearnedMatrix {

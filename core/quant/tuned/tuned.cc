@@ -16,8 +16,6 @@
 namespace gwq {
 namespace {
 
-// Rates of the first step, of which each later one has less, down to 0 behind the last.
-constexpr LearningRates kRates{.code = 0.0125F, .scale = 0.003F, .outlier = 0.00125F};
 // Samples that the loss before and after is measured on.
 constexpr size_t kMeasured = 4;
 
@@ -27,21 +25,22 @@ class BlockLearning {
                 Progress& progress)
       : objective_(objective), matrices_(matrices), tools_(tools), progress_(progress) {}
 
-  absl::Status Run(int steps, uint64_t seed) {
+  absl::StatusOr<BlockLosses> Run(int steps, uint64_t seed) {
     GWQ_ASSIGN_OR_RETURN(const double before, MeanLoss());
     const size_t samples = objective_.samples();
     const uint64_t own = Draw(seed, static_cast<uint64_t>(objective_.stage()));
     std::vector<size_t> order;
+    const LearningRates first = BlockRates(steps);
     for (int step = 0; step < steps; ++step) {
       GWQ_RETURN_IF_ERROR(progress_.Check());
       const size_t at = static_cast<size_t>(step) % samples;
       if (at == 0) order = Shuffled(samples, Draw(own, static_cast<uint64_t>(step)));
-      GWQ_RETURN_IF_ERROR(Step(order[at], 1.0F - static_cast<float>(step) / static_cast<float>(steps)));
+      const float share = 1.0F - static_cast<float>(step) / static_cast<float>(steps);
+      GWQ_RETURN_IF_ERROR(Step(order[at], {first.code * share, first.scale * share, first.outlier * share}));
     }
     GWQ_ASSIGN_OR_RETURN(const double after, MeanLoss());
     progress_.Log(fmt::format("stage {}: loss of the output {:.3g} -> {:.3g}", objective_.stage(), before, after));
-    objective_.TellLosses({before, after});
-    return absl::OkStatus();
+    return BlockLosses{before, after};
   }
 
  private:
@@ -66,10 +65,9 @@ class BlockLearning {
     return sum;
   }
 
-  absl::Status Step(size_t sample, float share) {
+  absl::Status Step(size_t sample, const LearningRates& rates) {
     GWQ_RETURN_IF_ERROR(SetValues());
     GWQ_RETURN_IF_ERROR(objective_.LossBackward(sample).status());
-    const LearningRates rates{kRates.code * share, kRates.scale * share, kRates.outlier * share};
     for (size_t i = 0; i < matrices_.size(); ++i) {
       GWQ_ASSIGN_OR_RETURN(const std::span<const float> gradient, objective_.Gradient(i));
       matrices_[i].Step(gradient, rates, tools_.pool);
@@ -117,15 +115,17 @@ class TunedQuantizer final : public Quantizer {
                                                                            const Recipe& recipe,
                                                                            const QuantizeTools& tools,
                                                                            Progress& progress) const override {
-    std::vector<LearnedMatrix> learned;
-    for (const MatrixInput& input : matrices) {
-      GWQ_RETURN_IF_ERROR(progress.Check());
-      GWQ_ASSIGN_OR_RETURN(LearnedMatrix start, LearnedMatrix::Start(input, tools.pool));
-      learned.push_back(std::move(start));
-    }
+    GWQ_ASSIGN_OR_RETURN(std::vector<LearnedMatrix> learned, Starts(matrices, tools, progress));
     if (recipe.tuned.block_steps > 0 && objective.samples() > 0) {
-      GWQ_RETURN_IF_ERROR(
+      GWQ_ASSIGN_OR_RETURN(
+          BlockLosses losses,
           BlockLearning(objective, learned, tools, progress).Run(recipe.tuned.block_steps, recipe.seed));
+      if (losses.after > losses.before) {
+        progress.Log(fmt::format("stage {}: learning made it worse, the start is kept", objective.stage()));
+        losses.after = losses.before;
+        GWQ_ASSIGN_OR_RETURN(learned, Starts(matrices, tools, progress));
+      }
+      objective.TellLosses(losses);
     }
     std::vector<QuantizedMatrix> out;
     for (size_t i = 0; i < matrices.size(); ++i) out.push_back(Finished(learned[i], matrices[i], tools.pool));
@@ -133,6 +133,17 @@ class TunedQuantizer final : public Quantizer {
   }
 
  private:
+  static absl::StatusOr<std::vector<LearnedMatrix>> Starts(std::span<const MatrixInput> matrices,
+                                                           const QuantizeTools& tools, Progress& progress) {
+    std::vector<LearnedMatrix> out;
+    for (const MatrixInput& input : matrices) {
+      GWQ_RETURN_IF_ERROR(progress.Check());
+      GWQ_ASSIGN_OR_RETURN(LearnedMatrix start, LearnedMatrix::Start(input, tools.pool));
+      out.push_back(std::move(start));
+    }
+    return out;
+  }
+
   static QuantizedMatrix Finished(const LearnedMatrix& learned, const MatrixInput& input, ThreadPool& pool) {
     QuantizedMatrix made = learned.Finish(pool);
     MeasureErrors(input.weights, input.gradient, pool, made);

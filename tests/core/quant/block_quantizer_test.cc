@@ -159,6 +159,48 @@ TEST(Quantizers, AMethodOfOneMatrixMakesNoBlock) {
               HasCode(absl::StatusCode::kInternal));
 }
 
+// Its gradients lead uphill.
+class Uphill final : public BlockObjective {
+ public:
+  explicit Uphill(LinearBlock& block) : block_(block) {}
+  [[nodiscard]] int stage() const override { return block_.stage(); }
+  [[nodiscard]] size_t samples() const override { return block_.samples(); }
+  [[nodiscard]] absl::Status SetValues(size_t matrix, std::span<const float> values) override {
+    return block_.SetValues(matrix, values);
+  }
+  [[nodiscard]] absl::StatusOr<double> Loss(size_t sample) override { return block_.Loss(sample); }
+  [[nodiscard]] absl::StatusOr<double> LossBackward(size_t sample) override { return block_.LossBackward(sample); }
+  [[nodiscard]] absl::StatusOr<std::span<const float>> Gradient(size_t matrix) const override {
+    const auto gradient = block_.Gradient(matrix);
+    if (!gradient.ok()) return gradient;
+    turned_.assign(gradient->begin(), gradient->end());
+    for (float& value : turned_) value = -value;
+    return turned_;
+  }
+  void DropGradients() override { block_.DropGradients(); }
+
+ private:
+  LinearBlock& block_;
+  mutable std::vector<float> turned_;
+};
+
+TEST(Tuned, KeepsItsStartWhereLearningMadeItWorse) {
+  const Quantizer& tuned = *FindQuantizer(Method::kTuned);
+  LinearBlock block({PlannedShape(tuned, {8, 48, 3, 16, 0}, 0)}, 4, 1);
+  Uphill uphill(block);
+  NaiveSolver solver;
+  ThreadPool pool(1);
+  Recipe recipe;
+  recipe.method = Method::kTuned;
+  const auto made = tuned.QuantizeBlock(block.Inputs(), uphill, recipe, {pool, &solver}, NoProgress());
+  ASSERT_THAT(made, IsOk());
+  const auto start = tuned.Quantize(block.Inputs()[0], recipe, {pool, &solver});
+  ASSERT_THAT(start, IsOk());
+  EXPECT_EQ((*made)[0].content.codes, start->content.codes);
+  ASSERT_TRUE(uphill.losses().has_value());
+  EXPECT_EQ(uphill.losses()->after, uphill.losses()->before);
+}
+
 TEST(Tuned, RefusesInputsThatAreNotFinite) {
   LinearBlock block({{4, 16, 4, 16, 0}}, 1, 1);
   std::vector<MatrixInput> inputs = block.Inputs();
