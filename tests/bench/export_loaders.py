@@ -78,7 +78,7 @@ def with_transformers(path, windows):
 def with_gptqmodel(path, windows):
     import torch
     from gptqmodel import BACKEND, GPTQModel
-    return run_model(GPTQModel.load(str(path), device="cpu", backend=BACKEND.TORCH, dtype=torch.float32), windows)
+    return run_model(GPTQModel.load(str(path), device="cpu", backend=BACKEND.TORCH, dtype=torch.float16), windows)
 
 
 def with_llama(path, windows, text, library, package):
