@@ -114,8 +114,8 @@ json QuantizationConfig(const ExportRun& run, const std::map<std::string, Intege
                  {"ignore", std::move(ignored)},
                  {"global_compression_ratio", nullptr},
                  {"kv_cache_scheme", nullptr}};
-  // For transformers. Without it, it decompresses at the first pass instead, and the package's versions from 0.18 on
-  // then expect zero points that are not packed. With it, transformers reads every module by the first group.
+  // For transformers. Without it, it decompresses at the first pass instead, and the package's version 0.20.1
+  // then expects zero points that are not packed. With it, transformers reads every module by the first group.
   if (config["config_groups"].size() == 1) config["dequantize"] = true;
   return config;
 }
