@@ -34,7 +34,8 @@ CASES = {
     "3 bits": {"method": "rtn", "bits": 3, "group_size": 64},
     "mixed": {"method": "rtn", "bits": 4, "group_size": 64, "rules": [
         {"pattern": "*.v_proj", "bits": 8, "group_size": 128}, {"pattern": "*.gate_proj", "bits": 3, "group_size": 32},
-        {"pattern": "*.o_proj", "group_size": 32}, {"pattern": "model.layers.?.mlp.up_proj", "bits": 3}]},
+        {"pattern": "model.layers.1?.mlp.up_proj", "bits": 3, "group_size": 64}, {"pattern": "*.o_proj", "group_size": 32},
+        {"pattern": "model.layers.29.*", "bits": 8}]},
     "outliers": {"method": "gwq", "bits": 4, "group_size": 64, "calibration": {"source": "default", "max_tokens": 64, "samples": 2}},
 }
 GENERATED = 16
@@ -46,7 +47,7 @@ def make_artifact(arguments, store, name):
     digest = out / "artifact.digest"
     if not digest.exists():
         out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.json").write_text(json.dumps(CASES[name] | {"threads": 2}))
+        (out / "recipe.json").write_text(json.dumps(CASES[name] | {"threads": 1}))
         command = [arguments.bin / "quantize_local", store / "blobs", arguments.model, out / "recipe.json", out]
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return digest.read_text().strip()
