@@ -76,14 +76,16 @@ TEST(OneDnnLinear, MakesWhatTheDefaultLibraryMakesForthAndBack) {
 }
 
 TEST(OneDnnLinear, MakesTheSameBitsTwice) {
-  const Passed first = RunLinear(LinearLibrary::kOneDnn, 200, true), second = RunLinear(LinearLibrary::kOneDnn, 200, true);
+  const Passed first = RunLinear(LinearLibrary::kOneDnn, 200, true),
+               second = RunLinear(LinearLibrary::kOneDnn, 200, true);
   EXPECT_EQ(first.output, second.output);
   EXPECT_EQ(first.input_gradient, second.input_gradient);
   EXPECT_EQ(first.weight_gradient, second.weight_gradient);
 }
 
 TEST(OneDnnLinear, FewRowsAreTheDefaultLibrarysToTheBit) {
-  const Passed made = RunLinear(LinearLibrary::kOneDnn, 64, true), wanted = RunLinear(LinearLibrary::kDefault, 64, true);
+  const Passed made = RunLinear(LinearLibrary::kOneDnn, 64, true),
+               wanted = RunLinear(LinearLibrary::kDefault, 64, true);
   EXPECT_EQ(made.output, wanted.output);
   EXPECT_EQ(made.weight_gradient, wanted.weight_gradient);
 }
