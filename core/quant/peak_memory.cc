@@ -152,6 +152,11 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
 }
 
+// The copy of a weight that oneDNN makes for a product (core/backend/torch/one_dnn_linear.h).
+uint64_t ProductBytes(const Sizes& sizes, const Plan& plan) {
+  return AnyNeeds(plan, Needs::kBlock) ? sizes.matrix.weights * 4 : 0;
+}
+
 // The pass for Fisher information: as for gradients, with one sample's gradients and the sum of their squares of each
 // weight whose bits are open; with the metric's sum of one stage, that which is being stored and those of other stages.
 uint64_t FisherBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& recipe, const Plan& plan) {
@@ -160,7 +165,7 @@ uint64_t FisherBytes(const ModelConfig& config, const Sizes& sizes, const Recipe
   SampleStates sample = StatesOf(config, plan, recipe);
   sample.samples = std::min(sample.samples, Unsigned(samples));
   const uint64_t states = StateBytes(sample.stages * sample.samples * sample.text, sample.text);
-  const uint64_t block = sizes.block.weights * 4 + sizes.block.open * 8 +
+  const uint64_t block = sizes.block.weights * 4 + sizes.block.open * 8 + ProductBytes(sizes, plan) +
                          kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
@@ -174,9 +179,10 @@ uint64_t LearnBytes(const ModelConfig& config, const Sizes& sizes, const Recipe&
   if (!AnyNeeds(plan, Needs::kBlock)) return 0;
   const SampleStates sample = StatesOf(config, plan, recipe);
   const uint64_t states = StateBytes(3 * sample.samples * sample.text, sample.text);
-  const uint64_t block = sizes.block.weights * 4 + sizes.block.learned +
-                         std::max(kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source,
-                                  sizes.block.pack + sizes.matrix.weights * 4);
+  const uint64_t block =
+      sizes.block.weights * 4 + sizes.block.learned +
+      std::max(kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source + ProductBytes(sizes, plan),
+               sizes.block.pack + sizes.matrix.weights * 4);
   const uint64_t outer = sizes.outer.weights * 8 + sizes.outer.pack + kForwardCopies * sample.text;
   return states + sample.samples * sample.layout + std::max(block, outer) + MetricStates(config, sample) +
          TowerBytes(config, sizes, sample) + sizes.tower.learned;
@@ -189,7 +195,7 @@ uint64_t TuneBytes(const ModelConfig& config, const Sizes& sizes, const Recipe& 
   const SampleStates sample = StatesOf(config, plan, recipe);
   const uint64_t states = StateBytes(sample.samples * (sample.text + sample.image_rows), sample.text) +
                           StateBytes(sample.stages * sample.text, sample.text);
-  const uint64_t block = sizes.block.weights * 12 + sizes.matrix.weights * 4 +
+  const uint64_t block = sizes.block.weights * 12 + sizes.matrix.weights * 4 + ProductBytes(sizes, plan) +
                          kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
   const uint64_t heads = sizes.outer.weights * 12 + sizes.outer.source +
                          2 * kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
