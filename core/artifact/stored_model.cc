@@ -24,7 +24,10 @@ absl::StatusOr<std::unique_ptr<const StoredModel>> StoredModel::Open(BlobStore& 
   }
   GWQ_ASSIGN_OR_RETURN(Manifest parsed, ParseManifest(text));
   if (parsed.architecture.empty()) {
-    return absl::FailedPreconditionError(fmt::format("the manifest {} was not imported yet", manifest.Hex()));
+    return absl::FailedPreconditionError(
+        fmt::format("the manifest {} was not imported: it is an upload, or an export for other programs; pull such an "
+                    "export, or export the artifact as hf-fp16",
+                    manifest.Hex()));
   }
   std::unique_ptr<StoredModel> model(new StoredModel(store, manifest, std::move(parsed)));
   GWQ_ASSIGN_OR_RETURN(const std::string config_json, model->ReadFile("config.json"));

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/io/gguf.h"
+#include "core/io/gguf_k_blocks.h"
 
 namespace gwq {
 namespace {
@@ -13,12 +14,17 @@ struct BlockInfo {
   std::string_view name;
 };
 
-constexpr std::array<BlockInfo, 6> kBlocks = {{{GgmlType::kF32, 1, 4, "F32"},
-                                               {GgmlType::kF16, 1, 2, "F16"},
-                                               {GgmlType::kBF16, 1, 2, "BF16"},
-                                               {GgmlType::kQ4_0, 32, 18, "Q4_0"},
-                                               {GgmlType::kQ4_1, 32, 20, "Q4_1"},
-                                               {GgmlType::kQ8_0, 32, 34, "Q8_0"}}};
+constexpr std::array<BlockInfo, 11> kBlocks = {{{GgmlType::kF32, 1, 4, "F32"},
+                                                {GgmlType::kF16, 1, 2, "F16"},
+                                                {GgmlType::kBF16, 1, 2, "BF16"},
+                                                {GgmlType::kQ4_0, 32, 18, "Q4_0"},
+                                                {GgmlType::kQ4_1, 32, 20, "Q4_1"},
+                                                {GgmlType::kQ8_0, 32, 34, "Q8_0"},
+                                                {GgmlType::kQ2_K, 256, 84, "Q2_K"},
+                                                {GgmlType::kQ3_K, 256, 110, "Q3_K"},
+                                                {GgmlType::kQ4_K, 256, 144, "Q4_K"},
+                                                {GgmlType::kQ5_K, 256, 176, "Q5_K"},
+                                                {GgmlType::kQ6_K, 256, 210, "Q6_K"}}};
 
 const BlockInfo& InfoOf(GgmlType type) {
   for (const BlockInfo& info : kBlocks) {
@@ -82,6 +88,12 @@ void DequantizeGgml(GgmlType type, std::span<const std::byte> blocks, std::span<
     return;
   }
   const std::byte* block = blocks.data();
+  if (IsKType(type)) {
+    for (size_t i = 0; i < out.size(); i += 256, block += info.bytes) {
+      DequantizeKBlock(type, UnpackKBlock(type, block), out.subspan(i).first<256>());
+    }
+    return;
+  }
   for (size_t i = 0; i < out.size(); i += static_cast<size_t>(info.elements), block += info.bytes) {
     Block(type, block, out.data() + i);
   }

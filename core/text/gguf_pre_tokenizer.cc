@@ -104,7 +104,13 @@ json ToJson(Cut cut) {
   return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
 }
 
+// The last is that of dbrx without ignore_merges; llama-bpe has it.
+constexpr std::string_view kDistinct[] = {"llama-bpe", "qwen2",  "smollm",  "gpt-2",
+                                          "gpt-4o",    "tekken", "default", "dbrx"};
+
 }  // namespace
+
+std::span<const std::string_view> DistinctGgufPreTokenizers() { return kDistinct; }
 
 absl::StatusOr<GgufPreTokenizer> FindGgufPreTokenizer(std::string_view name) {
   if (name.empty()) name = "default";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -16,5 +17,8 @@ struct GgufPreTokenizer {
 
 // INVALID_ARGUMENT on tokenizer.ggml.pre with the list of known names. The empty name is "default".
 [[nodiscard]] absl::StatusOr<GgufPreTokenizer> FindGgufPreTokenizer(std::string_view name);
+
+// Names that stand for every way to cut text once, the most frequent first.
+[[nodiscard]] std::span<const std::string_view> DistinctGgufPreTokenizers();
 
 }  // namespace gwq

@@ -9,69 +9,13 @@
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/io/json.h"
+#include "core/text/tokenizer_config.h"
 
 namespace gwq {
 namespace {
 
 using nlohmann::json;
 using Files = std::map<std::string, std::string>;
-
-constexpr size_t kMaxJsonBytes = size_t{64} << 20;  // as of a tokenizer.json
-
-// The JSON object in a file; an empty one where the file is absent.
-absl::StatusOr<json> ReadObject(const Files& files, const std::string& name) {
-  const auto file = files.find(name);
-  if (file == files.end()) return json::object();
-  GWQ_ASSIGN_OR_RETURN(json value, ParseJson(name, file->second, {.max_bytes = kMaxJsonBytes}));
-  if (!value.is_object()) return InvalidField(name, "is not a JSON object");
-  return value;
-}
-
-// A token is written as a text or as an object with its text in "content".
-std::optional<std::string> TokenText(const json& config, const char* key) {
-  const auto entry = config.find(key);
-  if (entry == config.end()) return std::nullopt;
-  if (entry->is_string()) return entry->get<std::string>();
-  if (entry->is_object() && entry->contains("content") && (*entry)["content"].is_string()) {
-    return (*entry)["content"].get<std::string>();
-  }
-  return std::nullopt;
-}
-
-TemplateTokens ReadTokens(const json& config, const json& special_tokens) {
-  const auto token = [&](const char* key) {
-    auto text = TokenText(config, key);
-    return text.has_value() || config.contains(key) ? text : TokenText(special_tokens, key);
-  };
-  return {token("bos_token"), token("eos_token"), token("pad_token"), token("unk_token")};
-}
-
-absl::StatusOr<std::string> DefaultTemplate(const json& named) {
-  constexpr char kField[] = "tokenizer_config.json: chat_template";
-  for (const json& entry : named) {
-    if (!entry.is_object() || !entry.contains("template") || !entry["template"].is_string()) {
-      return InvalidField(kField, "is a list whose entries are not all {name, template}");
-    }
-    if (named.size() == 1 || entry.value("name", json()) == "default") return entry["template"].get<std::string>();
-  }
-  return InvalidField(kField, fmt::format("is a list of {} templates without one named default", named.size()));
-}
-
-// The source; empty if the model has none.
-absl::StatusOr<std::string> ReadTemplate(const Files& files, const json& config) {
-  if (const auto file = files.find("chat_template.jinja"); file != files.end()) return file->second;
-  GWQ_ASSIGN_OR_RETURN(const json processor, ReadObject(files, "chat_template.json"));
-  if (const auto text = processor.find("chat_template"); text != processor.end()) {
-    if (text->is_string()) return text->get<std::string>();
-    return InvalidField("chat_template.json: chat_template", "is not a text");
-  }
-  const auto entry = config.find("chat_template");
-  if (entry == config.end() || entry->is_null()) return std::string();
-  if (entry->is_string()) return entry->get<std::string>();
-  if (entry->is_array()) return DefaultTemplate(*entry);
-  return InvalidField("tokenizer_config.json: chat_template", "is neither a text nor a list of named texts");
-}
 
 absl::Status AppendIds(const json& value, const std::string& field, std::vector<int32_t>& out) {
   if (value.is_null()) return absl::OkStatus();
@@ -85,8 +29,8 @@ absl::Status AppendIds(const json& value, const std::string& field, std::vector<
 }
 
 absl::StatusOr<std::vector<int32_t>> ConfiguredStops(const Files& files) {
-  GWQ_ASSIGN_OR_RETURN(const json generation, ReadObject(files, "generation_config.json"));
-  GWQ_ASSIGN_OR_RETURN(const json config, ReadObject(files, "config.json"));
+  GWQ_ASSIGN_OR_RETURN(const json generation, ReadTextObject(files, "generation_config.json"));
+  GWQ_ASSIGN_OR_RETURN(const json config, ReadTextObject(files, "config.json"));
   std::vector<int32_t> ids;
   GWQ_RETURN_IF_ERROR(AppendIds(generation.value("eos_token_id", json()), "generation_config.json: eos_token_id", ids));
   if (!ids.empty()) return ids;
@@ -107,13 +51,11 @@ absl::StatusOr<std::unique_ptr<const ModelText>> ModelText::Load(const Files& fi
   if (tokenizer_json == files.end()) {
     return InvalidField("tokenizer.json", "is missing; save the model's tokenizer with transformers to get one");
   }
-  GWQ_ASSIGN_OR_RETURN(const json config, ReadObject(files, "tokenizer_config.json"));
-  GWQ_ASSIGN_OR_RETURN(const json special_tokens, ReadObject(files, "special_tokens_map.json"));
-  const TemplateTokens tokens = ReadTokens(config, special_tokens);
+  GWQ_ASSIGN_OR_RETURN(const TemplateTokens tokens, ReadSpecialTokens(files));
 
   std::unique_ptr<ModelText> text(new ModelText());
   GWQ_ASSIGN_OR_RETURN(text->tokenizer_, Tokenizer::Load(tokenizer_json->second, tokenizer_limits));
-  GWQ_ASSIGN_OR_RETURN(const std::string source, ReadTemplate(files, config));
+  GWQ_ASSIGN_OR_RETURN(const std::string source, ReadChatTemplate(files));
   if (!source.empty()) {
     GWQ_ASSIGN_OR_RETURN(text->chat_template_, ChatTemplate::Compile(source, tokens, template_limits));
   }

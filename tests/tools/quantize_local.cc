@@ -27,6 +27,7 @@
 #include "core/quant/job/quantize.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/support/upload_builder.h"
+#include "tests/tools/model_folder.h"
 
 namespace gwq {
 namespace {
@@ -79,26 +80,6 @@ absl::StatusOr<Digest> Import(BlobStore& store, const fs::path& path, Progress& 
   return ImportModel(store, upload.Build(), progress);
 }
 
-absl::Status AppendBlob(BlobStore& store, const Digest& digest, std::ofstream& out) {
-  GWQ_ASSIGN_OR_RETURN(const auto blob, store.Materialize(digest));
-  out.write(reinterpret_cast<const char*>(blob->bytes().data()), static_cast<std::streamsize>(blob->bytes().size()));
-  return absl::OkStatus();
-}
-
-absl::Status WriteFolder(BlobStore& store, const Manifest& manifest, const fs::path& folder) {
-  fs::create_directories(folder);
-  for (const ManifestFile& file : manifest.files) {
-    std::ofstream out(folder / file.path, std::ios::binary);
-    GWQ_RETURN_IF_ERROR(AppendBlob(store, file.digest, out));
-  }
-  for (const ManifestShard& shard : manifest.shards) {
-    std::ofstream out(folder / shard.path, std::ios::binary);
-    GWQ_RETURN_IF_ERROR(AppendBlob(store, shard.header, out));
-    for (const ManifestTensor& tensor : shard.tensors) GWQ_RETURN_IF_ERROR(AppendBlob(store, tensor.digest, out));
-  }
-  return absl::OkStatus();
-}
-
 // The outliers of every Linear matrix that has some, named as the reference script names them.
 absl::Status WriteMasks(const StoredModel& artifact, const fs::path& path) {
   std::vector<SafetensorsTensor> tensors;
@@ -148,9 +129,9 @@ absl::Status Run(const std::string& store_path, const fs::path& model, const fs:
   std::ofstream(out / "artifact.digest") << result.artifact.Hex() << "\n";
   GWQ_ASSIGN_OR_RETURN(const auto artifact, StoredModel::Open(*store, result.artifact));
   GWQ_RETURN_IF_ERROR(WriteMasks(*artifact, out / "masks.safetensors"));
-  GWQ_ASSIGN_OR_RETURN(const ExportResult exported, ExportArtifact(*store, result.artifact, "hf-fp16", progress));
+  GWQ_ASSIGN_OR_RETURN(const ExportResult exported, ExportArtifact(*store, result.artifact, {}, progress));
   GWQ_ASSIGN_OR_RETURN(const auto dense, StoredModel::Open(*store, exported.model));
-  return WriteFolder(*store, dense->manifest(), out / "hf");
+  return WriteModelFolder(*store, dense->manifest(), out / "hf");
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "client/library/download.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
+#include "core/spec/export_options.h"
 #include "gwq/v1/artifacts.grpc.pb.h"
 #include "gwq/v1/jobs.grpc.pb.h"
 
@@ -64,11 +65,16 @@ absl::StatusOr<v1::Artifact> Get(Session& session, const std::string& name) {
   return client::Call(session.jobs(), *stub, &v1::ArtifactService::Stub::GetArtifact, request);
 }
 
+constexpr size_t kMaxResourceId = 62;
+
 struct Arguments {
   std::string name;
   bool report = false;
   std::string folder;
   std::string format = "hf-fp16";
+  std::string outliers;
+  std::string gguf_type;
+  std::string widths;
   std::string model_id;
   std::string output;
   std::string digest;
@@ -122,8 +128,11 @@ absl::StatusOr<ExitCode> Export(Session& session, const Arguments& arguments) {
   const std::string base = std::filesystem::path(name).filename().string();
   request.mutable_export_artifact()->set_artifact(name);
   request.mutable_export_artifact()->set_format(arguments.format);
-  request.mutable_export_artifact()->set_model_id(arguments.model_id.empty() ? base.substr(0, 54) + "-hf-fp16"
-                                                                             : arguments.model_id);
+  request.mutable_export_artifact()->set_outliers(arguments.outliers);
+  request.mutable_export_artifact()->set_gguf_type(arguments.gguf_type);
+  request.mutable_export_artifact()->set_widths(arguments.widths);
+  const std::string made = base.substr(0, kMaxResourceId - arguments.format.size() - 1) + "-" + arguments.format;
+  request.mutable_export_artifact()->set_model_id(arguments.model_id.empty() ? made : arguments.model_id);
   GWQ_ASSIGN_OR_RETURN(const v1::CreateJobResponse created,
                        client::Call(session.jobs(), *stub, &v1::JobService::Stub::CreateJob, request));
   GWQ_ASSIGN_OR_RETURN(const v1::Job job, FollowJob(session, created.job().name()));
@@ -177,10 +186,20 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
                      "the digest that `gwq artifacts show` prints; without it the folder's own manifest is trusted");
-  CLI::App* exported =
-      named(add("export", "make a directory of FP16 weights that Hugging Face transformers loads", Export));
-  exported->add_option("--format", arguments->format, "hf-fp16 is the only one")->capture_default_str();
-  exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-hf-fp16)")
+  CLI::App* exported = named(add("export", "make files that transformers, vLLM or llama.cpp load", Export));
+  exported->add_option("--format", arguments->format, EnumChoices<ExportFormat>())->capture_default_str();
+  exported->add_option(
+      "--outliers", arguments->outliers,
+      "what becomes of matrices with outliers, for which only hf-fp16 has a place: wider (8 bits), fold "
+      "(FP16) or drop (the nearest weight that the codes express)");
+  exported->add_option("--gguf-type", arguments->gguf_type,
+                       "type of every quantized matrix in a GGUF file (default: for each the smallest that keeps its "
+                       "codes)");
+  exported->add_option(
+      "--widths", arguments->widths,
+      "of compressed-tensors and gptq: uniform (one width and group size in the whole file, which most "
+      "loaders need; the default) or mixed (each matrix its own)");
+  exported->add_option("--name", arguments->model_id, "name of the export on the server (default: NAME-FORMAT)")
       ->check(NotEmpty);
   exported->add_option("--to", arguments->output, "pull it into this folder (default: leave it on the server)")
       ->check(NotEmpty);

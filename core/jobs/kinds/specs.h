@@ -16,6 +16,7 @@
 #include "core/jobs/records.h"
 #include "core/quant/plan.h"
 #include "core/spec/evaluation_task.h"
+#include "core/spec/export_options.h"
 #include "core/spec/quality_contract.h"
 #include "core/spec/recipe.h"
 #include "core/storage/blob_store.h"
@@ -81,11 +82,9 @@ struct ExportJob {
   static constexpr std::string_view kKind = "export";
   std::string artifact;  // id
   std::string model_id;  // of the model to be
-  std::string format;    // see CheckFormat
-  Digest source;         // the artifact's manifest
+  ExportOptions options;
+  Digest source;  // the artifact's manifest
 
-  // INVALID_ARGUMENT at `field` for anything but "hf-fp16".
-  [[nodiscard]] static absl::Status CheckFormat(std::string_view field, std::string_view format);
   [[nodiscard]] std::string Json() const;
   [[nodiscard]] static absl::StatusOr<ExportJob> Parse(std::string_view json);
   [[nodiscard]] JobProduct Product() const;

@@ -9,8 +9,11 @@ namespace gwq {
 template <>
 absl::StatusOr<JobOutput> RunJob(const ExportJob& job, const JobContext& context) {
   GWQ_ASSIGN_OR_RETURN(const ExportResult result,
-                       ExportArtifact(context.store, job.source, job.format, context.progress));
-  return OutputOf(context.store, result.model);
+                       ExportArtifact(context.store, job.source, job.options, context.progress));
+  GWQ_ASSIGN_OR_RETURN(JobOutput out, OutputOf(context.store, result.model));
+  // Of what the model is made for; a manifest for other programs names none.
+  out.architecture = result.architecture;
+  return out;
 }
 
 }  // namespace gwq

@@ -64,7 +64,7 @@ TEST(JobKinds, NameEveryDigestOfTheirExample) {
 }
 
 // An export of one matrix of 1024 x `cols`.
-uint64_t PlanOfExport(int64_t cols, bool packed) {
+uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFormat::kHalf) {
   testing::TempFolder folder;
   const auto store = OpenLocalBlobStore(LocalFileSystem(), folder.path(), SystemClock()).value();
   Manifest manifest;
@@ -94,6 +94,7 @@ uint64_t PlanOfExport(int64_t cols, bool packed) {
   shard.tensors.push_back(std::move(tensor));
   const std::string json = ManifestJson(manifest);
   ExportJob job = ExportJob::Example();
+  job.options = {.format = format};
   job.source = PutBlob(*store, std::as_bytes(std::span(json))).value();
   NoPassCache passes;
   const auto plan = FindJobKind("export").value()->plan(*store, passes, job.Json());
@@ -105,6 +106,11 @@ TEST(JobKinds, AnExportIsPlannedWithItsLargestPackedMatrix) {
   const uint64_t small = PlanOfExport(1024, true), large = PlanOfExport(1024 * 1024, true);
   EXPECT_GE(large - small, uint64_t{1023} << 20) << "8 bits for each weight";
   EXPECT_LT(PlanOfExport(1024 * 1024, false), small + (1 << 20)) << "dense tensors go through in pieces";
+}
+
+TEST(JobKinds, AnExportThatPutsAMatrixTogetherIsPlannedWithIt) {
+  const uint64_t streamed = PlanOfExport(1024 * 1024, true);
+  EXPECT_GE(PlanOfExport(1024 * 1024, true, ExportFormat::kGptq) - streamed, uint64_t{1} << 30);
 }
 
 }  // namespace

@@ -471,7 +471,7 @@ TEST(Export, HoldsTheDequantizedMatricesInFp16) {
   for (const std::string& name : testing::GoldenModelNames()) {
     StoredGolden golden(name);
     const auto artifact = golden.Open(Quantize(golden, TinyRecipe()).artifact);
-    const auto exported = ExportArtifact(golden.store(), artifact->digest(), "hf-fp16", NoProgress());
+    const auto exported = ExportArtifact(golden.store(), artifact->digest(), {}, NoProgress());
     ASSERT_THAT(exported, IsOk());
     const auto model = golden.Open(exported->model);
     ASSERT_NE(model, nullptr);

@@ -1,0 +1,90 @@
+#include "core/export/module_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "core/base/status.h"
+#include "core/export/half_tensor.h"
+#include "core/export/uniform_widths.h"
+#include "core/format/format.h"
+
+namespace gwq {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+int64_t GroupSize(const PackedShape& packed, const IntegerLimits& limits) {
+  const int64_t size = DividingGroup(packed);
+  return limits.largest_group == 0 ? size : std::min(size & -size, limits.largest_group);
+}
+
+std::optional<IntegerShape> ShapeFor(const PackedShape& packed, std::optional<OutlierChoice> choice,
+                                     const IntegerLimits& limits) {
+  if (packed.format->tag != kAffine1.tag) return std::nullopt;
+  if (packed.rows % limits.multiple != 0 || packed.cols % limits.multiple != 0) return std::nullopt;
+  const std::span<const int> widths = limits.widths;
+  IntegerShape shape{packed.rows, packed.cols, *std::ranges::lower_bound(widths, packed.bits),
+                     GroupSize(packed, limits)};
+  if (shape.group_size < limits.smallest_group) return std::nullopt;
+  if (packed.outliers == 0 || choice == OutlierChoice::kDrop) return shape;
+  if (choice == OutlierChoice::kFold || packed.bits >= widths.back()) return std::nullopt;
+  shape.bits = widths.back();
+  return shape;
+}
+
+}  // namespace
+
+std::string ModuleName(std::string_view tensor) {
+  return std::string(tensor.ends_with(kWeight) ? tensor.substr(0, tensor.size() - kWeight.size()) : tensor);
+}
+
+std::string IntegersText(const IntegerShape& shape) {
+  return fmt::format("{} bits, groups of {}", shape.bits, shape.group_size);
+}
+
+absl::Status WriteHalfTensor(ExportRun& run, const TensorSpec& spec, ForeignModel& out) {
+  WeightLoss loss;
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, HalfBlob(run.store, run.source, spec.name, loss, run.progress));
+  if (run.source.Find(spec.name)->packed) run.report.matrices.push_back({spec.name, "FP16", loss});
+  return out.AddBlob(spec.name, DType::kF16, spec.shape, digest);
+}
+
+absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions& options) {
+  int64_t matrices = 0;
+  int64_t weights = 0;
+  for (const TensorSpec& spec : artifact.model()->tensors()) {
+    const ManifestTensor* const stored = artifact.Find(spec.name);
+    if (stored == nullptr || !stored->packed || stored->packed->outliers == 0) continue;
+    ++matrices;
+    weights += stored->packed->outliers;
+  }
+  if (matrices == 0 || options.outliers) return absl::OkStatus();
+  return InvalidField(
+      "outliers", fmt::format("missing: {} matrices keep {} weights in FP16 beside their codes, for which {} has no "
+                              "place; use wider (those matrices in 8 bits), fold (in FP16) or drop (such weights "
+                              "become the nearest that the codes express)",
+                              matrices, weights, EnumText(options.format)));
+}
+
+absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& options) {
+  if (artifact.model()->vision() == nullptr) return absl::OkStatus();
+  return InvalidField("format", fmt::format("{} is written for text models, and {} has a vision tower; use hf-fp16",
+                                            EnumText(options.format), artifact.manifest().architecture));
+}
+
+absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run, const IntegerLimits& limits) {
+  GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
+  GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
+  std::map<std::string, IntegerShape> plan;
+  for (const TensorSpec& spec : run.source.model()->tensors()) {
+    const ManifestTensor* const stored = run.source.Find(spec.name);
+    if (spec.kind != TensorKind::kLinear || stored == nullptr || !stored->packed) continue;
+    if (const auto shape = ShapeFor(*stored->packed, run.options.outliers, limits)) plan.emplace(spec.name, *shape);
+  }
+  if (run.options.widths != WidthChoice::kMixed) MakeUniform(plan, limits.widths);
+  return plan;
+}
+
+}  // namespace gwq

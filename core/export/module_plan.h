@@ -1,0 +1,47 @@
+// Which matrices a format of integer codes stores as such, and how wide. Private to core/export.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/export/foreign_model.h"
+#include "core/export/formats.h"
+#include "core/export/integer_rows.h"
+
+namespace gwq {
+
+// "model.layers.0.mlp.up_proj" of "model.layers.0.mlp.up_proj.weight".
+[[nodiscard]] std::string ModuleName(std::string_view tensor);
+
+// What the readers of a format take.
+struct IntegerLimits {
+  std::span<const int> widths;  // ascending; the last is 8
+  int64_t smallest_group = 1;   // columns
+  int64_t largest_group = 0;    // 0: no limit; else groups are powers of two
+  int64_t multiple = 1;         // of rows and of columns
+};
+
+// The matrices to store as integers, by the name of their tensor, each in the smallest width that holds its codes, and
+// then, unless the options say "mixed", all in one (core/export/uniform_widths.h). All other tensors are FP16:
+// embeddings, the head, matrices that the artifact holds dense, other stored formats than affine, matrices with
+// outliers whose choice is "fold" or that are 8 bits wide and should go "wider", and those beyond the limits.
+// INVALID_ARGUMENT at "format" for a model with a vision tower, and at "outliers" if the artifact has some and the
+// options do not say what becomes of them.
+[[nodiscard]] absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run,
+                                                                               const IntegerLimits& limits);
+
+// "4 bits, groups of 64".
+[[nodiscard]] std::string IntegersText(const IntegerShape& shape);
+
+// Adds a tensor that the plan does not name to `out`, in FP16.
+[[nodiscard]] absl::Status WriteHalfTensor(ExportRun& run, const TensorSpec& spec, ForeignModel& out);
+
+// INVALID_ARGUMENT at "outliers", naming how many matrices and weights are concerned, if the artifact has outliers and
+// `options` say nothing.
+[[nodiscard]] absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions& options);
+// INVALID_ARGUMENT at "format" if the model has a vision tower.
+[[nodiscard]] absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& options);
+
+}  // namespace gwq
