@@ -497,10 +497,5 @@ TEST(Export, HoldsTheDequantizedMatricesInFp16) {
   }
 }
 
-TEST(Export, RefusesOtherFormats) {
-  StoredGolden golden(kModel);
-  EXPECT_THAT(ExportArtifact(golden.store(), golden.digest(), "gguf", NoProgress()), FailsAt("format"));
-}
-
 }  // namespace
 }  // namespace gwq
