@@ -123,20 +123,7 @@ json QuantizationConfig(const ExportRun& run, const std::map<std::string, Intege
 }  // namespace
 
 absl::StatusOr<Digest> WriteCompressedTensors(ExportRun& run) {
-  GWQ_ASSIGN_OR_RETURN(const auto plan, PlanIntegers(run, kLimits));
-  ForeignModel out(run.store, run.source);
-  int64_t done = 0;
-  for (const TensorSpec& spec : run.source.model()->tensors()) {
-    GWQ_RETURN_IF_ERROR(run.Step(done++));
-    const auto shape = plan.find(spec.name);
-    GWQ_RETURN_IF_ERROR(shape == plan.end() ? WriteHalfTensor(run, spec, out)
-                                            : WriteIntegers(run, spec.name, shape->second, out));
-  }
-  GWQ_ASSIGN_OR_RETURN(json config, HalfConfig(run.source));
-  if (!plan.empty()) config["quantization_config"] = QuantizationConfig(run, plan);
-  GWQ_RETURN_IF_ERROR(out.SetFile("config.json", CanonicalJson(config)));
-  GWQ_RETURN_IF_ERROR(out.SetFile(kExportReportPath, run.ReportFile()));
-  return out.FinishSafetensors();
+  return WriteIntegerModel(run, {kLimits, WriteIntegers, QuantizationConfig, ""});
 }
 
 }  // namespace gwq

@@ -9,6 +9,7 @@
 #include "core/export/half_tensor.h"
 #include "core/export/uniform_widths.h"
 #include "core/format/format.h"
+#include "core/io/json.h"
 
 namespace gwq {
 namespace {
@@ -34,6 +35,27 @@ std::optional<IntegerShape> ShapeFor(const PackedShape& packed, std::optional<Ou
   return shape;
 }
 
+absl::StatusOr<IntegerPlan> PlanIntegers(const ExportRun& run, const IntegerLimits& limits) {
+  GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
+  GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
+  IntegerPlan plan;
+  for (const TensorSpec& spec : run.source.model()->tensors()) {
+    const ManifestTensor* const stored = run.source.Find(spec.name);
+    if (spec.kind != TensorKind::kLinear || stored == nullptr || !stored->packed) continue;
+    if (const auto shape = ShapeFor(*stored->packed, run.options.outliers, limits)) plan.emplace(spec.name, *shape);
+  }
+  if (run.options.widths != WidthChoice::kMixed) MakeUniform(plan, limits.widths);
+  return plan;
+}
+
+// Adds a tensor that the plan does not name.
+absl::Status WriteHalfTensor(ExportRun& run, const TensorSpec& spec, ForeignModel& out) {
+  WeightLoss loss;
+  GWQ_ASSIGN_OR_RETURN(const Digest digest, HalfBlob(run.store, run.source, spec.name, loss, run.progress));
+  if (run.source.Find(spec.name)->packed) run.report.matrices.push_back({spec.name, "FP16", loss});
+  return out.AddBlob(spec.name, DType::kF16, spec.shape, digest);
+}
+
 }  // namespace
 
 std::string ModuleName(std::string_view tensor) {
@@ -42,13 +64,6 @@ std::string ModuleName(std::string_view tensor) {
 
 std::string IntegersText(const IntegerShape& shape) {
   return fmt::format("{} bits, groups of {}", shape.bits, shape.group_size);
-}
-
-absl::Status WriteHalfTensor(ExportRun& run, const TensorSpec& spec, ForeignModel& out) {
-  WeightLoss loss;
-  GWQ_ASSIGN_OR_RETURN(const Digest digest, HalfBlob(run.store, run.source, spec.name, loss, run.progress));
-  if (run.source.Find(spec.name)->packed) run.report.matrices.push_back({spec.name, "FP16", loss});
-  return out.AddBlob(spec.name, DType::kF16, spec.shape, digest);
 }
 
 absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions& options) {
@@ -74,17 +89,26 @@ absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& op
                                             EnumText(options.format), artifact.manifest().architecture));
 }
 
-absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run, const IntegerLimits& limits) {
-  GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
-  GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
-  std::map<std::string, IntegerShape> plan;
+absl::StatusOr<Digest> WriteIntegerModel(ExportRun& run, const IntegerFormat& format) {
+  GWQ_ASSIGN_OR_RETURN(const IntegerPlan plan, PlanIntegers(run, format.limits));
+  ForeignModel out(run.store, run.source);
+  int64_t done = 0;
   for (const TensorSpec& spec : run.source.model()->tensors()) {
-    const ManifestTensor* const stored = run.source.Find(spec.name);
-    if (spec.kind != TensorKind::kLinear || stored == nullptr || !stored->packed) continue;
-    if (const auto shape = ShapeFor(*stored->packed, run.options.outliers, limits)) plan.emplace(spec.name, *shape);
+    GWQ_RETURN_IF_ERROR(run.Step(done++));
+    const auto shape = plan.find(spec.name);
+    GWQ_RETURN_IF_ERROR(shape == plan.end() ? WriteHalfTensor(run, spec, out)
+                                            : format.write(run, spec.name, shape->second, out));
   }
-  if (run.options.widths != WidthChoice::kMixed) MakeUniform(plan, limits.widths);
-  return plan;
+  GWQ_ASSIGN_OR_RETURN(nlohmann::json config, HalfConfig(run.source));
+  if (!plan.empty()) {
+    config["quantization_config"] = format.config(run, plan);
+    if (!format.config_path.empty()) {
+      GWQ_RETURN_IF_ERROR(out.SetFile(format.config_path, CanonicalJson(config["quantization_config"])));
+    }
+  }
+  GWQ_RETURN_IF_ERROR(out.SetFile("config.json", CanonicalJson(config)));
+  GWQ_RETURN_IF_ERROR(out.SetFile(kExportReportPath, run.ReportFile()));
+  return out.FinishSafetensors();
 }
 
 }  // namespace gwq

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "core/export/foreign_model.h"
@@ -23,20 +25,29 @@ struct IntegerLimits {
   int64_t multiple = 1;         // of rows and of columns
 };
 
+// "4 bits, groups of 64".
+[[nodiscard]] std::string IntegersText(const IntegerShape& shape);
+
 // The matrices to store as integers, by the name of their tensor, each in the smallest width that holds its codes, and
 // then, unless the options say "mixed", all in one (core/export/uniform_widths.h). All other tensors are FP16:
 // embeddings, the head, matrices that the artifact holds dense, other stored formats than affine, matrices with
 // outliers whose choice is "fold" or that are 8 bits wide and should go "wider", and those beyond the limits.
+using IntegerPlan = std::map<std::string, IntegerShape>;
+
+// What a Hugging Face directory with integers has of its own.
+struct IntegerFormat {
+  IntegerLimits limits;
+  // Adds the tensors of one planned matrix.
+  absl::Status (*write)(ExportRun& run, const std::string& name, const IntegerShape& shape, ForeignModel& out);
+  // "quantization_config" of config.json; not asked for where the plan is empty.
+  nlohmann::json (*config)(const ExportRun& run, const IntegerPlan& plan);
+  std::string_view config_path;  // of a file that holds it once more; empty: there is none
+};
+
+// Writes all tensors, planned ones as integers and the others in FP16, the configuration and the report.
 // INVALID_ARGUMENT at "format" for a model with a vision tower, and at "outliers" if the artifact has some and the
 // options do not say what becomes of them.
-[[nodiscard]] absl::StatusOr<std::map<std::string, IntegerShape>> PlanIntegers(const ExportRun& run,
-                                                                               const IntegerLimits& limits);
-
-// "4 bits, groups of 64".
-[[nodiscard]] std::string IntegersText(const IntegerShape& shape);
-
-// Adds a tensor that the plan does not name to `out`, in FP16.
-[[nodiscard]] absl::Status WriteHalfTensor(ExportRun& run, const TensorSpec& spec, ForeignModel& out);
+[[nodiscard]] absl::StatusOr<Digest> WriteIntegerModel(ExportRun& run, const IntegerFormat& format);
 
 // INVALID_ARGUMENT at "outliers", naming how many matrices and weights are concerned, if the artifact has outliers and
 // `options` say nothing.

@@ -186,7 +186,7 @@ void AddArtifactCommands(CLI::App& app, Selected& selected) {
   verify->add_option("folder", arguments->folder, "folder that was pulled")->required()->check(CLI::ExistingDirectory);
   verify->add_option("--digest", arguments->digest,
                      "the digest that `gwq artifacts show` prints; without it the folder's own manifest is trusted");
-  CLI::App* exported = named(add("export", "make files that transformers, vLLM or llama.cpp load", Export));
+  CLI::App* exported = named(add("export", "make files that transformers or llama.cpp load", Export));
   exported->add_option("--format", arguments->format, EnumChoices<ExportFormat>())->capture_default_str();
   exported->add_option(
       "--outliers", arguments->outliers,

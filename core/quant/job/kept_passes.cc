@@ -88,13 +88,13 @@ absl::Status KeptPasses::ReadMetrics(const Checkpoint& record, std::map<int, Dig
     if (!absl::SimpleAtoi(name, &stage)) return absl::DataLossError(fmt::format("a metric of stage '{}'", name));
     blobs[stage] = blob;
   }
-  for (const int stage : MetricStages(job_.plan, job_.recipe)) {
+  const std::set<int> stages = MetricStages(job_.plan, job_.recipe);
+  for (const int stage : stages) {
     if (!blobs.contains(stage)) return absl::DataLossError(fmt::format("no metric of stage {}", stage));
     GWQ_RETURN_IF_ERROR(job_.progress.Check());
     GWQ_RETURN_IF_ERROR(CheckWhole(job_.store, blobs[stage]));
   }
-  std::erase_if(
-      blobs, [stages = MetricStages(job_.plan, job_.recipe)](const auto& one) { return !stages.contains(one.first); });
+  std::erase_if(blobs, [&](const auto& one) { return !stages.contains(one.first); });
   return absl::OkStatus();
 }
 

@@ -49,15 +49,20 @@ class KeepPassHandler final : public WorkerCall<v1::KeepPassRequest, v1::KeepPas
     const auto record = Digest::Parse(request().record_sha256());
     if (!record.ok()) return AsField(record.status(), "record_sha256");
     kept.record = *record;
+    GWQ_ASSIGN_OR_RETURN(const std::vector<Digest> removed, Keep(kept));
+    // Of this principal's and of others', as the limits ask for; each record has blobs of its own.
+    for (const Digest& digest : removed) RemoveScratch(state_.blobs, digest, {});
+    return absl::OkStatus();
+  }
+
+  // The collection must not take the record's blobs before it is kept. Returns the records that are not kept any more.
+  absl::StatusOr<std::vector<Digest>> Keep(PassRecord& kept) {
     MutexLock reachable(state_.collection);
     GWQ_ASSIGN_OR_RETURN(const Job job, state_.jobs.GetLeased(JobId(request().job()), request().fencing_token()));
     kept.principal = job.principal;
     GWQ_ASSIGN_OR_RETURN(kept.key.model, Model(job));
     GWQ_ASSIGN_OR_RETURN(kept.bytes, Bytes(kept.record));
-    GWQ_ASSIGN_OR_RETURN(const std::vector<Digest> removed, state_.passes.KeepPass(kept));
-    // Of this principal's and of others', as the limits ask for; each record has blobs of its own.
-    for (const Digest& digest : removed) RemoveScratch(state_.blobs, digest, {});
-    return absl::OkStatus();
+    return state_.passes.KeepPass(kept);
   }
 
   // One that the job itself reads.

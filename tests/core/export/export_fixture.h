@@ -20,6 +20,7 @@
 #include "core/storage/local_blob_store.h"
 #include "core/text/gguf_pre_tokenizer.h"
 #include "tests/core/format/random_content.h"
+#include "tests/support/log_lines.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_upload.h"
@@ -30,14 +31,6 @@ namespace gwq::testing {
 constexpr char kMatrix[] = "model.layers.0.mlp.up_proj.weight";  // 64 x 32
 constexpr char kModule[] = "model.layers.0.mlp.up_proj";
 constexpr char kQuery[] = "model.layers.1.self_attn.q_proj.weight";  // 32 x 32
-
-class LogLines final : public Progress {
- public:
-  void Step(std::string_view, int64_t, int64_t) override {}
-  void Log(std::string_view line) override { lines.emplace_back(line); }
-  absl::Status Check() override { return absl::OkStatus(); }
-  std::vector<std::string> lines;
-};
 
 class ExportFixture : public ::testing::Test {
  protected:

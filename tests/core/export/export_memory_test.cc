@@ -11,6 +11,7 @@
 #include "core/io/fault_file_system.h"
 #include "core/storage/local_blob_store.h"
 #include "tests/core/format/random_content.h"
+#include "tests/support/log_lines.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_upload.h"
@@ -20,6 +21,7 @@ namespace gwq {
 namespace {
 
 using testing::IsOk;
+using testing::LogLines;
 
 constexpr char kTable[] = "model.embed_tokens.weight";
 constexpr char kMatrix[] = "model.layers.0.mlp.up_proj.weight";
@@ -56,14 +58,6 @@ class CountingFiles final : public FaultFileSystem {
   };
 
   std::map<std::string, int> dropped_;
-};
-
-class LogLines final : public Progress {
- public:
-  void Step(std::string_view, int64_t, int64_t) override {}
-  void Log(std::string_view line) override { lines.emplace_back(line); }
-  absl::Status Check() override { return absl::OkStatus(); }
-  std::vector<std::string> lines;
 };
 
 class ExportMemory : public ::testing::Test {
