@@ -2,6 +2,7 @@
 
 #include "core/artifact/stored_model.h"
 #include "core/base/status.h"
+#include "core/export/check_export.h"
 #include "core/export/formats.h"
 #include "core/manifest/limits.h"
 #include "core/manifest/manifest.h"
@@ -11,6 +12,7 @@ namespace gwq {
 absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& artifact, const ExportOptions& options,
                                             Progress& progress) {
   GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> source, StoredModel::Open(store, artifact));
+  GWQ_RETURN_IF_ERROR(CheckExport(source->manifest(), options));
   ExportRun run{.store = store, .source = *source, .options = options, .progress = progress};
   ExportResult result;
   GWQ_ASSIGN_OR_RETURN(result.model, WriterOf(options.format)(run));

@@ -22,17 +22,15 @@ struct ExportResult {
 // Makes a model's files out of the artifact whose manifest is the blob `artifact`; docs/exports.md describes each
 // format and what it loses.
 // - hf-fp16: a dequantized Hugging Face directory, imported: this service serves it. Tensors in FP16 stay the blobs
-// that
-//   they are. A weight that FP16 cannot hold becomes the largest number of its sign that it can, and a line of the log
-//   counts them by tensor; NaN stays NaN.
+//   that they are. A weight that FP16 cannot hold becomes the largest number of its sign that it can, and a line of the
+//   log counts them by tensor; NaN stays NaN.
 // - compressed-tensors, gptq: a Hugging Face directory with a quantization_config, for other programs
 // - gguf: one file model.gguf, for llama.cpp
 // The last three are manifests of kind "model" without an architecture, as uploads are, so this service does not load
 // them; gwq-export.json in them is the report. Every format logs what was lost.
 // Reports phase "export" in tensors. Memory: the manifests, a few MiB, and one packed matrix with what becomes of it,
-// at most two bytes a weight. INVALID_ARGUMENT at "outliers" if the format cannot hold the artifact's outliers and the
-// options do not say what becomes of them, and at "format" if it cannot hold the model's family; CANCELLED through
-// `progress`, between tensors; the errors of StoredModel and of the store.
+// at most two bytes a weight. The errors of CheckExport (core/export/check_export.h), of StoredModel and of the
+// store; CANCELLED through `progress`, between tensors.
 [[nodiscard]] absl::StatusOr<ExportResult> ExportArtifact(BlobStore& store, const Digest& artifact,
                                                           const ExportOptions& options, Progress& progress);
 

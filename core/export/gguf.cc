@@ -215,8 +215,6 @@ class GgufFile {
 }  // namespace
 
 absl::StatusOr<Digest> WriteGguf(ExportRun& run) {
-  GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
-  if (run.options.gguf_type != GgmlType::kF16) GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
   GWQ_ASSIGN_OR_RETURN(const std::string config_json, run.source.ReadFile("config.json"));
   GgufWriter metadata;
   const ModelConfig& config = run.source.model()->config();

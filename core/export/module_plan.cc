@@ -36,8 +36,6 @@ std::optional<IntegerShape> ShapeFor(const PackedShape& packed, std::optional<Ou
 }
 
 absl::StatusOr<IntegerPlan> PlanIntegers(const ExportRun& run, const IntegerLimits& limits) {
-  GWQ_RETURN_IF_ERROR(CheckTextModel(run.source, run.options));
-  GWQ_RETURN_IF_ERROR(CheckOutlierChoice(run.source, run.options));
   IntegerPlan plan;
   for (const TensorSpec& spec : run.source.model()->tensors()) {
     const ManifestTensor* const stored = run.source.Find(spec.name);
@@ -64,29 +62,6 @@ std::string ModuleName(std::string_view tensor) {
 
 std::string IntegersText(const IntegerShape& shape) {
   return fmt::format("{} bits, groups of {}", shape.bits, shape.group_size);
-}
-
-absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions& options) {
-  int64_t matrices = 0;
-  int64_t weights = 0;
-  for (const TensorSpec& spec : artifact.model()->tensors()) {
-    const ManifestTensor* const stored = artifact.Find(spec.name);
-    if (stored == nullptr || !stored->packed || stored->packed->outliers == 0) continue;
-    ++matrices;
-    weights += stored->packed->outliers;
-  }
-  if (matrices == 0 || options.outliers) return absl::OkStatus();
-  return InvalidField(
-      "outliers", fmt::format("missing: {} matrices keep {} weights in FP16 beside their codes, for which {} has no "
-                              "place; use wider (those matrices in 8 bits), fold (in FP16) or drop (such weights "
-                              "become the nearest that the codes express)",
-                              matrices, weights, EnumText(options.format)));
-}
-
-absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& options) {
-  if (artifact.model()->vision() == nullptr) return absl::OkStatus();
-  return InvalidField("format", fmt::format("{} is written for text models, and {} has a vision tower; use hf-fp16",
-                                            EnumText(options.format), artifact.manifest().architecture));
 }
 
 absl::StatusOr<Digest> WriteIntegerModel(ExportRun& run, const IntegerFormat& format) {

@@ -45,14 +45,6 @@ struct IntegerFormat {
 };
 
 // Writes all tensors, planned ones as integers and the others in FP16, the configuration and the report.
-// INVALID_ARGUMENT at "format" for a model with a vision tower, and at "outliers" if the artifact has some and the
-// options do not say what becomes of them.
 [[nodiscard]] absl::StatusOr<Digest> WriteIntegerModel(ExportRun& run, const IntegerFormat& format);
-
-// INVALID_ARGUMENT at "outliers", naming how many matrices and weights are concerned, if the artifact has outliers and
-// `options` say nothing.
-[[nodiscard]] absl::Status CheckOutlierChoice(const StoredModel& artifact, const ExportOptions& options);
-// INVALID_ARGUMENT at "format" if the model has a vision tower.
-[[nodiscard]] absl::Status CheckTextModel(const StoredModel& artifact, const ExportOptions& options);
 
 }  // namespace gwq

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/base/status.h"
+#include "core/export/check_export.h"
 #include "core/io/json.h"
 #include "core/jobs/kinds/memory.h"
 #include "core/jobs/kinds/spec_json.h"
@@ -78,6 +79,7 @@ JobInputs ExportJob::Inputs() const { return {.manifests = {source}}; }
 absl::StatusOr<Plan> ExportJob::MakePlan(BlobStore& store, PassCache& /*passes*/) const {
   GWQ_ASSIGN_OR_RETURN(const std::string json, ReadBlob(store, source, kMaxManifestBytes));
   GWQ_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(json));
+  GWQ_RETURN_IF_ERROR(PrefixField(CheckExport(manifest, options), "export_artifact"));
   return MemoryAlone(kStreamingBytes + ManifestMemory(json.size()) + LargestMatrix(options.format, manifest) +
                      TokenizerMemory(options.format, manifest));
 }

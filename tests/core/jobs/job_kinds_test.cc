@@ -1,5 +1,6 @@
 #include "core/jobs/kinds/job_kinds.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "core/jobs/kinds/specs.h"
 #include "core/manifest/manifest.h"
 #include "core/storage/local_blob_store.h"
+#include "tests/support/status_matchers.h"
 #include "tests/support/temp_folder.h"
 
 namespace gwq {
@@ -63,8 +65,9 @@ TEST(JobKinds, NameEveryDigestOfTheirExample) {
   }
 }
 
-// An export of one matrix of 1024 x `cols`.
-uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFormat::kHalf) {
+// Of an export of one matrix of 1024 x `cols`.
+absl::StatusOr<Plan> ExportPlan(int64_t cols, bool packed, const ExportOptions& options, int64_t outliers = 0,
+                                const char* part = "language") {
   testing::TempFolder folder;
   const auto store = OpenLocalBlobStore(LocalFileSystem(), folder.path(), SystemClock()).value();
   Manifest manifest;
@@ -75,10 +78,10 @@ uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFor
   ManifestTensor tensor;
   tensor.name = "m";
   tensor.kind = "linear";
-  tensor.part = "language";
+  tensor.part = part;
   tensor.digest = Sha256Of("blob");
   if (packed) {
-    tensor.packed = PackedShape{.rows = 1024, .cols = cols, .bits = 8, .group_size = 64};
+    tensor.packed = PackedShape{.rows = 1024, .cols = cols, .bits = 8, .group_size = 64, .outliers = outliers};
     tensor.size = LayoutOf(*tensor.packed).total;
     tensor.dtype = "U8";
     tensor.shape = {static_cast<int64_t>(tensor.size)};
@@ -94,10 +97,14 @@ uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFor
   shard.tensors.push_back(std::move(tensor));
   const std::string json = ManifestJson(manifest);
   ExportJob job = ExportJob::Example();
-  job.options = {.format = format};
+  job.options = options;
   job.source = PutBlob(*store, std::as_bytes(std::span(json))).value();
   NoPassCache passes;
-  const auto plan = FindJobKind("export").value()->plan(*store, passes, job.Json());
+  return FindJobKind("export").value()->plan(*store, passes, job.Json());
+}
+
+uint64_t PlanOfExport(int64_t cols, bool packed, ExportFormat format = ExportFormat::kHalf) {
+  const auto plan = ExportPlan(cols, packed, {.format = format});
   EXPECT_TRUE(plan.ok()) << plan.status();
   return plan.ok() ? plan->peak_memory_bytes : 0;
 }
@@ -111,6 +118,14 @@ TEST(JobKinds, AnExportIsPlannedWithItsLargestPackedMatrix) {
 TEST(JobKinds, AnExportThatPutsAMatrixTogetherIsPlannedWithIt) {
   const uint64_t streamed = PlanOfExport(1024 * 1024, true);
   EXPECT_GE(PlanOfExport(1024 * 1024, true, ExportFormat::kGptq) - streamed, uint64_t{1} << 30);
+}
+
+TEST(JobKinds, AnExportThatCannotBeMadeIsRefusedByItsPlan) {
+  const ExportOptions gptq = {.format = ExportFormat::kGptq};
+  EXPECT_THAT(ExportPlan(1024, true, gptq).status(), testing::IsOk());
+  EXPECT_THAT(ExportPlan(1024, true, gptq, 7).status(), testing::FailsAt("export_artifact.outliers"));
+  EXPECT_THAT(ExportPlan(1024, true, {}, 7).status(), testing::IsOk());
+  EXPECT_THAT(ExportPlan(1024, true, gptq, 0, "vision").status(), testing::FailsAt("export_artifact.format"));
 }
 
 }  // namespace
