@@ -184,9 +184,11 @@ class Walk {
     progress_.Step(kBackward, BackwardDone(stage), BackwardStages());
     GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<LoadedStage> loaded, runner_.Load(stage));
     GWQ_ASSIGN_OR_RETURN(const std::vector<const NamedWeight*> wanted, AskForGradients(*loaded));
+    const size_t second_half = SecondHalf(stage);
     for (size_t i = 0; i < samples_; ++i) {
       if (!runner_.Runs(stage, i)) continue;
       if (i > 0) GWQ_RETURN_IF_ERROR(progress_.Check());
+      if (i == second_half) GWQ_RETURN_IF_ERROR(GiveHalf(wanted));
       GWQ_ASSIGN_OR_RETURN(const std::vector<float> input, Input(stage, i));
       GWQ_ASSIGN_OR_RETURN(std::vector<float> gradient, states_.Get(kGradientSlot, i));
       if (visitor_.WantsOutput(runner_.model_stage(stage))) {
@@ -202,6 +204,25 @@ class Walk {
     record_.stage = stage - 1;
     record_.states.erase(fmt::format("in.{}", stage));
     return Keep("gradient", kGradientSlot);
+  }
+
+  // The first sample of the second half of those that run through the stage; past the end if nobody wants halves, or
+  // there are none.
+  [[nodiscard]] size_t SecondHalf(int stage) const {
+    if (!visitor_.WantsHalves() || visitor_.TakesEachSample()) return samples_;
+    std::vector<size_t> run;
+    for (size_t i = 0; i < samples_; ++i) {
+      if (runner_.Runs(stage, i)) run.push_back(i);
+    }
+    return run.size() < 2 ? samples_ : run[run.size() / 2];
+  }
+
+  absl::Status GiveHalf(const std::vector<const NamedWeight*>& wanted) {
+    for (const NamedWeight* const named : wanted) {
+      GWQ_ASSIGN_OR_RETURN(const std::span<const float> gradient, runner_.backend().GradientOf(*named->weight));
+      GWQ_RETURN_IF_ERROR(visitor_.TakeHalf(named->name, gradient));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Give(const std::vector<const NamedWeight*>& wanted) {

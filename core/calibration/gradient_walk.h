@@ -23,6 +23,13 @@ class GradientVisitor {
   // The gradient of one matrix, row-major, added up over all samples, or that of one of them (TakesEachSample); the
   // span is valid during the call.
   [[nodiscard]] virtual absl::Status Take(std::string_view tensor, std::span<const float> gradient) = 0;
+  // Whether TakeHalf is called.
+  [[nodiscard]] virtual bool WantsHalves() const { return false; }
+  // The gradient of one matrix, added up over the first half of the samples that run through its stage, before those of
+  // the others are added. Not of one sample, and not with TakesEachSample.
+  [[nodiscard]] virtual absl::Status TakeHalf(std::string_view /*tensor*/, std::span<const float> /*gradient*/) {
+    return absl::OkStatus();
+  }
   // Whether the walk must go back as far as this stage (as TensorSpec::stage counts) even if no weight of it is wanted,
   // and the gradients with respect to its output are given to TakeOutput.
   [[nodiscard]] virtual bool WantsOutput(int /*stage*/) const { return false; }

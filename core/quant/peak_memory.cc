@@ -142,14 +142,17 @@ uint64_t GradientBytes(const ModelConfig& config, const Sizes& sizes, const Reci
   const SampleStates sample = StatesOf(config, plan, recipe);
   const uint64_t tokens = sample.tokens, state = sample.text;
   const uint64_t states = StateBytes(sample.stages * sample.samples * state, state);
+  // With the gradients of the first half of the samples, and what compares one of them (core/quant/job/mask_overlap.h).
+  const uint64_t halved = sample.samples > 1 ? 4 : 0;  // bytes of a weight
   const uint64_t block =
-      sizes.block.weights * 4 + sizes.block.wanted * 4 +
+      sizes.block.weights * 4 + sizes.block.wanted * (4 + halved) + sizes.matrix.wanted * halved +
       std::max(kGradientCopies * tokens * Widths(config) * 4 + sizes.matrix.source, sizes.block.pack);
   const uint64_t rows = recipe.gwq.loss == Loss::kAll ? std::min(tokens, kLogitRows) : 1;
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * rows * Unsigned(config.vocab_size) * 4 + kGradientCopies * state;
   // The tower's inputs are held from its way forward, which comes first, to its way back, which comes last.
-  return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample);
+  return states + sample.samples * sample.layout + std::max(block, outer) + TowerBytes(config, sizes, sample) +
+         sizes.tower.wanted * halved;
 }
 
 // The copy of a weight that oneDNN makes for a product (core/backend/torch/one_dnn_linear.h).

@@ -210,6 +210,7 @@ std::string ReportJson(const Report& report) {
               {"backward_passes", {{"run", report.passes.run}, {"reused", report.passes.reused}}},
               {"environment", {{"isa", report.isa}, {"threads", report.threads}}}};
   if (report.calibration_loss) out["calibration_loss"] = *report.calibration_loss;
+  if (report.mask_jaccard) out["mask_jaccard"] = *report.mask_jaccard;
   if (!report.evaluations.empty()) {
     out["evaluations"] = Json::array();
     for (const ReportEvaluation& one : report.evaluations) out["evaluations"].push_back(BeforeAndAfterJson(one));
@@ -260,6 +261,10 @@ std::string ReportMarkdown(const Report& report) {
   out += fmt::format("{}, {} bits, groups of {}{}, {} calibration tokens{}.\n\n", EnumText(recipe.method), recipe.bits,
                      recipe.group_size, MethodOptions(recipe), report.calibration_tokens,
                      report.passes.run + report.passes.reused > 0 ? ", " + PassesText(report.passes) : "");
+  if (report.mask_jaccard) {
+    out +=
+        fmt::format("Jaccard index of what both halves of the samples would keep: {:.3f}.\n\n", *report.mask_jaccard);
+  }
   for (const std::string& warning : report.calibration_warnings) {
     out += fmt::format("Warning: {}.\n\n", warning);
   }

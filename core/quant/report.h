@@ -78,6 +78,7 @@ struct Report {
   int64_t calibration_samples = 0;
   std::optional<double> calibration_loss;
   std::vector<std::string> calibration_warnings;  // what speaks against the samples (core/calibration/sample_check.h)
+  std::optional<double> mask_jaccard;             // core/quant/job/mask_overlap.h
   PassCounts passes;
   std::vector<ReportTuning> tuning;   // empty: the model was not tuned as a whole
   std::vector<ReportModule> modules;  // in the model's order

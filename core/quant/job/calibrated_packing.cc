@@ -60,6 +60,7 @@ class PackingWalk {
   PackingWalk(const CalibratedPacking& job, JobStep step, const JobPosition& reached)
       : job_(job), modules_(ByTensor(job.plan)), position_{step, {}, reached.loss, reached.metrics, reached.losses} {
     position_.passes = reached.passes;
+    position_.overlap = reached.overlap;
     if (step == JobStep::kGradients) position_.gradients = reached.gradients;
   }
 
@@ -91,17 +92,25 @@ class GradientPacking final : public GradientVisitor {
   GradientPacking(const CalibratedPacking& job, const JobPosition& reached, KeptPasses& kept)
       : walk_(job, JobStep::kGradients, reached), job_(job), kept_(kept) {}
   [[nodiscard]] bool Wants(std::string_view tensor) const override { return walk_.IsOpen(tensor, Needs::kGradient); }
+  [[nodiscard]] bool WantsHalves() const override { return true; }
+  [[nodiscard]] absl::Status TakeHalf(std::string_view tensor, std::span<const float> gradient) override {
+    masks_.TakeHalf(tensor, gradient);
+    return absl::OkStatus();
+  }
   [[nodiscard]] absl::Status Take(std::string_view tensor, std::span<const float> gradient) override {
+    GWQ_RETURN_IF_ERROR(masks_.Compare(tensor, gradient, walk_.position().overlap));
     GWQ_RETURN_IF_ERROR(kept_.AddGradient(tensor, gradient, walk_.position().gradients));
     return job_.packer.Pack(*walk_.Planned(tensor), {gradient, {}});
   }
   [[nodiscard]] absl::Status Reached(const WalkRecord& record) override { return walk_.Save(record); }
+  [[nodiscard]] const MaskOverlap& overlap() { return walk_.position().overlap; }
   [[nodiscard]] std::map<std::string, Digest> TakeGradients() { return std::move(walk_.position().gradients); }
 
  private:
   PackingWalk walk_;
   const CalibratedPacking& job_;
   KeptPasses& kept_;
+  HalfMasks masks_;
 };
 
 // Each stage goes on as it will be read back: every module of it is packed, or was, and its weight replaced.
@@ -240,7 +249,7 @@ class Walks {
     if (AnyOpen(job_, Needs::kGram) || AnyOpen(job_, Needs::kBlock)) GWQ_RETURN_IF_ERROR(Blocks());
     if (TunesModel(job_)) GWQ_RETURN_IF_ERROR(TuneModel());
     return CalibrationFigures{position_.loss, TuningOf(position_.model_losses, job_.recipe.tuned.model_steps),
-                              position_.passes};
+                              position_.passes, position_.overlap};
   }
 
  private:
@@ -266,8 +275,9 @@ class Walks {
     GWQ_ASSIGN_OR_RETURN(position_.loss, WalkGradients(*runner, model(), options, visitor, job_.progress));
     position_.walk.reset();
     position_.gradients.clear();
+    position_.overlap = visitor.overlap();
     ++position_.passes.run;
-    return kept_.KeepGradients(*position_.loss, visitor.TakeGradients());
+    return kept_.KeepGradients(*position_.loss, position_.overlap, visitor.TakeGradients());
   }
 
   // Ends with the form of every matrix known.

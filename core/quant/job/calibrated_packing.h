@@ -12,6 +12,7 @@
 #include "core/calibration/calibration_backend.h"
 #include "core/calibration/sample_set.h"
 #include "core/quant/job/job_checkpoint.h"
+#include "core/quant/job/mask_overlap.h"
 #include "core/quant/job/packer.h"
 #include "core/quant/plan.h"
 #include "core/quant/report.h"
@@ -43,6 +44,7 @@ struct CalibrationFigures {
   std::optional<double> loss;  // of the gradient walk, if there was one
   std::vector<ReportTuning> tuning;
   PassCounts passes;
+  MaskOverlap overlap;  // of the gradient walk, if there was one over more than one sample
 };
 
 // Packs every module of the plan that needs a gradient or a Gram matrix, and in the stages that a walk over blocks

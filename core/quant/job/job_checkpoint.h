@@ -12,6 +12,7 @@
 #include "core/calibration/sample_set.h"
 #include "core/calibration/walk_record.h"
 #include "core/quant/budget/target.h"
+#include "core/quant/job/mask_overlap.h"
 #include "core/quant/job/packer.h"
 #include "core/quant/pass_counts.h"
 #include "core/quant/plan.h"
@@ -35,6 +36,7 @@ struct JobPosition {
   PassCounts passes = {};
   // Of the gradient walk under way, by tensor: scratch blobs that a record of it will name (kept_passes.h).
   std::map<std::string, Digest> gradients = {};
+  MaskOverlap overlap = {};  // of the gradient walk, of the matrices that are done
 };
 
 // Saves and restores position, samples and packed matrices of one job. Not thread-safe.

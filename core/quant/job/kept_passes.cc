@@ -41,6 +41,16 @@ absl::StatusOr<std::map<std::string, Digest>> BlobsIn(const Checkpoint& record, 
   return out;
 }
 
+// What a record of an older version lacks is not told.
+MaskOverlap OverlapIn(const Json& state) {
+  const auto found = state.find("overlap");
+  const auto is_count = [](const Json& one) { return one.is_number_unsigned(); };
+  if (found == state.end() || !found->is_array() || found->size() != 2 || !std::ranges::all_of(*found, is_count)) {
+    return {};
+  }
+  return {(*found)[0].get<int64_t>(), (*found)[1].get<int64_t>()};
+}
+
 template <class Name>
 Checkpoint RecordOf(Json state, const char* member, const std::map<Name, Digest>& blobs) {
   Checkpoint record;
@@ -216,6 +226,7 @@ absl::StatusOr<bool> KeptPasses::TakeGradients(JobPosition& position) {
   if (absl::IsNotFound(packed)) return false;
   GWQ_RETURN_IF_ERROR(packed);
   position.loss = (*state)["loss"].get<double>();
+  position.overlap = OverlapIn(*state);
   ++position.passes.reused;
   return true;
 }
@@ -237,14 +248,15 @@ absl::Status KeptPasses::AddGradient(std::string_view tensor, std::span<const fl
   return Tell("the gradient pass is not kept", blob.status());
 }
 
-absl::Status KeptPasses::KeepGradients(double loss, const std::map<std::string, Digest>& blobs) {
+absl::Status KeptPasses::KeepGradients(double loss, const MaskOverlap& overlap,
+                                       const std::map<std::string, Digest>& blobs) {
   if (!gradients_fit_) return absl::OkStatus();
   const bool whole = std::ranges::all_of(job_.plan.modules, [&](const PlannedModule& module) {
     return module.needs != Needs::kGradient || blobs.contains(module.tensor);
   });
   if (whole) {
     return Save(GradientsKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer),
-                RecordOf({{"loss", loss}}, "gradients", blobs));
+                RecordOf({{"loss", loss}, {"overlap", {overlap.both, overlap.either}}}, "gradients", blobs));
   }
   // Of an attempt whose first part is gone, or a walk that took some from a record.
   for (const auto& [tensor, blob] : blobs) job_.store.Remove(blob).IgnoreError();

@@ -32,7 +32,8 @@ class KeptPasses {
   [[nodiscard]] absl::Status AddGradient(std::string_view tensor, std::span<const float> gradient,
                                          std::map<std::string, Digest>& blobs);
   // A walk that is done.
-  [[nodiscard]] absl::Status KeepGradients(double loss, const std::map<std::string, Digest>& blobs);
+  [[nodiscard]] absl::Status KeepGradients(double loss, const MaskOverlap& overlap,
+                                           const std::map<std::string, Digest>& blobs);
 
  private:
   // None if there is no record, or it cannot be read.

@@ -38,7 +38,11 @@ constexpr int kMethodVersion = 1;
 // The same of several samples in a chat model's own words.
 constexpr int kOwnTextVersion = 2;
 // The same of recipes with the method "tuned".
-constexpr int kTunedVersion = 2;
+constexpr int kTunedVersion = 3;
+// The same of recipes with a target, whose forms those of core/quant/budget/choices.h are.
+constexpr int kTargetVersion = 2;
+// Of the masks of both halves of the samples: below, a report warns.
+constexpr double kLeastJaccard = 0.2;
 
 // Puts what is being measured before the phase: one evaluation's phases are those of the next.
 class Measuring final : public Progress {
@@ -146,6 +150,7 @@ class Job {
     report_.calibration_loss = figures.loss;
     report_.tuning = std::move(figures.tuning);
     report_.passes = figures.passes;
+    NoteOverlap(figures.overlap);
     if (report_.passes.run + report_.passes.reused > 0) progress_.Log(PassesText(report_.passes));
     tools_.solver = nullptr;
     for (const CalibrationSample& sample : samples_) {
@@ -155,6 +160,16 @@ class Job {
     progress_.Log(fmt::format("calibrated on {} tokens in {} samples{}", report_.calibration_tokens, samples_.size(),
                               report_.calibration_loss ? fmt::format(", loss {:.4f}", *report_.calibration_loss) : ""));
     return absl::OkStatus();
+  }
+
+  void NoteOverlap(const MaskOverlap& overlap) {
+    report_.mask_jaccard = overlap.jaccard();
+    if (!report_.mask_jaccard || *report_.mask_jaccard >= kLeastJaccard) return;
+    report_.calibration_warnings.push_back(
+        fmt::format("the two halves of the samples would keep other weights: the Jaccard index of their masks is "
+                    "{:.2f}, below {}; more samples make them alike",
+                    *report_.mask_jaccard, kLeastJaccard));
+    progress_.Log(fmt::format("warning: {}", report_.calibration_warnings.back()));
   }
 
   absl::Status PackRest() {
@@ -179,6 +194,7 @@ class Job {
       out["calibration_threads"] = recipe_.threads;
       if (own_texts_) out["own_text_version"] = kOwnTextVersion;
       if (AnyNeeds(plan_, Needs::kBlock)) out["tuned_version"] = kTunedVersion;
+      if (recipe_.target.given()) out["target_version"] = kTargetVersion;
       out["isa"] = std::string(HostIsaName());
       out["libtorch"] = std::string(CalibrationBackend::LibraryVersion());
     }

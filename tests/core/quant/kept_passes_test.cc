@@ -59,6 +59,11 @@ Recipe Targeted(Method method, double bits = 6.5) {
   return recipe;
 }
 
+// -1 if the report has none.
+double JaccardOf(const QuantizeResult& made) {
+  return nlohmann::json::parse(made.report_json).value("mask_jaccard", -1.0);
+}
+
 class KeptPassesTest : public ::testing::Test {
  protected:
   QuantizeResult Make(const Recipe& recipe, PassCache* cache, Progress& progress = NoProgress()) {
@@ -95,6 +100,7 @@ TEST_P(EveryPass, IsRunOnceForTwoJobsWithTheSameArtifact) {
   EXPECT_THAT(second.report_markdown, HasSubstr("backward passes: 0 (reused)"));
   EXPECT_EQ(first.artifact, alone.artifact);
   EXPECT_EQ(second.artifact, alone.artifact);
+  EXPECT_EQ(JaccardOf(second), JaccardOf(alone));
 }
 
 TEST_P(EveryPass, IsRunAgainWhereAnyBlobIsDamagedOrGone) {
@@ -140,6 +146,16 @@ INSTANTIATE_TEST_SUITE_P(Recipes, EveryPass,
                            return std::string(which.param.target.given() ? "target_" : "") +
                                   std::string(EnumText(which.param.method));
                          });
+
+TEST_F(KeptPassesTest, OnlyAWalkOverSeveralSamplesTellsHowItsHalvesDiffer) {
+  Recipe recipe = Tiny(Method::kGwq);
+  const double several = JaccardOf(Make(recipe, nullptr));
+  EXPECT_GT(several, 0);
+  EXPECT_LT(several, 1);
+  recipe.calibration.samples = 1;
+  EXPECT_EQ(JaccardOf(Make(recipe, nullptr)), -1);
+  EXPECT_EQ(JaccardOf(Make(Targeted(Method::kTuned), nullptr)), -1);
+}
 
 TEST_F(KeptPassesTest, OtherTargetsTakeTheSamePass) {
   const QuantizeResult other = Make(Targeted(Method::kTuned, 6), nullptr);
@@ -231,6 +247,7 @@ TEST_F(KeptPassesTest, AJobInManyAttemptsKeepsAndCountsItsPassesOnce) {
     ASSERT_THAT(made, IsOk());
     const QuantizeResult alone = Make(recipe, nullptr);
     EXPECT_EQ(made->artifact, alone.artifact);
+    EXPECT_EQ(JaccardOf(*made), JaccardOf(alone));
     EXPECT_EQ(made->passes.run + made->passes.reused, alone.passes.run);
     EXPECT_EQ(Make(recipe, &cache).passes.run, 0);
   }
