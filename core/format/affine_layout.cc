@@ -23,14 +23,9 @@ absl::Status CheckScaleBits(const PackedShape& shape) {
 }  // namespace
 
 absl::Status CheckAffine(const PackedShape& shape) {
-  switch (shape.bits) {
-    case 2:
-    case 3:
-    case 4:
-    case 8:
-      break;
-    default:
-      return InvalidField("bits", fmt::format("{} is not a packed width; use 2, 3, 4 or 8", shape.bits));
+  if (shape.bits < kLeastBits || shape.bits > kMostBits) {
+    return InvalidField("bits",
+                        fmt::format("{} is not a packed width; use {} to {}", shape.bits, kLeastBits, kMostBits));
   }
   const int64_t longest = (shape.cols + 7) / 8 * 8;
   if (shape.group_size < 8 || shape.group_size > longest || shape.group_size % 8 != 0) {

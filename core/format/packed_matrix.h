@@ -14,6 +14,10 @@
 namespace gwq {
 
 struct Format;
+// Bits of a code: any number in this range.
+inline constexpr int kLeastBits = 2;
+inline constexpr int kMostBits = 8;
+
 extern const Format kAffine1;  // version 1 of "affine"; see core/format/format.h
 
 // What fixes every size: nothing here depends on the weights' values, so a plan knows the bytes before any gradient.
@@ -21,7 +25,7 @@ extern const Format kAffine1;  // version 1 of "affine"; see core/format/format.
 struct PackedShape {
   int64_t rows = 0;         // output channels
   int64_t cols = 0;         // input channels
-  int bits = 4;             // of a code: 2, 3, 4 or 8
+  int bits = 4;             // of a code, in [kLeastBits, kMostBits]
   int64_t group_size = 64;  // columns per group; the last group of a row may be shorter
   int64_t outliers = 0;     // weights kept in FP16
   int scale_bits = 16;      // of a group's scale: 16 (FP16), or 8 (a code against the row's scale) from version 2 on
@@ -35,7 +39,7 @@ struct PackedShape {
 };
 
 // INVALID_ARGUMENT naming the field: rows or cols below 1 or rows * cols above 2^40; a field that the format lacks and
-// that is not at its default; what else the format refuses (affine: bits not 2, 3, 4 or 8; group size not in
+// that is not at its default; what else the format refuses (affine: bits not in [2, 8]; group size not in
 // [8, cols rounded up] or no multiple of 8; outliers not in [0, rows * cols]; scale bits other than 16, or 8 in
 // version 2).
 [[nodiscard]] absl::Status CheckPackedShape(const PackedShape& shape);

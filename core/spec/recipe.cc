@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/sha256.h"
+#include "core/format/packed_matrix.h"
 #include "core/io/json.h"
 #include "core/spec/recipe_table.h"
 
@@ -25,7 +26,7 @@ constexpr double kMaxGroup = 1 << 20;
 constexpr double kMinWeight = 0.0001;
 constexpr double kMaxUnsigned = 18446744073709551615.0;
 
-Limits Bits() { return {.allowed = {2, 3, 4, 8}}; }
+Limits Bits() { return {.low = kLeastBits, .high = kMostBits}; }
 Limits KeptOrEight() { return {.allowed = {8, 16}}; }
 Limits GroupSize() { return {.low = 8, .high = kMaxGroup, .step = 8}; }
 Limits Ratio() { return {.low = 0, .high = 0.5}; }
@@ -46,7 +47,7 @@ const Table<RecipeRule>& RuleTable() {
       Text("kind", &RecipeRule::kind, kMaxNameBytes, {"", "linear", "head", "embedding"},
            "only modules of this kind; empty for all"),
       Choice("method", &RecipeRule::method, MethodChoices()),
-      Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
+      Number("bits", &RecipeRule::bits, Bits(), "bits of a code: 2 to 8"),
       Number("group_size", &RecipeRule::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("outlier_ratio", &RecipeRule::outlier_ratio, Ratio(),
              "share of the weights kept in FP16 by gwq, spqr or tuned, 0 to 0.5"),
@@ -186,7 +187,7 @@ const Table<Recipe>& RecipeTable() {
       Choice("method", &Recipe::method, methods),
       Choice("effort", &Recipe::effort,
              "how much time tuned takes: fast, normal or thorough; sets samples and steps that the recipe leaves open"),
-      Number("bits", &Recipe::bits, Bits(), "bits of a code: 2, 3, 4 or 8"),
+      Number("bits", &Recipe::bits, Bits(), "bits of a code: 2 to 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
              "version of the stored format: 1, or 2, which is smaller and which releases before it do not read"),
@@ -446,7 +447,7 @@ Recipe RecipeOf(Effort effort) {
     recipe.tuned.model_steps = 24;
   } else if (effort == Effort::kThorough) {
     recipe.tuned.block_steps = 200;
-    recipe.tuned.model_steps = 96;
+    recipe.tuned.model_steps = 240;
   }
   return recipe;
 }
@@ -459,7 +460,7 @@ int64_t DefaultSamples(CalibrationSource source, bool needs_several, Effort effo
     case CalibrationSource::kDataset:
     case CalibrationSource::kDefault:
     case CalibrationSource::kMix:
-      return effort == Effort::kFast ? 16 : effort == Effort::kThorough ? 64 : 32;
+      return effort == Effort::kFast ? 16 : effort == Effort::kThorough ? 128 : 32;
     case CalibrationSource::kGenerated:
       return 8;  // each is made token by token
     case CalibrationSource::kChat:

@@ -125,7 +125,7 @@ inline constexpr int64_t kImageSampleTokens = 2048;
 struct Recipe {
   Method method = Method::kGwq;  // of every Linear that is not the head
   Effort effort = Effort::kNormal;
-  int bits = 4;  // 2, 3, 4 or 8
+  int bits = 4;  // 2 to 8
   int64_t group_size = 64;
   int format_version = 1;  // of the stored matrices: 1 or 2 (docs/packed-format.md)
   int scale_bits = 16;     // of a group's scale: 16, or 8 with format_version 2

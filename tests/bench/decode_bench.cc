@@ -149,7 +149,7 @@ int main(int argc, char** argv) {
   gwq::bench::Options options;
   CLI::App app("tokens a second of a model with random packed weights");
   app.add_option("--config", options.config, "config.json that gives the shapes")->required();
-  app.add_option("--bits", options.bits, "2, 3, 4 or 8, of the linear layers");
+  app.add_option("--bits", options.bits, "2 to 8, of the linear layers");
   app.add_option("--group", options.group_size, "columns a group");
   app.add_option("--outliers", options.outliers, "share of the weights kept in FP16");
   app.add_option("--threads", options.threads, "threads");

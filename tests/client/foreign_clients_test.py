@@ -103,7 +103,7 @@ class ForeignClientsTest(unittest.TestCase):
 
     def test_a_failed_call_names_the_field_in_standard_details(self):
         with self.assertRaises(grpc.RpcError) as caught:
-            self.quantize("never", bits=5)
+            self.quantize("never", bits=9)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
         trailers = dict(caught.exception.trailing_metadata())
         status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])

@@ -62,7 +62,7 @@ Encoding DenseEncoding(DType type) {
 }
 
 // Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits per code in
-// memory.
+// memory. Codes of 5, 6 and 7 bits take a byte.
 absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
   switch (shape.bits) {
     case 2:
@@ -71,11 +71,14 @@ absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
       return shape.group_size % UnitCols(Encoding::kU3) == 0 ? Encoding::kU3 : Encoding::kU4;
     case 4:
       return Encoding::kU4;
+    case 5:
+    case 6:
+    case 7:
     case 8:
       return Encoding::kU8;
     default:
       return absl::UnimplementedError(
-          fmt::format("the cpu backend has no kernel for codes of {} bits; it has 2, 3, 4 and 8", shape.bits));
+          fmt::format("the cpu backend has no kernel for codes of {} bits; it has 2 to 8", shape.bits));
   }
 }
 

@@ -9,7 +9,7 @@ namespace gwq {
 
 absl::StatusOr<std::vector<ModuleChoice>> ChoicesFor(const Quantizer& quantizer, const MatrixRequest& request) {
   std::vector<ModuleChoice> choices;
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (const int64_t group_size : {128, 64, 32}) {
       MatrixRequest one = request;
       one.shape.bits = bits;

@@ -45,7 +45,7 @@ TEST(HostLoadedBytes, AreWhatAWeightHoldsAndForOutliersLittleMore) {
   std::mt19937 random(9);
   for (const Format* const format : KnownFormats()) {
     for (const int scale_bits : {8, 16}) {
-      for (const int bits : {2, 3, 4, 8}) {
+      for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
         for (const int64_t group : {8, 24, 32}) {
           for (const int64_t outliers : {0, 7, 40 * 72}) {
             const PackedShape shape{40, 72, bits, group, outliers, scale_bits, format};

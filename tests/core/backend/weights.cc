@@ -43,6 +43,9 @@ const std::vector<WeightForm>& AllForms() {
       {"packed4", DType::kU8, 4, 64, 0.01},
       {"packed4_group8_none", DType::kU8, 4, 8, 0.0},
       {"packed4_group96_all", DType::kU8, 4, 96, 1.0},
+      {"packed5", DType::kU8, 5, 64, 0.01},
+      {"packed6_group40", DType::kU8, 6, 40, 0.0},
+      {"packed7_group32_many", DType::kU8, 7, 32, 0.2},
       {"packed8", DType::kU8, 8, 64, 0.0},
       {"packed8_group128", DType::kU8, 8, 128, 0.02},
       {"packed4_version2", DType::kU8, 4, 64, 0.0, &kAffine2},
@@ -50,6 +53,8 @@ const std::vector<WeightForm>& AllForms() {
       {"packed3_scales8_group32_many", DType::kU8, 3, 32, 0.2, &kAffine2, 8},
       {"packed3_scales8_group40", DType::kU8, 3, 40, 0.01, &kAffine2, 8},
       {"packed4_scales8_group8_none", DType::kU8, 4, 8, 0.0, &kAffine2, 8},
+      {"packed5_scales8", DType::kU8, 5, 64, 0.01, &kAffine2, 8},
+      {"packed6_scales8_group32", DType::kU8, 6, 32, 0.0, &kAffine2, 8},
       {"packed8_scales8_group128", DType::kU8, 8, 128, 0.02, &kAffine2, 8},
   };
   return kForms;

@@ -11,7 +11,7 @@
 
 namespace gwq::testing {
 
-// kF32, kF16, kBF16 or packed of 2, 3, 4 or 8 bits.
+// kF32, kF16, kBF16 or packed of 2 to 8 bits.
 struct WeightForm {
   std::string name;
   DType type = DType::kF32;

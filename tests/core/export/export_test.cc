@@ -83,7 +83,7 @@ class Export : public ::testing::Test {
 TEST_F(Export, AMatrixOfEveryFormBecomesItsWeightsInHalfPrecision) {
   for (const Format* const format : KnownFormats()) {
     for (const int scale_bits : {8, 16}) {
-      for (const int bits : {2, 3, 4, 8}) {
+      for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
         for (const int64_t group : {8, 24, 32}) {
           const PackedShape shape{64, 32, bits, group, 20, scale_bits, format};
           if (!CheckPackedShape(shape).ok()) continue;

@@ -44,7 +44,7 @@ class AffineGrid : public ::testing::TestWithParam<Variant> {
   // Visits every shape of the grid without outliers, with one, and with as many as there are weights.
   template <class Visit>
   void ForEachShape(Visit visit) const {
-    for (const int bits : {2, 3, 4, 8}) {
+    for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
       for (int64_t cols = 1; cols <= kMostCols; ++cols) {
         for (int64_t group = 8; group <= (cols + 7) / 8 * 8; group += 8) {
           for (const int64_t outliers : {int64_t{0}, int64_t{1}, kRows * cols}) {
@@ -103,7 +103,7 @@ TEST_P(AffineGrid, GroupSizesAreMultiplesOfEightUpToTheRoundedColumns) {
 TEST_P(AffineGrid, TheLargestMatricesHaveSizesThatDoNotWrap) {
   constexpr int64_t kMost = int64_t{1} << 40;
   for (const int64_t rows : {int64_t{1}, int64_t{1} << 20, kMost}) {
-    for (const int bits : {2, 3, 4, 8}) {
+    for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
       for (const int64_t outliers : {int64_t{0}, kMost}) {
         const PackedShape shape = Shape(rows, kMost / rows, bits, 8, outliers);
         ASSERT_THAT(CheckPackedShape(shape), IsOk());

@@ -39,7 +39,7 @@ TEST(PackedDamage, EveryKindOfDamageIsNamed) {
       {"magic", [](Bytes& b) { Set(b, 0, 'X'); }, "GWQPACK1"},
       {"version", [](Bytes& b) { Set(b, 8, 9); }, "version 9"},
       {"another version's header", [](Bytes& b) { Set(b, 8, 2); }, "scale_bits"},
-      {"bits", [](Bytes& b) { Set(b, 12, 5); }, "bits"},
+      {"bits", [](Bytes& b) { Set(b, 12, 1); }, "bits"},
       {"bits out of range", [](Bytes& b) { Set(b, 15, 0xff); }, "out of range"},
       {"rows", [](Bytes& b) { Set(b, 16, 0); }, "rows"},
       {"more rows", [](Bytes& b) { Set(b, 16, 6); }, "header asks for"},
@@ -110,7 +110,7 @@ struct Mistake {
 
 TEST(PackedDamage, ContentThatCannotBeEncodedIsRefusedByField) {
   const std::vector<Mistake> mistakes = {
-      {"bits", [](PackedContent& c) { c.shape.bits = 6; }},
+      {"bits", [](PackedContent& c) { c.shape.bits = 9; }},
       {"codes", [](PackedContent& c) { c.codes.pop_back(); }},
       {"codes[7]", [](PackedContent& c) { c.codes[7] = 8; }},
       {"scales", [](PackedContent& c) { c.scales.push_back(0); }},

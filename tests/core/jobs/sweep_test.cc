@@ -203,7 +203,7 @@ TEST_F(SweepTest, WhatCannotBeIsRefused) {
   EXPECT_THAT(bad.Check(), FailsAt("sweep.targets"));
   bad.points = {job_.points[0], job_.points[0]};
   EXPECT_THAT(bad.Check(), FailsAt("sweep.targets[1]"));
-  bad.points = {job_.points[0], R"({"bits":5,"target":null})"};
+  bad.points = {job_.points[0], R"({"bits":9,"target":null})"};
   EXPECT_THAT(bad.Check(), FailsAt("sweep.points[0]"));
   bad = job_;
   bad.base.recipe.target.bits = 4;

@@ -161,7 +161,7 @@ TEST(ManifestFileTypes, AnErrorListsTheTypesOfTheManifestsOwnKind) {
 
 TEST(ManifestText, AMatrixOfEveryFormatAndWidthIsReadBack) {
   for (const Format* const format : KnownFormats()) {
-    for (const int bits : {2, 3, 4, 8}) {
+    for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
       for (const int scale_bits : {8, 16}) {
         const PackedShape shape{5, 41, bits, 24, 7, scale_bits, format};
         if (!CheckPackedShape(shape).ok()) continue;

@@ -283,7 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Tensor(t, 0).erase("shape");
                   },
                   "shards[0].tensors[0].dtype", true},
-        Malformed{"PackedBits", [](json& t) { Tensor(t, 1)["packed"]["bits"] = 5; }, "shards[0].tensors[1].packed",
+        Malformed{"PackedBits", [](json& t) { Tensor(t, 1)["packed"]["bits"] = 9; }, "shards[0].tensors[1].packed",
                   true},
         Malformed{"PackedRowsOverflow", [](json& t) { Tensor(t, 1)["packed"]["rows"] = uint64_t{1} << 62; },
                   "shards[0].tensors[1].packed", true},

@@ -88,7 +88,7 @@ TEST(GroupQuantize, OutlierSlotsHoldTheZeroPoint) {
 TEST(GroupQuantize, RandomMatricesLoseAtMostHalfAStepAndTellTheirError) {
   std::mt19937 random(11);
   std::normal_distribution<float> normal;
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
     std::vector<float> weights(32 * 40);
     for (float& weight : weights) weight = normal(random);
     const QuantizedMatrix made = Quantize(weights, {32, 40, bits, 16, 0}, {});

@@ -34,7 +34,7 @@ std::vector<float> RandomWeights(size_t count, std::mt19937& random) {
 
 // The rounding is done by adding and subtracting a constant: every quotient that matters, and those beyond.
 TEST(CodeOf, RoundsHalfToEvenAndClampsForEveryQuotient) {
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
     const float top = static_cast<float>((1 << bits) - 1);
     for (const float zero : {0.0F, 1.0F, top}) {
       const GroupRange range{0, 0.25F, zero, false};
@@ -53,7 +53,7 @@ TEST(CodeOf, RoundsHalfToEvenAndClampsForEveryQuotient) {
 
 TEST(RangeOf, IsThatOfGroupsRoundedToNearest) {
   std::mt19937 random(1);
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
     for (int turn = 0; turn < 50; ++turn) {
       std::vector<float> weights = RandomWeights(24, random);
       if (turn % 3 == 0) {
@@ -76,7 +76,7 @@ TEST(SearchRange, IsTheBestOfTheRatios) {
   std::mt19937 random(2);
   std::uniform_real_distribution<float> uniform(0, 3);
   int moved = 0;
-  for (const int bits : {2, 3, 4, 8}) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8}) {
     for (int turn = 0; turn < 50; ++turn) {
       const std::vector<float> weights = RandomWeights(32, random);
       std::vector<float> importance(32);

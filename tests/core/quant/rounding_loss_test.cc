@@ -38,7 +38,7 @@ std::vector<ModuleChoice> Forms() {
 
 TEST(ChoicesFor, RiseInBytesAndCutGroupsAtTheRow) {
   const std::vector<ModuleChoice> forms = Forms();
-  ASSERT_EQ(forms.size(), 12U) << "groups of 72, 64 and 32 columns";
+  ASSERT_EQ(forms.size(), 18U) << "groups of 72, 64 and 32 columns";
   for (size_t i = 1; i < forms.size(); ++i) EXPECT_LE(forms[i - 1].stored_bytes, forms[i].stored_bytes);
   EXPECT_EQ(forms.front().packed.group_size, 72);
   EXPECT_EQ(forms.front().packed.bits, 2);

@@ -250,7 +250,7 @@ TEST(Recipe, RefusesAndNamesTheField) {
       {"{\"bits\":4,\"bits\":3}", "recipe"},
       {R"({"calibration":{"text":"a","text":"b"}})", "recipe"},
       {R"({"bit":4})", "recipe.bit"},
-      {R"({"bits":5})", "recipe.bits"},
+      {R"({"bits":9})", "recipe.bits"},
       {R"({"bits":"4"})", "recipe.bits"},
       {R"({"bits":4.0})", "recipe.bits"},
       {R"({"bits":null})", "recipe.bits"},

@@ -199,7 +199,7 @@ TEST_F(JobsTest, MalformedJobsAreRefusedAtTheirField) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
     return FieldOf(status);
   };
-  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(5); }), "quantize.recipe.bits");
+  EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_bits(9); }), "quantize.recipe.bits");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->set_group_size(7); }), "quantize.recipe.group_size");
   EXPECT_EQ(refused([](auto& spec) { spec.mutable_recipe()->mutable_gwq()->set_outlier_ratio(2); }),
             "quantize.recipe.gwq.outlier_ratio");
