@@ -29,18 +29,11 @@ constexpr JsonLimits kStateLimits{.max_bytes = size_t{32} << 20};
 constexpr int kVersion = 3;
 constexpr uint64_t kMaxSteps = 1'000'000'000;
 constexpr uint64_t kMaxPasses = 1'000;
-constexpr uint64_t kMaxPicked = uint64_t{1} << 40;
 
 bool IsCounts(const Json& passes) {
   return passes.is_array() && passes.size() == 2 && std::ranges::all_of(passes, [](const Json& one) {
            return one.is_number_unsigned() && one.get<uint64_t>() <= kMaxPasses;
          });
-}
-
-bool IsOverlap(const Json& overlap) {
-  return overlap.is_array() && overlap.size() == 2 &&
-         std::ranges::all_of(overlap, [](const Json& one) { return one.is_number_unsigned(); }) &&
-         overlap[0] <= overlap[1] && overlap[1] <= kMaxPicked;
 }
 
 bool IsLosses(const Json& list) {
@@ -60,7 +53,7 @@ bool IsStateJson(const Json& state) {
          (!state.contains("losses") || state["losses"].is_object()) &&
          (!state.contains("gradients") || state["gradients"].is_object()) &&
          (!state.contains("passes") || IsCounts(state["passes"])) &&
-         (!state.contains("overlap") || IsOverlap(state["overlap"])) &&
+         (!state.contains("overlap") || ParseOverlap(state["overlap"]).has_value()) &&
          (!state.contains("model") || (state["model"].is_object() && is("model_steps", &Json::is_number_unsigned))) &&
          (!state.contains("model_losses") || IsLosses(state["model_losses"]));
 }
@@ -198,9 +191,7 @@ absl::StatusOr<JobCheckpoint::Restored> JobCheckpoint::Parse(const Checkpoint& c
   if (state.contains("gradients")) {
     out.position.gradients = ParseGradients(state["gradients"], checkpoint, store_);
   }
-  if (state.contains("overlap")) {
-    out.position.overlap = {state["overlap"][0].get<int64_t>(), state["overlap"][1].get<int64_t>()};
-  }
+  if (state.contains("overlap")) out.position.overlap = ParseOverlap(state["overlap"]).value_or(MaskOverlap{});
   if (state.contains("passes")) out.position.passes = {state["passes"][0].get<int>(), state["passes"][1].get<int>()};
   if (state.contains("loss")) out.position.loss = state["loss"].get<double>();
   if (state.contains("walk")) {
@@ -228,7 +219,7 @@ absl::Status JobCheckpoint::Save(const JobPosition& position, const SampleSet& s
   if (!position.model_losses.empty()) state["model_losses"] = position.model_losses;
   for (const auto& [tensor, blob] : position.gradients) state["gradients"][tensor] = blob.Hex();
   state["passes"] = {position.passes.run, position.passes.reused};
-  if (position.overlap.either > 0) state["overlap"] = {position.overlap.both, position.overlap.either};
+  if (position.overlap.either > 0) state["overlap"] = OverlapJson(position.overlap);
   GWQ_RETURN_IF_ERROR(StoreSamples(samples));
   if (samples_) state["samples"] = samples_->Hex();
   if (position.loss) state["loss"] = *position.loss;

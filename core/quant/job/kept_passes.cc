@@ -41,16 +41,6 @@ absl::StatusOr<std::map<std::string, Digest>> BlobsIn(const Checkpoint& record, 
   return out;
 }
 
-// What a record of an older version lacks is not told.
-MaskOverlap OverlapIn(const Json& state) {
-  const auto found = state.find("overlap");
-  const auto is_count = [](const Json& one) { return one.is_number_unsigned(); };
-  if (found == state.end() || !found->is_array() || found->size() != 2 || !std::ranges::all_of(*found, is_count)) {
-    return {};
-  }
-  return {(*found)[0].get<int64_t>(), (*found)[1].get<int64_t>()};
-}
-
 template <class Name>
 Checkpoint RecordOf(Json state, const char* member, const std::map<Name, Digest>& blobs) {
   Checkpoint record;
@@ -226,7 +216,8 @@ absl::StatusOr<bool> KeptPasses::TakeGradients(JobPosition& position) {
   if (absl::IsNotFound(packed)) return false;
   GWQ_RETURN_IF_ERROR(packed);
   position.loss = (*state)["loss"].get<double>();
-  position.overlap = OverlapIn(*state);
+  // A record of an older version has none.
+  position.overlap = ParseOverlap(state->value("overlap", Json())).value_or(MaskOverlap{});
   ++position.passes.reused;
   return true;
 }
@@ -256,7 +247,7 @@ absl::Status KeptPasses::KeepGradients(double loss, const MaskOverlap& overlap,
   });
   if (whole) {
     return Save(GradientsKey(job_.source.digest(), job_.recipe, job_.plan, job_.producer),
-                RecordOf({{"loss", loss}, {"overlap", {overlap.both, overlap.either}}}, "gradients", blobs));
+                RecordOf({{"loss", loss}, {"overlap", OverlapJson(overlap)}}, "gradients", blobs));
   }
   // Of an attempt whose first part is gone, or a walk that took some from a record.
   for (const auto& [tensor, blob] : blobs) job_.store.Remove(blob).IgnoreError();

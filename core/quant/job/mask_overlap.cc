@@ -10,8 +10,18 @@ namespace gwq {
 namespace {
 
 constexpr double kShare = 0.01;
+constexpr uint64_t kMaxPicked = uint64_t{1} << 40;
 
 }  // namespace
+
+nlohmann::json OverlapJson(const MaskOverlap& overlap) { return {overlap.both, overlap.either}; }
+
+std::optional<MaskOverlap> ParseOverlap(const nlohmann::json& json) {
+  const auto is_count = [](const nlohmann::json& one) { return one.is_number_unsigned(); };
+  if (!json.is_array() || json.size() != 2 || !std::ranges::all_of(json, is_count)) return std::nullopt;
+  if (json[0] > json[1] || json[1] > kMaxPicked) return std::nullopt;
+  return MaskOverlap{json[0].get<int64_t>(), json[1].get<int64_t>()};
+}
 
 void HalfMasks::TakeHalf(std::string_view tensor, std::span<const float> gradient) {
   halves_[std::string(tensor)].assign(gradient.begin(), gradient.end());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,12 +27,17 @@ struct MaskOverlap {
   friend bool operator==(const MaskOverlap&, const MaskOverlap&) = default;
 };
 
+// As checkpoints and kept passes store it: [both, either].
+[[nodiscard]] nlohmann::json OverlapJson(const MaskOverlap& overlap);
+// None if it is not of that form.
+[[nodiscard]] std::optional<MaskOverlap> ParseOverlap(const nlohmann::json& json);
+
 // Compares the masks of both halves of a gradient walk: the hundredth of each matrix with the largest |gradient|, one
 // weight at least, whatever share of outliers a recipe asks for, so that figures of different recipes can be compared.
 // Not thread-safe.
 class HalfMasks {
  public:
-  // The gradient over the first half of the samples, which is held until Compare or Drop.
+  // The gradient over the first half of the samples, which is held until Compare.
   void TakeHalf(std::string_view tensor, std::span<const float> gradient);
   // `sum` is the gradient over all samples of a tensor that TakeHalf was given, else nothing happens. What both halves
   // picked is added to `overlap`. FAILED_PRECONDITION if a gradient is not finite.
