@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "core/backend/cpu/packed_unit.h"
 #include "core/base/status.h"
 
 namespace gwq {
@@ -11,26 +12,6 @@ namespace {
 
 absl::Status NoMemory(uint64_t bytes) {
   return absl::ResourceExhaustedError(fmt::format("no memory for a weight of {} bytes", bytes));
-}
-
-// Where the code of column `col` of a unit of three words stands: word and shift; the last two columns are split.
-void PutU3(uint8_t* unit, int64_t lane, int64_t col, uint32_t code) {
-  uint32_t words[3];
-  for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
-  if (col < 30) {
-    words[col / 10] |= code << (3 * (col % 10));
-  } else {
-    words[col == 30 ? 0 : 2] |= (code & 3u) << 30;
-    words[1] |= (code >> 2) << col;
-  }
-  for (int w = 0; w < 3; ++w) std::memcpy(unit + w * 64 + lane * 4, &words[w], 4);
-}
-
-uint32_t GetU3(const uint8_t* unit, int64_t lane, int64_t col) {
-  uint32_t words[3];
-  for (int w = 0; w < 3; ++w) std::memcpy(&words[w], unit + w * 64 + lane * 4, 4);
-  if (col < 30) return (words[col / 10] >> (3 * (col % 10))) & 7u;
-  return (words[col == 30 ? 0 : 2] >> 30) | ((words[1] >> col) & 1u) << 2;
 }
 
 int64_t BlocksOf(const MatrixTiles& tiles) {
@@ -61,18 +42,23 @@ Encoding DenseEncoding(DType type) {
   return type == DType::kBF16 ? Encoding::kBF16 : Encoding::kF32;
 }
 
-// Units of 32 three-bit and 16 two-bit codes must not straddle groups; other group sizes take four bits per code in
-// memory. Codes of 5, 6 and 7 bits take a byte.
+// A unit of codes must not straddle groups: other group sizes take four bits or a byte per code in memory, and so do
+// codes of 7 bits.
 absl::StatusOr<Encoding> GridEncoding(const GridShape& shape) {
+  const auto whole_or = [&](Encoding narrow, Encoding wide) {
+    return shape.group_size % UnitCols(narrow) == 0 ? narrow : wide;
+  };
   switch (shape.bits) {
     case 2:
-      return shape.group_size % UnitCols(Encoding::kU2) == 0 ? Encoding::kU2 : Encoding::kU4;
+      return whole_or(Encoding::kU2, Encoding::kU4);
     case 3:
-      return shape.group_size % UnitCols(Encoding::kU3) == 0 ? Encoding::kU3 : Encoding::kU4;
+      return whole_or(Encoding::kU3, Encoding::kU4);
     case 4:
       return Encoding::kU4;
     case 5:
+      return whole_or(Encoding::kU5, Encoding::kU8);
     case 6:
+      return whole_or(Encoding::kU6, Encoding::kU8);
     case 7:
     case 8:
       return Encoding::kU8;
@@ -97,27 +83,6 @@ size_t GroupParamBytes(const MatrixTiles& tiles) {
 }
 
 size_t RowScaleBytes(const MatrixTiles& tiles) { return static_cast<size_t>(tiles.tiles * kTileRows) * sizeof(float); }
-
-void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_t code) {
-  switch (encoding) {
-    case Encoding::kU2:
-      unit[lane * 4 + col / 4] |= static_cast<uint8_t>(code << (col % 4 * 2));
-      return;
-    case Encoding::kU4:
-      unit[lane * 4 + col / 2] |= static_cast<uint8_t>(code << (col % 2 * 4));
-      return;
-    case Encoding::kU3:
-      PutU3(unit, lane, col, code);
-      return;
-    case Encoding::kU8:
-      unit[col * kTileRows + lane] = code;
-      return;
-    case Encoding::kF16:
-    case Encoding::kBF16:
-    case Encoding::kF32:
-      return;  // no codes
-  }
-}
 
 }  // namespace
 
@@ -245,7 +210,6 @@ float CpuWeight::ElementOf(int64_t row, int64_t col) const {
     std::memcpy(&value, at + (in_unit * kTileRows + lane) * static_cast<int64_t>(sizeof(T)), sizeof(T));
     return value;
   };
-  uint32_t code = 0;
   switch (tiles_.encoding) {
     case Encoding::kF32:
       return element(float{});
@@ -254,21 +218,17 @@ float CpuWeight::ElementOf(int64_t row, int64_t col) const {
     case Encoding::kBF16:
       return BFloat16ToFloat(element(uint16_t{}));
     case Encoding::kU2:
-      code = (at[lane * 4 + in_unit / 4] >> (in_unit % 4 * 2)) & 3u;
-      break;
-    case Encoding::kU4:
-      code = (at[lane * 4 + in_unit / 2] >> (in_unit % 2 * 4)) & 15u;
-      break;
     case Encoding::kU3:
-      code = GetU3(at, lane, in_unit);
-      break;
+    case Encoding::kU4:
+    case Encoding::kU5:
+    case Encoding::kU6:
     case Encoding::kU8:
-      code = element(uint8_t{});
+      break;
   }
   const uint8_t* group_params =
       tiles_.group_params + (row / kTileRows * tiles_.groups + col / tiles_.group) * tiles_.group_param_bytes;
   const int zero = group_params[tiles_.group_param_bytes - kTileRows + lane];
-  return static_cast<float>(static_cast<int>(code) - zero) * ScaleOf(row, group_params);
+  return static_cast<float>(CodeAt(tiles_.encoding, at, lane, in_unit) - zero) * ScaleOf(row, group_params);
 }
 
 void CpuWeight::Row(int64_t row, float* out) const {

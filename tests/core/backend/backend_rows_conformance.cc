@@ -93,8 +93,7 @@ TEST_P(BackendConformance, AWeightTellsItsMemory) {
     if (form.group_size < 64 || form.outlier_ratio > 0.1) continue;
     const TestWeight weight = RandomWeight(*backend_, form, 256, 256, random);
     const double bits = static_cast<double>(weight.weight->bytes()) * 8 / (256 * 256);
-    // Codes of 5, 6 and 7 bits may take a byte.
-    const int code = form.bits > 4 ? 8 : form.bits;
+    const int code = form.bits == 7 ? 8 : form.bits;  // may take a byte
     const double stored = form.bits == 0 ? static_cast<double>(DTypeSize(form.type)) * 8 : form.bits;
     EXPECT_GE(bits, stored) << form.name;
     EXPECT_LE(bits, GetParam().max_bits_over_stored + std::max<double>(stored, code)) << form.name;

@@ -49,8 +49,45 @@ struct Unit<V, Encoding::kU3> {
       (sink(Index<J + 10>(), V::template U3<J>(b)), ...);
       (sink(Index<J + 20>(), V::template U3<J>(c)), ...);
     }(std::make_integer_sequence<int, 10>());
-    sink(Index<30>(), V::template Split<30>(a, b));
-    sink(Index<31>(), V::template Split<31>(c, b));
+    sink(Index<30>(), V::template Split3<30>(a, b));
+    sink(Index<31>(), V::template Split3<31>(c, b));
+  }
+};
+
+template <class V>
+struct Unit<V, Encoding::kU5> {
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    const auto a = V::LoadWords(from);
+    const auto b = V::LoadWords(from + 64);
+    const auto c = V::LoadWords(from + 128);
+    const auto d = V::LoadWords(from + 192);
+    const auto e = V::LoadWords(from + 256);
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), V::template U5<J>(a)), ...);
+      (sink(Index<J + 6>(), V::template U5<J>(b)), ...);
+      (sink(Index<J + 12>(), V::template U5<J>(c)), ...);
+      (sink(Index<J + 18>(), V::template U5<J>(d)), ...);
+      (sink(Index<J + 24>(), V::template U5<J>(e)), ...);
+    }(std::make_integer_sequence<int, 6>());
+    sink(Index<30>(), V::template Split5<30>(a, b, e));
+    sink(Index<31>(), V::template Split5<31>(c, d, e));
+  }
+};
+
+template <class V>
+struct Unit<V, Encoding::kU6> {
+  template <class Sink>
+  static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
+    const auto a = V::LoadWords(from);
+    const auto b = V::LoadWords(from + 64);
+    const auto c = V::LoadWords(from + 128);
+    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
+      (sink(Index<J>(), V::template U6<J>(a)), ...);
+      (sink(Index<J + 5>(), V::template U6<J>(b)), ...);
+      (sink(Index<J + 10>(), V::template U6<J>(c)), ...);
+    }(std::make_integer_sequence<int, 5>());
+    sink(Index<15>(), V::Split6(a, b, c));
   }
 };
 
@@ -333,6 +370,10 @@ void MatMul(const MatMulArgs& args) {
       return MatMulTiles<V, Encoding::kU4>(args);
     case Encoding::kU3:
       return MatMulTiles<V, Encoding::kU3>(args);
+    case Encoding::kU5:
+      return MatMulTiles<V, Encoding::kU5>(args);
+    case Encoding::kU6:
+      return MatMulTiles<V, Encoding::kU6>(args);
     case Encoding::kU8:
       return MatMulTiles<V, Encoding::kU8>(args);
     case Encoding::kF16:

@@ -6,7 +6,7 @@
 
 namespace gwq {
 
-enum class Encoding : uint8_t { kU2, kU4, kU3, kU8, kF16, kBF16, kF32 };
+enum class Encoding : uint8_t { kU2, kU4, kU3, kU5, kU6, kU8, kF16, kBF16, kF32 };
 
 inline constexpr int64_t kTileRows = 16;
 inline constexpr int64_t kBlockCols = 64;  // columns summed before the sum is scaled and added to the total
@@ -18,12 +18,17 @@ inline constexpr int64_t kCodedGridBytes = 32;
 // Outliers carry 16-bit columns. A wider matrix is cut into segments of this many columns, and each has its own list.
 inline constexpr int64_t kSparseSegment = 65536;
 
-// Columns come in units (8; 16 for kU2, 32 for kU3); groups are whole numbers of units except the last, which is
-// padded up.
+// Columns come in units (8; 16 for kU2 and kU6, 32 for kU3 and kU5); groups are whole numbers of units except the last,
+// which is padded up.
 //   kU2  a unit is 16 little-endian words, one per output: code j at bits [2j, 2j + 2)
 //   kU4  a unit is 16 little-endian words, one per output: code j at bits [4j, 4j + 4)
 //   kU3  a unit is 3 x 16 words a, b, c: codes 0-9 in a, 10-19 in b, 20-29 in c, 3 bits each from bit 0 up;
 //            code 30 is a >> 30 | (b >> 30 & 1) << 2, code 31 is c >> 30 | (b >> 31) << 2
+//   kU5  a unit is 5 x 16 words a to e: codes 0-5 in a, 6-11 in b, and so on, 5 bits each from bit 0 up;
+//            code 30 is a >> 30 | (b >> 30) << 2 | (e >> 30 & 1) << 4, code 31 is c >> 30 | (d >> 30) << 2 | (e >> 31)
+//            << 4
+//   kU6  a unit is 3 x 16 words a, b, c: codes 0-4 in a, 5-9 in b, 10-14 in c, 6 bits each from bit 0 up;
+//            code 15 is a >> 30 | (b >> 30) << 2 | (c >> 30) << 4
 //   kU8, kF16, kBF16, kF32  a column is 16 elements, one per output
 struct MatrixTiles {
   Encoding encoding = Encoding::kF32;
@@ -52,8 +57,10 @@ struct MatrixTiles {
 constexpr int64_t UnitCols(Encoding encoding) {
   switch (encoding) {
     case Encoding::kU2:
+    case Encoding::kU6:
       return 16;
     case Encoding::kU3:
+    case Encoding::kU5:
       return 32;
     case Encoding::kU4:
     case Encoding::kU8:
@@ -71,7 +78,10 @@ constexpr int64_t UnitBytes(Encoding encoding) {
     case Encoding::kU4:
       return 64;
     case Encoding::kU3:
+    case Encoding::kU6:
       return 192;
+    case Encoding::kU5:
+      return 320;
     case Encoding::kU8:
       return 128;
     case Encoding::kF16:

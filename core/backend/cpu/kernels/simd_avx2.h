@@ -72,14 +72,37 @@ struct Avx2Simd {
     return {_mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.a, 3 * J)),
             _mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.b, 3 * J))};
   }
+  template <int J>
+  static F U5(Words w) {
+    return {Code(w.a, 5 * J, 31), Code(w.b, 5 * J, 31)};
+  }
+  template <int J>
+  static F U6(Words w) {
+    return {Code(w.a, 6 * J, 63), Code(w.b, 6 * J, 63)};
+  }
   template <int Bit>
-  static F Split(Words low, Words high) {
+  static F Split3(Words low, Words high) {
     const __m256i four = _mm256_set1_epi32(4);
     const __m256i a =
         _mm256_or_si256(_mm256_srli_epi32(low.a, 30), _mm256_and_si256(_mm256_srli_epi32(high.a, Bit - 2), four));
     const __m256i b =
         _mm256_or_si256(_mm256_srli_epi32(low.b, 30), _mm256_and_si256(_mm256_srli_epi32(high.b, Bit - 2), four));
     return {_mm256_permutevar8x32_ps(U3Table(), a), _mm256_permutevar8x32_ps(U3Table(), b)};
+  }
+  // The top two bits of `low`, above them those of `middle`, and above these the bits of `high` in `mask` after
+  // `shift`.
+  static __m256 TopBits(__m256i low, __m256i middle, __m256i high, int shift, int mask) {
+    const __m256i two = _mm256_or_si256(_mm256_srli_epi32(low, 30),
+                                        _mm256_and_si256(_mm256_srli_epi32(middle, 28), _mm256_set1_epi32(12)));
+    return _mm256_cvtepi32_ps(
+        _mm256_or_si256(two, _mm256_and_si256(_mm256_srli_epi32(high, shift), _mm256_set1_epi32(mask))));
+  }
+  template <int Bit>
+  static F Split5(Words low, Words middle, Words high) {
+    return {TopBits(low.a, middle.a, high.a, Bit - 4, 16), TopBits(low.b, middle.b, high.b, Bit - 4, 16)};
+  }
+  static F Split6(Words low, Words middle, Words high) {
+    return {TopBits(low.a, middle.a, high.a, 26, 48), TopBits(low.b, middle.b, high.b, 26, 48)};
   }
   static F Bytes(const uint8_t* from) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));

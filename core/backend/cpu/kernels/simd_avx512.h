@@ -50,12 +50,39 @@ struct Avx512Simd {
   static F U3(Words w) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 3 * J), U3Table());
   }
+  // The permutation of two tables reads the low five bits of an index.
+  static F U5(Words index) {
+    const F high = _mm512_setr_ps(16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    return _mm512_permutex2var_ps(U4Table(), index, high);
+  }
+  template <int J>
+  static F U5(Words w) {
+    return U5(_mm512_srli_epi32(w, 5 * J));
+  }
+  template <int J>
+  static F U6(Words w) {
+    return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(w, 6 * J), _mm512_set1_epi32(63)));
+  }
   template <int Bit>
-  static F Split(Words low, Words high) {
+  static F Split3(Words low, Words high) {
     // low | (high & 4)
     const Words index = _mm512_ternarylogic_epi32(_mm512_srli_epi32(low, 30), _mm512_srli_epi32(high, Bit - 2),
                                                   _mm512_set1_epi32(4), 0xf8);
     return _mm512_permutexvar_ps(index, U3Table());
+  }
+  // The top two bits of `low`, and above them those of `middle`.
+  static Words TopBits(Words low, Words middle) {
+    return _mm512_ternarylogic_epi32(_mm512_srli_epi32(low, 30), _mm512_srli_epi32(middle, 28), _mm512_set1_epi32(12),
+                                     0xf8);
+  }
+  template <int Bit>
+  static F Split5(Words low, Words middle, Words high) {
+    return U5(
+        _mm512_ternarylogic_epi32(TopBits(low, middle), _mm512_srli_epi32(high, Bit - 4), _mm512_set1_epi32(16), 0xf8));
+  }
+  static F Split6(Words low, Words middle, Words high) {
+    return _mm512_cvtepi32_ps(
+        _mm512_ternarylogic_epi32(TopBits(low, middle), _mm512_srli_epi32(high, 26), _mm512_set1_epi32(48), 0xf8));
   }
   static F Bytes(const uint8_t* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));

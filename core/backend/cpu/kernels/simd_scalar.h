@@ -107,10 +107,31 @@ struct ScalarSimd {
   static F U3(const Words& w) {
     return Each([&](int i) { return static_cast<float>((w.lane[i] >> (3 * J)) & 7u); });
   }
-  // The code whose low bits are the top two of `low` and whose high bit is bit `Bit` of `high`.
+  template <int J>
+  static F U5(const Words& w) {
+    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (5 * J)) & 31u); });
+  }
+  template <int J>
+  static F U6(const Words& w) {
+    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (6 * J)) & 63u); });
+  }
+  // The codes that stand in the spare bits of several words (matrix_tiles.h): from the lowest bits up, the top two of
+  // `low`, of `middle`, and then bit `Bit` of `high`, or its top two.
   template <int Bit>
-  static F Split(const Words& low, const Words& high) {
+  static F Split3(const Words& low, const Words& high) {
     return Each([&](int i) { return static_cast<float>((low.lane[i] >> 30) | (((high.lane[i] >> Bit) & 1u) << 2)); });
+  }
+  template <int Bit>
+  static F Split5(const Words& low, const Words& middle, const Words& high) {
+    return Each([&](int i) {
+      return static_cast<float>((low.lane[i] >> 30) | (middle.lane[i] >> 30 << 2) |
+                                (((high.lane[i] >> Bit) & 1u) << 4));
+    });
+  }
+  static F Split6(const Words& low, const Words& middle, const Words& high) {
+    return Each([&](int i) {
+      return static_cast<float>((low.lane[i] >> 30) | (middle.lane[i] >> 30 << 2) | (high.lane[i] >> 30 << 4));
+    });
   }
   static F Bytes(const uint8_t* from) {
     return Each([&](int i) { return static_cast<float>(from[i]); });
