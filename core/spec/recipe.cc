@@ -190,9 +190,10 @@ const Table<Recipe>& RecipeTable() {
       Number("bits", &Recipe::bits, Bits(), "bits of a code: 2 to 8"),
       Number("group_size", &Recipe::group_size, GroupSize(), "columns that share a scale, a multiple of 8"),
       Number("format_version", &Recipe::format_version, Limits{.allowed = {1, 2}},
-             "version of the stored format: 1, or 2, which is smaller and which releases before it do not read"),
+             "version of the stored format: 1, or 2, which is smaller and which releases before it do not read; by "
+             "default 2 for tuned, else 1"),
       Number("scale_bits", &Recipe::scale_bits, Limits{.allowed = {8, 16}},
-             "bits of a group's scale: 16, or 8 with format_version 2"),
+             "bits of a group's scale: 16, or 8 with format_version 2; by default 8 for tuned, else 16"),
       Record("target", &Recipe::target, TargetTable()),
       Record("gwq", &Recipe::gwq, GwqTable()),
       Record("gptq", &Recipe::gptq, GptqTable()),
@@ -389,15 +390,33 @@ std::vector<std::string> MoveOldFields(Json& recipe) {
   return notes;
 }
 
+namespace {
+
+// What the fields that are missing in a recipe's object are. A wrong type of what it looks at is told by ParseRecord.
+absl::StatusOr<Recipe> DefaultsFor(const Json& recipe) {
+  Recipe given;
+  std::optional<int> format_version;
+  if (recipe.is_object()) {
+    if (const auto method = recipe.find("method"); method != recipe.end()) {
+      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*method, "recipe.method", given.method));
+    }
+    if (const auto effort = recipe.find("effort"); effort != recipe.end()) {
+      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*effort, "recipe.effort", given.effort));
+    }
+    if (const auto version = recipe.find("format_version"); version != recipe.end() && version->is_number_integer()) {
+      format_version = version->get<int>();
+    }
+  }
+  return RecipeOf(given.method, given.effort, format_version);
+}
+
+}  // namespace
+
 absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes) {
   GWQ_ASSIGN_OR_RETURN(Json parsed, ParseJson("recipe", json));
   std::vector<std::string> moved = MoveOldFields(parsed);
   if (notes != nullptr) *notes = std::move(moved);
-  Recipe recipe;
-  if (parsed.is_object() && parsed.contains("effort")) {
-    GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(parsed["effort"], "recipe.effort", recipe.effort));
-    recipe = RecipeOf(recipe.effort);
-  }
+  GWQ_ASSIGN_OR_RETURN(Recipe recipe, DefaultsFor(parsed));
   GWQ_RETURN_IF_ERROR(recipe_table::ParseRecord(RecipeTable(), parsed, "recipe", recipe));
   GWQ_RETURN_IF_ERROR(CheckRecipe(recipe));
   return recipe;
@@ -439,9 +458,13 @@ std::vector<Calibration> CalibrationParts(const Calibration& calibration, int64_
   return out;
 }
 
-Recipe RecipeOf(Effort effort) {
+Recipe RecipeOf(Method method, Effort effort, std::optional<int> format_version) {
   Recipe recipe;
+  recipe.method = method;
   recipe.effort = effort;
+  if (method == Method::kTuned) recipe.format_version = 2;
+  if (format_version) recipe.format_version = *format_version;
+  if (method == Method::kTuned && recipe.format_version != 1) recipe.scale_bits = 8;
   if (effort == Effort::kFast) {
     recipe.tuned.block_steps = 20;
     recipe.tuned.model_steps = 24;

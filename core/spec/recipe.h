@@ -127,7 +127,7 @@ struct Recipe {
   Effort effort = Effort::kNormal;
   int bits = 4;  // 2 to 8
   int64_t group_size = 64;
-  int format_version = 1;  // of the stored matrices: 1 or 2 (docs/packed-format.md)
+  int format_version = 1;  // of the stored matrices: 1 or 2 (docs/packed-format.md); see RecipeOf
   int scale_bits = 16;     // of a group's scale: 16, or 8 with format_version 2
   Target target;           // if given, bits and group_size hold for what it does not choose for
   GwqOptions gwq;
@@ -143,15 +143,16 @@ struct Recipe {
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
-// The recipe whose fields are all left open.
-[[nodiscard]] Recipe RecipeOf(Effort effort);
+// The recipe whose other fields are all left open. `tuned` stores format version 2 with 8-bit scales, or 16-bit ones
+// where `format_version` asks for 1.
+[[nodiscard]] Recipe RecipeOf(Method method, Effort effort, std::optional<int> format_version);
 
 // INVALID_ARGUMENT naming "recipe.<field>", the value, the limit and the remedy.
 [[nodiscard]] absl::Status CheckRecipe(const Recipe& recipe);
 // Every field, canonical (sorted keys, no spaces).
 [[nodiscard]] std::string RecipeJson(const Recipe& recipe);
-// Missing fields take the defaults of its effort; unknown fields and wrong types are INVALID_ARGUMENT naming them.
-// Checks the result. Fields that stood elsewhere one version ago are read from there (MoveOldFields); `notes`, if
+// Missing fields take the defaults of its method and effort; unknown fields and wrong types are INVALID_ARGUMENT naming
+// them. Checks the result. Fields that stood elsewhere one version ago are read from there (MoveOldFields); `notes`, if
 // given, gets a line for each.
 [[nodiscard]] absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes = nullptr);
 // Moves the fields of a recipe's object that stood elsewhere one version ago ("outlier_ratio", "select" and "loss",

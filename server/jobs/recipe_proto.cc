@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <optional>
 
 #include "core/base/status.h"
 #include "core/models/model.h"
@@ -144,8 +145,10 @@ absl::StatusOr<RecipeRule> RuleFromProto(const v1::RecipeRule& proto, int index)
 absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   Effort effort = Effort::kNormal;
   GWQ_RETURN_IF_ERROR(FromWire("recipe.effort", proto.effort(), kEfforts, effort));
-  Recipe out = RecipeOf(effort);
-  GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, out.method));
+  Method method = Method::kGwq;
+  GWQ_RETURN_IF_ERROR(FromWire("recipe.method", proto.method(), kMethods, method));
+  Recipe out =
+      RecipeOf(method, effort, proto.has_format_version() ? std::optional(proto.format_version()) : std::nullopt);
   GWQ_RETURN_IF_ERROR(OldFieldsFromProto(proto, out.gwq));
   GWQ_RETURN_IF_ERROR(GwqFromProto(proto.gwq(), out.gwq));
   GptqFromProto(proto.gptq(), out.gptq);
@@ -154,7 +157,6 @@ absl::StatusOr<Recipe> RecipeFromProto(const v1::Recipe& proto) {
   TargetFromProto(proto.target(), out.target);
   if (proto.has_bits()) out.bits = proto.bits();
   if (proto.has_group_size()) out.group_size = proto.group_size();
-  if (proto.has_format_version()) out.format_version = proto.format_version();
   if (proto.has_scale_bits()) out.scale_bits = proto.scale_bits();
   if (proto.has_head_bits()) out.head_bits = proto.head_bits();
   if (proto.has_embedding_bits()) out.embedding_bits = proto.embedding_bits();

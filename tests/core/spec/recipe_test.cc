@@ -134,6 +134,18 @@ TEST(Recipe, BytesRecipeIsTheFirstVersionsWithWhatTheMethodsAdd) {
   EXPECT_EQ(Json::parse(BytesRecipeJson(FromParts()))["calibration"]["parts"].size(), 5U);
 }
 
+TEST(Recipe, TunedStoresTheSmallerFormatUnlessTold) {
+  const auto form = [](const std::string& json) {
+    const Recipe recipe = ParseRecipe(json).value();
+    return std::pair(recipe.format_version, recipe.scale_bits);
+  };
+  EXPECT_EQ(form(R"({"method":"tuned"})"), std::pair(2, 8));
+  EXPECT_EQ(form(R"({"method":"tuned","scale_bits":16})"), std::pair(2, 16));
+  EXPECT_EQ(form(R"({"method":"tuned","format_version":1})"), std::pair(1, 16));
+  EXPECT_EQ(form(R"({"method":"gptq","effort":"fast"})"), std::pair(1, 16));
+  EXPECT_EQ(form(R"({"method":"gptq","format_version":2})"), std::pair(2, 16));
+}
+
 TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
   std::vector<std::string> notes;
   const auto recipe = ParseRecipe(R"({"outlier_ratio":0.02,"loss":"all","gwq":{"loss":"last"}})", &notes);

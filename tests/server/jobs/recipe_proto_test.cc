@@ -91,6 +91,17 @@ TEST(RecipeProto, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(RecipeFromProto(unset)->calibration.parts, std::vector{CalibrationPart{}});
 }
 
+TEST(RecipeProto, WhatIsLeftOpenIsAsInJson) {
+  v1::Recipe proto;
+  EXPECT_EQ(RecipeFromProto(proto).value(), ParseRecipe("{}").value());
+  proto.set_method(v1::TUNED);
+  proto.set_effort(v1::THOROUGH);
+  EXPECT_EQ(RecipeFromProto(proto).value(), ParseRecipe(R"({"method":"tuned","effort":"thorough"})").value());
+  proto.set_format_version(1);
+  EXPECT_EQ(RecipeFromProto(proto).value(),
+            ParseRecipe(R"({"method":"tuned","effort":"thorough","format_version":1})").value());
+}
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 TEST(RecipeProto, FieldsOfOneVersionAgoAreRead) {
