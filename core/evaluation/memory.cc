@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/evaluation/answers.h"
 #include "core/evaluation/choice_walk.h"
+#include "core/evaluation/decode_speed.h"
 #include "core/evaluation/default_text.h"
 #include "core/evaluation/memory_terms.h"
 #include "core/evaluation/model_check.h"
@@ -138,21 +139,23 @@ absl::StatusOr<uint64_t> LargestChoiceBytes(std::span<const Side> sides) {
 // A reference's logits over the steps of a wave's answers; one question may take more than its share.
 constexpr uint64_t kReferenceLogitBytes = uint64_t{256} << 20;
 
-// The whole model, a cache of all its blocks, and the image rows of a wave and of the question after it.
-absl::StatusOr<uint64_t> WholeModelBytes(const Side& side) {
+// The whole model, a cache of all its blocks for `cache_tokens`, and a pass of `pass_rows`.
+absl::StatusOr<uint64_t> WholeModelBytes(const Side& side, uint64_t cache_tokens, uint64_t pass_rows) {
   const ModelConfig& config = side.config();
   GWQ_ASSIGN_OR_RETURN(const SideSizes sizes, SizesOf(side));
-  const uint64_t cache = CacheBytes(config, Unsigned(kAnswerCacheTokens)) * Unsigned(config.blocks);
-  const uint64_t rows = Unsigned(kAnswerCacheTokens + kMaxAskedTokens) * Unsigned(config.hidden_size) * 4;
-  const uint64_t pass = kForwardCopies * Unsigned(kAnswerPassRows) * Widths(config) * 4;
-  return sizes.all + sizes.loading + cache + rows + pass + LogitBytes(config);
+  const uint64_t cache = CacheBytes(config, cache_tokens) * Unsigned(config.blocks);
+  const uint64_t pass = kForwardCopies * pass_rows * Widths(config) * 4;
+  return sizes.all + sizes.loading + cache + pass + LogitBytes(config);
 }
 
 absl::StatusOr<uint64_t> ImageBytes(std::span<const Side> sides, const EvaluationTask& task) {
   uint64_t bytes = kImageBytes;
   for (const Side& side : sides) {
-    GWQ_ASSIGN_OR_RETURN(const uint64_t model, WholeModelBytes(side));
-    bytes += model;
+    GWQ_ASSIGN_OR_RETURN(const uint64_t model,
+                         WholeModelBytes(side, Unsigned(kAnswerCacheTokens), Unsigned(kAnswerPassRows)));
+    // The image rows of a wave and of the question after it.
+    const uint64_t rows = Unsigned(kAnswerCacheTokens + kMaxAskedTokens);
+    bytes += model + rows * Unsigned(side.config().hidden_size) * 4;
   }
   if (sides.size() == 1) return bytes;
   const uint64_t logits = Unsigned(sides.back().config().vocab_size) * Unsigned(task.max_tokens) * 4;
@@ -220,6 +223,15 @@ absl::StatusOr<uint64_t> EvaluationMemory(BlobStore& store, const Digest& model,
   GWQ_ASSIGN_OR_RETURN(const uint64_t measure, MeasureBytes(sides, task));
   return kConstantBytes + TokenizersBytes(sides, task.kind) + kDatasetFactor * dataset + EncodeBytes(task, dataset) +
          measure;
+}
+
+absl::StatusOr<uint64_t> DecodeSpeedMemory(BlobStore& store, const Digest& model, const PlannedShapes* planned) {
+  GWQ_ASSIGN_OR_RETURN(const std::unique_ptr<const StoredModel> measured, StoredModel::Open(store, model));
+  // The cache is made of blocks of tokens, the last of which may be in part unused.
+  const uint64_t tokens = Unsigned(kSpeedPromptTokens + kSpeedTokens) + 16;
+  GWQ_ASSIGN_OR_RETURN(const uint64_t bytes,
+                       WholeModelBytes({*measured, planned}, tokens, Unsigned(kSpeedPromptTokens)));
+  return kConstantBytes + bytes;
 }
 
 }  // namespace gwq

@@ -29,4 +29,8 @@ using PlannedShapes = std::map<std::string, PackedShape, std::less<>>;
                                                         const EvaluationTask& task, std::string_view path = "task",
                                                         const PlannedShapes* planned = nullptr);
 
+// The same for MeasureDecodeSpeed (decode_speed.h) on `model`, or on an artifact of it with `planned`.
+[[nodiscard]] absl::StatusOr<uint64_t> DecodeSpeedMemory(BlobStore& store, const Digest& model,
+                                                         const PlannedShapes* planned = nullptr);
+
 }  // namespace gwq

@@ -270,20 +270,36 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   return plan;
 }
 
-absl::Status PlanEvaluations(BlobStore& store, const Digest& source, const std::vector<EvaluationTask>& evaluations,
-                             std::string_view path, Plan& plan) {
+namespace {
+
+PlannedShapes ShapesOf(const Plan& plan) {
   PlannedShapes planned;
   for (const PlannedModule& module : plan.modules) {
     if (module.method != Method::kKeep) planned.emplace(module.tensor, module.packed);
   }
+  return planned;
+}
+
+}  // namespace
+
+absl::Status PlanEvaluations(BlobStore& store, const Digest& source, const std::vector<EvaluationTask>& evaluations,
+                             std::string_view path, Plan& plan) {
+  const PlannedShapes planned = ShapesOf(plan);
   for (size_t i = 0; i < evaluations.size(); ++i) {
     // First the model, then the artifact, which is not made yet; each with the model as reference.
-    for (const PlannedShapes* const shapes : {static_cast<const PlannedShapes*>(nullptr), &std::as_const(planned)}) {
+    for (const PlannedShapes* const shapes : {static_cast<const PlannedShapes*>(nullptr), &planned}) {
       GWQ_ASSIGN_OR_RETURN(const uint64_t measured, EvaluationMemory(store, source, source, evaluations[i],
                                                                      fmt::format("{}[{}]", path, i), shapes));
       plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status PlanDecodeSpeed(BlobStore& store, const Digest& source, Plan& plan) {
+  const PlannedShapes planned = ShapesOf(plan);
+  GWQ_ASSIGN_OR_RETURN(const uint64_t measured, DecodeSpeedMemory(store, source, &planned));
+  plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, measured);
   return absl::OkStatus();
 }
 

@@ -84,4 +84,7 @@ using DatasetManifests = std::vector<const Manifest*>;
                                            const std::vector<EvaluationTask>& evaluations, std::string_view path,
                                            Plan& plan);
 
+// The same for MeasureDecodeSpeed on an artifact of `source`.
+[[nodiscard]] absl::Status PlanDecodeSpeed(BlobStore& store, const Digest& source, Plan& plan);
+
 }  // namespace gwq

@@ -135,8 +135,9 @@ absl::StatusOr<Plan> SweepJob::MakePlan(BlobStore& store, PassCache& passes) con
   for (size_t i = 0; i < points.size(); ++i) {
     const auto job = Point(i);
     if (!job.ok()) return PointError(job.status(), Field(i));
-    const auto plan = job->MakePlan(store, passes);
+    auto plan = job->MakePlan(store, passes);
     if (!plan.ok()) return PointError(plan.status(), Field(i));
+    GWQ_RETURN_IF_ERROR(PlanDecodeSpeed(store, base.source, *plan));
     out.peak_memory_bytes = std::max(out.peak_memory_bytes, plan->peak_memory_bytes);
     out.scratch_disk_bytes = std::max(out.scratch_disk_bytes, plan->scratch_disk_bytes);
     out.quantized_bytes += plan->quantized_bytes;

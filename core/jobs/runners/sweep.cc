@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/evaluation/decode_speed.h"
 #include "core/io/json.h"
 #include "core/jobs/job_run.h"
 #include "core/jobs/kinds/specs.h"
@@ -228,7 +229,10 @@ class Sweep {
     part.report_json = std::move(made.report_json);
     part.report_markdown = std::move(made.report_markdown);
     GWQ_RETURN_IF_ERROR(context_.publish(point.artifact_id, part));
-    GWQ_ASSIGN_OR_RETURN(state_.rows.emplace_back(), SweepRowOf(label, point.artifact_id, part.report_json));
+    GWQ_ASSIGN_OR_RETURN(SweepRow row, SweepRowOf(label, point.artifact_id, part.report_json));
+    GWQ_ASSIGN_OR_RETURN(row.tokens_per_second,
+                         MeasureDecodeSpeed(context_.store, made.artifact, point.recipe.threads, progress));
+    state_.rows.push_back(std::move(row));
     architecture_ = part.architecture;
     state_.passes.run += made.passes.run;
     state_.passes.reused += made.passes.reused;

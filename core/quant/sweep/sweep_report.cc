@@ -35,7 +35,8 @@ absl::StatusOr<SweepRow> SweepRowOf(std::string label, std::string artifact, std
                                  ? (*report)["artifact"].get<std::string>()
                                  : std::string();
   if (!matrix || !model || !bytes) return NoRow("the report tells no size");
-  SweepRow row{.label = std::move(label), .artifact = std::move(artifact), .digest = {}, .metrics = {}};
+  SweepRow row{
+      .label = std::move(label), .artifact = std::move(artifact), .digest = {}, .metrics = {}, .tokens_per_second = {}};
   GWQ_ASSIGN_OR_RETURN(row.digest, Digest::Parse(digest));
   row.matrix_bits = *matrix;
   row.model_bits = *model;
@@ -62,6 +63,7 @@ Json SweepRowJson(const SweepRow& row) {
     out["metrics"].push_back(
         {{"evaluation", metric.evaluation}, {"name", metric.name}, {"value", JsonNumber(metric.value)}});
   }
+  if (row.tokens_per_second) out["tokens_per_second"] = *row.tokens_per_second;
   return out;
 }
 
@@ -75,7 +77,8 @@ absl::StatusOr<SweepRow> ParseSweepRow(const Json& json) {
       !is(json, "metrics", &Json::is_array)) {
     return NoRow("malformed");
   }
-  SweepRow row{.label = json["label"], .artifact = json["artifact"], .digest = {}, .metrics = {}};
+  SweepRow row{
+      .label = json["label"], .artifact = json["artifact"], .digest = {}, .metrics = {}, .tokens_per_second = {}};
   const auto digest = Digest::Parse(json["digest"].get<std::string>());
   if (!digest.ok()) return NoRow("no digest");
   row.digest = *digest;
@@ -87,6 +90,10 @@ absl::StatusOr<SweepRow> ParseSweepRow(const Json& json) {
     const auto value = metric.contains("value") ? NumberOf(metric["value"]) : std::nullopt;
     if (!value) return NoRow("a metric without a value");
     row.metrics.push_back({metric["evaluation"], metric["name"], *value});
+  }
+  if (json.contains("tokens_per_second")) {
+    if (!is(json, "tokens_per_second", &Json::is_number)) return NoRow("malformed");
+    row.tokens_per_second = json["tokens_per_second"].get<double>();
   }
   return row;
 }

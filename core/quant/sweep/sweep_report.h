@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,8 @@ struct SweepRow {
     double value = 0;        // may be infinite
   };
   std::vector<Metric> metrics;
+  // Of MeasureDecodeSpeed (core/evaluation/decode_speed.h); none if it was not measured.
+  std::optional<double> tokens_per_second;
   // Whether no other artifact has both fewer bytes and a smaller loss, or one of them with the other equal.
   bool pareto = false;
 };

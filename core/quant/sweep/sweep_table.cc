@@ -45,6 +45,9 @@ SweepTable TableOf(const SweepReport& report) {
   for (const MetricName& metric : metrics) {
     table.header.push_back(several ? fmt::format("{}: {}", metric.evaluation, metric.name) : metric.name);
   }
+  const bool timed =
+      std::ranges::any_of(report.rows, [](const SweepRow& row) { return row.tokens_per_second.has_value(); });
+  if (timed) table.header.push_back("token/s");
   for (const SweepRow& row : report.rows) {
     std::vector<std::string>& cells = table.rows.emplace_back();
     cells = {fmt::format("{}{}", row.artifact, row.pareto ? " *" : ""), fmt::format("{:.4f}", row.matrix_bits),
@@ -53,6 +56,7 @@ SweepTable TableOf(const SweepReport& report) {
       const auto value = ValueOf(row, metric);
       cells.push_back(value ? fmt::format("{:.6g}", *value) : "");
     }
+    if (timed) cells.push_back(row.tokens_per_second ? fmt::format("{:.1f}", *row.tokens_per_second) : "");
   }
   return table;
 }

@@ -80,6 +80,16 @@ TEST_F(EvaluationMemoryTest, CountsOutliersAsTheKernelsHoldThem) {
   EXPECT_GE(Of(golden_.digest(), {}, &half) - Of(golden_.digest(), {}, &none), mapped / 3 * 9);
 }
 
+TEST_F(EvaluationMemoryTest, OfDecodeSpeedIsThatOfTheWholeArtifact) {
+  const PlannedShapes shapes = Shapes(3), tall = Shapes(3, 0, 64);
+  EXPECT_EQ(DecodeSpeedMemory(golden_.store(), golden_.digest(), &shapes).value(),
+            DecodeSpeedMemory(golden_.store(), ArtifactOf(shapes)).value());
+  uint64_t grown = 0;
+  for (const auto& [name, shape] : tall) grown += LayoutOf(shape).total - LayoutOf(shapes.at(name)).total;
+  EXPECT_GE(DecodeSpeedMemory(golden_.store(), golden_.digest(), &tall).value(),
+            DecodeSpeedMemory(golden_.store(), golden_.digest(), &shapes).value() + grown);
+}
+
 TEST_F(EvaluationMemoryTest, HoldsTheBeginningOfATextThatIsEncoded) {
   EvaluationTask task;
   task.tokens = 100'000;

@@ -122,6 +122,7 @@ TEST_F(SweepTest, MakesTheArtifactsOfItsQuantizationsFromOnePass) {
   for (const auto& point : report["points"]) {
     EXPECT_EQ(published_[point["artifact"]].Hex(), point["digest"]);
     EXPECT_GT(point["metrics"].size(), 1U);
+    EXPECT_GT(point["tokens_per_second"], 0);
   }
   EXPECT_EQ(report["loss"]["name"], "mean_kl");
   const auto manifest = ParseManifest(*ReadBlob(golden_.store(), made->manifest, 1 << 20));

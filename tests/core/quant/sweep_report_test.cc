@@ -18,7 +18,8 @@ using testing::IsOk;
 using ::testing::Not;
 
 SweepRow Row(const std::string& label, uint64_t bytes, double kl) {
-  SweepRow row{.label = label, .artifact = "a-" + label, .digest = Sha256Of(label), .metrics = {}};
+  SweepRow row{
+      .label = label, .artifact = "a-" + label, .digest = Sha256Of(label), .metrics = {}, .tokens_per_second = {}};
   row.total_bytes = bytes;
   row.matrix_bits = 3.25;
   row.model_bits = 4.5;
@@ -61,15 +62,26 @@ TEST(SweepReport, ComparesByPerplexityWhereNoDivergenceWasMeasuredAndByNothingWi
 }
 
 TEST(SweepReport, ARowIsReadBackAsItWasWritten) {
-  const SweepRow row = Row("a", 100, std::numeric_limits<double>::infinity());
+  SweepRow row = Row("a", 100, std::numeric_limits<double>::infinity());
+  row.tokens_per_second = 12.5;
   const auto back = ParseSweepRow(SweepRowJson(row));
   ASSERT_THAT(back, IsOk());
   EXPECT_EQ(SweepRowJson(*back), SweepRowJson(row));
-  for (const char* const key : {"label", "artifact", "digest", "total_bytes", "metrics", "model_bits_per_weight"}) {
+  for (const char* const key :
+       {"label", "artifact", "digest", "total_bytes", "metrics", "model_bits_per_weight", "tokens_per_second"}) {
     nlohmann::json bad = SweepRowJson(row);
     bad[key] = nullptr;
     EXPECT_THAT(ParseSweepRow(bad), HasCode(absl::StatusCode::kDataLoss)) << key;
   }
+}
+
+TEST(SweepReport, TheTableHasSpeedWhereItWasMeasured) {
+  SweepReport report = Report({Row("3", 100, 0.5), Row("4", 200, 0.1)});
+  EXPECT_THAT(SweepMarkdown(report), Not(HasSubstr("token/s")));
+  report.rows[1].tokens_per_second = 123.45;
+  EXPECT_THAT(SweepMarkdown(report), HasSubstr("| token/s |"));
+  EXPECT_THAT(SweepMarkdown(report), HasSubstr("| 0.5 |  |"));
+  EXPECT_THAT(SweepMarkdown(report), HasSubstr("| 0.1 | 123.5 |"));
 }
 
 TEST(SweepReport, ARowIsOfAQuantizationsReport) {
