@@ -220,8 +220,9 @@ absl::StatusOr<Digest> WriteGguf(ExportRun& run) {
   const ModelConfig& config = run.source.model()->config();
   GWQ_ASSIGN_OR_RETURN(const GgufModelKeys keys, AddGgufModelKeys(config_json, config, metadata));
   GWQ_ASSIGN_OR_RETURN(const auto files, run.source.TextFiles());
-  GWQ_ASSIGN_OR_RETURN(const GgufTokenizer tokenizer, DescribeTokenizer(files, config.vocab_size));
-  AddGgufTokenizerKeys(tokenizer, metadata);
+  GWQ_ASSIGN_OR_RETURN(const DescribedTokenizer described, DescribeTokenizer(files, config.vocab_size));
+  if (!described.difference.empty()) run.report.notes.push_back(described.difference);
+  AddGgufTokenizerKeys(described.tokenizer, metadata);
 
   GgufFile file(run, keys);
   int64_t done = 0;

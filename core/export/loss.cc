@@ -56,6 +56,7 @@ std::vector<std::string> ExportReport::Lines() const {
   const WeightLoss total = Total();
   lines.push_back(fmt::format("{} of {} weights changed by more than FP16 rounds; relative squared error {:.3g}",
                               total.changed, total.weights, total.relative()));
+  lines.insert(lines.end(), notes.begin(), notes.end());
   return lines;
 }
 
@@ -70,6 +71,7 @@ std::string ExportReport::Json(nlohmann::json options) const {
   nlohmann::json out = std::move(options);
   out.update(LossJson(Total()));
   out["matrices"] = std::move(list);
+  if (!notes.empty()) out["notes"] = notes;
   return CanonicalJson(out);
 }
 

@@ -31,6 +31,7 @@ struct ExportedMatrix {
 
 struct ExportReport {
   std::vector<ExportedMatrix> matrices;  // those that the artifact holds packed
+  std::vector<std::string> notes;        // other differences, a sentence each
 
   [[nodiscard]] WeightLoss Total() const;
   // Lines for a job's log: what the matrices became, and what was lost.

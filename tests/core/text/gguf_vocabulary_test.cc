@@ -13,9 +13,11 @@
 namespace gwq {
 namespace {
 
+using ::testing::AllOf;
 using testing::FailsAt;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using ::testing::Not;
 using Files = std::map<std::string, std::string>;
 
 // A token for each byte, in GPT-2's letters, and a few more.
@@ -92,8 +94,8 @@ TEST(GgufVocabulary, AByteLevelTokenizerIsDescribedAsItWasMade) {
     const Files files = BuildTokenizerFiles(made).value();
     const auto described = DescribeTokenizer(files, std::ssize(made.tokens));
     ASSERT_THAT(described, IsOk()) << pre;
-    EXPECT_EQ(described->pre, pre);
-    ExpectSame(*described, made);
+    EXPECT_EQ(described->tokenizer.pre, pre);
+    ExpectSame(described->tokenizer, made);
   }
 }
 
@@ -102,8 +104,8 @@ TEST(GgufVocabulary, ScoresOfSentencePieceKeepTheOrderOfMerges) {
   const Files files = BuildTokenizerFiles(made).value();
   const auto described = DescribeTokenizer(files, std::ssize(made.tokens));
   ASSERT_THAT(described, IsOk());
-  ExpectSame(*described, made);
-  const Files again = BuildTokenizerFiles(*described).value();
+  ExpectSame(described->tokenizer, made);
+  const Files again = BuildTokenizerFiles(described->tokenizer).value();
   EXPECT_EQ(nlohmann::json::parse(again.at("tokenizer.json"))["model"],
             nlohmann::json::parse(files.at("tokenizer.json"))["model"]);
 }
@@ -121,28 +123,46 @@ TEST(GgufVocabulary, AnotherWayToWriteTheSameCutsIsFound) {
   files["tokenizer.json"] = tokenizer.dump();
   const auto described = DescribeTokenizer(files, std::ssize(made.tokens));
   ASSERT_THAT(described, IsOk());
-  EXPECT_EQ(described->pre, "smollm");
+  EXPECT_EQ(described->tokenizer.pre, "smollm");
 }
 
-// It puts no blank before a text that begins with one, as the prefix of a GGUF file does.
-TEST(GgufVocabulary, AMetaspaceIsRefusedBecauseItMakesOtherTokensOfALeadingBlank) {
-  const GgufTokenizer made = SentencePiece();
+// As newer files of Llama 2 and Mistral have it, and older ones.
+TEST(GgufVocabulary, AMetaspacePutsABlankBeforeATextAndTheDifferenceIsTold) {
+  GgufTokenizer made = SentencePiece();
+  made.tokens.emplace_back("\u2581\u2581");
+  made.token_types.push_back(1);
+  made.scores.push_back(-5);
   Files files = BuildTokenizerFiles(made).value();
   nlohmann::json tokenizer = nlohmann::json::parse(files.at("tokenizer.json"));
   tokenizer["normalizer"] = nullptr;
-  tokenizer["pre_tokenizer"] = {
-      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", false}};
-  files["tokenizer.json"] = tokenizer.dump();
-  EXPECT_THAT(DescribeTokenizer(files, std::ssize(made.tokens)).status(), FailsAt("tokenizer.json"));
+  const auto describe = [&](const nlohmann::json& settings) {
+    tokenizer["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+    tokenizer["pre_tokenizer"].update(settings);
+    files["tokenizer.json"] = tokenizer.dump();
+    return DescribeTokenizer(files, std::ssize(made.tokens));
+  };
+  const auto first = describe({{"prepend_scheme", "first"}, {"split", false}});
+  ASSERT_THAT(first, IsOk());
+  ExpectSame(first->tokenizer, made);
+  EXPECT_THAT(first->difference, HasSubstr("behind a special token"));
+  const auto always = describe({{"prepend_scheme", "always"}, {"split", false}});
+  ASSERT_THAT(always, IsOk());
+  EXPECT_THAT(always->difference, AllOf(HasSubstr("begins with one"), Not(HasSubstr("special token"))));
+  const auto never = describe({{"prepend_scheme", "never"}, {"split", false}});
+  ASSERT_THAT(never, IsOk());
+  EXPECT_FALSE(*never->tokenizer.add_space_prefix);
+  EXPECT_EQ(never->difference, "");
+  EXPECT_THAT(describe({{"prepend_scheme", "first"}, {"split", true}}).status(), FailsAt("tokenizer.json"))
+      << "blanks are never joined";
 }
 
 TEST(GgufVocabulary, RowsWithoutATokenGetUnusedOnes) {
   const GgufTokenizer made = SentencePiece();
   const auto described = DescribeTokenizer(BuildTokenizerFiles(made).value(), std::ssize(made.tokens) + 2);
   ASSERT_THAT(described, IsOk());
-  EXPECT_EQ(described->tokens.back(), "[PAD13]");
-  EXPECT_EQ(described->token_types.back(), 5);
-  EXPECT_EQ(described->scores.size(), described->tokens.size());
+  EXPECT_EQ(described->tokenizer.tokens.back(), "[PAD13]");
+  EXPECT_EQ(described->tokenizer.token_types.back(), 5);
+  EXPECT_EQ(described->tokenizer.scores.size(), described->tokenizer.tokens.size());
 }
 
 TEST(GgufVocabulary, MoreTokensThanRowsAreRefused) {
@@ -174,8 +194,8 @@ TEST(GgufVocabulary, SmolLm2IsDescribedAsItsGgufFileDescribesIt) {
   if (SmolLm2Files().empty()) GTEST_SKIP() << "the dependencies lack SmolLM2";
   const auto described = DescribeTokenizer(SmolLm2Files(), 49152);
   ASSERT_THAT(described, IsOk());
-  EXPECT_EQ(described->pre, "smollm");
-  EXPECT_EQ(described->merges.size(), 48900u);
+  EXPECT_EQ(described->tokenizer.pre, "smollm");
+  EXPECT_EQ(described->tokenizer.merges.size(), 48900u);
 }
 
 }  // namespace
