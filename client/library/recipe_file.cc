@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "client/library/input_file.h"
@@ -15,23 +16,64 @@
 namespace gwq::client {
 namespace {
 
-// The proto's JSON reader wants enum names as they are declared: upper case.
-void UpperCaseEnums(nlohmann::json& node) {
-  if (node.is_array()) {
-    for (nlohmann::json& item : node) UpperCaseEnums(item);
+using google::protobuf::Descriptor;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+
+std::string InCase(std::string_view text, int (&convert)(int)) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [&](unsigned char c) { return static_cast<char>(convert(c)); });
+  return out;
+}
+
+// "gwq, rtn or keep": what stands for "not given" is left out.
+std::string ValuesOf(const EnumDescriptor& type) {
+  std::string out;
+  for (int i = 1; i < type.value_count(); ++i) {
+    out += i == 1 ? "" : i + 1 == type.value_count() ? " or " : ", ";
+    out += InCase(type.value(i)->name(), std::tolower);
   }
-  if (!node.is_object()) return;
+  return out;
+}
+
+// The proto's JSON reader wants enum names as they are declared: upper case. INVALID_ARGUMENT at `path` for one that is
+// not declared.
+absl::Status NameEnums(const Descriptor& message, const std::string& path, nlohmann::json& node) {
+  if (!node.is_object()) return absl::OkStatus();
   for (auto& [key, value] : node.items()) {
-    const bool is_enum = key == "method" || key == "select" || key == "loss" || key == "source";
-    if (is_enum && value.is_string()) {
-      std::string name = value.get<std::string>();
-      std::transform(name.begin(), name.end(), name.begin(),
-                     [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-      value = name;
+    const FieldDescriptor* const field = message.FindFieldByName(key);
+    if (field == nullptr) continue;
+    const std::string name = path.empty() ? key : path + "." + key;
+    if (field->enum_type() != nullptr && value.is_string()) {
+      const std::string upper = InCase(value.get<std::string>(), std::toupper);
+      if (field->enum_type()->FindValueByName(upper) == nullptr) {
+        return InvalidField(name, fmt::format("is '{}', not {}", value.get<std::string>().substr(0, 64),
+                                              ValuesOf(*field->enum_type())));
+      }
+      value = upper;
+    }
+    if (field->message_type() == nullptr) continue;
+    if (value.is_array()) {
+      for (size_t i = 0; i < value.size(); ++i) {
+        GWQ_RETURN_IF_ERROR(NameEnums(*field->message_type(), fmt::format("{}[{}]", name, i), value[i]));
+      }
     } else {
-      UpperCaseEnums(value);
+      GWQ_RETURN_IF_ERROR(NameEnums(*field->message_type(), name, value));
     }
   }
+  return absl::OkStatus();
+}
+
+// Reads what a flag's text gave. INVALID_ARGUMENT at `flag`.
+absl::Status ReadFlag(nlohmann::json& object, std::string_view flag, std::string_view text,
+                      google::protobuf::Message& out) {
+  absl::Status status = NameEnums(*out.GetDescriptor(), "", object);
+  if (status.ok()) {
+    const auto read = google::protobuf::util::JsonStringToMessage(object.dump(), &out);
+    if (read.ok()) return absl::OkStatus();
+    status = absl::InvalidArgumentError(std::string(read.message()));
+  }
+  return InvalidField(flag, fmt::format("'{}': {}", text, MessageOf(status)));
 }
 
 absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
@@ -46,10 +88,7 @@ absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
     return InvalidField("rule", fmt::format("'pattern' is given twice in '{}': it is the text before ':'", text));
   }
   object["pattern"] = text.substr(0, colon);
-  UpperCaseEnums(object);
-  const auto status = google::protobuf::util::JsonStringToMessage(object.dump(), &rule);
-  if (!status.ok()) return InvalidField("rule", fmt::format("'{}': {}", text, std::string(status.message())));
-  return absl::OkStatus();
+  return ReadFlag(object, "rule", text, rule);
 }
 
 }  // namespace
@@ -57,8 +96,8 @@ absl::Status ParseRule(const std::string& text, v1::RecipeRule& rule) {
 absl::StatusOr<v1::Recipe> ParseRecipeFile(const std::string& json) {
   nlohmann::json tree = nlohmann::json::parse(json, nullptr, false);
   if (!tree.is_object()) return absl::InvalidArgumentError("the recipe is not a JSON object");
-  UpperCaseEnums(tree);
   v1::Recipe recipe;
+  GWQ_RETURN_IF_ERROR(NameEnums(*recipe.GetDescriptor(), "recipe", tree));
   const auto status = google::protobuf::util::JsonStringToMessage(tree.dump(), &recipe);
   if (!status.ok()) return absl::InvalidArgumentError(fmt::format("recipe: {}", std::string(status.message())));
   return recipe;
@@ -82,10 +121,8 @@ absl::Status AddPart(std::string_view text, v1::Recipe& recipe) {
   for (const auto& [key, source] : {std::pair("dataset", "dataset"), {"blob", "file"}, {"text", "text"}}) {
     if (object.contains(key) && !object.contains("source")) object["source"] = source;
   }
-  UpperCaseEnums(object);
   v1::CalibrationPart part;
-  const auto status = google::protobuf::util::JsonStringToMessage(object.dump(), &part);
-  if (!status.ok()) return InvalidField(kField, fmt::format("'{}': {}", text, std::string(status.message())));
+  GWQ_RETURN_IF_ERROR(ReadFlag(object, kField, text, part));
   // NAME stands for datasets/NAME.
   if (!part.dataset().empty() && part.dataset().find('/') == std::string::npos) {
     part.set_dataset("datasets/" + part.dataset());

@@ -1,6 +1,7 @@
 """A 1.1B-parameter Llama through upload, quantization, generation and download: peak memory of every process against its bound.
 
-usage: memory_1b.py [--model DIR] [--method NAME] [--calibration-file F --samples N] [--calibration-tokens N] [--evaluation-tokens N]
+usage: memory_1b.py [--model DIR] [--method NAME] [--target-bits BITS] [--effort NAME] [--calibration-file F --samples N]
+                    [--calibration-tokens N] [--evaluation-tokens N]
 DIR is written by tests/models/make_random_llama.py where it does not exist. Without a file the model generates its own samples.
 environment: GWQ_BIN_DIR (build/release/bin)
 """
@@ -44,6 +45,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=Path("/tmp/gwq-random-1b"))
     parser.add_argument("--method", default="gwq")
+    parser.add_argument("--target-bits", help="default: 4 bits for every matrix")
+    parser.add_argument("--effort", default="normal", help="of tuned")
     parser.add_argument("--calibration-file", type=Path)
     parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--calibration-tokens", type=int, default=512)
@@ -58,7 +61,8 @@ def main():
         size = sum(f.stat().st_size for f in args.model.glob("*.safetensors"))
         print(f"push: {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
         rows.append(("gwq models push", peak, SMALL_PROCESS_LIMIT))
-        flags = ["--method", args.method, "--bits", "4", "--calibration-max-tokens", str(args.calibration_tokens)]
+        flags = ["--method", args.method, "--effort", args.effort, "--calibration-max-tokens", str(args.calibration_tokens)]
+        flags += ["--target-bits", args.target_bits] if args.target_bits else ["--bits", "4"]
         flags += ["--calibration-samples", str(args.samples), "--evaluate", f"kind=text,tokens={args.evaluation_tokens}"]
         if args.calibration_file:
             flags += ["--calibration-file", args.calibration_file]

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "absl/strings/ascii.h"
 #include "client/cli/evaluation_flags.h"
 #include "core/base/status.h"
 #include "core/spec/recipe.h"
@@ -39,6 +40,34 @@ TEST(RecipeFlagsTest, EveryFieldOfTheTableHasAFlag) {
     if (flag.starts_with("--calibration-parts")) flag = "--calibration-part";
     EXPECT_NE(app.get_option_no_throw(flag), nullptr) << flag;
   }
+}
+
+// The field of a recipe with this path, "calibration.source".
+const google::protobuf::FieldDescriptor& FieldAt(std::string_view path) {
+  const google::protobuf::Descriptor* message = v1::Recipe::descriptor();
+  for (size_t dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.')) {
+    message = message->FindFieldByName(std::string(path.substr(0, dot)))->message_type();
+    path.remove_prefix(dot + 1);
+  }
+  return *message->FindFieldByName(std::string(path));
+}
+
+TEST(RecipeFlagsTest, EveryEnumTakesItsNamesInLowerCase) {
+  for (const RecipeField& field : RecipeFields()) {
+    if (field.type != "enum" || field.name.starts_with("rules.") || field.name.starts_with("calibration.parts."))
+      continue;
+    const google::protobuf::EnumDescriptor& type = *FieldAt(field.name).enum_type();
+    for (int i = 1; i < type.value_count(); ++i) {
+      const std::string name = absl::AsciiStrToLower(type.value(i)->name());
+      EXPECT_THAT(Parse({RecipeFlagName(field.name), name}), testing::IsOk()) << field.name << " " << name;
+    }
+  }
+  const auto recipe = Parse({"--method", "tuned", "--effort", "thorough"});
+  ASSERT_THAT(recipe, testing::IsOk());
+  EXPECT_EQ(recipe->effort(), v1::THOROUGH);
+  const absl::Status unknown = Parse({"--effort", "lots"}).status();
+  EXPECT_THAT(unknown, testing::FailsAt("recipe.effort"));
+  EXPECT_THAT(std::string(unknown.message()), ::testing::HasSubstr("fast, normal or thorough"));
 }
 
 TEST(RecipeFlagsTest, HelpTellsWhatHoldsWhereAFlagIsNotGiven) {

@@ -83,6 +83,9 @@ def _budgets():
         recipe = {"method": "tuned", "effort": "thorough", "threads": 2, "target": {"bits": target}}
         yield Case(f"tuned-{target:.2f}-{_SHORT[calibration]}", "ours", f"tuned, at most {target:.2f}", recipe, calibration,
                    _SAMPLES[calibration], bars)
+    for effort in ("fast", "normal"):
+        recipe = {"method": "tuned", "effort": effort, "threads": 2, "target": {"bits": 3.34}}
+        yield Case(f"tuned-3.34-{effort}", "ours", f"tuned, at most 3.34, {effort}", recipe, "default")
     # As many bits as AutoRound's files of groups of 64, and the same samples.
     for bits in (2.28, 3.29, 4.31):
         recipe = {"method": "tuned", "effort": "thorough", "threads": 2, "target": {"bits": bits}}
