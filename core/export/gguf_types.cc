@@ -9,7 +9,8 @@ constexpr int64_t kSmallBlock = 32;
 
 GgmlType TypeForCodes(const PackedShape& packed) {
   const bool whole_blocks = packed.group_size % kSmallBlock == 0 || packed.group_size >= packed.cols;
-  if (packed.format->tag != kAffine1.tag || !whole_blocks || packed.bits > 4) return GgmlType::kQ8_0;
+  if (packed.format->tag != kAffine1.tag || !whole_blocks || packed.bits > 5) return GgmlType::kQ8_0;
+  if (packed.bits == 5) return GgmlType::kQ5_1;
   return packed.bits == 4 ? GgmlType::kQ4_1 : GgmlType::kQ4_0;
 }
 
@@ -22,6 +23,7 @@ GgmlType TypeForRows(GgmlType type, int64_t cols) {
     case GgmlType::kQ4_K:
       return TypeForRows(GgmlType::kQ4_1, cols);
     case GgmlType::kQ5_K:
+      return TypeForRows(GgmlType::kQ5_1, cols);
     case GgmlType::kQ6_K:
       return TypeForRows(GgmlType::kQ8_0, cols);
     default:

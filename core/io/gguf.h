@@ -15,12 +15,14 @@
 
 namespace gwq {
 
-// Element types with ggml's numbers. The k-quants are written and dequantized; a header that has them is not read.
+// Element types with ggml's numbers. Q5_1 and the k-quants are written and dequantized; a header that has them is not
+// read.
 enum class GgmlType : uint32_t {
   kF32 = 0,
   kF16 = 1,
   kQ4_0 = 2,
   kQ4_1 = 3,
+  kQ5_1 = 7,
   kQ8_0 = 8,
   kQ2_K = 10,
   kQ3_K = 11,
@@ -38,8 +40,8 @@ enum class GgmlType : uint32_t {
 [[nodiscard]] uint64_t GgmlBytes(GgmlType type, int64_t elements);
 
 // Widens whole blocks to float; `out.size()` is a multiple of the block and `blocks` has exactly its bytes. Formulas:
-// Q4_0 (q - 8) * d, Q4_1 q * d + m, Q8_0 q * d, with d and m in FP16 and the products in float, as ggml; k-quants as
-// core/io/gguf_k_blocks.h says.
+// Q4_0 (q - 8) * d, Q4_1 and Q5_1 q * d + m, Q8_0 q * d, with d and m in FP16 and the products in float, as ggml;
+// k-quants as core/io/gguf_k_blocks.h says.
 void DequantizeGgml(GgmlType type, std::span<const std::byte> blocks, std::span<float> out);
 
 using GgufArray = std::variant<std::vector<int64_t>, std::vector<double>, std::vector<bool>, std::vector<std::string>>;

@@ -14,11 +14,12 @@ struct BlockInfo {
   std::string_view name;
 };
 
-constexpr std::array<BlockInfo, 11> kBlocks = {{{GgmlType::kF32, 1, 4, "F32"},
+constexpr std::array<BlockInfo, 12> kBlocks = {{{GgmlType::kF32, 1, 4, "F32"},
                                                 {GgmlType::kF16, 1, 2, "F16"},
                                                 {GgmlType::kBF16, 1, 2, "BF16"},
                                                 {GgmlType::kQ4_0, 32, 18, "Q4_0"},
                                                 {GgmlType::kQ4_1, 32, 20, "Q4_1"},
+                                                {GgmlType::kQ5_1, 32, 24, "Q5_1"},
                                                 {GgmlType::kQ8_0, 32, 34, "Q8_0"},
                                                 {GgmlType::kQ2_K, 256, 84, "Q2_K"},
                                                 {GgmlType::kQ3_K, 256, 110, "Q3_K"},
@@ -58,6 +59,14 @@ void Block(GgmlType type, const std::byte* block, float* out) {
     case GgmlType::kQ4_1: {
       const float minimum = HalfAt(block + 2);
       SplitNibbles(block + 4, out, [&](int code) { return static_cast<float>(code) * scale + minimum; });
+      return;
+    }
+    case GgmlType::kQ5_1: {
+      const float minimum = HalfAt(block + 2);
+      uint32_t fifth = 0;  // bits of the codes, one a code
+      std::memcpy(&fifth, block + 4, sizeof(fifth));
+      SplitNibbles(block + 8, out, [](int code) { return static_cast<float>(code); });
+      for (int i = 0; i < 32; ++i) out[i] = (out[i] + static_cast<float>((fifth >> i & 1) << 4)) * scale + minimum;
       return;
     }
     default:

@@ -90,6 +90,20 @@ void BlockQ41(std::span<const float> weights, const GgmlGrid& grid, std::byte* o
   PutNibbles(best, 0, out + 4);
 }
 
+void BlockQ51(std::span<const float> weights, const GgmlGrid& grid, std::byte* out) {
+  BestFit best(weights, 0, 31);
+  if (grid.scale > 0) best.Consider({grid.scale, -grid.zero * grid.scale});
+  if (!best.exact()) best.Consider(FitMinimum(weights, 31, false));
+  PutHalf(best.fit().scale, out);
+  PutHalf(best.fit().minimum, out + 2);
+  uint32_t fifth = 0;
+  for (size_t i = 0; i < kSmallBlock; ++i) fifth |= static_cast<uint32_t>(best.Code(i) >> 4) << i;
+  std::memcpy(out + 4, &fifth, sizeof(fifth));
+  for (size_t i = 0; i < kSmallBlock / 2; ++i) {
+    out[8 + i] = static_cast<std::byte>((best.Code(i) & 15) | (best.Code(i + 16) & 15) << 4);
+  }
+}
+
 void BlockK(GgmlType type, std::span<const float> weights, std::byte* out) {
   const KType& k = KTypeOf(type);
   const auto part = static_cast<size_t>(k.part);
@@ -132,6 +146,8 @@ void Block(GgmlType type, std::span<const float> weights, const GgmlGrid& grid, 
       return BlockQ40(weights, grid, out);
     case GgmlType::kQ4_1:
       return BlockQ41(weights, grid, out);
+    case GgmlType::kQ5_1:
+      return BlockQ51(weights, grid, out);
     default:
       return BlockK(type, weights, out);
   }

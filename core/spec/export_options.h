@@ -56,9 +56,9 @@ struct ExportOptions {
 };
 
 // The types that an export to GGUF can write.
-inline constexpr GgmlType kGgufExportTypes[] = {GgmlType::kF16,  GgmlType::kQ8_0, GgmlType::kQ4_0,
-                                                GgmlType::kQ4_1, GgmlType::kQ2_K, GgmlType::kQ3_K,
-                                                GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K};
+inline constexpr GgmlType kGgufExportTypes[] = {GgmlType::kF16,  GgmlType::kQ8_0, GgmlType::kQ4_0, GgmlType::kQ4_1,
+                                                GgmlType::kQ5_1, GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K,
+                                                GgmlType::kQ5_K, GgmlType::kQ6_K};
 
 // The names of options, as they stand in requests, in stored specs and on the command line; empty for what is not set.
 struct ExportNames {

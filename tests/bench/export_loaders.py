@@ -32,6 +32,7 @@ CASES = {
     "4 bits": {"method": "rtn", "bits": 4, "group_size": 64},
     "4 bits, groups of 128": {"method": "rtn", "bits": 4, "group_size": 128},
     "3 bits": {"method": "rtn", "bits": 3, "group_size": 64},
+    "5 bits": {"method": "rtn", "bits": 5, "group_size": 64},
     "mixed": {"method": "rtn", "bits": 4, "group_size": 64, "rules": [
         {"pattern": "*.v_proj", "bits": 8, "group_size": 128}, {"pattern": "*.gate_proj", "bits": 3, "group_size": 32},
         {"pattern": "model.layers.1?.mlp.up_proj", "bits": 3, "group_size": 64}, {"pattern": "*.o_proj", "group_size": 32},

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/core/io/golden/gguf_blocks.json: random blocks of GGUF's k-quants and the weights that the package gguf reads in them.
+"""Writes tests/core/io/golden/gguf_blocks.json: random blocks of GGUF's k-quants and Q5_1, and the weights that the package gguf reads in them.
 
 usage: make_gguf_blocks.py
 needs: numpy, gguf (0.19)
@@ -13,7 +13,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
 # Where each type has numbers in FP16.
-HALVES = {"Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+HALVES = {"Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "Q5_1": [0, 2]}
 BLOCKS = 3
 
 

@@ -146,6 +146,8 @@ TEST(GgufTypes, TheSmallestTypeThatKeepsTheCodesIsTaken) {
   EXPECT_EQ(type({64, 512, 2, 64, 0}), GgmlType::kQ4_0);
   EXPECT_EQ(type({64, 512, 3, 32, 0}), GgmlType::kQ4_0);
   EXPECT_EQ(type({64, 512, 4, 128, 0}), GgmlType::kQ4_1);
+  EXPECT_EQ(type({64, 512, 5, 64, 0}), GgmlType::kQ5_1);
+  EXPECT_EQ(type({64, 512, 6, 64, 0}), GgmlType::kQ8_0);
   EXPECT_EQ(type({64, 512, 4, 16, 0}), GgmlType::kQ8_0) << "two groups in a block";
   EXPECT_EQ(type({64, 512, 8, 64, 0}), GgmlType::kQ8_0);
   EXPECT_EQ(type({64, 40, 4, 40, 0}), GgmlType::kF16) << "no whole blocks in a row";
@@ -163,6 +165,7 @@ TEST(GgufTypes, AChosenTypeGivesWayToRowsAndOutliers) {
   EXPECT_EQ(type(plain, options(GgmlType::kQ3_K)), GgmlType::kQ3_K);
   EXPECT_EQ(type({64, 576, 4, 64, 0}, options(GgmlType::kQ3_K)), GgmlType::kQ4_0);
   EXPECT_EQ(type({64, 576, 4, 64, 0}, options(GgmlType::kQ4_K)), GgmlType::kQ4_1);
+  EXPECT_EQ(type({64, 576, 4, 64, 0}, options(GgmlType::kQ5_K)), GgmlType::kQ5_1);
   EXPECT_EQ(type({64, 576, 4, 64, 0}, options(GgmlType::kQ6_K)), GgmlType::kQ8_0);
   EXPECT_EQ(type(outliers, options(GgmlType::kQ4_K, OutlierChoice::kDrop)), GgmlType::kQ4_K);
   EXPECT_EQ(type(outliers, options(GgmlType::kQ4_K, OutlierChoice::kWider)), GgmlType::kQ8_0);

@@ -208,6 +208,15 @@ TEST(GgmlBlocks, WidenEveryCode) {
     DequantizeGgml(GgmlType::kQ4_1, std::as_bytes(std::span(q4_1 += codes)), out);
     EXPECT_EQ(out[3], static_cast<float>(low) * d + m);
     EXPECT_EQ(out[31], static_cast<float>(high) * d + m);
+    std::string q5_1;
+    GgufBuilder::Put(q5_1, scale);
+    GgufBuilder::Put(q5_1, minimum);
+    GgufBuilder::Put(q5_1, uint32_t{0x80000008});  // of codes 3 and 31
+    DequantizeGgml(GgmlType::kQ5_1, std::as_bytes(std::span(q5_1 += codes)), out);
+    EXPECT_EQ(out[2], static_cast<float>(low) * d + m);
+    EXPECT_EQ(out[3], static_cast<float>(low + 16) * d + m);
+    EXPECT_EQ(out[30], static_cast<float>(high) * d + m);
+    EXPECT_EQ(out[31], static_cast<float>(high + 16) * d + m);
   }
   for (int base = -128; base < 128; base += 32) {
     std::string q8_0;

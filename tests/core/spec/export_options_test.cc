@@ -43,7 +43,7 @@ TEST(ExportOptions, UnknownNamesAreRefusedByField) {
   EXPECT_THAT(ParseExportOptions({"", "", ""}).status(), FailsAt("format"));
   EXPECT_THAT(ParseExportOptions({"gptq", "keep", ""}).status(), FailsAt("outliers"));
   EXPECT_THAT(ParseExportOptions({.format = "gptq", .widths = "own"}).status(), FailsAt("widths"));
-  EXPECT_THAT(ParseExportOptions({"gguf", "", "Q5_1"}).status(), FailsAt("gguf_type"));
+  EXPECT_THAT(ParseExportOptions({"gguf", "", "Q5_0"}).status(), FailsAt("gguf_type"));
   EXPECT_THAT(ParseExportOptions({"gguf", "", "F32"}).status(), FailsAt("gguf_type"))
       << "read, not written for matrices";
 }
