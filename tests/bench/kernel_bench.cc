@@ -73,12 +73,25 @@ void MultiplyRow(benchmark::State& state, const Case& c, int threads, IsaLevel l
       benchmark::Counter::kIsRate);
 }
 
+// From the stored bytes to the backend's tiles: what loading an artifact costs beside reading it.
+void LoadMatrix(benchmark::State& state, int bits) {
+  const auto backend = CreateCpuBackend({1, {}}).value();
+  const std::vector<std::byte> blob = bench::RandomPacked(2048, 2048, bits, 64, 0.0);
+  const PackedView view = PackedView::Open(blob).value();
+  for (auto _ : state) benchmark::DoNotOptimize(backend->LoadPacked(view).value());
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(blob.size()));
+}
+
 void Register() {
   // A few long iterations in wall time: the figures are for whole machines.
   const auto timed = [](benchmark::internal::Benchmark* bench) {
     bench->UseRealTime()->MeasureProcessCPUTime()->MinTime(0.3)->Unit(benchmark::kMillisecond);
   };
   for (int threads : {1, 2}) timed(benchmark::RegisterBenchmark("read_memory/threads", ReadMemory)->Arg(threads));
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    timed(benchmark::RegisterBenchmark(fmt::format("load_packed{}/2048x2048", bits).c_str(),
+                                       [=](benchmark::State& state) { LoadMatrix(state, bits); }));
+  }
   const std::vector<Case> cases = {
       {576, 576, 4, 0.01},  {1536, 576, 4, 0.01},  {576, 1536, 4, 0.01},  {1536, 576, 4, 0.0},   {1536, 576, 3, 0.01},
       {49152, 576, 8, 0.0}, {2048, 2048, 4, 0.01}, {4096, 4096, 4, 0.01}, {4096, 4096, 3, 0.01}, {4096, 4096, 8, 0.01},

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "core/backend/cpu/packed_unit.h"
 #include "core/base/status.h"
@@ -176,9 +178,10 @@ void CpuWeight::FillGrid(const GridShape& shape, ReadGridRow read) {
     const int64_t lane = row % kTileRows;
     read(row, from);
     uint8_t* tile = codes_.as<uint8_t>() + row / kTileRows * tiles_.tile_bytes;
-    for (int64_t col = 0; col < tiles_.cols; ++col) {
-      PutCode(tiles_.encoding, tile + col / unit * UnitBytes(tiles_.encoding), lane, col % unit,
-              from.codes[static_cast<size_t>(col)]);
+    for (int64_t col = 0; col < tiles_.cols; col += unit, tile += UnitBytes(tiles_.encoding)) {
+      PutUnit(tiles_.encoding, tile, lane,
+              std::span(from.codes)
+                  .subspan(static_cast<size_t>(col), static_cast<size_t>(std::min(unit, tiles_.cols - col))));
     }
     uint8_t* group_params = group_params_.as<uint8_t>() + row / kTileRows * tiles_.groups * tiles_.group_param_bytes;
     for (size_t group = 0; group < from.zeros.size(); ++group, group_params += tiles_.group_param_bytes) {

@@ -13,7 +13,8 @@ struct Piece {
   int width;
 };
 
-// Codes that stand whole in a word come first; those in the spare top bits of several words follow.
+// Codes that stand whole in a word come first, each word full before the next; those in the words' spare top bits
+// follow.
 struct Layout {
   int bits;
   int words;
@@ -45,59 +46,67 @@ Layout LayoutOf(Encoding encoding) {
   return {};
 }
 
+constexpr size_t kMostWords = 5;
+constexpr int64_t kWordBytes = 4 * kTileRows;  // of one word for each output of a tile
+
 constexpr uint32_t Mask(int width) { return (1U << width) - 1; }
 
-// Calls visit(piece) for the pieces of a column's code.
+// Calls visit(code, piece) for the pieces of the spare codes, counted from 0.
 template <class Visit>
-void ForEachPiece(const Layout& layout, int col, const Visit& visit) {
-  const int whole = 32 / layout.bits;
-  if (col < whole * layout.words) {
-    visit(Piece{col / whole, layout.bits * (col % whole), layout.bits});
-    return;
-  }
-  int before = (col - whole * layout.words) * layout.bits;  // bits of spare codes to pass over, whole pieces of them
+void ForEachSparePiece(const Layout& layout, const Visit& visit) {
+  int code = 0;
   int left = layout.bits;
   for (const Piece& piece : layout.spare) {
-    if (before > 0) {
-      before -= piece.width;
-    } else if (left > 0) {
-      visit(piece);
-      left -= piece.width;
-    }
+    visit(static_cast<size_t>(code), piece, layout.bits - left);
+    left -= piece.width;
+    if (left > 0) continue;
+    left = layout.bits;
+    ++code;
   }
 }
 
-constexpr int64_t kWordBytes = 4 * kTileRows;  // of one word for each output of a tile
-
 }  // namespace
 
-void PutCode(Encoding encoding, uint8_t* unit, int64_t lane, int64_t col, uint8_t code) {
+void PutUnit(Encoding encoding, uint8_t* unit, int64_t lane, std::span<const uint8_t> codes) {
   if (encoding == Encoding::kU8) {
-    unit[col * kTileRows + lane] = code;
+    for (size_t col = 0; col < codes.size(); ++col) unit[static_cast<int64_t>(col) * kTileRows + lane] = codes[col];
     return;
   }
-  uint32_t left = code;
-  ForEachPiece(LayoutOf(encoding), static_cast<int>(col), [&](const Piece& piece) {
-    uint8_t* at = unit + piece.word * kWordBytes + lane * 4;
-    uint32_t word;
-    std::memcpy(&word, at, sizeof(word));
-    word |= (left & Mask(piece.width)) << piece.shift;
-    std::memcpy(at, &word, sizeof(word));
-    left >>= piece.width;
+  const Layout layout = LayoutOf(encoding);
+  uint32_t words[kMostWords] = {};
+  size_t col = 0;
+  for (int word = 0; word < layout.words; ++word) {
+    for (int shift = 0; shift + layout.bits <= 32 && col < codes.size(); shift += layout.bits, ++col) {
+      words[word] |= static_cast<uint32_t>(codes[col]) << shift;
+    }
+  }
+  ForEachSparePiece(layout, [&](size_t code, const Piece& piece, int from) {
+    if (col + code >= codes.size()) return;
+    words[piece.word] |= (static_cast<uint32_t>(codes[col + code]) >> from & Mask(piece.width)) << piece.shift;
   });
+  for (int word = 0; word < layout.words; ++word) {
+    std::memcpy(unit + word * kWordBytes + lane * 4, &words[word], sizeof(uint32_t));
+  }
 }
 
 uint8_t CodeAt(Encoding encoding, const uint8_t* unit, int64_t lane, int64_t col) {
   if (encoding == Encoding::kU8) return unit[col * kTileRows + lane];
-  uint32_t code = 0;
-  int have = 0;
-  ForEachPiece(LayoutOf(encoding), static_cast<int>(col), [&](const Piece& piece) {
+  const Layout layout = LayoutOf(encoding);
+  const auto bits_at = [&](const Piece& piece) {
     uint32_t word;
     std::memcpy(&word, unit + piece.word * kWordBytes + lane * 4, sizeof(word));
-    code |= (word >> piece.shift & Mask(piece.width)) << have;
-    have += piece.width;
+    return word >> piece.shift & Mask(piece.width);
+  };
+  const int whole = 32 / layout.bits;
+  const int at = static_cast<int>(col);
+  if (at < whole * layout.words) {
+    return static_cast<uint8_t>(bits_at({at / whole, layout.bits * (at % whole), layout.bits}));
+  }
+  uint32_t found = 0;
+  ForEachSparePiece(layout, [&](size_t code, const Piece& piece, int from) {
+    if (code == static_cast<size_t>(at - whole * layout.words)) found |= bits_at(piece) << from;
   });
-  return static_cast<uint8_t>(code);
+  return static_cast<uint8_t>(found);
 }
 
 }  // namespace gwq
