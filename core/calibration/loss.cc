@@ -77,7 +77,7 @@ double DrawnLabelLoss(std::span<float> logits, size_t vocabulary, double positio
 }
 
 double DivergenceLoss(std::span<float> logits, std::span<float> reference, size_t vocabulary, double positions,
-                      ThreadPool& pool) {
+                      ThreadPool& pool, const NextTokens& next) {
   const size_t rows = logits.size() / vocabulary;
   std::vector<double> losses(rows);
   pool.ParallelFor(static_cast<int64_t>(rows), 1, [&](int64_t begin, int64_t end, int) {
@@ -87,7 +87,10 @@ double DivergenceLoss(std::span<float> logits, std::span<float> reference, size_
       Normalize(model);
       Normalize(wanted);
       losses[row] = Divergence(wanted, model) / positions;
-      for (size_t i = 0; i < vocabulary; ++i) model[i] = static_cast<float>((model[i] - wanted[i]) / positions);
+      const bool follows = next.share > 0 && row < next.tokens.size() && next.tokens[row] >= 0;
+      const auto kept = static_cast<float>(follows ? 1 - next.share : 1);
+      for (size_t i = 0; i < vocabulary; ++i) model[i] = static_cast<float>((model[i] - kept * wanted[i]) / positions);
+      if (follows) model[static_cast<size_t>(next.tokens[row])] -= static_cast<float>(next.share / positions);
     }
   });
   double loss = 0;

@@ -20,10 +20,17 @@ namespace gwq {
 [[nodiscard]] double DrawnLabelLoss(std::span<float> logits, size_t vocabulary, double positions, uint64_t seed,
                                     uint64_t first);
 
+// Tokens that follow the rows of a text, and how much they count beside a reference.
+struct NextTokens {
+  std::span<const int32_t> tokens;  // of the first rows; below 0, or missing: none
+  double share = 0;                 // 0 to 1
+};
+
 // The divergence KL(reference || model) of each row of `logits` [rows, vocabulary] from the same row of `reference`,
-// summed and divided by `positions`. Overwrites the logits with its gradient with respect to them, and the reference
-// with its probabilities. Rows are shared out over the pool; the result does not depend on it.
+// summed and divided by `positions`. Overwrites the reference with its probabilities p, and the logits with the
+// gradient of the cross-entropy against (1 - share) p + share [next token]; with share 0, which is the default, that of
+// the divergence. Rows are shared out over the pool; the result does not depend on it.
 [[nodiscard]] double DivergenceLoss(std::span<float> logits, std::span<float> reference, size_t vocabulary,
-                                    double positions, ThreadPool& pool);
+                                    double positions, ThreadPool& pool, const NextTokens& next = {});
 
 }  // namespace gwq

@@ -156,6 +156,9 @@ const Table<TunedOptions>& TunedTable() {
       Number("block_steps", &TunedOptions::block_steps, Steps(), "steps of learned rounding of each block"),
       Number("model_steps", &TunedOptions::model_steps, Steps(),
              "steps that tune the scales of all blocks together, after the last block"),
+      Number("text_share", &TunedOptions::text_share, Limits{.low = 0, .high = 0.5},
+             "share of the sample's own next token in what these steps aim at, 0 to 0.5; the rest is what the "
+             "full-precision model predicts"),
   };
   return table;
 }
@@ -471,6 +474,7 @@ Recipe RecipeOf(Method method, Effort effort, std::optional<int> format_version)
   } else if (effort == Effort::kThorough) {
     recipe.tuned.block_steps = 200;
     recipe.tuned.model_steps = 240;
+    recipe.tuned.text_share = 0.15;
   }
   return recipe;
 }

@@ -56,6 +56,7 @@ struct TunedOptions {
   int metric_samples = 16;   // samples of the gradient pass that weighs the errors of each block's output; 0: no pass
   int block_steps = 40;      // steps of learned rounding of each block, one sample each
   int model_steps = 48;      // steps that tune the scales of all blocks together, one sample each
+  double text_share = 0;     // of the sample's own next token in what these steps aim at; the full model's is the rest
   friend bool operator==(const TunedOptions&, const TunedOptions&) = default;
 };
 

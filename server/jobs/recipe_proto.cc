@@ -74,6 +74,7 @@ void TunedFromProto(const v1::TunedOptions& proto, TunedOptions& out) {
   if (proto.has_metric_samples()) out.metric_samples = proto.metric_samples();
   if (proto.has_block_steps()) out.block_steps = proto.block_steps();
   if (proto.has_model_steps()) out.model_steps = proto.model_steps();
+  if (proto.has_text_share()) out.text_share = proto.text_share();
 }
 
 void TargetFromProto(const v1::Target& proto, Target& out) {
@@ -101,6 +102,7 @@ void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_tuned()->set_metric_samples(recipe.tuned.metric_samples);
   out.mutable_tuned()->set_block_steps(recipe.tuned.block_steps);
   out.mutable_tuned()->set_model_steps(recipe.tuned.model_steps);
+  out.mutable_tuned()->set_text_share(recipe.tuned.text_share);
 }
 
 void CalibrationToProto(const Calibration& from, v1::Calibration& out) {

@@ -98,7 +98,8 @@ absl::StatusOr<double> ModelTuning::Head(size_t sample, std::vector<float>& stat
                        job_.source.model()->LoadStage(runner_->head_stage(), *full_));
   GWQ_ASSIGN_OR_RETURN(const std::vector<float> target, ends_.Get(targets_, sample));
   GWQ_RETURN_IF_ERROR(WantGradients(head->weights()));
-  const auto rows = static_cast<int64_t>(samples_[sample].tokens.size());
+  const std::span<const int32_t> tokens = samples_[sample].tokens;
+  const auto rows = std::ssize(tokens);
   const auto vocabulary = static_cast<size_t>(job_.source.model()->config().vocab_size);
   std::vector<float> gradient(state.size());
   double loss = 0;
@@ -107,9 +108,11 @@ absl::StatusOr<double> ModelTuning::Head(size_t sample, std::vector<float>& stat
     std::vector<int32_t> output(static_cast<size_t>(std::min(kHeadRows, rows - begin)));
     std::iota(output.begin(), output.end(), static_cast<int32_t>(begin));
     GWQ_ASSIGN_OR_RETURN(std::vector<float> wanted, runner_->HeadLogits(*full, sample, target, output));
+    const NextTokens next{tokens.subspan(static_cast<size_t>(std::min(begin + 1, rows))), job_.recipe.tuned.text_share};
     GWQ_ASSIGN_OR_RETURN(const std::vector<float> part,
                          runner_->HeadBackward(*head, sample, state, output, [&](std::span<float> logits) {
-                           loss += DivergenceLoss(logits, wanted, vocabulary, static_cast<double>(rows), job_.pool);
+                           loss +=
+                               DivergenceLoss(logits, wanted, vocabulary, static_cast<double>(rows), job_.pool, next);
                          }));
     for (size_t i = 0; i < part.size(); ++i) gradient[i] += part[i];
   }

@@ -38,7 +38,7 @@ constexpr int kMethodVersion = 1;
 // The same of several samples in a chat model's own words.
 constexpr int kOwnTextVersion = 2;
 // The same of recipes with the method "tuned".
-constexpr int kTunedVersion = 3;
+constexpr int kTunedVersion = 4;
 // The same of recipes with a target, whose forms those of core/quant/budget/choices.h are.
 constexpr int kTargetVersion = 2;
 // Of the masks of both halves of the samples: below, a report warns.

@@ -138,14 +138,15 @@ class Jobs final : public v1::JobService::Service {
  public:
   std::vector<v1::JobState> states;
   grpc::Status end{grpc::StatusCode::UNAVAILABLE, "restarting"};
-  size_t watches = 0;
+  std::atomic<size_t> watches = 0;
 
  private:
   grpc::Status WatchJob(grpc::ServerContext*, const v1::WatchJobRequest*, grpc::ServerWriter<v1::Job>* out) override {
     v1::Job job;
-    if (!states.empty()) job.set_state(states[std::min(watches, states.size() - 1)]);
+    // Counted first: whoever reads the state may look at once.
+    const size_t before = watches++;
+    if (!states.empty()) job.set_state(states[std::min(before, states.size() - 1)]);
     if (!states.empty()) out->Write(job);
-    ++watches;
     return client::IsTerminal(job.state()) ? grpc::Status::OK : end;
   }
   // Answers nobody who waits for it.

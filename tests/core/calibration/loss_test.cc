@@ -151,6 +151,21 @@ TEST(DivergenceLoss, LeavesTheGradientInPlaceOfTheLogits) {
   EXPECT_NEAR(loss, expected, 1e-6);
 }
 
+TEST(DivergenceLoss, AimsAtTheNextTokensByTheirShare) {
+  // Probabilities 1/3 of the model, and of the reference 1/2, 1/4, 1/4; one row has no next token, one an image's.
+  const std::vector<float> of_row = {std::log(0.5F), std::log(0.25F), std::log(0.25F)};
+  std::vector<float> logits(9, 0.0F), reference;
+  for (int row = 0; row < 3; ++row) reference.insert(reference.end(), of_row.begin(), of_row.end());
+  const std::vector<int32_t> tokens = {2, -1};
+  ThreadPool pool(2);
+  (void)DivergenceLoss(logits, reference, 3, 1, pool, {tokens, 0.2});
+  const float third = 1.0F / 3;
+  const std::vector<float> expected = {third - 0.4F, third - 0.2F,  third - 0.4F,  // 0.8 p + 0.2 of token 2
+                                       third - 0.5F, third - 0.25F, third - 0.25F,
+                                       third - 0.5F, third - 0.25F, third - 0.25F};
+  for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(logits[i], expected[i], 1e-6) << i;
+}
+
 TEST(DivergenceLoss, StaysFiniteForLogitsFarApart) {
   std::vector<float> logits = {30000.0F, -30000.0F}, reference = {-30000.0F, 30000.0F};
   ThreadPool pool(1);

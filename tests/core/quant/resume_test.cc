@@ -59,7 +59,7 @@ Recipe Tiny(Method method) {
   recipe.group_size = 16;
   recipe.gwq.outlier_ratio = 0.05;
   recipe.spqr.outlier_ratio = 0.05;
-  recipe.tuned = {.outlier_ratio = 0.05, .metric_samples = 2, .block_steps = 3, .model_steps = 4};
+  recipe.tuned = {.outlier_ratio = 0.05, .metric_samples = 2, .block_steps = 3, .model_steps = 4, .text_share = 0.125};
   recipe.threads = 1;
   recipe.calibration.source = CalibrationSource::kText;
   recipe.calibration.text = "w1 w5 w9 w33 w2 w40 w41 w7 w63 w12 w12 w3 w8 w4 w6 w30 w31 w32 w20 w21 w22 w23 w24 w25";

@@ -37,7 +37,7 @@ Recipe Unusual() {
   recipe.calibration.samples = 1;
   recipe.gptq = {0.02, false, true};
   recipe.spqr = {0.03, 0.04, false};
-  recipe.tuned = {0.05, 1, 2, 3};
+  recipe.tuned = {0.05, 1, 2, 3, 0.25};
   recipe.target = {3.5, 0, 7, true};
   recipe.effort = Effort::kThorough;
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
@@ -146,6 +146,12 @@ TEST(Recipe, TunedStoresTheSmallerFormatUnlessTold) {
   EXPECT_EQ(form(R"({"method":"gptq","format_version":2})"), std::pair(2, 16));
 }
 
+TEST(Recipe, OnlyThoroughLearnsFromTheTextsThemselves) {
+  EXPECT_EQ(ParseRecipe(R"({"method":"tuned"})")->tuned.text_share, 0);
+  EXPECT_GT(ParseRecipe(R"({"method":"tuned","effort":"thorough"})")->tuned.text_share, 0);
+  EXPECT_EQ(ParseRecipe(R"({"effort":"thorough","tuned":{"text_share":0}})")->tuned.text_share, 0);
+}
+
 TEST(Recipe, FieldsOfOneVersionAgoAreReadAndTold) {
   std::vector<std::string> notes;
   const auto recipe = ParseRecipe(R"({"outlier_ratio":0.02,"loss":"all","gwq":{"loss":"last"}})", &notes);
@@ -168,7 +174,7 @@ TEST(Recipe, JsonIsCanonical) {
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
       R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},)"
       R"("target":{"bits":0.0,"bytes":0,"samples":16,"tie_fused":false},"threads":2,)"
-      R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0}})");
+      R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0,"text_share":0.0}})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }
 
