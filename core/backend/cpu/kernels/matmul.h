@@ -15,14 +15,35 @@ namespace {
 template <class V, Encoding E>
 struct Unit;
 
+template <class V, int N>
+struct UnitWords {
+  typename V::Words word[N];
+};
+
+template <class V, int N>
+inline __attribute__((always_inline)) UnitWords<V, N> LoadUnitWords(const uint8_t* from) {
+  UnitWords<V, N> unit;
+  Repeat<N>([&](auto w) __attribute__((always_inline)) { unit.word[w] = V::LoadWords(from + 64 * w); });
+  return unit;
+}
+
+// The codes that stand whole in a word: word by word, from bit 0 up.
+template <class V, int Bits, int N, class Sink>
+inline __attribute__((always_inline)) void EachWholeCode(const UnitWords<V, N>& unit, const Sink& sink) {
+  constexpr int kCodes = 32 / Bits;
+  Repeat<N>([&](auto w) __attribute__((always_inline)) {
+    Repeat<kCodes>([&](auto j) __attribute__((always_inline)) {
+      constexpr int kWord = decltype(w)::value, kCode = decltype(j)::value;
+      sink(Index<kWord * kCodes + kCode>(), V::template Code<Bits, kCode>(unit.word[kWord]));
+    });
+  });
+}
+
 template <class V>
 struct Unit<V, Encoding::kU2> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
-    const auto words = V::LoadWords(from);
-    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template U2<J>(words)), ...);
-    }(std::make_integer_sequence<int, 16>());
+    EachWholeCode<V, 2>(LoadUnitWords<V, 1>(from), sink);
   }
 };
 
@@ -30,10 +51,7 @@ template <class V>
 struct Unit<V, Encoding::kU4> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
-    const auto words = V::LoadWords(from);
-    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template U4<J>(words)), ...);
-    }(std::make_integer_sequence<int, 8>());
+    EachWholeCode<V, 4>(LoadUnitWords<V, 1>(from), sink);
   }
 };
 
@@ -41,16 +59,10 @@ template <class V>
 struct Unit<V, Encoding::kU3> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
-    const auto a = V::LoadWords(from);
-    const auto b = V::LoadWords(from + 64);
-    const auto c = V::LoadWords(from + 128);
-    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template U3<J>(a)), ...);
-      (sink(Index<J + 10>(), V::template U3<J>(b)), ...);
-      (sink(Index<J + 20>(), V::template U3<J>(c)), ...);
-    }(std::make_integer_sequence<int, 10>());
-    sink(Index<30>(), V::template Split3<30>(a, b));
-    sink(Index<31>(), V::template Split3<31>(c, b));
+    const UnitWords<V, 3> unit = LoadUnitWords<V, 3>(from);
+    EachWholeCode<V, 3>(unit, sink);
+    sink(Index<30>(), V::template Split3<30>(unit.word[0], unit.word[1]));
+    sink(Index<31>(), V::template Split3<31>(unit.word[2], unit.word[1]));
   }
 };
 
@@ -58,20 +70,10 @@ template <class V>
 struct Unit<V, Encoding::kU5> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
-    const auto a = V::LoadWords(from);
-    const auto b = V::LoadWords(from + 64);
-    const auto c = V::LoadWords(from + 128);
-    const auto d = V::LoadWords(from + 192);
-    const auto e = V::LoadWords(from + 256);
-    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template U5<J>(a)), ...);
-      (sink(Index<J + 6>(), V::template U5<J>(b)), ...);
-      (sink(Index<J + 12>(), V::template U5<J>(c)), ...);
-      (sink(Index<J + 18>(), V::template U5<J>(d)), ...);
-      (sink(Index<J + 24>(), V::template U5<J>(e)), ...);
-    }(std::make_integer_sequence<int, 6>());
-    sink(Index<30>(), V::template Split5<30>(a, b, e));
-    sink(Index<31>(), V::template Split5<31>(c, d, e));
+    const UnitWords<V, 5> unit = LoadUnitWords<V, 5>(from);
+    EachWholeCode<V, 5>(unit, sink);
+    sink(Index<30>(), V::template Split5<30>(unit.word[0], unit.word[1], unit.word[4]));
+    sink(Index<31>(), V::template Split5<31>(unit.word[2], unit.word[3], unit.word[4]));
   }
 };
 
@@ -79,15 +81,9 @@ template <class V>
 struct Unit<V, Encoding::kU6> {
   template <class Sink>
   static inline __attribute__((always_inline)) void Each(const uint8_t* from, const Sink& sink) {
-    const auto a = V::LoadWords(from);
-    const auto b = V::LoadWords(from + 64);
-    const auto c = V::LoadWords(from + 128);
-    [&]<int... J>(std::integer_sequence<int, J...>) __attribute__((always_inline)) {
-      (sink(Index<J>(), V::template U6<J>(a)), ...);
-      (sink(Index<J + 5>(), V::template U6<J>(b)), ...);
-      (sink(Index<J + 10>(), V::template U6<J>(c)), ...);
-    }(std::make_integer_sequence<int, 5>());
-    sink(Index<15>(), V::Split6(a, b, c));
+    const UnitWords<V, 3> unit = LoadUnitWords<V, 3>(from);
+    EachWholeCode<V, 6>(unit, sink);
+    sink(Index<15>(), V::Split6(unit.word[0], unit.word[1], unit.word[2]));
   }
 };
 

@@ -54,31 +54,17 @@ struct Avx2Simd {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 32))};
   }
-  static __m256 Code(__m256i word, int shift, int mask) {
-    return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(word, shift), _mm256_set1_epi32(mask)));
-  }
-  template <int J>
-  static F U2(Words w) {
-    return {Code(w.a, 2 * J, 3), Code(w.b, 2 * J, 3)};
-  }
-  template <int J>
-  static F U4(Words w) {
-    return {Code(w.a, 4 * J, 15), Code(w.b, 4 * J, 15)};
-  }
   // The permutation of eight reads the low three bits of an index: no mask.
   static __m256 U3Table() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
-  template <int J>
-  static F U3(Words w) {
-    return {_mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.a, 3 * J)),
-            _mm256_permutevar8x32_ps(U3Table(), _mm256_srli_epi32(w.b, 3 * J))};
+  template <int Bits, int J>
+  static __m256 Code(__m256i word) {
+    const __m256i index = _mm256_srli_epi32(word, Bits * J);
+    if constexpr (Bits == 3) return _mm256_permutevar8x32_ps(U3Table(), index);
+    return _mm256_cvtepi32_ps(_mm256_and_si256(index, _mm256_set1_epi32((1 << Bits) - 1)));
   }
-  template <int J>
-  static F U5(Words w) {
-    return {Code(w.a, 5 * J, 31), Code(w.b, 5 * J, 31)};
-  }
-  template <int J>
-  static F U6(Words w) {
-    return {Code(w.a, 6 * J, 63), Code(w.b, 6 * J, 63)};
+  template <int Bits, int J>
+  static F Code(Words w) {
+    return {Code<Bits, J>(w.a), Code<Bits, J>(w.b)};
   }
   template <int Bit>
   static F Split3(Words low, Words high) {

@@ -34,34 +34,22 @@ struct Avx512Simd {
   }
 
   static Words LoadWords(const uint8_t* from) { return _mm512_loadu_si512(from); }
-  // The permutation reads the low four bits of an index, so no width needs a mask.
+  // The permutations read the low four bits of an index, or five with two tables, so that only 6 bits need a mask.
   static F U4Table() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
   static F U3Table() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7); }
   static F U2Table() { return _mm512_setr_ps(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3); }
-  template <int J>
-  static F U2(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 2 * J), U2Table());
-  }
-  template <int J>
-  static F U4(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 4 * J), U4Table());
-  }
-  template <int J>
-  static F U3(Words w) {
-    return _mm512_permutexvar_ps(_mm512_srli_epi32(w, 3 * J), U3Table());
-  }
-  // The permutation of two tables reads the low five bits of an index.
   static F U5(Words index) {
     const F high = _mm512_setr_ps(16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
     return _mm512_permutex2var_ps(U4Table(), index, high);
   }
-  template <int J>
-  static F U5(Words w) {
-    return U5(_mm512_srli_epi32(w, 5 * J));
-  }
-  template <int J>
-  static F U6(Words w) {
-    return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(w, 6 * J), _mm512_set1_epi32(63)));
+  template <int Bits, int J>
+  static F Code(Words w) {
+    const Words index = _mm512_srli_epi32(w, Bits * J);
+    if constexpr (Bits == 2) return _mm512_permutexvar_ps(index, U2Table());
+    if constexpr (Bits == 3) return _mm512_permutexvar_ps(index, U3Table());
+    if constexpr (Bits == 4) return _mm512_permutexvar_ps(index, U4Table());
+    if constexpr (Bits == 5) return U5(index);
+    if constexpr (Bits == 6) return _mm512_cvtepi32_ps(_mm512_and_si512(index, _mm512_set1_epi32(63)));
   }
   template <int Bit>
   static F Split3(Words low, Words high) {

@@ -95,25 +95,10 @@ struct ScalarSimd {
     __builtin_memcpy(&out, from, sizeof(out));
     return out;
   }
-  template <int J>
-  static F U2(const Words& w) {
-    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (2 * J)) & 3u); });
-  }
-  template <int J>
-  static F U4(const Words& w) {
-    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (4 * J)) & 15u); });
-  }
-  template <int J>
-  static F U3(const Words& w) {
-    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (3 * J)) & 7u); });
-  }
-  template <int J>
-  static F U5(const Words& w) {
-    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (5 * J)) & 31u); });
-  }
-  template <int J>
-  static F U6(const Words& w) {
-    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (6 * J)) & 63u); });
+  // Code J of `Bits` bits, from bit 0 up.
+  template <int Bits, int J>
+  static F Code(const Words& w) {
+    return Each([&](int i) { return static_cast<float>((w.lane[i] >> (Bits * J)) & ((1u << Bits) - 1)); });
   }
   // The codes that stand in the spare bits of several words (matrix_tiles.h): from the lowest bits up, the top two of
   // `low`, of `middle`, and then bit `Bit` of `high`, or its top two.
