@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
-#include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "client/library/input_file.h"
 #include "client/library/key_values.h"
 #include "core/base/status.h"
@@ -20,18 +19,12 @@ using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 
-std::string InCase(std::string_view text, int (&convert)(int)) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [&](unsigned char c) { return static_cast<char>(convert(c)); });
-  return out;
-}
-
 // "gwq, rtn or keep": what stands for "not given" is left out.
 std::string ValuesOf(const EnumDescriptor& type) {
   std::string out;
   for (int i = 1; i < type.value_count(); ++i) {
     out += i == 1 ? "" : i + 1 == type.value_count() ? " or " : ", ";
-    out += InCase(type.value(i)->name(), std::tolower);
+    out += absl::AsciiStrToLower(type.value(i)->name());
   }
   return out;
 }
@@ -45,7 +38,7 @@ absl::Status NameEnums(const Descriptor& message, const std::string& path, nlohm
     if (field == nullptr) continue;
     const std::string name = path.empty() ? key : path + "." + key;
     if (field->enum_type() != nullptr && value.is_string()) {
-      const std::string upper = InCase(value.get<std::string>(), std::toupper);
+      const std::string upper = absl::AsciiStrToUpper(value.get<std::string>());
       if (field->enum_type()->FindValueByName(upper) == nullptr) {
         return InvalidField(name, fmt::format("is '{}', not {}", value.get<std::string>().substr(0, 64),
                                               ValuesOf(*field->enum_type())));

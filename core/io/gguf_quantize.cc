@@ -81,21 +81,22 @@ void BlockQ40(std::span<const float> weights, const GgmlGrid& grid, std::byte* o
   PutNibbles(best, 8, out + 2);
 }
 
-void BlockQ41(std::span<const float> weights, const GgmlGrid& grid, std::byte* out) {
-  BestFit best(weights, 0, 15);
+// The grid of codes 0 to `high` with a minimum; writes its scale and minimum.
+BestFit PutMinimumGrid(std::span<const float> weights, const GgmlGrid& grid, int high, std::byte* out) {
+  BestFit best(weights, 0, high);
   if (grid.scale > 0) best.Consider({grid.scale, -grid.zero * grid.scale});
-  if (!best.exact()) best.Consider(FitMinimum(weights, 15, false));
+  if (!best.exact()) best.Consider(FitMinimum(weights, high, false));
   PutHalf(best.fit().scale, out);
   PutHalf(best.fit().minimum, out + 2);
-  PutNibbles(best, 0, out + 4);
+  return best;
+}
+
+void BlockQ41(std::span<const float> weights, const GgmlGrid& grid, std::byte* out) {
+  PutNibbles(PutMinimumGrid(weights, grid, 15, out), 0, out + 4);
 }
 
 void BlockQ51(std::span<const float> weights, const GgmlGrid& grid, std::byte* out) {
-  BestFit best(weights, 0, 31);
-  if (grid.scale > 0) best.Consider({grid.scale, -grid.zero * grid.scale});
-  if (!best.exact()) best.Consider(FitMinimum(weights, 31, false));
-  PutHalf(best.fit().scale, out);
-  PutHalf(best.fit().minimum, out + 2);
+  const BestFit best = PutMinimumGrid(weights, grid, 31, out);
   uint32_t fifth = 0;
   for (size_t i = 0; i < kSmallBlock; ++i) fifth |= static_cast<uint32_t>(best.Code(i) >> 4) << i;
   std::memcpy(out + 4, &fifth, sizeof(fifth));

@@ -163,6 +163,14 @@ absl::StatusOr<PlannedModule> PlanTensor(const TensorSpec& spec, const TensorInd
   return module;
 }
 
+PlannedShapes ShapesOf(const Plan& plan) {
+  PlannedShapes planned;
+  for (const PlannedModule& module : plan.modules) {
+    if (module.method != Method::kKeep) planned.emplace(module.tensor, module.packed);
+  }
+  return planned;
+}
+
 }  // namespace
 
 bool AnyNeeds(const Plan& plan, Needs needs) {
@@ -269,18 +277,6 @@ absl::StatusOr<Plan> PlanQuantization(const Model& model, const Manifest& source
   plan.scratch_disk_bytes = ScratchDisk(model, plan, recipe);
   return plan;
 }
-
-namespace {
-
-PlannedShapes ShapesOf(const Plan& plan) {
-  PlannedShapes planned;
-  for (const PlannedModule& module : plan.modules) {
-    if (module.method != Method::kKeep) planned.emplace(module.tensor, module.packed);
-  }
-  return planned;
-}
-
-}  // namespace
 
 absl::Status PlanEvaluations(BlobStore& store, const Digest& source, const std::vector<EvaluationTask>& evaluations,
                              std::string_view path, Plan& plan) {

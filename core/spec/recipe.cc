@@ -343,6 +343,24 @@ absl::Status CheckRules(const std::vector<RecipeRule>& rules) {
   return absl::OkStatus();
 }
 
+// What the fields that are missing in a recipe's object are. A format_version of another type is told by ParseRecord.
+absl::StatusOr<Recipe> DefaultsFor(const Json& recipe) {
+  Recipe given;
+  std::optional<int> format_version;
+  if (recipe.is_object()) {
+    if (const auto method = recipe.find("method"); method != recipe.end()) {
+      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*method, "recipe.method", given.method));
+    }
+    if (const auto effort = recipe.find("effort"); effort != recipe.end()) {
+      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*effort, "recipe.effort", given.effort));
+    }
+    if (const auto version = recipe.find("format_version"); version != recipe.end() && version->is_number_integer()) {
+      format_version = version->get<int>();
+    }
+  }
+  return RecipeOf(given.method, given.effort, format_version);
+}
+
 }  // namespace
 
 absl::Status CheckRecipe(const Recipe& recipe) {
@@ -392,28 +410,6 @@ std::vector<std::string> MoveOldFields(Json& recipe) {
   }
   return notes;
 }
-
-namespace {
-
-// What the fields that are missing in a recipe's object are. A wrong type of what it looks at is told by ParseRecord.
-absl::StatusOr<Recipe> DefaultsFor(const Json& recipe) {
-  Recipe given;
-  std::optional<int> format_version;
-  if (recipe.is_object()) {
-    if (const auto method = recipe.find("method"); method != recipe.end()) {
-      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*method, "recipe.method", given.method));
-    }
-    if (const auto effort = recipe.find("effort"); effort != recipe.end()) {
-      GWQ_RETURN_IF_ERROR(recipe_table::ParseEnum(*effort, "recipe.effort", given.effort));
-    }
-    if (const auto version = recipe.find("format_version"); version != recipe.end() && version->is_number_integer()) {
-      format_version = version->get<int>();
-    }
-  }
-  return RecipeOf(given.method, given.effort, format_version);
-}
-
-}  // namespace
 
 absl::StatusOr<Recipe> ParseRecipe(std::string_view json, std::vector<std::string>* notes) {
   GWQ_ASSIGN_OR_RETURN(Json parsed, ParseJson("recipe", json));
