@@ -1,6 +1,7 @@
 // What a calibration computes with: LibTorch, behind interfaces that name nothing of it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -11,6 +12,10 @@
 namespace gwq {
 
 class TorchBackend;
+
+// Memory of tensors that may lie unused. What a block's layers make one after the other without a record has a dozen
+// sizes, of which few are in use at a time: with 64 MiB all are there for the next sample.
+inline constexpr size_t kSpareTensorBytes = size_t{64} << 20;
 
 // Not thread-safe; stays on one thread.
 class CalibrationBackend {
@@ -23,6 +28,9 @@ class CalibrationBackend {
   [[nodiscard]] Backend& backend();
   [[nodiscard]] TorchBackend& torch() { return *torch_; }
   [[nodiscard]] const Solver& solver() const { return *solver_; }
+  // What tensors and the heap held and no longer use goes back to the system. To be called between parts of a job that
+  // have different memory: what one part keeps for its next step would count as the other's.
+  static void ReleaseMemory();
   // The library's version, which is part of what determines gradients and Gram matrices to the bit.
   [[nodiscard]] static std::string_view LibraryVersion();
 

@@ -1,7 +1,6 @@
 #include "core/quant/job/quantize.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -108,7 +107,7 @@ class Job {
   // What the phases before freed, and the jobs before in this process, goes back to the system: it would count as this
   // phase's memory.
   void BeginPhase(std::string name) {
-    malloc_trim(0);
+    CalibrationBackend::ReleaseMemory();
     meter_.Begin(std::move(name));
   }
 
