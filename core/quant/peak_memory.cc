@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/artifact/stored_dataset.h"
+#include "core/calibration/calibration_backend.h"
 #include "core/calibration/state_store.h"
 #include "core/evaluation/memory_terms.h"
 #include "core/quant/quantizers.h"
@@ -43,11 +44,24 @@ Size Max(const Size& a, const Size& b) {
           std::max(a.learned, b.learned), std::max(a.tuned, b.tuned)};
 }
 
-// What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
-uint64_t PackBytes(const PlannedModule& module, uint64_t source, const Recipe& recipe) {
+// Of the forms that a matrix may get the most that `bytes` gives.
+template <class Bytes>
+uint64_t MostOf(const PlannedModule& module, const Bytes& bytes) {
+  uint64_t most = bytes(module.packed);
+  for (const ModuleChoice& choice : module.choices) most = std::max(most, bytes(choice.packed));
+  return most;
+}
+
+uint64_t MethodBytes(const PlannedModule& module, const Recipe& recipe) {
   const Quantizer* const quantizer = FindQuantizer(module.method);
   if (quantizer == nullptr) return 0;
-  return quantizer->Memory(module.packed, recipe) + 2 * module.stored_bytes + source;
+  return MostOf(module, [&](const PackedShape& shape) { return quantizer->Memory(shape, recipe); });
+}
+
+// What the method holds, the packed bytes while they are laid out, and the mapped source of one matrix.
+uint64_t PackBytes(const PlannedModule& module, uint64_t source, const Recipe& recipe) {
+  if (FindQuantizer(module.method) == nullptr) return 0;
+  return MethodBytes(module, recipe) + 2 * module.stored_bytes + source;
 }
 
 Size SizeOf(const PlannedModule& module, const TensorIndex& source, const Recipe& recipe) {
@@ -60,9 +74,8 @@ Size SizeOf(const PlannedModule& module, const TensorIndex& source, const Recipe
   size.grams = module.needs == Needs::kGram ? Unsigned(module.packed.cols * module.packed.cols) * 4 : 0;
   size.pack = PackBytes(module, size.source, recipe);
   if (module.needs == Needs::kBlock) {
-    size.learned = FindQuantizer(module.method)->Memory(module.packed, recipe) + 4 * module.weights + size.source +
-                   Unsigned(module.packed.cols) * 4;
-    size.tuned = TunedTensor::Bytes(module.packed);
+    size.learned = MethodBytes(module, recipe) + 4 * module.weights + size.source + Unsigned(module.packed.cols) * 4;
+    size.tuned = MostOf(module, &TunedTensor::Bytes);
   } else if (module.kind == TensorKind::kNorm) {
     size.tuned = 12 * module.weights;
   }
@@ -168,8 +181,11 @@ uint64_t FisherBytes(const ModelConfig& config, const Sizes& sizes, const Recipe
   SampleStates sample = StatesOf(config, plan, recipe);
   sample.samples = std::min(sample.samples, Unsigned(samples));
   const uint64_t states = StateBytes(sample.stages * sample.samples * sample.text, sample.text);
-  const uint64_t block = sizes.block.weights * 4 + sizes.block.open * 8 + ProductBytes(sizes, plan) +
-                         kGradientCopies * sample.tokens * Widths(config) * 4 + sizes.matrix.source;
+  // While a stage is left, what each weight of a matrix costs is held twice where outliers are picked by it.
+  const uint64_t costs = recipe.target.outliers ? sizes.matrix.weights * 8 : 0;
+  const uint64_t block =
+      sizes.block.weights * 4 + sizes.block.open * 8 + sizes.matrix.source +
+      std::max(kGradientCopies * sample.tokens * Widths(config) * 4 + ProductBytes(sizes, plan), costs);
   const uint64_t outer = sizes.outer.weights * 4 + sizes.outer.source +
                          kLogitCopies * std::min(sample.tokens, kLogitRows) * Unsigned(config.vocab_size) * 4 +
                          kGradientCopies * sample.text;
@@ -263,10 +279,13 @@ uint64_t PeakMemory(const Model& model, const Manifest& source, const Plan& plan
   const ManifestFile* tokenizer = source.FindFile("tokenizer.json");
   const uint64_t texts = tokenizer == nullptr ? 0 : tokenizer->size * kTokenizerFactor;
   const DatasetBytes read = BytesOf(datasets, plan);
+  const uint64_t walks =
+      std::max({GradientBytes(config, sizes, recipe, plan), BlockWalkBytes(config, sizes, recipe, plan),
+                FisherBytes(config, sizes, recipe, plan), LearnBytes(config, sizes, recipe, plan),
+                TuneBytes(config, sizes, recipe, plan)});
   return kConstantBytes + texts + read.image +
-         std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), GradientBytes(config, sizes, recipe, plan),
-                   BlockWalkBytes(config, sizes, recipe, plan), FisherBytes(config, sizes, recipe, plan),
-                   LearnBytes(config, sizes, recipe, plan), TuneBytes(config, sizes, recipe, plan), sizes.tensor.pack});
+         std::max({read.lines, GenerateBytes(config, sizes, recipe, plan), walks == 0 ? 0 : walks + kSpareTensorBytes,
+                   sizes.tensor.pack});
 }
 
 }  // namespace gwq

@@ -122,7 +122,9 @@ absl::Status Settle(const TensorSpec& spec, const Choice& choice, const Recipe& 
                                     name, spec.name));
   }
   if (choice.open) {
-    GWQ_ASSIGN_OR_RETURN(module.choices, ChoicesFor(*quantizer, request));
+    // A matrix of gwq without outliers has no gradient to pick some by.
+    const bool outliers = recipe.target.outliers && quantizer->needs(recipe, 0) == quantizer->needs(recipe, 1);
+    GWQ_ASSIGN_OR_RETURN(module.choices, ChoicesFor(*quantizer, request, outliers));
     module.packed = module.choices.back().packed;
   }
   if (const absl::Status status = CheckPackedShape(module.packed); !status.ok()) {

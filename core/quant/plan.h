@@ -43,9 +43,10 @@ struct Plan {
   uint64_t quantized_bytes = 0;
   uint64_t total_weights = 0;  // all tensors, a tied one once
   uint64_t total_bytes = 0;
-  uint64_t open_bytes = 0;            // that open modules may have together
-  bool sees_image = false;            // whether any sample of the calibration has an image
-  int64_t samples = 1;                // of the calibration, at most
+  uint64_t open_bytes = 0;   // that open modules may have together
+  double rounding_loss = 0;  // of the forms that a target chose (core/quant/budget/rounding_loss.h), nats per token
+  bool sees_image = false;   // whether any sample of the calibration has an image
+  int64_t samples = 1;       // of the calibration, at most
   double matrix_bits_per_weight = 0;  // quantized_bytes * 8 / quantized_weights
   double model_bits_per_weight = 0;   // total_bytes * 8 / total_weights
   // Of the worker; docs/memory.md derives the formula. PlanEvaluations adds what is measured.

@@ -177,6 +177,9 @@ const Table<Target>& TargetTable() {
              "samples of the gradient pass that measures what rounding costs, at most"),
       Flag("tie_fused", &Target::tie_fused,
            "true: one choice for query, key and value, and one for gate and up, as programs with fused kernels need"),
+      Flag("outliers", &Target::outliers,
+           "true: a matrix may also keep 0.5 or 1 % of its weights in FP16, with a method that takes outliers and no "
+           "outlier_ratio given"),
   };
   return table;
 }
@@ -388,7 +391,10 @@ std::string BytesRecipeJson(const Recipe& recipe) {
   out.erase("effort");  // what it set is there
   if (recipe.format_version == 1) out.erase("format_version");
   if (recipe.scale_bits == 16) out.erase("scale_bits");
-  if (!recipe.target.given()) out.erase("target");
+  if (!recipe.target.given())
+    out.erase("target");
+  else if (!recipe.target.outliers)
+    out["target"].erase("outliers");
   if (recipe.calibration.samples == 0) out["calibration"].erase("samples");
   if (recipe.calibration.source != CalibrationSource::kDataset) out["calibration"].erase("dataset");
   if (recipe.calibration.source != CalibrationSource::kMix) out["calibration"].erase("parts");

@@ -67,6 +67,7 @@ struct Target {
   int64_t bytes = 0;       // of all stored tensors together, at most
   int64_t samples = 16;    // of the gradient pass that measures the costs, at most
   bool tie_fused = false;  // one choice for query, key and value, and one for gate and up, as fused kernels need it
+  bool outliers = false;   // also chooses a share of outliers, where the method takes some and the recipe names none
   [[nodiscard]] bool given() const { return bits > 0 || bytes > 0; }
   friend bool operator==(const Target&, const Target&) = default;
 };

@@ -82,6 +82,7 @@ void TargetFromProto(const v1::Target& proto, Target& out) {
   if (proto.has_bytes()) out.bytes = proto.bytes();
   if (proto.has_samples()) out.samples = proto.samples();
   if (proto.has_tie_fused()) out.tie_fused = proto.tie_fused();
+  if (proto.has_outliers()) out.outliers = proto.outliers();
 }
 
 void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
@@ -89,6 +90,7 @@ void OptionsToProto(const Recipe& recipe, v1::Recipe& out) {
   out.mutable_target()->set_bytes(recipe.target.bytes);
   out.mutable_target()->set_samples(recipe.target.samples);
   out.mutable_target()->set_tie_fused(recipe.target.tie_fused);
+  out.mutable_target()->set_outliers(recipe.target.outliers);
   out.mutable_gwq()->set_outlier_ratio(recipe.gwq.outlier_ratio);
   out.mutable_gwq()->set_select(ToWire<v1::Select>(recipe.gwq.select));
   out.mutable_gwq()->set_loss(ToWire<v1::Loss>(recipe.gwq.loss));

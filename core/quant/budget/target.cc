@@ -127,6 +127,7 @@ void DivideTarget(const Recipe& recipe, const FormLosses& losses, Plan& plan) {
   for (size_t i = 0; i < open.size(); ++i) {
     for (PlannedModule* const module : open[i]) {
       const ModuleChoice choice = module->choices[chosen[i]];
+      plan.rounding_loss += losses.at(module->tensor)[chosen[i]];
       module->packed = choice.packed;
       module->stored_bytes = choice.stored_bytes;
       module->choices.clear();

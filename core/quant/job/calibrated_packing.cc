@@ -1,7 +1,6 @@
 #include "core/quant/job/calibrated_packing.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <memory>
@@ -152,7 +151,7 @@ class BlockPacking final : public BlockVisitor {
       GWQ_RETURN_IF_ERROR(block.SetValues(named, values));
       // Matrices of a few megabytes, each of another size, leave holes that the allocator does not fill: within thirty
       // blocks the process was seen to hold twice what it used.
-      malloc_trim(0);
+      CalibrationBackend::ReleaseMemory();
     }
     return together.empty() ? absl::OkStatus() : PackTogether(together, block);
   }
@@ -209,7 +208,7 @@ class BlockPacking final : public BlockVisitor {
         modules, squares, objective, job_.progress,
         [&](size_t matrix, std::span<const float> values) { return objective.SetValues(matrix, values); }));
     for (const NamedWeight* const named : matrices) block.DropGram(*named);
-    malloc_trim(0);
+    CalibrationBackend::ReleaseMemory();
     return absl::OkStatus();
   }
 
@@ -291,8 +290,10 @@ class Walks {
     position_.walk.reset();
     if (!HasOpenModules(job_.plan)) return absl::OkStatus();
     DivideTarget(job_.recipe, position_.losses, job_.plan);
-    job_.progress.Log(fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all",
-                                  job_.plan.matrix_bits_per_weight, job_.plan.total_bytes));
+    job_.progress.Log(
+        fmt::format("divided the target: {:.4f} bits per weight of the matrices, {} bytes in all; rounding to nearest "
+                    "would cost {:.3g} nats per token",
+                    job_.plan.matrix_bits_per_weight, job_.plan.total_bytes, job_.plan.rounding_loss));
     return absl::OkStatus();
   }
 

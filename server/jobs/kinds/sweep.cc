@@ -44,6 +44,7 @@ std::string OverridesOf(const v1::Target& target) {
   if (target.has_bytes()) set["bytes"] = target.bytes();
   if (target.has_samples()) set["samples"] = target.samples();
   if (target.has_tie_fused()) set["tie_fused"] = target.tie_fused();
+  if (target.has_outliers()) set["outliers"] = target.outliers();
   return CanonicalJson({{"target", set}});
 }
 

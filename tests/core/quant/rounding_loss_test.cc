@@ -29,11 +29,11 @@ TensorView ViewOf(const std::vector<float>& weights) {
   return {DType::kF32, {kRows, kCols}, std::as_bytes(std::span<const float>(weights))};
 }
 
-std::vector<ModuleChoice> Forms() {
+std::vector<ModuleChoice> Forms(bool outliers = false) {
   MatrixRequest request;
   request.shape.rows = kRows;
   request.shape.cols = kCols;
-  return *ChoicesFor(*FindQuantizer(Method::kRtn), request);
+  return *ChoicesFor(*FindQuantizer(outliers ? Method::kTuned : Method::kRtn), request, outliers);
 }
 
 TEST(ChoicesFor, RiseInBytesAndCutGroupsAtTheRow) {
@@ -43,6 +43,46 @@ TEST(ChoicesFor, RiseInBytesAndCutGroupsAtTheRow) {
   EXPECT_EQ(forms.front().packed.group_size, 72);
   EXPECT_EQ(forms.front().packed.bits, 2);
   EXPECT_EQ(forms.back().packed.bits, 8);
+}
+
+TEST(ChoicesFor, HaveOutliersWhereTheMethodTakesSome) {
+  const std::vector<ModuleChoice> forms = Forms(true);
+  ASSERT_EQ(forms.size(), 36U) << "0, 0.5 and 1 % with 2, 3 and 4 bits";
+  EXPECT_EQ(forms[0].packed.outliers, 0);
+  EXPECT_EQ(forms[1].packed.outliers, 1);
+  EXPECT_EQ(forms[2].packed.outliers, 3);
+  EXPECT_EQ(forms.back().packed.outliers, 0);
+  for (const ModuleChoice& form : forms) {
+    EXPECT_GE(form.stored_bytes, forms.front().stored_bytes);
+    EXPECT_LE(form.stored_bytes, forms.back().stored_bytes);
+  }
+  MatrixRequest request;
+  request.shape.rows = kRows;
+  request.shape.cols = kCols;
+  EXPECT_EQ(ChoicesFor(*FindQuantizer(Method::kRtn), request, true)->size(), 18U) << "rtn has none";
+  MatrixRequest small = request;
+  small.shape.rows = 1;
+  EXPECT_EQ(ChoicesFor(*FindQuantizer(Method::kTuned), small, true)->size(), 36U)
+      << "forms of matrices that are tied must match, although 0.5 % of 72 weights is none";
+  request.outlier_ratio = 0.02;
+  EXPECT_EQ(ChoicesFor(*FindQuantizer(Method::kTuned), request, true)->size(), 18U) << "the recipe's share stays";
+}
+
+TEST(RoundingLosses, DoNotCountTheDearestWeightsAsRounded) {
+  const std::vector<float> weights = Drawn(6, 0.1F);
+  std::vector<float> fisher(weights.size(), 2.0F);
+  // Three of one row, whatever its groups: no range meets them all.
+  for (const size_t at : {73, 75, 78}) fisher[at] = 1e4F;
+  ThreadPool pool(2);
+  const std::vector<ModuleChoice> forms = Forms(true);
+  const auto losses = RoundingLosses(ViewOf(weights), fisher, forms, "w", pool);
+  ASSERT_THAT(losses, IsOk());
+  EXPECT_LT((*losses)[1], (*losses)[0]) << "one outlier";
+  EXPECT_LT((*losses)[2], 0.3 * (*losses)[0]) << "three";
+  const auto without = RoundingLosses(ViewOf(weights), fisher, Forms(), "w", pool);
+  ASSERT_THAT(without, IsOk());
+  EXPECT_EQ((*losses)[0], (*without)[0]) << "forms without outliers cost the same beside forms with some";
+  EXPECT_EQ(losses->back(), without->back());
 }
 
 TEST(RoundingLosses, FallWithBitsAndWithSmallerGroups) {

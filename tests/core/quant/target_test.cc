@@ -14,14 +14,14 @@ namespace {
 using testing::FailsAt;
 using testing::IsOk;
 
-PlannedModule Open(const std::string& tensor, int64_t rows) {
+PlannedModule Open(const std::string& tensor, int64_t rows, Method method = Method::kRtn) {
   PlannedModule module;
   module.tensor = tensor;
-  module.method = Method::kRtn;
+  module.method = method;
   MatrixRequest request;
   request.shape.rows = rows;
   request.shape.cols = 256;
-  module.choices = *ChoicesFor(*FindQuantizer(Method::kRtn), request);
+  module.choices = *ChoicesFor(*FindQuantizer(method), request, true);
   module.packed = module.choices.back().packed;
   module.stored_bytes = module.choices.back().stored_bytes;
   module.weights = static_cast<uint64_t>(rows) * 256;
@@ -111,6 +111,28 @@ TEST(Target, TiesWhatFusedKernelsJoin) {
     EXPECT_EQ(plan.modules[block].packed, plan.modules[block + 2].packed);
     EXPECT_EQ(plan.modules[block + 4].packed, plan.modules[block + 5].packed);
   }
+}
+
+// Outliers of the first matrix save nine tenths of what rounding it costs, those of the second nothing.
+TEST(Target, GivesOutliersToWhatTheyHelp) {
+  Plan plan;
+  plan.modules = {Open("a.weight", 64, Method::kTuned), Open("b.weight", 64, Method::kTuned)};
+  FormLosses losses;
+  for (const PlannedModule& module : plan.modules) {
+    plan.quantized_weights += module.weights;
+    for (const ModuleChoice& choice : module.choices) {
+      const bool helped = module.tensor == "a.weight" && choice.packed.outliers > 0;
+      losses[module.tensor].push_back((helped ? 0.1 : 1.0) / (1 << (2 * choice.packed.bits)));
+    }
+  }
+  Recipe recipe;
+  recipe.target.bits = 3.6;
+  ASSERT_THAT(TakeTarget(recipe, plan), IsOk());
+  DivideTarget(recipe, losses, plan);
+  EXPECT_GT(plan.modules[0].packed.outliers, 0);
+  EXPECT_EQ(plan.modules[1].packed.outliers, 0);
+  EXPECT_LE(plan.matrix_bits_per_weight, 3.6);
+  EXPECT_GT(plan.rounding_loss, 0);
 }
 
 TEST(Target, OutOfReachTellsWhatCanBeReached) {

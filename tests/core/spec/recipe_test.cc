@@ -38,7 +38,7 @@ Recipe Unusual() {
   recipe.gptq = {0.02, false, true};
   recipe.spqr = {0.03, 0.04, false};
   recipe.tuned = {0.05, 1, 2, 3, 0.25};
-  recipe.target = {3.5, 0, 7, true};
+  recipe.target = {3.5, 0, 7, true, true};
   recipe.effort = Effort::kThorough;
   recipe.rules = {{"*.down_proj", "language", "linear", Method::kGwq, 8, 32, 0.0},
                   {"lm_head", "", "head", Method::kKeep}};
@@ -173,7 +173,7 @@ TEST(Recipe, JsonIsCanonical) {
       R"("group_size":64,"gwq":{"loss":"last","outlier_ratio":0.01,"select":"gradient"},"head_bits":8,)"
       R"("method":"gwq","rules":[],"scale_bits":16,"seed":0,)"
       R"("spqr":{"damping":0.01,"outlier_ratio":0.01,"range_search":true},)"
-      R"("target":{"bits":0.0,"bytes":0,"samples":16,"tie_fused":false},"threads":2,)"
+      R"("target":{"bits":0.0,"bytes":0,"outliers":false,"samples":16,"tie_fused":false},"threads":2,)"
       R"("tuned":{"block_steps":40,"metric_samples":16,"model_steps":48,"outlier_ratio":0.0,"text_share":0.0}})");
   EXPECT_EQ(*ParseRecipe("{}"), Recipe{});
 }

@@ -57,7 +57,7 @@ Recipe Unusual() {
   recipe.gptq = {0.5, false, true};
   recipe.spqr = {0.125, 0.25, false};
   recipe.tuned = {0.125, 1, 0, 3, 0.25};
-  recipe.target = {0, 123456789, 7, true};
+  recipe.target = {0, 123456789, 7, true, true};
   recipe.effort = Effort::kFast;
   recipe.rules.push_back({"*.down_proj", "language", "linear", Method::kGwq, 8, 16, 0.5});
   recipe.rules.push_back(
