@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
 #include "core/base/status.h"
 #include "core/quant/bits_per_weight.h"
 #include "core/quant/budget/choose.h"
+#include "core/spec/recipe_names.h"
 
 namespace gwq {
 namespace {
@@ -63,6 +65,12 @@ Sums SumsOf(const Plan& plan) {
   return sums;
 }
 
+bool HasOutlierChoices(const Plan& plan) {
+  return std::ranges::any_of(plan.modules, [](const PlannedModule& module) {
+    return std::ranges::any_of(module.choices, [](const ModuleChoice& choice) { return choice.packed.outliers > 0; });
+  });
+}
+
 void SumUp(uint64_t open_bytes, Plan& plan) {
   const Sums sums = SumsOf(plan);
   plan.quantized_bytes = sums.fixed_matrices + open_bytes;
@@ -81,6 +89,12 @@ absl::Status TakeTarget(const Recipe& recipe, Plan& plan) {
     return InvalidField(field, fmt::format("is {}, but there is no matrix to choose bits for: rules give them all, or "
                                            "the method keeps them; leave out the target or the rules",
                                            given));
+  }
+  if (recipe.target.outliers && !HasOutlierChoices(plan)) {
+    return InvalidField("recipe.target.outliers",
+                        fmt::format("is true, but {} chooses no share of outliers: use tuned or spqr with an "
+                                    "outlier_ratio of 0, or leave this out",
+                                    EnumText(recipe.method)));
   }
   const Sums sums = SumsOf(plan);
   const uint64_t fixed = by_bits ? sums.fixed_matrices : sums.fixed;

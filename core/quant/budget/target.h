@@ -14,7 +14,8 @@ namespace gwq {
 using FormLosses = std::map<std::string, std::vector<double>>;
 
 // Fills in `plan.open_bytes`, and the totals as upper bounds. INVALID_ARGUMENT at "recipe.target.bits" or ".bytes" if
-// no matrix is open, or the smallest forms are not within the target, or the largest forms fall below it.
+// no matrix is open, or the smallest forms are not within the target, or the largest forms fall below it; at
+// "recipe.target.outliers" if it is set and no form of any open matrix has outliers.
 [[nodiscard]] absl::Status TakeTarget(const Recipe& recipe, Plan& plan);
 
 // Bits per weight of the quantized matrices if every open one had its largest form.

@@ -135,6 +135,14 @@ TEST(Target, GivesOutliersToWhatTheyHelp) {
   EXPECT_GT(plan.rounding_loss, 0);
 }
 
+TEST(Target, OfOutliersIsRefusedWhereNoneCanBeChosen) {
+  Recipe recipe;
+  recipe.target.bits = 3.5;
+  recipe.target.outliers = true;
+  Plan plan = TwoBlocks();
+  EXPECT_THAT(TakeTarget(recipe, plan), FailsAt("recipe.target.outliers"));
+}
+
 TEST(Target, OutOfReachTellsWhatCanBeReached) {
   const auto take = [](double bits, int64_t bytes) {
     Recipe recipe;
