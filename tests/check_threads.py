@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs clang's thread-safety analysis over the sources of a configured build: every member guarded by a mutex is touched only under it.
 
-usage: check_threads.py BUILD_FOLDER [--jobs N]
+usage: check_threads.py BUILD_FOLDER [--without CLANG_BUILD] [--jobs N]
 
 Needs clang++-19 (deploy/setup --checks). Nothing is compiled to code. Looks at files of core/, server/ and client/ whose own text, or whose own
-headers, name a guarded member or a mutex; the others hold no locks. Exit status 1 and clang's messages for each violation.
+headers, name a guarded member or a mutex; the others hold no locks. --without leaves out the files of a build by clang, which analysed them
+as it compiled them. Exit status 1 and clang's messages for each violation.
 """
 import argparse
 import concurrent.futures
@@ -33,6 +34,11 @@ def uses_locks(path, root, known):
     return known[path]
 
 
+def commands(build):
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as database:
+        return json.load(database)
+
+
 def analysis_command(entry):
     """The file's own compile command with clang as compiler, no output and only this warning."""
     words = shlex.split(entry["command"])
@@ -56,14 +62,15 @@ def analyse(entry):
 def main():
     parser = argparse.ArgumentParser(description="thread-safety analysis")
     parser.add_argument("build")
+    parser.add_argument("--without", metavar="CLANG_BUILD")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with open(os.path.join(options.build, "compile_commands.json"), encoding="utf-8") as database:
-        entries = json.load(database)
+    analysed = {entry["file"] for entry in commands(options.without) if COMPILER in entry["command"]} if options.without else set()
     known = {}
-    entries = [entry for entry in entries
-               if re.match(r"(core|server|client)/", name := os.path.relpath(entry["file"], root)) and uses_locks(name, root, known)]
+    entries = [entry for entry in commands(options.build)
+               if re.match(r"(core|server|client)/", name := os.path.relpath(entry["file"], root)) and uses_locks(name, root, known)
+               and entry["file"] not in analysed]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for file, status, messages in pool.map(analyse, entries):

@@ -43,9 +43,9 @@ endfunction()
 # ("during IPA pass: cp") where a file is optimized more than the precompiled headers it takes.
 set(GWQ_SERVICE_OPTIONS -O1)
 
-# Under a sanitizer and for fuzzing nothing is precompiled, so that every file names what it needs.
+# Under ThreadSanitizer and for fuzzing nothing is precompiled, so that every file names what it needs.
 set(gwq_precompiles TRUE)
-if(GWQ_SANITIZE OR GWQ_BUILD_FUZZ)
+if(GWQ_SANITIZE STREQUAL thread OR GWQ_BUILD_FUZZ)
   set(gwq_precompiles FALSE)
 endif()
 
@@ -78,6 +78,7 @@ endfunction()
 # GWQ_TEST_HEADERS is the target whose precompiled headers the tests of a folder take. The test sees GWQ_SOURCE_DIR, GWQ_BIN_DIR and
 # GWQ_DEPS in its environment. Label "core" also runs under the sanitizers;
 # those with the label "tsan", which run under ThreadSanitizer, are built by the target tsan_tests.
+# The longer a test may take the earlier it starts (COST), so that none runs alone at the end.
 # LibTorch's threads would otherwise spin between operations, which on a busy machine makes two of them several times slower than one.
 function(gwq_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -96,7 +97,7 @@ function(gwq_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
-    TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "GWQ_SOURCE_DIR=${CMAKE_SOURCE_DIR};GWQ_BIN_DIR=${CMAKE_BINARY_DIR}/bin;GWQ_DEPS=${GWQ_DEPS};OMP_WAIT_POLICY=PASSIVE")
 endfunction()
 
