@@ -15,6 +15,7 @@
 #include "core/base/address.h"
 #include "core/base/bearer_token.h"
 #include "core/base/status.h"
+#include "core/base/version.h"
 #include "core/io/file_system.h"
 
 namespace gwq::cli {
@@ -44,6 +45,7 @@ void AddGlobalOptions(CLI::App& app, Settings& settings) {
       ->capture_default_str();
   app.add_flag("--json", settings.json, "print results as JSON, one object per line");
   app.add_flag("--quiet,-q", settings.quiet, "print no progress and no notes on standard error");
+  app.set_version_flag("--version", kVersion, "print the version and exit");
   app.allow_config_extras(CLI::config_extras_mode::error);
   FromEnvironment(
       app.set_config("--config", UsualConfigFile(),

@@ -11,8 +11,9 @@ add_library(gwq_flags INTERFACE)
 target_include_directories(gwq_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(gwq_flags INTERFACE
   -Wall -Wextra -Wconversion -Wno-sign-conversion $<$<CXX_COMPILER_ID:GNU>:-Werror>
-  # Clang 18 changed how it names constrained templates; Debian's Abseil carries g++ 12's names.
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety -fclang-abi-compat=17>)
+  # Clang 18 changed how it names constrained templates; Debian's Abseil carries g++ 12's names. g++ says itself what is deprecated, but for
+  # what libstdc++ uses within itself.
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety -fclang-abi-compat=17 -Wno-deprecated-declarations>)
 if(GWQ_SANITIZE)
   target_compile_options(gwq_flags INTERFACE -fsanitize=${GWQ_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(gwq_flags INTERFACE -fsanitize=${GWQ_SANITIZE})

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/version.h"
+
 namespace gwq {
 namespace {
-
-constexpr char kVersion[] = "gwq 0.1.0";
 
 std::string Variable(std::string_view name) {
   std::string out = "GWQ_";
@@ -28,7 +28,7 @@ std::string ConfigVariable(std::string_view program) {
 
 struct Options::Impl {
   Impl(std::string_view program, std::string_view description) : app(std::string(description), std::string(program)) {
-    app.set_version_flag("--version", kVersion);
+    app.set_version_flag("--version", kVersion, "print the version and exit");
     const std::string variable = ConfigVariable(program);
     app.set_config("--config", "",
                    "file with the settings below, as TOML or INI; keys have no leading dashes [" + variable + "]");

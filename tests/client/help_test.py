@@ -41,6 +41,12 @@ class HelpTest(unittest.TestCase):
             if section == "Subcommands":
                 yield from self.helps((*path, name))
 
+    def test_version_is_that_of_the_build(self):
+        cmake = (Path(__file__).resolve().parents[2] / "CMakeLists.txt").read_text()
+        version = re.search(r"project\(gwq VERSION ([0-9.]+)", cmake).group(1)
+        run = self.services.gwq("--version")
+        self.assertEqual((run.returncode, run.stdout, run.stderr), (0, f"gwq {version}\n", ""))
+
     def test_every_command_option_and_argument_is_explained(self):
         helps = list(self.helps())
         self.assertGreater(len(helps), 30)
